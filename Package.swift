@@ -1,0 +1,54 @@
+// swift-tools-version: 6.3
+//
+// One source, two builds:
+//   swift build             the normal form: tests, sanitizers, coverage, debugging
+//   EMBEDDED=1 swift build  the release form: Embedded Swift, static, under a megabyte (`make dist`)
+import PackageDescription
+
+let isEmbedded = Context.environment["EMBEDDED"] == "1"
+
+let swiftSettings: [SwiftSetting] =
+  [.enableExperimentalFeature("Lifetimes"), .strictMemorySafety()]
+  + (isEmbedded ? [.enableExperimentalFeature("Embedded"), .unsafeFlags(["-wmo"])] : [])
+
+// Planned faults exist in debug builds only; a release build has no trace of them.
+let cSettings: [CSetting] = [.define("CLINUX_FAULTS", .when(configuration: .debug))]
+
+let libraries: [Target] = [
+  .target(name: "CLinux", cSettings: cSettings),
+  .target(name: "Platform", dependencies: ["CLinux"], swiftSettings: swiftSettings),
+  .target(name: "HTTP", dependencies: ["Platform"], swiftSettings: swiftSettings),
+  .target(name: "Events", dependencies: ["Platform"], swiftSettings: swiftSettings),
+]
+
+let programs: [Target] = [
+  .executableTarget(
+    name: "App", dependencies: ["Platform", "HTTP", "Events"], swiftSettings: swiftSettings),
+  .executableTarget(
+    name: "MetricsSidecar", dependencies: ["Platform", "HTTP", "Events"], exclude: ["README.md"],
+    swiftSettings: swiftSettings),
+]
+
+let tests: [Target] =
+  isEmbedded
+  ? []
+  : [
+    .testTarget(name: "PlatformTests", dependencies: ["Platform"]),
+    .testTarget(name: "HTTPTests", dependencies: ["HTTP"]),
+    .testTarget(name: "EventsTests", dependencies: ["Events"]),
+    .testTarget(name: "AppTests", dependencies: ["App"]),
+    .testTarget(name: "MetricsSidecarTests", dependencies: ["MetricsSidecar"]),
+    .testTarget(name: "SimulationTests", dependencies: ["Events", "MetricsSidecar"]),
+  ]
+
+let package = Package(
+  name: "metrics-sidecar",
+  products: [
+    .executable(name: "simple-server", targets: ["App"]),
+    .executable(name: "metrics-sidecar", targets: ["MetricsSidecar"]),
+    .library(name: "Events", targets: ["Events"]),
+  ],
+  dependencies: [],
+  targets: libraries + programs + tests,
+  swiftLanguageModes: [.v6]
+)

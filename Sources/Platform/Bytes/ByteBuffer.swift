@@ -1,0 +1,149 @@
+/// Growable bytes: append at the end, take from the front.
+///
+/// What must stay true: `0 <= head <= tail <= capacity`; the bytes in `head..<tail` are initialised.
+/// Appending moves what is left to the front before it grows, so a buffer that is emptied regularly
+/// stops allocating once it has seen its largest content.
+@safe
+public struct ByteBuffer: ~Copyable {
+  // Sound: owned by this value alone, freed once in `deinit`, never handed out but as a borrowed span.
+  private var base: UnsafeMutableRawPointer
+  private var head = 0
+  private var tail = 0
+  public private(set) var capacity: Int
+
+  /// Creates an empty buffer that holds `capacity` bytes before it allocates again.
+  public init(capacity: Int = 256) {
+    self.capacity = max(capacity, 16)
+    unsafe base = .allocate(byteCount: self.capacity, alignment: 16)
+  }
+
+  deinit { unsafe base.deallocate() }
+
+  /// The number of bytes waiting.
+  @inline(__always)
+  public var count: Int { tail - head }
+
+  @inline(__always)
+  public var isEmpty: Bool { tail == head }
+
+  /// The bytes waiting, borrowed: the view ends before the buffer is changed.
+  public var bytes: RawSpan {
+    @_lifetime(borrow self)
+    @inline(__always)
+    get {
+      let span = unsafe RawSpan(
+        _unsafeStart: UnsafeRawPointer(base + head), byteCount: tail - head)
+      return unsafe _overrideLifetime(span, borrowing: self)
+    }
+  }
+
+  /// Forgets the first `count` bytes.
+  @inline(__always)
+  public mutating func removeFirst(_ count: Int) {
+    precondition(count >= 0 && count <= self.count)
+    head += count
+    if head == tail {
+      head = 0
+      tail = 0
+    }
+  }
+
+  @inline(__always)
+  public mutating func removeAll() {
+    head = 0
+    tail = 0
+  }
+
+  /// Cuts the content to its first `count` bytes.
+  public mutating func truncate(to count: Int) {
+    precondition(count >= 0 && count <= self.count)
+    tail = head + count
+  }
+
+  /// Gives memory beyond `capacity` back, once the content is small again.
+  public mutating func shrink(to capacity: Int) {
+    guard self.capacity > capacity, count <= capacity else { return }
+    reallocate(capacity: max(capacity, 16))
+  }
+
+  @inline(__always)
+  public mutating func append(_ byte: UInt8) {
+    reserve(1)
+    unsafe base.storeBytes(of: byte, toByteOffset: tail, as: UInt8.self)
+    tail += 1
+  }
+
+  @inline(__always)
+  public mutating func append(_ source: RawSpan) {
+    let byteCount = source.byteCount
+    guard byteCount > 0 else { return }
+    reserve(byteCount)
+    unsafe source.withUnsafeBytes {
+      unsafe (base + tail).copyMemory(from: $0.baseAddress!, byteCount: byteCount)
+    }
+    tail += byteCount
+  }
+
+  @inline(__always)
+  public mutating func append(_ text: StaticString) {
+    let byteCount = text.utf8CodeUnitCount
+    guard byteCount > 0 else { return }
+    reserve(byteCount)
+    unsafe (base + tail).copyMemory(from: text.utf8Start, byteCount: byteCount)
+    tail += byteCount
+  }
+
+  public mutating func append(_ text: String) {
+    for byte in text.utf8 { append(byte) }
+  }
+
+  public mutating func append(_ bytes: [UInt8]) {
+    append(bytes.span.bytes)
+  }
+
+  /// Replaces bytes that are already there, such as a length that was not known before.
+  public mutating func replace(at offset: Int, with byte: UInt8) {
+    precondition(offset >= 0 && offset < count)
+    unsafe base.storeBytes(of: byte, toByteOffset: head + offset, as: UInt8.self)
+  }
+
+  /// Appends what `body` writes into at most `capacity` bytes; `body` returns how many it wrote.
+  /// For system calls and formatters that fill memory themselves.
+  @inline(__always)
+  public mutating func appendUnsafe(
+    capacity: Int, _ body: (UnsafeMutableRawBufferPointer) -> Int
+  ) {
+    reserve(capacity)
+    let written = unsafe body(UnsafeMutableRawBufferPointer(start: base + tail, count: capacity))
+    precondition(written >= 0 && written <= capacity)
+    tail += written
+  }
+
+  /// Makes room for `byteCount` more bytes.
+  @inline(__always)
+  public mutating func reserve(_ byteCount: Int) {
+    if capacity - tail < byteCount { makeRoom(byteCount) }
+  }
+
+  @inline(never)
+  private mutating func makeRoom(_ byteCount: Int) {
+    let needed = count + byteCount
+    // Moving is cheap while at most half is in use; otherwise grow, so that appends stay O(1).
+    reallocate(capacity: needed * 2 <= capacity ? capacity : max(needed, capacity * 2))
+  }
+
+  private mutating func reallocate(capacity newCapacity: Int) {
+    let count = self.count
+    if newCapacity == capacity {
+      unsafe base.copyMemory(from: base + head, byteCount: count)
+    } else {
+      let larger = unsafe UnsafeMutableRawPointer.allocate(byteCount: newCapacity, alignment: 16)
+      unsafe larger.copyMemory(from: base + head, byteCount: count)
+      unsafe base.deallocate()
+      unsafe base = larger
+      capacity = newCapacity
+    }
+    head = 0
+    tail = count
+  }
+}
