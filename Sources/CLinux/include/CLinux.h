@@ -1,8 +1,106 @@
 // System calls as Swift can call them: plain scalars in, a result or -errno out.
 //
-// No struct or macro of the C library crosses this header. Swift needs no feature-test macros, the
-// 32-bit layouts (64-bit offsets and times on arm/v7) stay in CLinux.c, and the package has no
-// unsafe flags, so others can depend on it. Every call repeats on EINTR where that is right.
+// No struct or macro of the C library crosses this header. So Swift needs no feature-test macros,
+// the 32-bit layouts (64-bit offsets and times on arm/v7) stay in CLinux.c, and the package needs
+// no unsafe flags, which lets other packages depend on it. Calls repeat on EINTR.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
+
+// -- Descriptors
+int64_t cl_read(int fd, void *bytes, size_t count);
+int64_t cl_write(int fd, const void *bytes, size_t count);
+int64_t cl_pread(int fd, void *bytes, size_t count, int64_t offset);
+int cl_close(int fd);
+int cl_set_nonblocking(int fd);
+
+// -- Files. `flags`: 1 create, 2 truncate, 4 exclusive, 8 read only, 16 directory.
+int cl_open(const char *path, int flags, uint32_t mode);
+int64_t cl_file_size(int fd);
+int cl_file_resize(int fd, int64_t size);
+int cl_file_allocate(int fd, int64_t offset, int64_t size);
+int cl_file_lock(int fd);
+int cl_rename(const char *source, const char *target);
+int cl_unlink(const char *path);
+int cl_make_directory(const char *path, uint32_t mode);
+int cl_is_writable_directory(const char *path);
+int64_t cl_inode(const char *path);
+void *cl_map_shared(int fd, uint64_t size);   // NULL when it fails; errno by cl_last_error
+void *cl_map_anonymous(uint64_t size);
+int cl_unmap(void *base, uint64_t size);
+int cl_last_error(void);
+
+// -- Sockets: non-blocking and close-on-exec, all of them.
+int cl_listen_tcp(const char *host, uint16_t port, int backlog);
+int cl_bind_udp(const char *host, uint16_t port);
+int cl_connect_tcp(const char *host, uint16_t port, int64_t timeout_milliseconds);
+int cl_local_port(int fd);
+int cl_listen_unix(const char *path, int is_datagram, uint32_t mode, int64_t group, int backlog);
+int cl_connect_unix(const char *path, int is_datagram);
+int cl_unix_path_limit(void);
+int cl_accept(int fd);
+int64_t cl_receive(int fd, void *bytes, size_t count);
+int64_t cl_send(int fd, const void *bytes, size_t count);
+int cl_set_receive_buffer(int fd, int byte_count);
+int cl_set_send_buffer(int fd, int byte_count);
+int cl_set_timeouts(int fd, int64_t milliseconds);
+int cl_shutdown_write(int fd);
+// Up to `count` datagrams, each into its own `stride` bytes of `slab`. `sizes[i]` is the length
+// received; its top bit is set when the datagram was longer than `stride` (MSG_TRUNC).
+int cl_receive_datagrams(int fd, void *slab, size_t stride, uint32_t *sizes, int count);
+
+// -- epoll
+typedef struct cl_event { uint64_t data; uint32_t events; uint32_t padding; } cl_event;
+#define CL_READABLE 0x001u
+#define CL_WRITABLE 0x004u
+#define CL_ERROR 0x008u
+#define CL_HANGUP 0x010u
+#define CL_PEER_CLOSED 0x2000u
+#define CL_EXCLUSIVE 0x10000000u
+int cl_poll_create(void);
+int cl_poll_add(int poll, int fd, uint32_t events, uint64_t data);
+int cl_poll_modify(int poll, int fd, uint32_t events, uint64_t data);
+int cl_poll_remove(int poll, int fd);
+int cl_poll_wait(int poll, cl_event *events, int count, int timeout_milliseconds);
+int cl_event_descriptor(void);
+
+// -- Time
+uint64_t cl_monotonic_nanoseconds(void);
+uint64_t cl_realtime_nanoseconds(void);
+uint64_t cl_thread_cpu_nanoseconds(void);
+
+// -- Process
+int cl_argument_count(void);
+const char *cl_argument(int index);
+const char *cl_environment(const char *name);
+int cl_process_id(void);
+_Noreturn void cl_exit(int code);
+int cl_processor_count(void);
+int cl_signal_descriptor(const int *signals, int count);
+int cl_signal_read(int fd);   // the signal's number, or -errno
+int cl_ignore_broken_pipes(void);
+int cl_random(void *bytes, size_t count);
+int64_t cl_open_file_limit(void);   // raises the soft limit to the hard one and returns it
+uint64_t cl_process_cpu_nanoseconds(void);
+int64_t cl_page_size(void);
+int cl_count_open_files(void);
+const char *cl_error_name(int code);
+const char *cl_error_text(int code);
+int cl_sleep_milliseconds(int64_t milliseconds);
+
+// -- Threads
+int cl_thread_start(void (*body)(void *), void *argument, uint64_t *thread);
+int cl_thread_join(uint64_t thread);
+
+// -- Numbers
+double cl_parse_double(const char *text, size_t count);
+
+// -- Memory order. A process that is killed leaves its stores in program order; these keep the
+// compiler from changing that order, and one 32-bit store from being torn.
+static inline void cl_compiler_barrier(void) { __atomic_signal_fence(__ATOMIC_SEQ_CST); }
+static inline void cl_store_32(void *address, uint32_t value) {
+  __atomic_store_n((uint32_t *)address, value, __ATOMIC_RELEASE);
+}
+static inline uint32_t cl_load_32(const void *address) {
+  return __atomic_load_n((const uint32_t *)address, __ATOMIC_ACQUIRE);
+}

@@ -98,7 +98,7 @@ public struct ByteBuffer: ~Copyable {
   }
 
   public mutating func append(_ bytes: [UInt8]) {
-    append(bytes.span.bytes)
+    unsafe append(bytes.span.bytes)
   }
 
   /// Replaces bytes that are already there, such as a length that was not known before.
@@ -137,7 +137,7 @@ public struct ByteBuffer: ~Copyable {
     if newCapacity == capacity {
       unsafe base.copyMemory(from: base + head, byteCount: count)
     } else {
-      let larger = unsafe UnsafeMutableRawPointer.allocate(byteCount: newCapacity, alignment: 16)
+      let larger = UnsafeMutableRawPointer.allocate(byteCount: newCapacity, alignment: 16)
       unsafe larger.copyMemory(from: base + head, byteCount: count)
       unsafe base.deallocate()
       unsafe base = larger

@@ -1,0 +1,54 @@
+import CLinux
+
+/// A locked file as memory. Address space for `limit` bytes is reserved at once, so the memory never
+/// moves; the file behind it grows by `grow`, and disk space is allocated before it is used, so a
+/// full disk is an error of `grow` and never a SIGBUS.
+@safe
+public struct MappedFile: ~Copyable {
+  private let descriptor: Descriptor
+  // Sound: mapped for `limit` bytes in `init`, unmapped once in `deinit`. Only the first `size` bytes
+  // may be touched.
+  @unsafe public let base: UnsafeMutableRawPointer
+  /// The most bytes the file can have.
+  public let limit: Int
+  /// The bytes that exist and may be touched.
+  public private(set) var size: Int
+
+  public enum Failure: Error, Sendable {
+    /// Another process has the file.
+    case locked
+    case open(Errno)
+    case map(Errno)
+  }
+
+  /// Opens or creates `path`, locks it, and maps what is there. Its bytes are untrusted.
+  public init(path: String, limit: Int, mode: UInt32 = 0o600) throws(Failure) {
+    let opened = unsafe cl_open(path, 1, mode)
+    if opened < 0 { throw .open(Errno(-opened)) }
+    let descriptor = Descriptor(owning: opened)
+    let locked = cl_file_lock(opened)
+    if locked == -Errno.wouldBlock.rawValue { throw .locked }
+    if locked < 0 { throw .open(Errno(-locked)) }
+    let size = cl_file_size(opened)
+    if size < 0 { throw .open(Errno(Int32(-size))) }
+    guard let base = unsafe cl_map_shared(opened, UInt64(limit)) else {
+      throw .map(Errno(cl_last_error()))
+    }
+    self.descriptor = descriptor
+    unsafe self.base = base
+    self.limit = limit
+    self.size = size > Int64(limit) ? limit : Int(size)
+  }
+
+  deinit { _ = unsafe cl_unmap(base, UInt64(limit)) }
+
+  /// Makes the file at least `newSize` bytes long; the new bytes are zero.
+  /// - Throws: `ENOSPC` when the disk is full, `ENOMEM` beyond `limit`; the file stays as it is.
+  public mutating func grow(to newSize: Int) throws(Errno) {
+    guard newSize > size else { return }
+    if newSize > limit { throw .outOfMemory }
+    _ = try SystemCall.check(
+      cl_file_allocate(descriptor.raw, Int64(size), Int64(newSize - size)))
+    size = newSize
+  }
+}

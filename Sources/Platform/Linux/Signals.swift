@@ -1,0 +1,29 @@
+import CLinux
+
+/// SIGTERM, SIGINT and SIGHUP as something to read, so that they are events of the loop.
+/// Create it before any thread starts: threads inherit what is blocked.
+public struct Signals: ~Copyable {
+  private let descriptor: Descriptor
+  public var raw: Int32 { descriptor.raw }
+
+  public enum Signal: Sendable { case terminate, interrupt, hangup }
+
+  public init() throws(Errno) {
+    _ = cl_ignore_broken_pipes()
+    let numbers: [Int32] = [15, 2, 1]
+    let raw = unsafe numbers.withUnsafeBufferPointer { list in
+      unsafe cl_signal_descriptor(list.baseAddress, Int32(list.count))
+    }
+    descriptor = Descriptor(owning: try SystemCall.check(raw))
+  }
+
+  /// The next signal waiting, if any.
+  public borrowing func next() -> Signal? {
+    switch cl_signal_read(descriptor.raw) {
+    case 15: .terminate
+    case 2: .interrupt
+    case 1: .hangup
+    default: nil
+    }
+  }
+}

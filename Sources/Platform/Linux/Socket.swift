@@ -1,0 +1,90 @@
+import CLinux
+
+/// TCP and Unix sockets, all non-blocking and close-on-exec.
+public enum Socket {
+  public enum Kind: Sendable { case stream, datagram }
+
+  /// The longest path of a Unix socket in bytes: 107 on Linux.
+  public static var unixPathLimit: Int { Int(cl_unix_path_limit()) }
+
+  /// Listens on a TCP address with `SO_REUSEPORT`, so that each worker has a queue of its own.
+  /// `port` 0 takes a free one. Names other than `localhost` are not looked up (`EINVAL`).
+  public static func listenTCP(
+    host: String, port: UInt16, backlog: Int = 1024
+  ) throws(Errno) -> Descriptor {
+    unsafe Descriptor(owning: try SystemCall.check(cl_listen_tcp(host, port, Int32(backlog))))
+  }
+
+  public static func bindUDP(host: String, port: UInt16) throws(Errno) -> Descriptor {
+    unsafe Descriptor(owning: try SystemCall.check(cl_bind_udp(host, port)))
+  }
+
+  /// Connects and waits for it at most `timeoutMilliseconds`.
+  public static func connectTCP(
+    host: String, port: UInt16, timeoutMilliseconds: Int
+  ) throws(Errno) -> Descriptor {
+    unsafe Descriptor(
+      owning: try SystemCall.check(cl_connect_tcp(host, port, Int64(timeoutMilliseconds))))
+  }
+
+  /// Binds `path`, sets its mode and, from 0 up, its group, and listens if it is a stream.
+  /// The file must not exist: `SocketFile` decides whether an old one may go.
+  public static func listenUnix(
+    path: String, kind: Kind, mode: UInt32, group: Int64 = -1, backlog: Int = 1024
+  ) throws(Errno) -> Descriptor {
+    let isDatagram: Int32 = kind == .datagram ? 1 : 0
+    return unsafe Descriptor(
+      owning: try SystemCall.check(cl_listen_unix(path, isDatagram, mode, group, Int32(backlog))))
+  }
+
+  /// Connects to a Unix socket. Never waits: a full backlog is `EAGAIN`, a missing listener
+  /// `ECONNREFUSED`.
+  public static func connectUnix(path: String, kind: Kind) throws(Errno) -> Descriptor {
+    unsafe Descriptor(
+      owning: try SystemCall.check(cl_connect_unix(path, kind == .datagram ? 1 : 0)))
+  }
+
+  /// The next connection waiting on `listener`.
+  @inline(__always)
+  public static func accept(_ listener: Int32) throws(Errno) -> Descriptor {
+    Descriptor(owning: try SystemCall.check(cl_accept(listener)))
+  }
+
+  /// The port that a TCP or UDP socket is bound to.
+  public static func localPort(_ descriptor: Int32) throws(Errno) -> UInt16 {
+    UInt16(truncatingIfNeeded: try SystemCall.check(cl_local_port(descriptor)))
+  }
+
+  @inline(__always)
+  public static func receive(
+    _ descriptor: Int32, into buffer: inout ByteBuffer, capacity: Int
+  ) -> IOResult {
+    var result: Int64 = 0
+    unsafe buffer.appendUnsafe(capacity: capacity) { memory in
+      result = unsafe cl_receive(descriptor, memory.baseAddress, memory.count)
+      return max(0, Int(result))
+    }
+    return IOResult(result, wanted: capacity)
+  }
+
+  @inline(__always)
+  public static func send(_ descriptor: Int32, _ bytes: RawSpan) -> IOResult {
+    let result = unsafe bytes.withUnsafeBytes { memory in
+      unsafe cl_send(descriptor, memory.baseAddress, memory.count)
+    }
+    return IOResult(result, wanted: bytes.byteCount)
+  }
+
+  /// Lets `receive` and `send` of short-lived commands wait, at most this long a call.
+  public static func setTimeouts(_ descriptor: Int32, milliseconds: Int) {
+    _ = cl_set_timeouts(descriptor, Int64(milliseconds))
+  }
+
+  public static func setReceiveBuffer(_ descriptor: Int32, byteCount: Int) {
+    _ = cl_set_receive_buffer(descriptor, Int32(byteCount))
+  }
+
+  public static func setSendBuffer(_ descriptor: Int32, byteCount: Int) {
+    _ = cl_set_send_buffer(descriptor, Int32(byteCount))
+  }
+}

@@ -1,0 +1,40 @@
+import CLinux
+
+/// A Unix socket's file, taken safely: a lock beside it says whether its owner lives, so a stale
+/// file is replaced and a live one is never stolen.
+public struct SocketFile: ~Copyable {
+  public let path: String
+  public let socket: Descriptor
+  private let lock: Descriptor
+
+  public enum Failure: Error, Sendable {
+    /// Another process holds the lock: it is alive and listening there.
+    case inUse
+    case pathTooLong(byteCount: Int)
+    case lock(Errno)
+    case bind(Errno)
+  }
+
+  /// Binds `path` after taking `path.lock`. The lock file stays: removing it would let two
+  /// processes hold locks on two different files of one name.
+  public init(
+    path: String, kind: Socket.Kind, mode: UInt32, group: Int64 = -1
+  ) throws(Failure) {
+    let byteCount = path.utf8.count
+    if byteCount > Socket.unixPathLimit { throw .pathTooLong(byteCount: byteCount) }
+    let opened = unsafe cl_open(path + ".lock", 1, 0o600)
+    if opened < 0 { throw .lock(Errno(-opened)) }
+    let lock = Descriptor(owning: opened)
+    let locked = cl_file_lock(lock.raw)
+    if locked == -Errno.wouldBlock.rawValue { throw .inUse }
+    if locked < 0 { throw .lock(Errno(-locked)) }
+    _ = unsafe cl_unlink(path)
+    let bound = unsafe cl_listen_unix(path, kind == .datagram ? 1 : 0, mode, group, 1024)
+    if bound < 0 { throw .bind(Errno(-bound)) }
+    self.socket = Descriptor(owning: bound)
+    self.lock = lock
+    self.path = path
+  }
+
+  deinit { _ = unsafe cl_unlink(path) }
+}

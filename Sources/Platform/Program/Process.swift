@@ -1,0 +1,73 @@
+import CLinux
+
+/// What a program knows of its own process.
+public enum Process {
+  /// The arguments after the program's name.
+  public static var arguments: [String] {
+    var list: [String] = []
+    var index: Int32 = 1
+    while index < cl_argument_count(), let text = unsafe cl_argument(index) {
+      unsafe list.append(String(cString: text))
+      index += 1
+    }
+    return list
+  }
+
+  public static func environment(_ name: String) -> String? {
+    guard let text = unsafe cl_environment(name) else { return nil }
+    return unsafe String(cString: text)
+  }
+
+  public static var id: Int { Int(cl_process_id()) }
+
+  /// The processors that this process may run on.
+  public static var processorCount: Int { Int(cl_processor_count()) }
+
+  /// The most descriptors it may have open; raises the soft limit to the hard one.
+  public static var openFileLimit: Int { Int(clamping: cl_open_file_limit()) }
+
+  /// User and system time of all threads.
+  public static var cpuNanoseconds: UInt64 { cl_process_cpu_nanoseconds() }
+
+  public static var openFileCount: Int { max(0, Int(cl_count_open_files())) }
+
+  public static func fillRandom(_ bytes: inout [UInt8]) throws(Errno) {
+    let result = unsafe bytes.withUnsafeMutableBytes { memory in
+      unsafe cl_random(memory.baseAddress, memory.count)
+    }
+    if result < 0 { throw Errno(-result) }
+  }
+
+  /// Ends the process at once.
+  public static func exit(_ code: ExitCode) -> Never { cl_exit(code.rawValue) }
+
+  public static func sleep(milliseconds: Int) { _ = cl_sleep_milliseconds(Int64(milliseconds)) }
+
+  /// Writes to standard output (1) or standard error (2), whole unless that is closed.
+  public static func write(_ text: String, to descriptor: Int32 = 1) {
+    var buffer = ByteBuffer(capacity: text.utf8.count)
+    buffer.append(text)
+    write(buffer.bytes, to: descriptor)
+  }
+
+  public static func write(_ bytes: RawSpan, to descriptor: Int32 = 1) {
+    var done = 0
+    while done < bytes.byteCount {
+      let rest = bytes.extracting(done..<bytes.byteCount)
+      let result = unsafe rest.withUnsafeBytes { memory in
+        unsafe cl_write(descriptor, memory.baseAddress, memory.count)
+      }
+      if result <= 0 { return }
+      done += Int(result)
+    }
+  }
+}
+
+/// Exit codes by name.
+public enum ExitCode: Int32, Sendable {
+  case success = 0
+  /// Something of the world's was in the way: an address in use, a path that cannot be written.
+  case failure = 1
+  /// The command line was wrong.
+  case usage = 2
+}
