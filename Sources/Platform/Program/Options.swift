@@ -1,0 +1,179 @@
+/// One table of flags: the parser, `--help`, the environment and "did you mean" follow from it.
+///
+/// A value comes from the flag, else from the environment variable, else from the default. The
+/// variable of `--max-series` in a program with the prefix `METRICS_SIDECAR` is
+/// `METRICS_SIDECAR_MAX_SERIES`.
+public struct Option: Sendable {
+  /// Without the dashes: `max-series`.
+  public let name: String
+  /// What stands for the value in `--help`; `nil` makes it a switch that takes none.
+  public let placeholder: String?
+  public let standard: String
+  public let help: String
+
+  public init(_ name: String, _ placeholder: String?, _ standard: String, _ help: String) {
+    self.name = name
+    self.placeholder = placeholder
+    self.standard = standard
+    self.help = help
+  }
+
+  func variable(prefix: String) -> String {
+    var bytes = Array(prefix.utf8) + [UInt8(ascii: "_")]
+    for byte in name.utf8 {
+      switch byte {
+      case UInt8(ascii: "-"): bytes.append(UInt8(ascii: "_"))
+      case UInt8(ascii: "a")...UInt8(ascii: "z"): bytes.append(byte - 32)
+      default: bytes.append(byte)
+      }
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+}
+
+/// What the command line and the environment came to.
+public struct Options: Sendable {
+  /// A sentence for the person who typed it: what was wrong, and what to do.
+  public struct Mistake: Error, Sendable {
+    public let message: String
+    public init(_ message: String) { self.message = message }
+  }
+
+  private let table: [Option]
+  private var values: [String]
+  private let prefix: String
+  /// Arguments that are no flags, in order.
+  public private(set) var operands: [String] = []
+  public private(set) var wantsHelp = false
+  public private(set) var wantsVersion = false
+
+  /// Reads `arguments` by `table`. `--name value` and `--name=value` are the same; `--` ends flags.
+  public init(
+    _ table: [Option], prefix: String, arguments: [String],
+    environment: (String) -> String? = Process.environment
+  ) throws(Mistake) {
+    self.table = table
+    self.prefix = prefix
+    values = table.map { option in environment(option.variable(prefix: prefix)) ?? option.standard }
+    var index = 0
+    var flagsEnded = false
+    while index < arguments.count {
+      let argument = arguments[index]
+      index += 1
+      let bytes = Array(argument.utf8)
+      if flagsEnded || bytes.first != UInt8(ascii: "-") || bytes.count == 1 {
+        operands.append(argument)
+        continue
+      }
+      switch argument {
+      case "--": flagsEnded = true
+      case "--help", "-h": wantsHelp = true
+      case "--version", "-V": wantsVersion = true
+      default: try take(bytes, arguments, &index)
+      }
+    }
+  }
+
+  private mutating func take(
+    _ bytes: [UInt8], _ arguments: [String], _ index: inout Int
+  ) throws(Mistake) {
+    let equals = bytes.firstIndex(of: UInt8(ascii: "="))
+    let nameBytes = bytes[..<(equals ?? bytes.count)].drop { $0 == UInt8(ascii: "-") }
+    let name = String(decoding: nameBytes, as: UTF8.self)
+    guard bytes.count > 2, bytes[1] == UInt8(ascii: "-"), let row = row(of: name) else {
+      throw Mistake(unknown(String(decoding: bytes, as: UTF8.self), name))
+    }
+    if table[row].placeholder == nil {
+      if let equals {
+        values[row] = String(decoding: bytes[(equals + 1)...], as: UTF8.self)
+        _ = try flag(name)
+      } else {
+        values[row] = "true"
+      }
+    } else if let equals {
+      values[row] = String(decoding: bytes[(equals + 1)...], as: UTF8.self)
+    } else if index < arguments.count {
+      values[row] = arguments[index]
+      index += 1
+    } else {
+      throw Mistake("--\(name) needs a value: --\(name) \(table[row].placeholder ?? "")")
+    }
+  }
+
+  private func row(of name: String) -> Int? { table.firstIndex { $0.name == name } }
+
+  private func unknown(_ argument: String, _ name: String) -> String {
+    let names = table.map { $0.name } + ["help", "version"]
+    if let close = Spelling.closest(to: name, among: names) {
+      return "unknown flag \(argument): did you mean --\(close)?"
+    }
+    return "unknown flag \(argument): --help lists the flags"
+  }
+
+  /// The text of a flag that the table has.
+  public func text(_ name: String) -> String {
+    guard let row = row(of: name) else { preconditionFailure("a flag that is not in the table") }
+    return values[row]
+  }
+
+  /// Whether a switch is on: by the flag, or by `1` or `true` in the environment.
+  public func flag(_ name: String) throws(Mistake) -> Bool {
+    switch text(name) {
+    case "true", "1", "yes", "on": return true
+    case "false", "0", "no", "off", "": return false
+    default: throw Mistake("--\(name) is a switch: true or false, not '\(text(name))'")
+    }
+  }
+
+  /// A whole number within `range`.
+  public func number(_ name: String, in range: ClosedRange<Int>) throws(Mistake) -> Int {
+    let text = text(name)
+    guard let value = Int(text), range.contains(value) else {
+      throw Mistake(
+        "--\(name) takes a whole number from \(range.lowerBound) to \(range.upperBound), "
+          + "not '\(text)'")
+    }
+    return value
+  }
+
+  /// A number of bytes: `65536`, `64KiB`, `64K`, `1MiB`, `2G`.
+  public func byteCount(_ name: String, in range: ClosedRange<Int>) throws(Mistake) -> Int {
+    let text = text(name)
+    guard let value = Quantity.bytes(text), range.contains(value) else {
+      throw Mistake(
+        "--\(name) takes a size such as 65536, 64KiB or 1MiB, from \(range.lowerBound) to "
+          + "\(range.upperBound) bytes, not '\(text)'")
+    }
+    return value
+  }
+
+  /// A length of time in milliseconds: `250ms`, `10s`, `5m`, `1h`.
+  public func milliseconds(_ name: String, in range: ClosedRange<Int>) throws(Mistake) -> Int {
+    let text = text(name)
+    guard let value = Quantity.milliseconds(text), range.contains(value) else {
+      throw Mistake("--\(name) takes a time such as 250ms, 10s, 5m or 1h, not '\(text)'")
+    }
+    return value
+  }
+
+  /// An address to listen on: `0.0.0.0:8081`, `[::]:8081`, `:8081`.
+  public func address(_ name: String) throws(Mistake) -> NetworkAddress {
+    let text = text(name)
+    guard let address = NetworkAddress(text) else {
+      throw Mistake("--\(name) takes HOST:PORT such as 0.0.0.0:8000, not '\(text)'")
+    }
+    return address
+  }
+
+  /// The flags as `--help` lists them, each with its variable and default.
+  public static func help(_ table: [Option], prefix: String) -> String {
+    var text = ""
+    for option in table {
+      let value = option.placeholder.map { " \($0)" } ?? ""
+      text += "  --\(option.name)\(value)\n      \(option.help)\n"
+      let standard = option.standard == "" ? "none" : option.standard
+      text += "      [\(option.variable(prefix: prefix)), default: \(standard)]\n"
+    }
+    return text + "  --help\n      Show this text.\n  --version\n      Show the version.\n"
+  }
+}

@@ -1,0 +1,45 @@
+import Testing
+
+@testable import Platform
+
+private func content(_ buffer: borrowing ByteBuffer) -> [UInt8] {
+  let bytes = buffer.bytes
+  return (0..<bytes.byteCount).map { bytes.unsafeLoad(fromByteOffset: $0, as: UInt8.self) }
+}
+
+@Suite struct ByteBufferTests {
+  @Test func `bytes come out in the order they went in, whatever the sizes`() {
+    var generator = SystemRandomNumberGenerator()
+    var buffer = ByteBuffer(capacity: 16)
+    var expected: [UInt8] = []
+    for _ in 0..<5000 {
+      let chunk = (0..<Int.random(in: 0...40, using: &generator)).map { _ in
+        UInt8.random(in: 0...255, using: &generator)
+      }
+      buffer.append(chunk)
+      expected += chunk
+      let taken = Int.random(in: 0...expected.count, using: &generator)
+      buffer.removeFirst(taken)
+      expected.removeFirst(taken)
+      #expect(content(buffer) == expected)
+    }
+  }
+
+  @Test func `a buffer that is emptied stops growing`() {
+    var buffer = ByteBuffer(capacity: 64)
+    for _ in 0..<1000 {
+      buffer.append([UInt8](repeating: 7, count: 60))
+      buffer.removeFirst(60)
+    }
+    #expect(buffer.capacity == 64)
+  }
+
+  @Test func `memory beyond a bound is given back once the content is small`() {
+    var buffer = ByteBuffer(capacity: 64)
+    buffer.append([UInt8](repeating: 7, count: 6000))
+    buffer.removeFirst(5990)
+    buffer.shrink(to: 64)
+    #expect(buffer.capacity == 64)
+    #expect(content(buffer) == [UInt8](repeating: 7, count: 10))
+  }
+}

@@ -1,0 +1,90 @@
+import Foundation
+import Testing
+
+@testable import Platform
+
+private func temporaryPath() -> String {
+  NSTemporaryDirectory() + "platform-\(UUID().uuidString.prefix(8))"
+}
+
+@Suite struct LinuxTests {
+  @Test func `a civil time is what the calendar says`() {
+    let formatter = ISO8601DateFormatter()
+    for seconds in stride(from: Int64(-3_000_000_000), to: 9_000_000_000, by: 86_399_123) {
+      let time = CivilTime(unixSeconds: seconds)
+      let text = formatter.string(from: Date(timeIntervalSince1970: Double(seconds)))
+      let expected = String(
+        format: "%04d-%02d-%02dT%02d:%02d:%02dZ", time.year, time.month, time.day, time.hour,
+        time.minute, time.second)
+      #expect(text == expected)
+    }
+    #expect(CivilTime(unixSeconds: 0).weekday == 4)
+    #expect(CivilTime(unixSeconds: 1_769_852_662).weekday == 6)
+  }
+
+  @Test func `a live socket file is not stolen and a stale one is replaced`() throws {
+    let path = temporaryPath()
+    do {
+      let first = try SocketFile(path: path, kind: .stream, mode: 0o660)
+      #expect(throws: SocketFile.Failure.self) {
+        _ = try SocketFile(path: path, kind: .stream, mode: 0o660)
+      }
+      _ = first.path
+    }
+    _ = FileManager.default.createFile(atPath: path, contents: nil)
+    let second = try SocketFile(path: path, kind: .datagram, mode: 0o600)
+    let mode = try FileManager.default.attributesOfItem(atPath: second.path)[.posixPermissions]
+    #expect(mode as? Int == 0o600)
+  }
+
+  @Test func `a path too long for a socket is told with its length`() {
+    let path = "/tmp/" + String(repeating: "x", count: 120)
+    do throws(SocketFile.Failure) {
+      _ = try SocketFile(path: path, kind: .stream, mode: 0o660)
+      Issue.record("bound")
+    } catch {
+      guard case .pathTooLong(125) = error else {
+        Issue.record("\(error)")
+        return
+      }
+    }
+  }
+
+  @Test func `a mapped file keeps what was stored and its lock keeps others out`() throws {
+    let path = temporaryPath()
+    do {
+      var file = try MappedFile(path: path, limit: 1 << 20)
+      try file.grow(to: 8192)
+      file.base.storeBytes(of: 77, toByteOffset: 8000, as: UInt8.self)
+      #expect(throws: MappedFile.Failure.self) { _ = try MappedFile(path: path, limit: 1 << 20) }
+      #expect(throws: Errno.self) { try file.grow(to: 2 << 20) }
+    }
+    let file = try MappedFile(path: path, limit: 1 << 20)
+    #expect(file.size == 8192)
+    #expect(file.base.load(fromByteOffset: 8000, as: UInt8.self) == 77)
+  }
+
+  @Test func `datagrams come many at a time and a cut one is told`() throws {
+    let path = temporaryPath()
+    let receiver = try Socket.listenUnix(path: path, kind: .datagram, mode: 0o600)
+    let sender = try Socket.connectUnix(path: path, kind: .datagram)
+    for size in [3, 100, 64] {
+      #expect(sender.send([UInt8](repeating: 65, count: size).span.bytes) == .bytes(size))
+    }
+    var datagrams = Datagrams(maximumByteCount: 64)
+    #expect(datagrams.receive(from: receiver.raw) == .bytes(3))
+    #expect(datagrams.bytes(0).byteCount == 3)
+    #expect((0..<3).map { datagrams.isTruncated($0) } == [false, true, false])
+    #expect(datagrams.receive(from: receiver.raw) == .wouldBlock)
+  }
+
+  @Test func `a log line is the one that people know, or JSON`() {
+    let moment: Int64 = 1_769_852_662
+    #expect(
+      Log().line(.info, "Running", unixSeconds: moment, processID: 1)
+        == "[2026-01-31 09:44:22 +0000] [1] [INFO] Running\n")
+    #expect(
+      Log(format: .json).line(.error, "a \"b\"\n", unixSeconds: moment, processID: 1)
+        == #"{"time":"2026-01-31T09:44:22Z","pid":1,"level":"error","message":"a \"b\"\n"}"# + "\n")
+  }
+}
