@@ -1,0 +1,26 @@
+/// Every bound of the sidecar in one place. Each is a flag with this default, a counter of what it
+/// refused, and a test.
+struct Limits: Sendable {
+  /// Series kept, over all families. Beyond it new ones are refused and known ones go on.
+  var series = 10_000
+  /// Frames of the events socket, in bytes.
+  var frameByteCount = 1 << 20
+  /// Datagrams of the statsd socket, in bytes.
+  var datagramByteCount = 65_536
+  /// One event's line, in bytes.
+  var lineByteCount = 8192
+  /// Clients connected to the events socket at once.
+  var connections = 1024
+  /// Sessions remembered; the one that has been silent longest makes room for a new one.
+  var sessions = 4096
+  /// Labels of one series.
+  var labels = 32
+  /// A label's name or a family's name, in bytes.
+  var nameByteCount = 256
+  /// A label's value, in bytes.
+  var labelValueByteCount = 1024
+  /// The state file, in bytes of address space; disk is taken as it is needed.
+  var stateByteCount = 256 << 20
+  /// HTTP connections at once.
+  var httpConnections = 256
+}

@@ -1,0 +1,89 @@
+import Platform
+
+/// The flags of `metrics-sidecar`: one table, from which parser, help and environment follow.
+struct Settings: Sendable {
+  static let prefix = "METRICS_SIDECAR"
+
+  static let table: [Option] = [
+    Option("listen", "HOST:PORT", "0.0.0.0:8000", "Where /metrics is served."),
+    Option(
+      "events-socket", "PATH", "/run/metrics/events.sock",
+      "Stream socket for frames with acknowledgements, or plain lines. Empty: none."),
+    Option(
+      "statsd-socket", "PATH", "/run/metrics/statsd.sock",
+      "Datagram socket for StatsD and DogStatsD clients. Empty: none."),
+    Option("socket-mode", "MODE", "0660", "Permissions of both sockets, in octal."),
+    Option(
+      "socket-group", "GID", "", "Group of both sockets, by number. Empty: the process's own."),
+    Option(
+      "state", "FILE", "/var/lib/metrics-sidecar/state",
+      "The memory-mapped file that survives a kill. Falls back to a file beside the events socket "
+        + "when its folder cannot be written."),
+    Option("state-size", "SIZE", "256MiB", "The most the state file may grow to."),
+    Option(
+      "rules", "FILE", "",
+      "Rules that turn events into families (JSON). Empty: the rules built in for the example app."),
+    Option("max-series", "N", "10000", "Series kept; beyond it new ones are refused and counted."),
+    Option("max-sessions", "N", "4096", "Sessions remembered; the most silent one makes room."),
+    Option("max-connections", "N", "1024", "Clients connected to the events socket at once."),
+    Option("max-frame-size", "SIZE", "1MiB", "The longest frame on the events socket."),
+    Option("max-datagram-size", "SIZE", "64KiB", "The longest datagram on the statsd socket."),
+    Option("max-line-length", "SIZE", "8KiB", "The longest line of one event."),
+    Option("max-labels", "N", "32", "The most labels of a series."),
+    Option("max-http-connections", "N", "256", "HTTP connections at once."),
+    Option("log-format", "text|json", "text", "How log lines look."),
+    Option("log-level", "LEVEL", "info", "debug, info, warning or error."),
+  ]
+
+  var listen = NetworkAddress(host: "0.0.0.0", port: 8000)
+  var eventsSocket = ""
+  var statsdSocket = ""
+  var socketMode: UInt32 = 0o660
+  var socketGroup: Int64 = -1
+  var state = ""
+  var rules = ""
+  var limits = Limits()
+  var log = Log()
+
+  init(_ options: Options) throws(Options.Mistake) {
+    listen = try options.address("listen")
+    eventsSocket = options.text("events-socket")
+    statsdSocket = options.text("statsd-socket")
+    guard let mode = UInt32(options.text("socket-mode"), radix: 8), mode <= 0o777 else {
+      throw Options.Mistake(
+        "--socket-mode takes permissions in octal such as 0660, not "
+          + "'\(options.text("socket-mode"))'")
+    }
+    socketMode = mode
+    if options.text("socket-group") != "" {
+      socketGroup = Int64(try options.number("socket-group", in: 0...0x7fff_ffff))
+    }
+    state = options.text("state")
+    rules = options.text("rules")
+    limits.series = try options.number("max-series", in: 1...10_000_000)
+    limits.sessions = try options.number("max-sessions", in: 1...1_000_000)
+    limits.connections = try options.number("max-connections", in: 1...100_000)
+    limits.frameByteCount = try options.byteCount("max-frame-size", in: 256...(64 << 20))
+    limits.datagramByteCount = try options.byteCount("max-datagram-size", in: 256...65_536)
+    limits.lineByteCount = try options.byteCount("max-line-length", in: 64...(1 << 20))
+    limits.labels = try options.number("max-labels", in: 1...256)
+    limits.stateByteCount = try options.byteCount("state-size", in: (1 << 20)...(1 << 30))
+    limits.httpConnections = try options.number("max-http-connections", in: 1...100_000)
+    log = try Self.log(options)
+  }
+
+  private static func log(_ options: Options) throws(Options.Mistake) -> Log {
+    let format: Log.Format
+    switch options.text("log-format") {
+    case "text": format = .text
+    case "json": format = .json
+    default:
+      throw Options.Mistake("--log-format is text or json, not '\(options.text("log-format"))'")
+    }
+    guard let level = Log.Level(name: options.text("log-level")) else {
+      throw Options.Mistake(
+        "--log-level is debug, info, warning or error, not '\(options.text("log-level"))'")
+    }
+    return Log(minimum: level, format: format)
+  }
+}
