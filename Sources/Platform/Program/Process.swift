@@ -26,6 +26,8 @@ public enum Process {
   /// The most descriptors it may have open; raises the soft limit to the hard one.
   public static var openFileLimit: Int { Int(clamping: cl_open_file_limit()) }
 
+  public static var pageSize: Int { Int(cl_page_size()) }
+
   /// User and system time of all threads.
   public static var cpuNanoseconds: UInt64 { cl_process_cpu_nanoseconds() }
 
