@@ -25,7 +25,7 @@ let programs: [Target] = [
   .executableTarget(
     name: "App", dependencies: ["Platform", "HTTP", "Events"], swiftSettings: swiftSettings),
   .executableTarget(
-    name: "MetricsSidecar", dependencies: ["Platform", "HTTP", "Events"], exclude: ["README.md"],
+    name: "MetricsSidecar", dependencies: ["CLinux", "Platform", "HTTP", "Events"], exclude: ["README.md"],
     swiftSettings: swiftSettings),
 ]
 

@@ -1,0 +1,49 @@
+/// Names as Prometheus allows them, and what becomes of those that are not.
+enum Names {
+  /// `[a-zA-Z_:][a-zA-Z0-9_:]*`
+  static func isFamilyName(_ name: String) -> Bool {
+    !name.isEmpty && isName(name) { isLetter($0) || $0 == UInt8(ascii: ":") }
+  }
+
+  /// `[a-zA-Z_][a-zA-Z0-9_]*`, and not `__…`, which is Prometheus's own.
+  static func isLabelName(_ name: String) -> Bool {
+    !name.isEmpty && isName(name, isLetter) && !name.utf8.starts(with: "__".utf8)
+  }
+
+  private static func isName(_ name: String, _ isAllowed: (UInt8) -> Bool) -> Bool {
+    var isFirst = true
+    for byte in name.utf8 {
+      if !isAllowed(byte) && (isFirst || !isDigit(byte)) { return false }
+      isFirst = false
+    }
+    return true
+  }
+
+  /// Every byte that a name may not have becomes `_`; a digit at the start gets one before it.
+  static func sanitised(_ name: ArraySlice<UInt8>) -> [UInt8] {
+    var result: [UInt8] = []
+    if let first = name.first, isDigit(first) { result.append(UInt8(ascii: "_")) }
+    for byte in name {
+      result.append(isLetter(byte) || isDigit(byte) ? byte : UInt8(ascii: "_"))
+    }
+    return result.isEmpty ? [UInt8(ascii: "_")] : result
+  }
+
+  /// The family of an event that no rule names: counters end in `_total`, timings in `_seconds`.
+  static func family(of event: ArraySlice<UInt8>, suffix: StaticString) -> [UInt8] {
+    var name = sanitised(event)
+    let ending = unsafe [UInt8](
+      UnsafeBufferPointer(start: suffix.utf8Start, count: suffix.utf8CodeUnitCount))
+    if !name.suffix(ending.count).elementsEqual(ending) { name += ending }
+    return name
+  }
+
+  private static func isLetter(_ byte: UInt8) -> Bool {
+    byte == UInt8(ascii: "_")
+      || (byte | 0x20 >= UInt8(ascii: "a") && byte | 0x20 <= UInt8(ascii: "z"))
+  }
+
+  private static func isDigit(_ byte: UInt8) -> Bool {
+    byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9")
+  }
+}

@@ -1,0 +1,29 @@
+/// Where one series or session lies in the state file.
+///
+///       0   4  checksum of bytes 8..<32      4   4  checksum of the key
+///       8   4  kind                         12   4  bytes of the key
+///      16   4  cells                        20   4  bytes of the name at the key's start
+///      24   4  shape: which buckets         28   4  zero
+///      32   …  the key, filled up to a multiple of 32
+///       …   …  the cells; the first is 1 while the record is in use
+struct Record: Equatable {
+  /// What a record holds; the numbers are part of the file's format.
+  enum Kind: UInt8 {
+    case counter = 1
+    case gauge = 2
+    case histogram = 3
+    case session = 9
+  }
+
+  static let headByteCount = 32
+
+  /// From the start of the file; a multiple of 32.
+  let offset: Int
+  let keyByteCount: Int
+  let cellCount: Int
+
+  var keyOffset: Int { offset + Self.headByteCount }
+  /// The number of its first cell, which says whether it is in use.
+  var firstCell: Int { (keyOffset + ((keyByteCount + 31) & ~31)) / StateFile.cellByteCount }
+  var end: Int { (firstCell + cellCount) * StateFile.cellByteCount }
+}
