@@ -147,3 +147,16 @@ public struct ByteBuffer: ~Copyable {
     tail = count
   }
 }
+
+extension ByteBuffer {
+  /// A copy of the bytes waiting.
+  public var array: [UInt8] {
+    let span = bytes
+    return unsafe [UInt8](unsafeUninitializedCapacity: span.byteCount) { target, count in
+      unsafe span.withUnsafeBytes { source in
+        unsafe UnsafeMutableRawBufferPointer(target).copyMemory(from: source)
+      }
+      count = span.byteCount
+    }
+  }
+}

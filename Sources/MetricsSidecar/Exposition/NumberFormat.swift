@@ -1,0 +1,32 @@
+import Platform
+
+/// Numbers as the official Python client writes them: `4.0`, `0.005`, `1e+16`, `+Inf`, `NaN`.
+enum NumberFormat {
+  static func append(_ value: Double, to buffer: inout ByteBuffer) {
+    if let whole = Int64(exactly: value), whole.magnitude < 1_000_000_000_000_000 {
+      if whole == 0, value.sign == .minus { buffer.append("-") }
+      append(whole, to: &buffer)
+      buffer.append(".0")
+    } else {
+      buffer.append("\(value)")
+    }
+  }
+
+  /// A whole number by hand: the most common value by far.
+  static func append(_ value: Int64, to buffer: inout ByteBuffer) {
+    if value < 0 { buffer.append(UInt8(ascii: "-")) }
+    var rest = value.magnitude
+    unsafe buffer.appendUnsafe(capacity: 20) { memory in
+      var start = 20
+      repeat {
+        let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
+        start -= 1
+        unsafe memory[start] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: digit)
+        rest = quotient
+      } while rest != 0
+      let count = 20 - start
+      for index in 0..<count { unsafe memory[index] = memory[start + index] }
+      return count
+    }
+  }
+}

@@ -1,0 +1,79 @@
+import Platform
+
+/// A family: name, type, help, and where its series lie in the state file.
+final class Family {
+  let name: [UInt8]
+  let kind: Record.Kind
+  /// `# HELP` and `# TYPE`, as the exposition has them; no HELP where there is no help text.
+  let header: [UInt8]
+  /// Upper bounds without +Inf; empty but for histograms.
+  let bounds: [Double]
+  /// ` le="…"` of each bound and of +Inf, with its closing `"} `.
+  let boundTexts: [[UInt8]]
+  /// Tells histograms with other buckets apart.
+  let shape: UInt32
+  var labels: [(name: String, source: FamilyRule.Source)] = []
+  /// In the order in which they came, which a restart keeps.
+  var series: [Record] = []
+  /// Where refused series add up, once there is one.
+  var overflow: Record?
+
+  init(name: [UInt8], kind: Record.Kind, help: String, bounds: [Double]) {
+    self.name = name
+    self.kind = kind
+    self.bounds = bounds
+    header = Self.header(name, kind, help)
+    boundTexts = (bounds + [.infinity]).map { bound in
+      var text = ByteBuffer(capacity: 32)
+      text.append("le=\"")
+      NumberFormat.append(bound, to: &text)
+      text.append("\"} ")
+      return text.array
+    }
+    var words = ByteBuffer()
+    for bound in bounds { NumberFormat.append(bound, to: &words) }
+    shape = bounds.isEmpty ? 0 : Digest.checksum(words.bytes)
+  }
+
+  /// The cells a series of this family has, with the first that says whether it is in use.
+  var cellCount: Int {
+    switch kind {
+    case .counter, .gauge, .session: 2
+    case .histogram: HistogramCells.count(bounds: bounds.count)
+    }
+  }
+
+  private static func header(_ name: [UInt8], _ kind: Record.Kind, _ help: String) -> [UInt8] {
+    var text = ByteBuffer(capacity: 128)
+    if !help.isEmpty {
+      text.append("# HELP ")
+      text.append(name)
+      text.append(UInt8(ascii: " "))
+      for byte in help.utf8 {
+        switch byte {
+        case UInt8(ascii: "\\"): text.append("\\\\")
+        case UInt8(ascii: "\n"): text.append("\\n")
+        default: text.append(byte)
+        }
+      }
+      text.append(UInt8(ascii: "\n"))
+    }
+    text.append("# TYPE ")
+    text.append(name)
+    switch kind {
+    case .counter: text.append(" counter\n")
+    case .histogram: text.append(" histogram\n")
+    case .gauge, .session: text.append(" gauge\n")
+    }
+    return text.array
+  }
+}
+
+/// The cells of a histogram, after the one that says whether it is in use: the sum, the fraction of a
+/// sample that `@rate` has left over, and a count for each bucket (not cumulative), +Inf last.
+enum HistogramCells {
+  static let sum = 1
+  static let carry = 2
+  static let firstBucket = 3
+  static func count(bounds: Int) -> Int { firstBucket + bounds + 1 }
+}

@@ -1,0 +1,280 @@
+import Platform
+
+/// All families and series: what an event does to them, and what the exposition reads.
+///
+/// What must stay true: everything between two `commit`s takes effect together. A known event
+/// allocates nothing and looks at no rule.
+final class Registry {
+  let state: StateFile
+  let limits: Limits
+  private(set) var rules: Rules
+  private(set) var families: [Family] = []
+  private var familyIndex: [[UInt8]: Int] = [:]
+  private var table = SeriesTable()
+  private var lines: LineTable
+  var sessions: SessionTable
+  /// Series kept, without the overflow series.
+  private(set) var seriesCount = 0
+  /// Series that were refused, each time an event would have made one.
+  private(set) var refusedSeries: UInt64 = 0
+
+  init(state: StateFile, rules: Rules, limits: Limits) {
+    self.state = state
+    self.limits = limits
+    self.rules = rules
+    lines = LineTable(limit: limits.series * 2)
+    sessions = SessionTable(limit: limits.sessions)
+    for rule in rules.families { declare(rule) }
+    readState()
+    for index in families.indices where families[index].labels.isEmpty { makeDeclared(index) }
+    state.commit()
+  }
+
+  @inline(__always)
+  func commit() { state.commit() }
+
+  // MARK: Events
+
+  /// Why an event was not counted.
+  enum Rejection: Error {
+    case typeConflict, unsupportedType, seriesLimit, tooManyLabels, stateFull, dropped
+  }
+
+  /// Adds `value`, which stands for `weight` samples, to everything that the event feeds.
+  /// `type` is the first letter of the event's type.
+  @inline(__always)
+  func apply(
+    name: RawSpan, type: UInt8, tags: RawSpan, value: Double, weight: Double, isDelta: Bool
+  ) -> Rejection? {
+    let hash = LineTable.hash(name: name, type: type, tags: tags)
+    if let range = lines.find(hash: hash, name: name, type: type, tags: tags) {
+      for index in range { add(lines.targets[index], value, weight, isDelta) }
+      return nil
+    }
+    return applyNew(hash, name, type, tags, value, weight, isDelta)
+  }
+
+  @inline(never)
+  private func applyNew(
+    _ hash: UInt32, _ name: RawSpan, _ type: UInt8, _ tags: RawSpan, _ value: Double,
+    _ weight: Double, _ isDelta: Bool
+  ) -> Rejection? {
+    let resolver = Resolver(name: name, type: type, tags: tags)
+    var outcome = Resolution()
+    do throws(Rejection) {
+      try resolve(resolver, into: &outcome)
+    } catch { return error }
+    for target in outcome.targets { add(target, value, weight, isDelta) }
+    if outcome.isComplete {
+      lines.insert(hash: hash, name: name, type: type, tags: tags, targets: outcome.targets)
+      return nil
+    }
+    return outcome.targets.isEmpty ? .seriesLimit : nil
+  }
+
+  @inline(__always)
+  private func add(
+    _ target: LineTable.Target, _ value: Double, _ weight: Double, _ isDelta: Bool
+  ) {
+    let cell = Int(target.cell)
+    let family = families[Int(target.family)]
+    switch family.kind {
+    case .counter: state.add(cell + 1, value * weight)
+    case .gauge: if isDelta { state.add(cell + 1, value) } else { state.store(cell + 1, value) }
+    case .histogram:
+      observe(cell, family, target.isMilliseconds ? value / 1000 : value, weight)
+    case .session: break
+    }
+  }
+
+  @inline(__always)
+  private func observe(_ cell: Int, _ family: Family, _ value: Double, _ weight: Double) {
+    var whole = weight
+    if weight != 1 {
+      // 1/rate is rarely whole in binary: what is within a billionth of a whole number is meant to be.
+      let sum = state.number(cell + HistogramCells.carry) + weight
+      whole = sum.rounded()
+      if (whole - sum).magnitude > 1e-9 * sum { whole = sum.rounded(.down) }
+      let carry = max(0, sum - whole)
+      state.store(cell + HistogramCells.carry, carry < 1e-9 * sum ? 0 : carry)
+    }
+    state.add(cell + HistogramCells.sum, value * weight)
+    if whole == 0 { return }
+    var bucket = 0
+    while bucket < family.bounds.count, value > family.bounds[bucket] { bucket += 1 }
+    state.add(cell + HistogramCells.firstBucket + bucket, whole)
+  }
+
+  // MARK: Resolving a new event
+
+  private struct Resolution {
+    var targets: [LineTable.Target] = []
+    /// Whether it may be remembered: no series was refused.
+    var isComplete = true
+  }
+
+  private func resolve(
+    _ event: Resolver, into outcome: inout Resolution
+  ) throws(Rejection) {
+    if event.tags.count > limits.labels { throw .tooManyLabels }
+    guard let kind = event.kind else { throw .unsupportedType }
+    var isMatched = false
+    for rule in rules.rules where rule.event.matches(event.name[...]) {
+      guard rule.conditions.allSatisfy({ $0.holds(for: event.value(of: $0.tag)) }) else { continue }
+      isMatched = true
+      let family = families[rule.family]
+      guard family.kind == kind || family.kind == .counter && kind == .histogram else {
+        throw .typeConflict
+      }
+      let labels = family.labels.map { label -> (name: [UInt8], value: ArraySlice<UInt8>) in
+        switch label.source {
+        case .tag(let tag): (Array(label.name.utf8), event.value(of: tag))
+        case .constant(let text): (Array(label.name.utf8), text[...])
+        }
+      }
+      try feed(rule.family, labels, event, into: &outcome)
+    }
+    if isMatched { return }
+    guard rules.exposesUnmatched else { throw .dropped }
+    let index = try unmatchedFamily(event, kind)
+    var labels: [(name: [UInt8], value: ArraySlice<UInt8>)] = []
+    for tag in event.tags {
+      let name = Names.sanitised(tag.name)
+      if !labels.contains(where: { $0.name == name }) { labels.append((name, tag.value)) }
+    }
+    labels.sort { $0.name.lexicographicallyPrecedes($1.name) }
+    try feed(index, labels, event, into: &outcome)
+  }
+
+  private func unmatchedFamily(
+    _ event: Resolver, _ kind: Record.Kind
+  ) throws(Rejection) -> Int {
+    let name = event.defaultFamily
+    if let index = familyIndex[name] {
+      if families[index].kind != kind { throw .typeConflict }
+      return index
+    }
+    let bounds = kind == .histogram ? FamilyRule.defaultBuckets : []
+    if families.count >= 65_000 { throw .seriesLimit }
+    return add(Family(name: name, kind: kind, help: "", bounds: bounds))
+  }
+
+  private func feed(
+    _ index: Int, _ labels: [(name: [UInt8], value: ArraySlice<UInt8>)], _ event: Resolver,
+    into outcome: inout Resolution
+  ) throws(Rejection) {
+    let family = families[index]
+    var key = ByteBuffer(capacity: 128)
+    SeriesKey.append(family.name, labels, to: &key)
+    let record: Record
+    if let known = table.find(key.bytes, in: state) {
+      record = known
+    } else if seriesCount < limits.series {
+      record = try make(key.bytes, family)
+      seriesCount += 1
+      family.series.append(record)
+    } else {
+      refusedSeries += 1
+      outcome.isComplete = false
+      guard family.kind != .gauge else { return }
+      record = try overflow(of: family)
+    }
+    outcome.targets.append(
+      LineTable.Target(
+        cell: UInt32(record.firstCell), family: UInt16(index), isMilliseconds: event.isMilliseconds)
+    )
+  }
+
+  /// `name{overflow="true"}`: where series beyond the limit add up, so that totals stay right.
+  private func overflow(of family: Family) throws(Rejection) -> Record {
+    if let record = family.overflow { return record }
+    var key = ByteBuffer(capacity: 64)
+    SeriesKey.append(
+      family.name, [(Array("overflow".utf8), Array("true".utf8)[...])], to: &key)
+    let record = try make(key.bytes, family)
+    family.overflow = record
+    family.series.append(record)
+    return record
+  }
+
+  private func make(_ key: RawSpan, _ family: Family) throws(Rejection) -> Record {
+    do throws(Errno) {
+      let record = try state.append(
+        kind: family.kind, key: key, nameByteCount: family.name.count, shape: family.shape,
+        cellCount: family.cellCount)
+      state.store(record.firstCell, UInt64(1))
+      table.insert(record, key: key)
+      return record
+    } catch { throw .stateFull }
+  }
+
+  // MARK: Families
+
+  private func declare(_ rule: FamilyRule) {
+    let family = Family(
+      name: Array(rule.name.utf8), kind: rule.kind, help: rule.help, bounds: rule.buckets)
+    family.labels = rule.labels
+    _ = add(family)
+  }
+
+  private func add(_ family: Family) -> Int {
+    familyIndex[family.name] = families.count
+    families.append(family)
+    return families.count - 1
+  }
+
+  /// Families without labels are there from the start, with 0.0.
+  private func makeDeclared(_ index: Int) {
+    let family = families[index]
+    guard family.series.isEmpty else { return }
+    let key = family.name
+    do throws(Rejection) {
+      let record = try unsafe make(key.span.bytes, family)
+      seriesCount += 1
+      family.series.append(record)
+    } catch {}
+  }
+
+  /// Finds the series and sessions that the state file holds.
+  private func readState() {
+    var offset = StateFile.recordsStart
+    while offset < state.usedByteCount {
+      let record = state.record(at: offset)
+      offset = record.end
+      guard state.value(record.firstCell) == 1 else { continue }
+      if state.kind(record) == .session {
+        sessions.restore(record, in: state)
+      } else {
+        restore(record)
+      }
+    }
+  }
+
+  private func restore(_ record: Record) {
+    let state = self.state
+    let key = state.key(record)
+    let nameByteCount = state.nameByteCount(record)
+    let name = SeriesKey.array(key.extracting(0..<nameByteCount))
+    let kind = state.kind(record)
+    let index: Int
+    if let known = familyIndex[name] {
+      index = known
+    } else {
+      let bounds = kind == .histogram ? FamilyRule.defaultBuckets : []
+      index = add(Family(name: name, kind: kind, help: "", bounds: bounds))
+    }
+    let family = families[index]
+    // Another type or other buckets than the rules have now: it starts again.
+    guard family.kind == kind, family.shape == state.shape(record) else {
+      state.store(record.firstCell, UInt64(0))
+      return
+    }
+    table.insert(record, key: key)
+    family.series.append(record)
+    if SeriesKey.isOverflow(key, nameByteCount: nameByteCount) {
+      family.overflow = record
+    } else {
+      seriesCount += 1
+    }
+  }
+}

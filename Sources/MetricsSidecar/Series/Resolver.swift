@@ -1,0 +1,42 @@
+/// An event taken apart, to be held against the rules: only for events seen for the first time.
+struct Resolver {
+  let name: [UInt8]
+  let type: UInt8
+  let tags: [(name: ArraySlice<UInt8>, value: ArraySlice<UInt8>)]
+
+  init(name: RawSpan, type: UInt8, tags: RawSpan) {
+    self.name = SeriesKey.array(name)
+    self.type = type
+    let bytes = SeriesKey.array(tags)
+    self.tags = bytes.split(separator: UInt8(ascii: ",")).map { tag in
+      // A tag's value may hold colons; a tag without one has the empty value.
+      guard let colon = tag.firstIndex(of: UInt8(ascii: ":")) else { return (tag, []) }
+      return (tag[..<colon], tag[(colon + 1)...])
+    }
+  }
+
+  /// What the event's type is kept as; `nil` for those that are not kept.
+  var kind: Record.Kind? {
+    switch type {
+    case UInt8(ascii: "c"): .counter
+    case UInt8(ascii: "g"): .gauge
+    case UInt8(ascii: "m"), UInt8(ascii: "h"), UInt8(ascii: "d"): .histogram
+    default: nil
+    }
+  }
+
+  var isMilliseconds: Bool { type == UInt8(ascii: "m") }
+
+  func value(of tag: [UInt8]) -> ArraySlice<UInt8> {
+    tags.first { $0.name.elementsEqual(tag) }?.value ?? []
+  }
+
+  /// The family of an event that no rule names.
+  var defaultFamily: [UInt8] {
+    switch type {
+    case UInt8(ascii: "c"): Names.family(of: name[...], suffix: "_total")
+    case UInt8(ascii: "m"): Names.family(of: name[...], suffix: "_seconds")
+    default: Names.sanitised(name[...])
+    }
+  }
+}

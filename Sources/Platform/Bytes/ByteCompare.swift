@@ -1,0 +1,23 @@
+/// Comparing borrowed bytes, eight a step.
+public enum ByteCompare {
+  @inlinable @inline(__always)
+  public static func equal(_ a: RawSpan, _ b: RawSpan) -> Bool {
+    let count = a.byteCount
+    guard count == b.byteCount else { return false }
+    var index = 0
+    // Sound: every load ends at or before `count`, which both have.
+    while index + 8 <= count {
+      let x = unsafe a.unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: UInt64.self)
+      let y = unsafe b.unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: UInt64.self)
+      if x != y { return false }
+      index += 8
+    }
+    while index < count {
+      let x = unsafe a.unsafeLoad(fromUncheckedByteOffset: index, as: UInt8.self)
+      let y = unsafe b.unsafeLoad(fromUncheckedByteOffset: index, as: UInt8.self)
+      if x != y { return false }
+      index += 1
+    }
+    return true
+  }
+}
