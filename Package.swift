@@ -15,7 +15,7 @@ let swiftSettings: [SwiftSetting] =
 let cSettings: [CSetting] = [.define("CLINUX_FAULTS", .when(configuration: .debug))]
 
 let libraries: [Target] = [
-  .target(name: "CLinux", cSettings: cSettings),
+  .target(name: "CLinux", cSettings: cSettings, linkerSettings: [.linkedLibrary("m")]),
   .target(name: "Platform", dependencies: ["CLinux"], swiftSettings: swiftSettings),
   .target(name: "HTTP", dependencies: ["Platform"], swiftSettings: swiftSettings),
   .target(name: "Events", dependencies: ["Platform"], swiftSettings: swiftSettings),

@@ -21,7 +21,7 @@ import Platform
 ///
 ///       0   8  new value        8   8  old value
 ///      16   4  transaction that wrote the new one
-///      20   4  checksum of new  24   4  checksum of old  28  4  zero
+///      20   4  checksum of new  24   4  checksum of old and its transaction  28  4  zero
 ///
 /// The value of a cell is the new one, unless its transaction is `committed + 1`: then it was in
 /// flight when the process died, and the old one counts.
@@ -99,9 +99,10 @@ final class StateFile {
     let cell = unsafe cell(index)
     if unsafe cell.load(fromByteOffset: 16, as: UInt32.self) != current {
       // The value before this transaction is put aside first; only then is the cell marked.
-      unsafe cell.storeBytes(of: cell.load(as: UInt64.self), toByteOffset: 8, as: UInt64.self)
+      let old = unsafe cell.load(as: UInt64.self)
+      unsafe cell.storeBytes(of: old, toByteOffset: 8, as: UInt64.self)
       unsafe cell.storeBytes(
-        of: cell.load(fromByteOffset: 20, as: UInt32.self), toByteOffset: 24, as: UInt32.self)
+        of: Self.check(old, index, current), toByteOffset: 24, as: UInt32.self)
       StoreHook.passed()
       unsafe cl_store_32(cell + 16, current)
       cl_compiler_barrier()
@@ -140,10 +141,9 @@ final class StateFile {
   }
 
   @inline(__always)
-  private static func check(_ bits: UInt64, _ index: Int) -> UInt32 {
-    let mixed =
-      (bits ^ (UInt64(truncatingIfNeeded: index) &* 0x9e37_79b9_7f4a_7c15))
-      &* 0xd6e8_feb8_6659_fd93
+  private static func check(_ bits: UInt64, _ index: Int, _ transaction: UInt32 = 0) -> UInt32 {
+    let place = UInt64(truncatingIfNeeded: index) &* 0x9e37_79b9_7f4a_7c15
+    let mixed = (bits ^ place ^ UInt64(transaction)) &* 0xd6e8_feb8_6659_fd93
     return UInt32(truncatingIfNeeded: mixed >> 32)
   }
 
@@ -167,6 +167,7 @@ final class StateFile {
   ) throws(Errno) -> Record {
     let layout = Record(offset: usedByteCount, keyByteCount: key.byteCount, cellCount: cellCount)
     let end = layout.end
+    if end > file.limit { throw .outOfMemory }
     if end > file.size {
       let wanted = (end + Self.growthByteCount - 1) / Self.growthByteCount * Self.growthByteCount
       try file.grow(to: min(max(wanted, end), file.limit))
@@ -302,7 +303,9 @@ final class StateFile {
     let transaction = unsafe cell.load(fromByteOffset: 16, as: UInt32.self)
     if transaction == current {
       let old = unsafe cell.load(fromByteOffset: 8, as: UInt64.self)
-      guard unsafe cell.load(fromByteOffset: 24, as: UInt32.self) == Self.check(old, index) else {
+      // The checksum of old knows the transaction, so a damaged number is not taken for one in flight.
+      guard unsafe cell.load(fromByteOffset: 24, as: UInt32.self) == Self.check(old, index, current)
+      else {
         throw .cell(offset: index * Self.cellByteCount)
       }
       unsafe cell.storeBytes(of: old, as: UInt64.self)

@@ -1,0 +1,174 @@
+import Foundation
+import Platform
+import Testing
+
+@testable import MetricsSidecar
+
+@Suite struct RegistryTests {
+  @Test(arguments: [
+    ("jobs.done", "c", "", "jobs_done_total"),
+    ("jobs_total", "c", "", "jobs_total"),
+    ("load-1 min", "g", "", "load_1_min"),
+    ("9lives", "g", "", "_9lives"),
+    ("a", "g", "b:c,x.y:z:w,bare", #"a{b="c",bare="",x_y="z:w"}"#),
+    ("a", "g", "q:say \"hi\"\\,n:x", #"a{n="x",q="say \"hi\"\\"}"#),
+    ("a", "g", "k:1,k:2", #"a{k="1"}"#),
+    ("a", "g", "ü:ä", #"a{__="ä"}"#),
+  ])
+  func `an event without a rule has its own name, with tags as labels`(
+    _ name: String, _ type: Character, _ tags: String, _ series: String
+  ) throws {
+    let fixture = try Fixture()
+    #expect(fixture.apply(name, type, 2, tags: tags) == nil)
+    #expect(fixture.value(series) == 2, "\(fixture.page)")
+  }
+
+  @Test func `a timing in milliseconds is exposed in seconds`() throws {
+    let fixture = try Fixture()
+    fixture.apply("wait", "m", 30)
+    #expect(fixture.value("wait_seconds_sum") == 0.03)
+    #expect(fixture.value(#"wait_seconds_bucket{le="0.025"}"#) == 0)
+    #expect(fixture.value(#"wait_seconds_bucket{le="0.05"}"#) == 1)
+    #expect(fixture.value(#"wait_seconds_bucket{le="+Inf"}"#) == 1)
+    #expect(fixture.value("wait_seconds_count") == 1)
+  }
+
+  @Test func `weights of samples are exact in the long run and counts stay whole`() throws {
+    let fixture = try Fixture()
+    for _ in 0..<3000 { fixture.apply("a", "d", 1, weight: 1 / 0.3) }
+    #expect(fixture.value("a_count") == 10_000.0)
+    for count in 1...2000 { fixture.apply("b", "d", 1, weight: 1 / (1 / Double(count))) }
+    #expect(fixture.value("b_count") == 2_001_000.0)
+  }
+
+  @Test func `gauges are set and moved`() throws {
+    let fixture = try Fixture()
+    fixture.apply("g", "g", 10)
+    fixture.apply("g", "g", -3, isDelta: true)
+    #expect(fixture.value("g") == 7)
+  }
+
+  @Test func `two events that would make one family with two types: the second is refused`() throws
+  {
+    let fixture = try Fixture()
+    #expect(fixture.apply("a_total", "c") == nil)
+    #expect(fixture.apply("a_total", "g") == .typeConflict)
+    #expect(fixture.value("a_total") == 1)
+  }
+
+  @Test func `beyond the limit totals stay right and known series go on`() throws {
+    var limits = Limits()
+    limits.series = 10
+    let fixture = try Fixture(limits: limits)
+    for n in 0..<100 { fixture.apply("a", "c", 1, tags: "n:\(n)") }
+    for n in 0..<100 { fixture.apply("a", "c", 1, tags: "n:\(n)") }
+    #expect(fixture.value(#"a_total{n="3"}"#) == 2)
+    #expect(fixture.value(#"a_total{n="50"}"#) == nil)
+    #expect(fixture.value(#"a_total{overflow="true"}"#) == 180)
+    #expect(fixture.apply("g", "g", 1) == .seriesLimit)
+    #expect(fixture.registry.refusedSeries == 181)
+  }
+
+  @Test func `what no rule matches is dropped when the rules say so`() throws {
+    let fixture = try Fixture(rules: #"{"unmatched": "drop"}"#)
+    #expect(fixture.apply("a") == .dropped)
+    #expect(fixture.page == "")
+  }
+
+  @Test func `rules with other buckets start a histogram again`() throws {
+    func rules(_ buckets: String) -> String {
+      #"{"families": [{"name": "h", "type": "histogram", "buckets": \#(buckets), "events": [{"event": "h"}]}]}"#
+    }
+    let fixture = try Fixture(rules: rules("[1, 2]"))
+    fixture.apply("h", "d", 1.5)
+    fixture.registry.commit()
+    #expect(fixture.value("h_count") == 1)
+    let path = fixture.path
+    fixture.registry = nil
+    let file = try MappedFile(path: path, limit: 16 << 20)
+    let registry = Registry(
+      state: try StateFile(file), rules: try RuleFile.parse(Array(rules("[1, 3]").utf8)),
+      limits: Limits())
+    var buffer = ByteBuffer()
+    TextFormat.append(registry, to: &buffer)
+    #expect(String(decoding: buffer.array, as: UTF8.self).contains("h_count 0.0"))
+  }
+}
+
+@Suite struct PatternTests {
+  @Test(arguments: [
+    ("a", "a", true), ("a", "b", false), ("a", "ab", false), ("*", "", true), ("*", "x", true),
+    ("a*", "abc", true), ("a*", "ba", false), ("*c", "abc", true), ("a*c", "ac", true),
+    ("a*c", "a", false), ("a*b*c", "axbxc", true), ("a*b*c", "axcxb", false),
+    ("ab*ba", "aba", false),
+    ("**", "x", true), ("a*aa", "aaa", true),
+  ])
+  func `a star stands for any text`(_ pattern: String, _ text: String, _ expected: Bool) {
+    #expect(Pattern(pattern).matches(Array(text.utf8)[...]) == expected)
+  }
+}
+
+@Suite struct RuleFileTests {
+  @Test(arguments: [
+    ("", "line 1, column 1: the text ends where a value should be"),
+    ("[]", "line 1, column 1: expected an object: { … }"),
+    (
+      "{\"familie\": []}", "line 1, column 13: unknown name \"familie\": did you mean \"families\"?"
+    ),
+    ("{\n \"unmatched\": \"keep\"}", "line 2, column 15: \"unmatched\" is \"expose\" or \"drop\""),
+    ("{\"families\": [{}]}", "line 1, column 15: a family needs a \"name\""),
+    (
+      #"{"families": [{"name": "a"}]}"#,
+      "line 1, column 15: a family needs a \"type\": counter, gauge or histogram"
+    ),
+    (
+      #"{"families": [{"name": "a b", "type": "counter"}]}"#,
+      "line 1, column 24: a family's name has letters, digits, _ and :, and starts with no digit"
+    ),
+    (
+      #"{"families": [{"name": "h", "type": "histogram", "buckets": [2, 1]}]}"#,
+      "line 1, column 65: buckets have to rise"
+    ),
+    (
+      #"{"families": [{"name": "a", "type": "counter", "labels": ["le"]}]}"#,
+      "line 1, column 59: the label le is the sidecar's own"
+    ),
+    (
+      #"{"families": [{"name": "a", "type": "counter", "events": [{}]}]}"#,
+      "line 1, column 59: needs an \"event\": a name, or a glob with *"
+    ),
+    ("{\"a\": 1, \"a\": 2}", "line 1, column 10: \"a\" is there twice"),
+    ("{} x", "line 1, column 4: there is more after the end of the document"),
+    (
+      "{\"a\": \"\\q\"}",
+      "line 1, column 9: an escape that JSON does not have: \\ with \"\\/bfnrt or uXXXX"
+    ),
+  ])
+  func `a mistake is told with its line and column`(_ text: String, _ expected: String) {
+    do throws(JSON.Mistake) {
+      _ = try RuleFile.parse(Array(text.utf8))
+      Issue.record("no mistake found")
+    } catch { #expect(error.description == expected) }
+  }
+
+  @Test func `a rules file damaged anywhere is refused or read, and never crashes`() throws {
+    let text = Array(
+      #"{"families": [{"name": "a", "type": "histogram", "buckets": [1, 2.5e1], "labels": {"x": "y"}, "events": [{"event": "*", "when": {"k": {"not": ["\u00e4"]}}}]}]}"#
+        .utf8)
+    _ = try RuleFile.parse(text)
+    for index in text.indices {
+      for byte in [0, 34, 44, 91, 92, 125, 200] as [UInt8] {
+        var damaged = text
+        damaged[index] = byte
+        _ = try? RuleFile.parse(damaged)
+      }
+      _ = try? RuleFile.parse(Array(text[..<index]))
+    }
+  }
+
+  @Test func `deep nesting is refused`() {
+    #expect(throws: JSON.Mistake.self) {
+      try RuleFile.parse([UInt8](repeating: UInt8(ascii: "["), count: 100_000))
+    }
+  }
+}

@@ -1,0 +1,203 @@
+import Foundation
+import Platform
+import Testing
+
+@testable import MetricsSidecar
+
+/// A registry on a state file of its own, and what tests do to it.
+final class Fixture {
+  let path: String
+  var registry: Registry!
+  let rules: Rules
+  var limits: Limits
+
+  init(rules: String = "{}", limits: Limits = Limits()) throws {
+    path = NSTemporaryDirectory() + "state-\(UUID().uuidString.prefix(8))"
+    self.rules = try RuleFile.parse(Array(rules.utf8))
+    self.limits = limits
+    try reopen()
+  }
+
+  deinit { try? FileManager.default.removeItem(atPath: path) }
+
+  func reopen() throws {
+    registry = nil
+    let file = try MappedFile(path: path, limit: 16 << 20)
+    registry = Registry(state: try StateFile(file), rules: rules, limits: limits)
+  }
+
+  @discardableResult
+  func apply(
+    _ name: String, _ type: Character = "c", _ value: Double = 1, tags: String = "",
+    weight: Double = 1, isDelta: Bool = false
+  ) -> Registry.Rejection? {
+    let name = Array(name.utf8)
+    let tags = Array(tags.utf8)
+    return registry.apply(
+      name: name.span.bytes, type: type.asciiValue!, tags: tags.span.bytes, value: value,
+      weight: weight, isDelta: isDelta)
+  }
+
+  func open(_ id: SessionID, now: UInt64) throws -> SessionTable.Slot {
+    let slot = registry.sessions.open(id, now: now, in: registry.state)
+    return try #require(slot)
+  }
+
+  var page: String {
+    var buffer = ByteBuffer()
+    TextFormat.append(registry, to: &buffer)
+    return String(decoding: buffer.array, as: UTF8.self)
+  }
+
+  func value(_ series: String) -> Double? {
+    for line in page.split(separator: "\n") where line.hasPrefix(series + " ") {
+      return Double(line.dropFirst(series.count + 1))
+    }
+    return nil
+  }
+}
+
+@Suite(.serialized) struct StateFileTests {
+  @Test func `numbers survive a reopen and uncommitted ones do not`() throws {
+    let fixture = try Fixture()
+    fixture.apply("a", "c", 3)
+    fixture.registry.commit()
+    fixture.apply("a", "c", 5)
+    fixture.apply("b", "c", 1)
+    try fixture.reopen()
+    #expect(fixture.page == "# TYPE a_total counter\na_total 3.0\n")
+  }
+
+  @Test func `a process killed after any single store leaves whole transactions only`() throws {
+    let rules = #"""
+      {"families": [
+        {"name": "sum_total", "type": "counter", "events": [{"event": "*"}]},
+        {"name": "parts_total", "type": "counter", "labels": ["n"], "events": [{"event": "*"}]}]}
+      """#
+    let fixture = try Fixture(rules: rules)
+    let copy = fixture.path + "-copy"
+    defer { try? FileManager.default.removeItem(atPath: copy) }
+    var snapshots: [Data] = []
+    StoreHook.afterStore = { snapshots.append(FileManager.default.contents(atPath: fixture.path)!) }
+    defer { StoreHook.afterStore = nil }
+    let id = SessionID(high: 1, low: 2)
+    let slot = try fixture.open(id, now: 1)
+    // Two frames: new series, known series, and the session's position, in one transaction each.
+    for frame in UInt64(1)...2 {
+      for n in 0..<3 { fixture.apply("e", "c", 1, tags: "n:\(n)") }
+      fixture.apply("e", "c", 1, tags: "n:0")
+      fixture.registry.state.store(slot.positionCell, frame)
+      fixture.registry.commit()
+    }
+    StoreHook.afterStore = nil
+    #expect(snapshots.count > 50)
+    var seen: Set<UInt64> = []
+    for snapshot in snapshots {
+      try snapshot.write(to: URL(fileURLWithPath: copy))
+      let state = try StateFile(try MappedFile(path: copy, limit: 16 << 20))
+      let registry = Registry(state: state, rules: fixture.rules, limits: Limits())
+      let position = registry.sessions.find(id, in: state).map { state.value($0.positionCell) } ?? 0
+      seen.insert(position)
+      var sum = 0.0
+      for record in registry.families[1].series { sum += state.number(record.firstCell + 1) }
+      let total = state.number(registry.families[0].series[0].firstCell + 1)
+      #expect(total == Double(position) * 4)
+      #expect(sum == total)
+    }
+    #expect(seen == [0, 1, 2])
+  }
+
+  @Test func `a file cut at any length is refused or whole, and never crashes`() throws {
+    let fixture = try Fixture()
+    for n in 0..<20 { fixture.apply("a", "c", 1, tags: "n:\(n)") }
+    fixture.registry.commit()
+    let page = fixture.page
+    let whole = FileManager.default.contents(atPath: fixture.path)!
+    let copy = fixture.path + "-copy"
+    defer { try? FileManager.default.removeItem(atPath: copy) }
+    for length in stride(from: 1, to: 9000, by: 37) {
+      try whole.prefix(length).write(to: URL(fileURLWithPath: copy))
+      let state = try? StateFile(try MappedFile(path: copy, limit: 16 << 20))
+      if let state {
+        var buffer = ByteBuffer()
+        TextFormat.append(
+          Registry(state: state, rules: fixture.rules, limits: Limits()), to: &buffer)
+        #expect(String(decoding: buffer.array, as: UTF8.self) == page)
+      }
+    }
+  }
+
+  @Test func `a flipped bit is found, or changes nothing`() throws {
+    let fixture = try Fixture()
+    for n in 0..<10 { fixture.apply("a", "c", Double(n + 1), tags: "n:\(n)") }
+    fixture.registry.commit()
+    let page = fixture.page
+    let whole = FileManager.default.contents(atPath: fixture.path)!
+    let copy = fixture.path + "-copy"
+    defer { try? FileManager.default.removeItem(atPath: copy) }
+    var found = 0
+    let used = fixture.registry.state.usedByteCount
+    for bit in stride(from: 0, to: used * 8, by: 7) {
+      var damaged = whole
+      damaged[bit / 8] ^= 1 << UInt8(bit % 8)
+      try damaged.write(to: URL(fileURLWithPath: copy))
+      guard let state = try? StateFile(try MappedFile(path: copy, limit: 16 << 20)) else {
+        found += 1
+        continue
+      }
+      var buffer = ByteBuffer()
+      TextFormat.append(
+        Registry(state: state, rules: fixture.rules, limits: Limits()), to: &buffer)
+      #expect(String(decoding: buffer.array, as: UTF8.self) == page, "bit \(bit)")
+    }
+    #expect(found > 500)
+  }
+
+  @Test func `noise is never taken for a state file`() throws {
+    var generator = SystemRandomNumberGenerator()
+    let path = NSTemporaryDirectory() + "noise-\(UUID().uuidString.prefix(8))"
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    for _ in 0..<200 {
+      let count = Int.random(in: 1...9000, using: &generator)
+      let noise = Data((0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) })
+      try noise.write(to: URL(fileURLWithPath: path))
+      #expect((try? StateFile(try MappedFile(path: path, limit: 16 << 20))) == nil)
+    }
+  }
+
+  @Test func `the file grows for more series and refuses beyond its limit`() throws {
+    var limits = Limits()
+    limits.series = 1_000_000
+    let fixture = try Fixture(limits: limits)
+    var refused = 0
+    for n in 0..<200_000 where fixture.apply("a", "c", 1, tags: "n:\(n)") != nil { refused += 1 }
+    fixture.registry.commit()
+    #expect(refused > 0)
+    // Known series go on.
+    #expect(fixture.apply("a", "c", 1, tags: "n:0") == nil)
+    fixture.registry.commit()
+    try fixture.reopen()
+    #expect(fixture.value(#"a_total{n="0"}"#) == 2)
+    #expect(fixture.registry.seriesCount == 200_000 - refused)
+  }
+
+  @Test func `the session silent for longest makes room, and one in use stays`() throws {
+    var limits = Limits()
+    limits.sessions = 3
+    let fixture = try Fixture(limits: limits)
+    for low in UInt64(1)...3 {
+      let slot = try fixture.open(SessionID(high: 0, low: low), now: low)
+      fixture.registry.state.store(slot.positionCell, low * 10)
+      fixture.registry.commit()
+    }
+    fixture.registry.sessions.close(SessionID(high: 0, low: 2))
+    fixture.registry.sessions.close(SessionID(high: 0, low: 3))
+    let slot = try fixture.open(SessionID(high: 0, low: 9), now: 9)
+    #expect(fixture.registry.state.value(slot.positionCell) == 0)
+    try fixture.reopen()
+    let sessions = fixture.registry.sessions
+    #expect(sessions.count == 3)
+    #expect(sessions.find(SessionID(high: 0, low: 2), in: fixture.registry.state) == nil)
+    #expect(sessions.find(SessionID(high: 0, low: 1), in: fixture.registry.state) != nil)
+  }
+}
