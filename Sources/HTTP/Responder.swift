@@ -1,0 +1,53 @@
+import Platform
+
+/// What a program does with requests, and with the descriptors it has the server's loop watch.
+///
+/// `Server` takes it as a generic parameter, so each call is direct. All calls come on the thread
+/// that is in `Server.run()`. A turn of the loop is: wait; `ready` for the program's descriptors
+/// and `respond` for each request, in the order they are found; `answered` after each response is
+/// rendered; `turnEnds` once; and only then are the responses sent. So what `turnEnds` writes is
+/// with the kernel before any client sees an answer of this turn.
+public protocol Responder: AnyObject {
+  /// Answers `request` by one `send` or `begin…end` on `response`.
+  ///
+  /// `head` is what the ranges in `request` point into; `body` is decoded and complete.
+  /// None of the two may be kept.
+  func respond(
+    to request: Request, head: RawSpan, body: RawSpan, into response: inout ResponseWriter)
+
+  /// A response is rendered, by the responder or by the server itself (400, 408, 413 …).
+  func answered(_ answer: Answer)
+
+  /// Everything this turn had to do is done; responses, if any, are sent next.
+  /// Called in each turn, also in one without requests.
+  func turnEnds(now: UInt64)
+
+  /// A descriptor given to `Server.watch` is ready. `now` is monotonic nanoseconds.
+  func ready(_ token: UInt32, _ interest: Poller.Interest, now: UInt64)
+
+  /// When `deadlineReached` is due next in monotonic nanoseconds; `UInt64.max` for never.
+  /// Asked at the end of each turn.
+  func nextDeadline() -> UInt64
+  func deadlineReached(now: UInt64)
+}
+
+extension Responder {
+  public func answered(_ answer: Answer) {}
+  public func turnEnds(now: UInt64) {}
+  public func ready(_ token: UInt32, _ interest: Poller.Interest, now: UInt64) {}
+  public func nextDeadline() -> UInt64 { .max }
+  public func deadlineReached(now: UInt64) {}
+}
+
+/// One response, as the responder is told of it.
+public struct Answer: Equatable, Sendable {
+  /// `ResponseWriter.route` as the responder left it, or `Answer.noRoute`.
+  public let route: UInt32
+  public let method: Method
+  public let status: Status
+  /// When the request's first byte was read, in monotonic nanoseconds.
+  public let arrival: UInt64
+
+  /// The route of a request that was refused before a responder saw it, or that set none.
+  public static var noRoute: UInt32 { .max }
+}
