@@ -18,7 +18,7 @@ let libraries: [Target] = [
   .target(name: "CLinux", cSettings: cSettings, linkerSettings: [.linkedLibrary("m")]),
   .target(name: "Platform", dependencies: ["CLinux"], swiftSettings: swiftSettings),
   .target(name: "HTTP", dependencies: ["Platform"], swiftSettings: swiftSettings),
-  .target(name: "Events", dependencies: ["Platform"], swiftSettings: swiftSettings),
+  .target(name: "Events", dependencies: ["CLinux", "Platform"], swiftSettings: swiftSettings),
 ]
 
 let programs: [Target] = [

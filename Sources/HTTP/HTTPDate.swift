@@ -1,65 +1,51 @@
 import Platform
 
-/// The `Date` field's value (RFC 9110 §5.6.7), rendered once a second.
+/// The `Date` field (RFC 9110 §5.6.7, IMF-fixdate), made once a second: `Sun, 06 Nov 1994 08:49:37 GMT`.
 struct HTTPDate: ~Copyable {
-  static var byteCount: Int { 29 }
-  private var text = ByteBuffer(capacity: 32)
+  private(set) var text: [UInt8] = []
+  private var second: Int64 = -1
   private var validUntil: UInt64 = 0
 
-  init() { render(unixSeconds: 0) }
+  init() {}
 
-  /// Renders anew if the second is over. Reads the wall clock at most once a second.
-  @inline(__always)
+  /// Looks at the wall clock when the second may have changed.
   mutating func update(now: UInt64) {
-    if now >= validUntil { updateFromClock(now: now) }
+    guard now >= validUntil else { return }
+    let wall = Clock.unixNanoseconds
+    validUntil = now + (1_000_000_000 - wall % 1_000_000_000)
+    let seconds = Int64(wall / 1_000_000_000)
+    guard seconds != second else { return }
+    second = seconds
+    var fresh = ByteBuffer(capacity: 32)
+    Self.append(seconds, to: &fresh)
+    text = fresh.array
   }
 
-  @inline(never)
-  private mutating func updateFromClock(now: UInt64) {
-    let nanoseconds = Clock.unixNanoseconds
-    render(unixSeconds: Int64(nanoseconds / 1_000_000_000))
-    validUntil = now + (1_000_000_000 - nanoseconds % 1_000_000_000)
-  }
-
-  /// `Sun, 06 Nov 1994 08:49:37 GMT`
-  mutating func render(unixSeconds: Int64) {
-    let time = CivilTime(unixSeconds: unixSeconds)
-    text.removeAll()
-    appendName(time.weekday, of: "SunMonTueWedThuFriSat")
+  static func append(_ seconds: Int64, to text: inout ByteBuffer) {
+    let time = CivilTime(unixSeconds: seconds)
+    text.append(slice("SunMonTueWedThuFriSat", time.weekday))
     text.append(", ")
-    appendTwoDigits(time.day)
-    text.append(" ")
-    appendName(time.month - 1, of: "JanFebMarAprMayJunJulAugSepOctNovDec")
-    text.append(" ")
-    appendTwoDigits(time.year / 100)
-    appendTwoDigits(time.year % 100)
-    text.append(" ")
-    appendTwoDigits(time.hour)
-    text.append(":")
-    appendTwoDigits(time.minute)
-    text.append(":")
-    appendTwoDigits(time.second)
+    pad(time.day, &text)
+    text.append(UInt8(ascii: " "))
+    text.append(slice("JanFebMarAprMayJunJulAugSepOctNovDec", time.month - 1))
+    text.append(UInt8(ascii: " "))
+    pad(time.year / 100, &text)
+    pad(time.year % 100, &text)
+    text.append(UInt8(ascii: " "))
+    pad(time.hour, &text)
+    text.append(UInt8(ascii: ":"))
+    pad(time.minute, &text)
+    text.append(UInt8(ascii: ":"))
+    pad(time.second, &text)
     text.append(" GMT")
   }
 
-  private mutating func appendName(_ index: Int, of names: StaticString) {
-    precondition(index >= 0 && index * 3 + 2 < names.utf8CodeUnitCount)
-    for offset in 0..<3 { text.append(names.byte(index * 3 + offset)) }
+  private static func slice(_ names: StaticString, _ index: Int) -> [UInt8] {
+    (0..<3).map { unsafe names.utf8Start[index * 3 + $0] }
   }
 
-  private mutating func appendTwoDigits(_ value: Int) {
-    text.append(ASCII.zero + UInt8(truncatingIfNeeded: value / 10 % 10))
-    text.append(ASCII.zero + UInt8(truncatingIfNeeded: value % 10))
-  }
-
-  func append(to buffer: inout ByteBuffer) { buffer.append(text.bytes) }
-
-  /// Writes over the date of a prepared response that was just copied to `offset`.
-  @inline(__always)
-  func write(into buffer: inout ByteBuffer, at offset: Int) {
-    let bytes = text.bytes
-    for index in 0..<Self.byteCount {
-      buffer.replace(at: offset + index, with: bytes.byte(index))
-    }
+  private static func pad(_ number: Int, _ text: inout ByteBuffer) {
+    text.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: number / 10))
+    text.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: number % 10))
   }
 }

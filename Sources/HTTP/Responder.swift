@@ -1,32 +1,30 @@
 import Platform
 
-/// What a program does with requests, and with the descriptors it has the server's loop watch.
+/// What a program does with requests, and with the descriptors that it has the server's loop watch.
 ///
 /// `Server` takes it as a generic parameter, so each call is direct. All calls come on the thread
-/// that is in `Server.run()`. A turn of the loop is: wait; `ready` for the program's descriptors
-/// and `respond` for each request, in the order they are found; `answered` after each response is
-/// rendered; `turnEnds` once; and only then are the responses sent. So what `turnEnds` writes is
-/// with the kernel before any client sees an answer of this turn.
+/// that is in `Server.run()`. A turn of the loop: wait; `ready` for the program's own descriptors and
+/// `respond` for each request; `turnEnds` once; and only then are the answers sent. So what
+/// `turnEnds` writes is with the kernel before any client sees an answer of this turn.
 public protocol Responder: AnyObject {
-  /// Answers `request` by one `send` or `begin…end` on `response`.
+  /// Answers `request` by one `send`, `problem` or `begin … end` on `response`.
   ///
-  /// `head` is what the ranges in `request` point into; `body` is decoded and complete.
-  /// None of the two may be kept.
+  /// `head` is what the ranges in `request` point into; `body` is decoded and complete. Neither may
+  /// be kept.
   func respond(
     to request: Request, head: RawSpan, body: RawSpan, into response: inout ResponseWriter)
 
-  /// A response is rendered, by the responder or by the server itself (400, 408, 413 …).
+  /// An answer is written, by the responder or by the server itself (400, 408, 413 …).
   func answered(_ answer: Answer)
 
-  /// Everything this turn had to do is done; responses, if any, are sent next.
-  /// Called in each turn, also in one without requests.
+  /// Everything this turn had to do is done; answers, if any, are sent next.
   func turnEnds(now: UInt64)
 
   /// A descriptor given to `Server.watch` is ready. `now` is monotonic nanoseconds.
   func ready(_ token: UInt32, _ interest: Poller.Interest, now: UInt64)
 
-  /// When `deadlineReached` is due next in monotonic nanoseconds; `UInt64.max` for never.
-  /// Asked at the end of each turn.
+  /// When `deadlineReached` is due in monotonic nanoseconds; `UInt64.max` for never. Asked at the
+  /// end of each turn.
   func nextDeadline() -> UInt64
   func deadlineReached(now: UInt64)
 }
@@ -39,14 +37,14 @@ extension Responder {
   public func deadlineReached(now: UInt64) {}
 }
 
-/// One response, as the responder is told of it.
-public struct Answer: Equatable, Sendable {
-  /// `ResponseWriter.route` as the responder left it, or `Answer.noRoute`.
+/// One answer, as the responder is told of it.
+public struct Answer: Sendable {
+  /// `ResponseWriter.route` as the responder left it, or `noRoute`.
   public let route: UInt32
-  public let method: Method
-  public let status: Status
+  public let method: Request.Method
+  public let status: Int
   /// When the request's first byte was read, in monotonic nanoseconds.
-  public let arrival: UInt64
+  public let arrivedAt: UInt64
 
   /// The route of a request that was refused before a responder saw it, or that set none.
   public static var noRoute: UInt32 { .max }

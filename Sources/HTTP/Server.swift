@@ -1,61 +1,374 @@
 import Platform
 
-/// The loop of a program: HTTP connections, their listeners, and the program's own descriptors, on
-/// one thread. Each worker thread has a server of its own; nothing here is shared.
+/// The sockets of one thread: an epoll loop that drives `Connection`s and a `Responder`.
 ///
-/// Made, configured and run on the same thread.
+/// What must stay true: only this thread touches its connections; a turn reads everything that is
+/// ready, then lets the responder finish, then sends once to each connection.
 public final class Server<R: Responder> {
-  public let responder: R
-  public let limits: HTTPLimits
-  /// What happened since the start, for the program's own metrics.
-  public private(set) var counts = ServerCounts()
+  /// A connection with its socket, and what the kernel has not taken yet.
+  private final class Client {
+    let socket: Descriptor
+    var connection: Connection
+    var output = ByteBuffer(capacity: 16)
+    let generation: UInt32
+    var interest = Poller.Interest.readable
+    /// When the peer has to have taken something of `output`, or be gone.
+    var writeDeadline = UInt64.max
+    /// The answers are out and our side is shut; the peer's last bytes are thrown away.
+    var isLingering = false
+    var isPending = false
 
-  /// Creates a loop without listeners. Throws if the kernel has no descriptor for it.
-  public init(responder: R, limits: HTTPLimits = HTTPLimits()) throws(Errno) {
-    self.responder = responder
-    self.limits = limits
+    init(_ socket: consuming Descriptor, _ connection: consuming Connection, _ generation: UInt32) {
+      self.socket = socket
+      self.connection = connection
+      self.generation = generation
+    }
   }
 
-  /// Serves HTTP on a TCP address, with `SO_REUSEPORT`; port 0 takes a free one.
-  /// Returns the port.
-  @discardableResult
-  public func listen(host: String, port: UInt16) throws(Errno) -> UInt16 { 0 }
+  private struct Send {
+    let slot: Int
+    let range: Range<Int>
+  }
 
-  /// Serves HTTP on a listening stream socket, which the server owns from here on.
-  public func listen(on listener: consuming Descriptor) throws(Errno) {}
+  private enum Kind: UInt64 {
+    case listener = 0
+    case client = 1
+    case external = 2
+  }
 
-  /// Calls `Responder.ready(token, …)` when the descriptor is ready; level-triggered. `interest`
-  /// may be empty: errors and hang-ups are reported all the same. The descriptor stays yours:
-  /// `unwatch` it before you close it. A token belongs to one descriptor at a time.
-  public func watch(_ raw: Int32, token: UInt32, _ interest: Poller.Interest) throws(Errno) {}
+  private let listener: Descriptor
+  private let poller: Poller
+  private let limits: HTTPLimits
+  private let responder: R
+  private var clients: [Client?] = []
+  private var free: [Int] = []
+  private var generation: UInt32 = 0
+  private var slab = ByteBuffer(capacity: 65_536)
+  private var response = ResponseWriter()
+  private var sends: [Send] = []
+  /// Connections with requests that wait for their earlier answers to go out.
+  private var pending: [Int] = []
+  private var nextSweep = UInt64.max
+  private var stopAt = UInt64.max
+  private var isListening = true
+  /// Connections open now.
+  public private(set) var connectionCount = 0
 
-  /// Changes what a watched descriptor is waited for.
-  public func rewatch(_ raw: Int32, token: UInt32, _ interest: Poller.Interest) throws(Errno) {}
+  public init(
+    listener: consuming Descriptor, limits: HTTPLimits, responder: R
+  ) throws(Errno) {
+    let poller = try Poller()
+    try poller.add(listener.raw, .readable, data: Kind.listener.rawValue << 56)
+    self.listener = listener
+    self.poller = poller
+    self.limits = limits
+    self.responder = responder
+    sends.reserveCapacity(1024)
+  }
 
-  public func unwatch(_ raw: Int32) {}
+  /// The port that it listens on.
+  public var port: UInt16 {
+    do throws(Errno) { return try Socket.localPort(listener.raw) } catch { return 0 }
+  }
 
-  /// Runs until `stop` has done its work. May be called once.
-  public func run() throws(Errno) {}
+  // MARK: The program's own descriptors
 
-  /// Ends gracefully: closes the listeners and what is idle, answers what is in flight with
-  /// `Connection: close`, and lets `run` return when all are done or after `graceNanoseconds`.
-  /// Watched descriptors are served until then. Call it from within a call of the responder.
-  public func stop(graceNanoseconds: UInt64) {}
+  /// Has the loop tell the responder when `raw` is ready. Level-triggered; errors and hang-ups are
+  /// told without asking.
+  public func watch(_ raw: Int32, _ interest: Poller.Interest, token: UInt32) throws(Errno) {
+    try poller.add(raw, interest, data: Kind.external.rawValue << 56 | UInt64(token))
+  }
 
-  /// HTTP connections open now.
-  public var connectionCount: Int { 0 }
-}
+  public func change(_ raw: Int32, _ interest: Poller.Interest, token: UInt32) throws(Errno) {
+    try poller.modify(raw, interest, data: Kind.external.rawValue << 56 | UInt64(token))
+  }
 
-/// What a server counted since its start.
-public struct ServerCounts: Equatable, Sendable {
-  public var accepted: UInt64 = 0
-  public var closed: UInt64 = 0
-  /// Closed to make room at the limit of connections.
-  public var evicted: UInt64 = 0
-  /// Closed because they were slow or silent beyond a time limit.
-  public var timedOut: UInt64 = 0
-  /// Answered by the server itself: malformed, too large, too slow.
-  public var refused: UInt64 = 0
+  public func unwatch(_ raw: Int32) { poller.remove(raw) }
 
-  public init() {}
+  // MARK: The loop
+
+  /// Takes no more connections, answers what is in flight, then `run` returns: at the latest after
+  /// `HTTPLimits.stopMilliseconds`.
+  public func stop(now: UInt64) {
+    guard stopAt == .max else { return }
+    stopAt = now + limits.stopMilliseconds * 1_000_000
+    poller.remove(listener.raw)
+    isListening = false
+    for slot in clients.indices {
+      guard let client = clients[slot], client.connection.isAtRest, client.output.isEmpty,
+        !client.isLingering
+      else { continue }
+      close(slot)
+    }
+  }
+
+  /// Runs the loop until `stop`.
+  public func run() {
+    var now = Clock.monotonicNanoseconds
+    while true {
+      if stopAt != .max, connectionCount == 0 || now >= stopAt { return }
+      let timeout = timeout(now)
+      var count = 0
+      do throws(Errno) {
+        count = try poller.wait(timeoutMilliseconds: timeout)
+      } catch {
+        // Nothing of the world's makes epoll_wait fail; should it, the loop must not spin.
+        Process.sleep(milliseconds: 10)
+      }
+      now = Clock.monotonicNanoseconds
+      response.date.update(now: now)
+      turn(count, now)
+    }
+  }
+
+  private func timeout(_ now: UInt64) -> Int32 {
+    if !pending.isEmpty { return 0 }
+    let due = min(min(nextSweep, responder.nextDeadline()), stopAt)
+    if due == .max { return -1 }
+    if due <= now { return 0 }
+    return Int32(clamping: (due - now + 999_999) / 1_000_000)
+  }
+
+  private func turn(_ count: Int, _ now: UInt64) {
+    let resumed = pending
+    pending.removeAll(keepingCapacity: true)
+    for slot in resumed { resume(slot, now) }
+    for index in 0..<count {
+      let ready = poller.ready(index)
+      let low = UInt32(truncatingIfNeeded: ready.data)
+      switch ready.data >> 56 {
+      case Kind.listener.rawValue: accept(now)
+      case Kind.external.rawValue: responder.ready(low, ready.interest, now: now)
+      default:
+        let generation = UInt32(truncatingIfNeeded: ready.data >> 32) & 0xff_ffff
+        handle(Int(low), generation, ready.interest, now)
+      }
+      if response.buffer.count > 1 << 20 { flush(now) }
+    }
+    if now >= responder.nextDeadline() { responder.deadlineReached(now: now) }
+    if now >= nextSweep { sweep(now) }
+    flush(now)
+  }
+
+  /// The end of a turn: first the responder, then one send for each connection.
+  private func flush(_ now: UInt64) {
+    responder.turnEnds(now: now)
+    for send in sends {
+      guard let client = clients[send.slot] else { continue }
+      self.send(send.slot, client, response.buffer.bytes.extracting(send.range), now)
+    }
+    sends.removeAll(keepingCapacity: true)
+    response.buffer.removeAll()
+    response.buffer.shrink(to: 1 << 20)
+  }
+
+  // MARK: Connections
+
+  private func accept(_ now: UInt64) {
+    for _ in 0..<64 {
+      let socket: Descriptor
+      do throws(Errno) {
+        socket = try Socket.accept(listener.raw)
+      } catch {
+        // Out of descriptors: the oldest at rest makes room, or the loop would spin on the listener.
+        if error == .tooManyFiles || error == .tooManyFilesInSystem, !closeIdlest() {
+          Process.sleep(milliseconds: 1)
+        }
+        return
+      }
+      // At the limit the one at rest for longest makes room; if none is, the new one is closed.
+      if connectionCount >= limits.connections, !closeIdlest() { continue }
+      add(socket, now)
+    }
+  }
+
+  private func add(_ socket: consuming Descriptor, _ now: UInt64) {
+    generation = (generation + 1) & 0xff_ffff
+    let slot = free.popLast() ?? clients.count
+    let raw = socket.raw
+    let client = Client(socket, Connection(now: now, limits: limits), generation)
+    if slot == clients.count { clients.append(client) } else { clients[slot] = client }
+    connectionCount += 1
+    do throws(Errno) {
+      try poller.add(raw, .readable, data: data(slot, generation))
+    } catch {
+      close(slot)
+      return
+    }
+    schedule(client.connection.deadline)
+  }
+
+  private func data(_ slot: Int, _ generation: UInt32) -> UInt64 {
+    Kind.client.rawValue << 56 | UInt64(generation) << 32 | UInt64(slot)
+  }
+
+  private func handle(
+    _ slot: Int, _ generation: UInt32, _ interest: Poller.Interest, _ now: UInt64
+  ) {
+    guard slot < clients.count, let client = clients[slot], client.generation == generation else {
+      return
+    }
+    if client.isLingering { return drain(slot, client) }
+    if interest.contains(.writable) {
+      sendRest(slot, client, now)
+    } else {
+      receive(slot, client, now)
+    }
+  }
+
+  private func receive(_ slot: Int, _ client: Client, _ now: UInt64) {
+    slab.removeAll()
+    switch client.socket.receive(into: &slab, capacity: 65_536) {
+    case .bytes:
+      let start = response.buffer.count
+      client.connection.receive(
+        slab.bytes, now: now, limits: limits, responder: responder, into: &response)
+      finish(slot, client, start)
+    case .wouldBlock: break
+    case .closed, .failed: close(slot)
+    }
+  }
+
+  /// Goes on with requests that waited for room.
+  private func resume(_ slot: Int, _ now: UInt64) {
+    guard let client = clients[slot] else { return }
+    client.isPending = false
+    guard client.output.isEmpty, !client.isLingering else { return }
+    let start = response.buffer.count
+    client.connection.resume(now: now, limits: limits, responder: responder, into: &response)
+    finish(slot, client, start)
+  }
+
+  private func finish(_ slot: Int, _ client: Client, _ start: Int) {
+    if response.buffer.count > start {
+      sends.append(Send(slot: slot, range: start..<response.buffer.count))
+    } else if client.connection.phase == .closing {
+      close(slot)
+      return
+    }
+    schedule(client.connection.deadline)
+    if client.connection.hasMore { postpone(slot, client) }
+  }
+
+  private func postpone(_ slot: Int, _ client: Client) {
+    guard !client.isPending else { return }
+    client.isPending = true
+    pending.append(slot)
+  }
+
+  // MARK: Sending
+
+  private func send(_ slot: Int, _ client: Client, _ bytes: RawSpan, _ now: UInt64) {
+    var rest = bytes
+    if client.output.isEmpty {
+      switch client.socket.send(bytes) {
+      case .bytes(let count): rest = bytes.extracting(count..<bytes.byteCount)
+      case .wouldBlock: break
+      case .closed, .failed: return close(slot)
+      }
+      if rest.byteCount == 0 {
+        if client.connection.phase == .closing { linger(slot, client, now) }
+        return
+      }
+      // The peer reads slowly: nothing more is read from it until it has taken this.
+      client.writeDeadline = now + limits.writeMilliseconds * 1_000_000
+      schedule(client.writeDeadline)
+      setInterest(slot, client, .writable)
+    }
+    client.output.append(rest)
+  }
+
+  private func sendRest(_ slot: Int, _ client: Client, _ now: UInt64) {
+    switch client.socket.send(client.output.bytes) {
+    case .bytes(let count):
+      client.output.removeFirst(count)
+      client.writeDeadline = now + limits.writeMilliseconds * 1_000_000
+    case .wouldBlock: return
+    case .closed, .failed: return close(slot)
+    }
+    guard client.output.isEmpty else { return }
+    client.output.shrink(to: 16)
+    client.writeDeadline = .max
+    if client.connection.phase == .closing { return linger(slot, client, now) }
+    setInterest(slot, client, .readable)
+    if client.connection.hasMore { postpone(slot, client) }
+  }
+
+  /// Shuts our side and waits a moment for the peer's: a close with unread bytes would be a reset that
+  /// can take the answer with it.
+  private func linger(_ slot: Int, _ client: Client, _ now: UInt64) {
+    client.isLingering = true
+    Socket.shutdownWrite(client.socket.raw)
+    client.writeDeadline = now + 2_000_000_000
+    schedule(client.writeDeadline)
+    setInterest(slot, client, .readable)
+  }
+
+  private func drain(_ slot: Int, _ client: Client) {
+    slab.removeAll()
+    switch client.socket.receive(into: &slab, capacity: 65_536) {
+    case .bytes, .wouldBlock: break
+    case .closed, .failed: close(slot)
+    }
+  }
+
+  private func setInterest(_ slot: Int, _ client: Client, _ interest: Poller.Interest) {
+    guard client.interest != interest else { return }
+    client.interest = interest
+    do throws(Errno) {
+      try poller.modify(client.socket.raw, interest, data: data(slot, client.generation))
+    } catch { close(slot) }
+  }
+
+  // MARK: Time
+
+  /// Deadlines are looked at four times a second at most, and only while one is near.
+  private func schedule(_ deadline: UInt64) {
+    guard deadline < nextSweep else { return }
+    nextSweep = (deadline / 250_000_000 + 1) * 250_000_000
+  }
+
+  private func sweep(_ now: UInt64) {
+    nextSweep = .max
+    for slot in clients.indices {
+      guard let client = clients[slot] else { continue }
+      let deadline =
+        client.output.isEmpty && !client.isLingering
+        ? client.connection.deadline : client.writeDeadline
+      if now < deadline {
+        schedule(deadline)
+        continue
+      }
+      if !client.output.isEmpty || client.isLingering || client.connection.isAtRest {
+        close(slot)
+      } else {
+        let start = response.buffer.count
+        client.connection.expire(responder, into: &response)
+        finish(slot, client, start)
+      }
+    }
+  }
+
+  private func closeIdlest() -> Bool {
+    var oldest: Int?
+    var oldestDeadline = UInt64.max
+    for slot in clients.indices {
+      guard let client = clients[slot], client.connection.isAtRest, client.output.isEmpty,
+        client.connection.deadline < oldestDeadline
+      else { continue }
+      oldest = slot
+      oldestDeadline = client.connection.deadline
+    }
+    guard let oldest else { return false }
+    close(oldest)
+    return true
+  }
+
+  private func close(_ slot: Int) {
+    guard clients[slot] != nil else { return }
+    clients[slot] = nil
+    free.append(slot)
+    connectionCount -= 1
+    if connectionCount == 0 { nextSweep = .max }
+  }
 }

@@ -94,6 +94,7 @@ int cl_thread_join(uint64_t thread);
 
 // -- Numbers
 double cl_parse_double(const char *text, size_t count);
+double cl_parse_whole_double(const char *text, size_t count);  // NaN unless all of it is a number
 
 // -- Memory order. A process that is killed leaves its stores in program order; these keep the
 // compiler from changing that order, and one 32-bit store from being torn.

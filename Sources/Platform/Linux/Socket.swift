@@ -80,6 +80,9 @@ public enum Socket {
     _ = cl_set_timeouts(descriptor, Int64(milliseconds))
   }
 
+  /// Tells the peer that nothing more comes. The corresponding C function is `shutdown`.
+  public static func shutdownWrite(_ descriptor: Int32) { _ = cl_shutdown_write(descriptor) }
+
   public static func setReceiveBuffer(_ descriptor: Int32, byteCount: Int) {
     _ = cl_set_receive_buffer(descriptor, Int32(byteCount))
   }

@@ -1,0 +1,179 @@
+import CLinux
+import Platform
+
+/// One StatsD or DogStatsD line, taken apart into ranges of its bytes; nothing is copied.
+///
+///     name:value[:value…]|type[|@rate][|#tag:v,tag:v][|c:container][|T unixtime][|e:…][|card:…]
+///
+/// Fields come in any order. One that is not known is skipped, as DogStatsD asks, and costs nothing.
+/// https://docs.datadoghq.com/developers/dogstatsd/datagram_shell/
+public struct EventLine: Sendable {
+  public enum Kind: UInt8, Sendable {
+    case counter = 0x63  // c
+    case gauge = 0x67  // g
+    case milliseconds = 0x6d  // ms
+    case histogram = 0x68  // h
+    case distribution = 0x64  // d
+    case set = 0x73  // s
+  }
+
+  public var kind = Kind.counter
+  public var name = 0..<0
+  /// One value, or more with colons between them.
+  public var values = 0..<0
+  /// What follows `#`; empty without tags.
+  public var tags = 0..<0
+  /// How many samples each value stands for: 1 / rate.
+  public var weight = 1.0
+
+  /// Takes `line` apart, which has no newline.
+  /// - Throws: what is wrong with it; an event (`_e{`) or service check (`_sc|`) is `.ignored`.
+  public static func parse(_ line: RawSpan) throws(LineError) -> EventLine {
+    let count = line.byteCount
+    var event = EventLine()
+    let colon = find(UInt8(ascii: ":"), in: line, from: 0, to: count)
+    if colon == 0 { throw .noName }
+    if line[byte: 0] == UInt8(ascii: "_"), isIgnored(line) { throw .ignored }
+    if colon == count { throw .noValue }
+    event.name = 0..<colon
+    var bar = find(UInt8(ascii: "|"), in: line, from: colon + 1, to: count)
+    if bar == count { throw .noType }
+    if bar == colon + 1 { throw .noValue }
+    event.values = colon + 1..<bar
+    // The type: one letter, or "ms".
+    let typeStart = bar + 1
+    bar = find(UInt8(ascii: "|"), in: line, from: typeStart, to: count)
+    guard let kind = kind(line, typeStart..<bar) else { throw .unknownType }
+    event.kind = kind
+    while bar < count {
+      let start = bar + 1
+      bar = find(UInt8(ascii: "|"), in: line, from: start, to: count)
+      if start == bar { continue }
+      switch line[byte: start] {
+      case UInt8(ascii: "#"): event.tags = start + 1..<bar
+      case UInt8(ascii: "@"):
+        let rate = number(line, start + 1..<bar)
+        guard rate > 0, rate <= 1 else { throw .badRate }
+        event.weight = 1 / rate
+      default: break
+      }
+    }
+    return event
+  }
+
+  private static func kind(_ line: RawSpan, _ range: Range<Int>) -> Kind? {
+    if range.count == 1 {
+      let letter = line[byte: range.lowerBound]
+      return letter == UInt8(ascii: "m") ? nil : Kind(rawValue: letter)
+    }
+    if range.count == 2, line[byte: range.lowerBound] == UInt8(ascii: "m"),
+      line[byte: range.lowerBound + 1] == UInt8(ascii: "s")
+    {
+      return .milliseconds
+    }
+    return nil
+  }
+
+  private static func isIgnored(_ line: RawSpan) -> Bool {
+    guard line.byteCount > 3 else { return false }
+    return line[byte: 1] == UInt8(ascii: "e") && line[byte: 2] == UInt8(ascii: "{")
+      || line[byte: 1] == UInt8(ascii: "s") && line[byte: 2] == UInt8(ascii: "c")
+        && line[byte: 3] == UInt8(ascii: "|")
+  }
+
+  /// The next value of the line, from `index` on, which moves behind it; `nil` at the end. Empty
+  /// items, as in `1::2`, are skipped.
+  public func nextValue(_ line: RawSpan, _ index: inout Int) throws(LineError) -> Value? {
+    while index < values.upperBound {
+      let end = Self.find(UInt8(ascii: ":"), in: line, from: index, to: values.upperBound)
+      let range = index..<end
+      index = end + 1
+      if range.isEmpty { continue }
+      let first = line[byte: range.lowerBound]
+      let isDelta =
+        kind == .gauge && (first == UInt8(ascii: "+") || first == UInt8(ascii: "-"))
+      let number = Self.number(line, range)
+      if number.isNaN { throw .badValue }
+      if !number.isFinite, kind != .gauge { throw .badValue }
+      if number < 0, kind == .counter { throw .negativeCount }
+      return Value(number: number, isDelta: isDelta)
+    }
+    return nil
+  }
+
+  public struct Value: Equatable, Sendable {
+    public let number: Double
+    /// A gauge's `+` or `-`: it moves, and is not set.
+    public let isDelta: Bool
+  }
+
+  // MARK: Bytes
+
+  /// Where `byte` stands first in `start..<end`, or `end`. Eight bytes a step.
+  @inline(__always)
+  static func find(_ byte: UInt8, in line: RawSpan, from start: Int, to end: Int) -> Int {
+    var index = start
+    let pattern = 0x0101_0101_0101_0101 &* UInt64(byte)
+    // Sound: every load ends at or before `end`, which the callers keep within the line.
+    while index + 8 <= end {
+      let word = UInt64(
+        littleEndian: unsafe line.unsafeLoadUnaligned(
+          fromUncheckedByteOffset: index, as: UInt64.self))
+      let x = word ^ pattern
+      let zeroes = (x &- 0x0101_0101_0101_0101) & ~x & 0x8080_8080_8080_8080
+      if zeroes != 0 { return index + (zeroes.trailingZeroBitCount >> 3) }
+      index += 8
+    }
+    while index < end, line[byte: index] != byte { index += 1 }
+    return index
+  }
+
+  /// The number that all of `range` is, or NaN. Up to 15 digits and a small power of ten are exact
+  /// by one division; the rest goes the slow way.
+  @inline(__always)
+  static func number(_ line: RawSpan, _ range: Range<Int>) -> Double {
+    var index = range.lowerBound
+    let end = range.upperBound
+    var isNegative = false
+    if index < end, line[byte: index] == UInt8(ascii: "-") || line[byte: index] == UInt8(ascii: "+")
+    {
+      isNegative = line[byte: index] == UInt8(ascii: "-")
+      index += 1
+    }
+    var mantissa: UInt64 = 0
+    var digits = 0
+    var fraction = 0
+    var hasPoint = false
+    while index < end {
+      let byte = line[byte: index]
+      if byte >= 48, byte <= 57 {
+        mantissa = mantissa &* 10 &+ UInt64(byte - 48)
+        digits += 1
+        if hasPoint { fraction += 1 }
+      } else if byte == UInt8(ascii: "."), !hasPoint {
+        hasPoint = true
+      } else {
+        return slowNumber(line, range)
+      }
+      index += 1
+    }
+    if digits == 0 { return .nan }
+    if digits > 15 { return slowNumber(line, range) }
+    let magnitude =
+      fraction == 0 ? Double(mantissa) : Double(mantissa) / Decimal.powerOfTen(fraction)
+    return isNegative ? -magnitude : magnitude
+  }
+
+  @inline(never)
+  private static func slowNumber(_ line: RawSpan, _ range: Range<Int>) -> Double {
+    Decimal.parse(line.extracting(range))
+  }
+}
+
+extension RawSpan {
+  @inline(__always)
+  subscript(byte index: Int) -> UInt8 {
+    // Sound: callers stay below `byteCount`, which the parser's ranges guarantee.
+    unsafe unsafeLoad(fromUncheckedByteOffset: index, as: UInt8.self)
+  }
+}

@@ -1,0 +1,21 @@
+/// What can be wrong with one line. It is counted under `reason` and costs no other line.
+public enum LineError: Error, Equatable, Sendable, CaseIterable {
+  case noName, noValue, noType, unknownType, badValue, negativeCount, badRate, tooLong
+  /// An event or a service check of DogStatsD: taken, and not kept.
+  case ignored
+
+  /// The label of `metrics_sidecar_events_rejected_total`.
+  public var reason: StaticString {
+    switch self {
+    case .noName: "no_name"
+    case .noValue: "no_value"
+    case .noType: "no_type"
+    case .unknownType: "unknown_type"
+    case .badValue: "bad_value"
+    case .negativeCount: "negative_count"
+    case .badRate: "bad_rate"
+    case .tooLong: "line_too_long"
+    case .ignored: "ignored"
+    }
+  }
+}

@@ -1,0 +1,85 @@
+import Platform
+
+/// A client's life, as it names itself: 16 random bytes, written as 32 hexadecimal digits.
+public struct SessionID: Hashable, Sendable {
+  public var high: UInt64
+  public var low: UInt64
+
+  public init(high: UInt64, low: UInt64) {
+    self.high = high
+    self.low = low
+  }
+}
+
+/// The lines that make counting exact, as both ends read and write them.
+///
+///     client  _session|<32 hex digits>      server  _ack|<last applied>
+///     client  _seq|<n>⏎ events …            server  _ack|<n>
+public enum SessionLine {
+  case session(SessionID)
+  case sequence(UInt64)
+  case acknowledgement(UInt64)
+
+  /// What `line` says of the session; `nil` for an event or for what is malformed.
+  @inline(__always)
+  public static func parse(_ line: RawSpan) -> SessionLine? {
+    guard line.byteCount > 5, line[byte: 0] == UInt8(ascii: "_") else { return nil }
+    if starts(line, "_seq|") { return number(line, 5).map { .sequence($0) } }
+    if starts(line, "_ack|") { return number(line, 5).map { .acknowledgement($0) } }
+    guard starts(line, "_session|"), line.byteCount == 41 else { return nil }
+    var halves: (UInt64, UInt64) = (0, 0)
+    for index in 9..<41 {
+      let digit: UInt64
+      switch line[byte: index] {
+      case let byte where byte >= 48 && byte <= 57: digit = UInt64(byte - 48)
+      case let byte where byte >= 97 && byte <= 102: digit = UInt64(byte - 87)
+      case let byte where byte >= 65 && byte <= 70: digit = UInt64(byte - 55)
+      default: return nil
+      }
+      if index < 25 { halves.0 = halves.0 << 4 | digit } else { halves.1 = halves.1 << 4 | digit }
+    }
+    return .session(SessionID(high: halves.0, low: halves.1))
+  }
+
+  @inline(__always)
+  private static func starts(_ line: RawSpan, _ prefix: StaticString) -> Bool {
+    guard line.byteCount > prefix.utf8CodeUnitCount else { return false }
+    for index in 0..<prefix.utf8CodeUnitCount
+    where unsafe line[byte: index] != prefix.utf8Start[index] { return false }
+    return true
+  }
+
+  @inline(__always)
+  private static func number(_ line: RawSpan, _ start: Int) -> UInt64? {
+    guard line.byteCount > start, line.byteCount - start <= 19 else { return nil }
+    var value: UInt64 = 0
+    for index in start..<line.byteCount {
+      let byte = line[byte: index]
+      guard byte >= 48, byte <= 57 else { return nil }
+      value = value * 10 + UInt64(byte - 48)
+    }
+    return value
+  }
+
+  /// Appends a whole frame that says `_ack|<number>`.
+  public static func appendAcknowledgement(_ number: UInt64, to buffer: inout ByteBuffer) {
+    let start = Frame.begin(&buffer)
+    buffer.append("_ack|")
+    Decimal.append(number, to: &buffer)
+    Frame.end(start, &buffer)
+  }
+
+  /// Appends a whole frame that says `_session|<id>`.
+  public static func appendSession(_ id: SessionID, to buffer: inout ByteBuffer) {
+    let start = Frame.begin(&buffer)
+    buffer.append("_session|")
+    for half in [id.high, id.low] {
+      for step in 0..<16 {
+        let shift = UInt64(60 - step * 4)
+        let digit = UInt8(truncatingIfNeeded: half >> shift & 15)
+        buffer.append(digit < 10 ? 48 + digit : 87 + digit)
+      }
+    }
+    Frame.end(start, &buffer)
+  }
+}

@@ -1,0 +1,25 @@
+/// Every bound of the HTTP server, with the answer that goes over it.
+public struct HTTPLimits: Sendable {
+  /// The longest request line in bytes: 414 beyond.
+  public var requestLineByteCount = 8192
+  /// All header fields together in bytes: 431 beyond.
+  public var headerByteCount = 16_384
+  /// Header fields: 431 beyond.
+  public var headerCount = 100
+  /// The longest body in bytes, decoded: 413 beyond.
+  public var bodyByteCount = 1 << 20
+  /// Connections at once; beyond, the one at rest for longest makes room, else the new one is closed.
+  public var connections = 10_000
+  /// From a request's first byte to the end of its head: 408 beyond.
+  public var headMilliseconds: UInt64 = 10_000
+  /// From there to the end of its body: 408 beyond.
+  public var bodyMilliseconds: UInt64 = 30_000
+  /// Between requests: closed beyond.
+  public var idleMilliseconds: UInt64 = 75_000
+  /// Without the peer taking any of the answer: closed beyond.
+  public var writeMilliseconds: UInt64 = 30_000
+  /// From the wish to stop to the end, for requests in flight.
+  public var stopMilliseconds: UInt64 = 10_000
+
+  public init() {}
+}

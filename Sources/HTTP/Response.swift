@@ -1,0 +1,134 @@
+import Platform
+
+/// An answer whose bytes are known beforehand, but for the date.
+public struct PreparedResponse: Sendable {
+  public let status: Int
+  let head: [UInt8]
+  let fields: [UInt8]
+  let body: [UInt8]
+
+  /// `extraFields` are whole lines, each with its CRLF.
+  public init(
+    status: Int, contentType: StaticString, body: [UInt8], extraFields: String = ""
+  ) {
+    self.status = status
+    head = Array("HTTP/1.1 \(status) \(Status.reason(status))\r\nDate: ".utf8)
+    var fields = ByteBuffer()
+    fields.append("\r\nContent-Type: ")
+    fields.append(contentType)
+    fields.append("\r\nContent-Length: \(body.count)\r\n")
+    fields.append(extraFields)
+    self.fields = fields.array
+    self.body = body
+  }
+}
+
+/// Where answers are written: one after the other into the bytes that this turn will send.
+public struct ResponseWriter: ~Copyable {
+  /// The bytes of the turn. A handler appends a body here, between `begin` and `end`.
+  public var buffer = ByteBuffer(capacity: 16_384)
+  /// What the handler calls the route of this answer, for `Answer.route`.
+  public var route = Answer.noRoute
+  /// The status of the last answer.
+  public private(set) var status = 0
+  var date = HTTPDate()
+  var isHead = false
+  var isKeptAlive = true
+  var isHTTP10 = false
+  private var lengthAt = 0
+  private var bodyAt = 0
+
+  init() {}
+
+  /// Answers with bytes known beforehand.
+  @inline(__always)
+  public mutating func send(_ response: borrowing PreparedResponse) {
+    status = response.status
+    buffer.append(response.head)
+    buffer.append(date.text)
+    buffer.append(response.fields)
+    endFields()
+    if !isHead { buffer.append(response.body) }
+  }
+
+  /// Starts an answer whose body follows in `buffer`; `extraFields` are whole lines.
+  public mutating func begin(
+    status: Int, contentType: StaticString, extraFields: StaticString = ""
+  ) {
+    self.status = status
+    buffer.append("HTTP/1.1 \(status) ")
+    buffer.append(Status.reason(status))
+    buffer.append("\r\nDate: ")
+    buffer.append(date.text)
+    buffer.append("\r\nContent-Type: ")
+    buffer.append(contentType)
+    // The length is not known yet: its place is kept, and space before a value is allowed.
+    buffer.append("\r\nContent-Length: ")
+    lengthAt = buffer.count
+    buffer.append("          \r\n")
+    buffer.append(extraFields)
+    endFields()
+    bodyAt = buffer.count
+  }
+
+  /// Ends the body that `begin` has started.
+  public mutating func end() {
+    var length = buffer.count - bodyAt
+    var index = lengthAt + 9
+    repeat {
+      buffer.replace(at: index, with: UInt8(ascii: "0") + UInt8(length % 10))
+      length /= 10
+      index -= 1
+    } while length > 0
+    if isHead { buffer.truncate(to: bodyAt) }
+  }
+
+  /// An error as `application/problem+json` (RFC 9457).
+  public mutating func problem(
+    status: Int, detail: StaticString, extraFields: StaticString = ""
+  ) {
+    begin(status: status, contentType: "application/problem+json", extraFields: extraFields)
+    buffer.append("{\"type\":\"about:blank\",\"title\":\"")
+    buffer.append(Status.reason(status))
+    buffer.append("\",\"status\":\(status),\"detail\":\"")
+    buffer.append(detail)
+    buffer.append("\"}")
+    end()
+  }
+
+  @inline(__always)
+  private mutating func endFields() {
+    if !isKeptAlive {
+      buffer.append("Connection: close\r\n\r\n")
+    } else if isHTTP10 {
+      buffer.append("Connection: keep-alive\r\n\r\n")
+    } else {
+      buffer.append("\r\n")
+    }
+  }
+}
+
+/// Reason phrases, RFC 9110 §15.
+public enum Status {
+  public static func reason(_ status: Int) -> String {
+    switch status {
+    case 200: "OK"
+    case 202: "Accepted"
+    case 301: "Moved Permanently"
+    case 400: "Bad Request"
+    case 404: "Not Found"
+    case 405: "Method Not Allowed"
+    case 408: "Request Timeout"
+    case 413: "Content Too Large"
+    case 414: "URI Too Long"
+    case 415: "Unsupported Media Type"
+    case 417: "Expectation Failed"
+    case 431: "Request Header Fields Too Large"
+    case 500: "Internal Server Error"
+    case 501: "Not Implemented"
+    case 503: "Service Unavailable"
+    case 505: "HTTP Version Not Supported"
+    default: "Unknown"
+    }
+  }
+}
