@@ -128,8 +128,8 @@ public struct EventLine: Sendable {
     return index
   }
 
-  /// The number that all of `range` is, or NaN. Up to 15 digits and a small power of ten are exact
-  /// by one division; the rest goes the slow way.
+  /// The number that all of `range` is, or NaN. A whole number up to 2^53 and a power of ten
+  /// up to 22 are exact, so one division rounds correctly; the rest goes the slow way.
   @inline(__always)
   static func number(_ line: RawSpan, _ range: Range<Int>) -> Double {
     var index = range.lowerBound
@@ -158,7 +158,7 @@ public struct EventLine: Sendable {
       index += 1
     }
     if digits == 0 { return .nan }
-    if digits > 15 { return slowNumber(line, range) }
+    if digits > 19 || mantissa > 1 << 53 || fraction > 22 { return slowNumber(line, range) }
     let magnitude =
       fraction == 0 ? Double(mantissa) : Double(mantissa) / Decimal.powerOfTen(fraction)
     return isNegative ? -magnitude : magnitude

@@ -1,0 +1,82 @@
+import Platform
+
+/// Frames that are not acknowledged, one after the other as they go over the wire, each with its
+/// number.
+///
+/// What must stay true: a frame stays until it is acknowledged and the kernel has taken all of it; a
+/// stream that has half a frame gets the other half.
+struct FrameWindow: ~Copyable {
+  private static var capacity: Int { 1024 }
+
+  private var bytes = ByteBuffer(capacity: 4096)
+  private var sizes = [Int32](repeating: 0, count: capacity)
+  private var first = 0
+  private var count = 0
+  /// The number of the first frame here.
+  private var firstNumber: UInt64 = 1
+  /// Bytes that the current connection has taken.
+  private var sentByteCount = 0
+
+  var isEmpty: Bool { count == 0 }
+  var hasRoom: Bool { count < Self.capacity }
+  var byteCount: Int { bytes.count }
+  var unsentByteCount: Int { bytes.count - sentByteCount }
+  var unsent: RawSpan {
+    @_lifetime(borrow self)
+    get { bytes.bytes.extracting(sentByteCount..<bytes.count) }
+  }
+
+  /// Adds the next frame; `body` appends its lines.
+  mutating func append(_ body: (inout ByteBuffer) -> Void) {
+    precondition(hasRoom)
+    let start = Frame.begin(&bytes)
+    bytes.append("_seq|")
+    Decimal.append(firstNumber + UInt64(count), to: &bytes)
+    body(&bytes)
+    Frame.end(start, &bytes)
+    sizes[(first + count) % Self.capacity] = Int32(bytes.count - start)
+    count += 1
+  }
+
+  mutating func sent(_ byteCount: Int) { sentByteCount += byteCount }
+
+  /// A new connection has taken nothing yet.
+  mutating func rewind() { sentByteCount = 0 }
+
+  /// Everything up to `number` is applied.
+  mutating func acknowledge(_ number: UInt64) {
+    while count > 0, firstNumber <= number, Int(sizes[first]) <= sentByteCount {
+      let size = Int(sizes[first])
+      bytes.removeFirst(size)
+      sentByteCount -= size
+      first = (first + 1) % Self.capacity
+      firstNumber += 1
+      count -= 1
+    }
+    if count == 0 { bytes.shrink(to: 16_384) }
+  }
+
+  /// Numbers the frames from 1 again, for a new session.
+  mutating func renumber() {
+    var old = ByteBuffer(capacity: 16)
+    swap(&old, &bytes)
+    let total = count
+    let start = first
+    count = 0
+    first = 0
+    firstNumber = 1
+    sentByteCount = 0
+    var offset = 0
+    let oldSizes = sizes
+    for index in 0..<total {
+      let size = Int(oldSizes[(start + index) % Self.capacity])
+      // Behind `_seq|<n>`: the newline and the events.
+      var at = offset + Frame.headByteCount
+      let end = offset + size
+      while at < end, old.bytes[byte: at] != 10 { at += 1 }
+      let lines = at..<end
+      append { buffer in buffer.append(old.bytes.extracting(lines)) }
+      offset = end
+    }
+  }
+}

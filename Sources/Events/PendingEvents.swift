@@ -1,0 +1,135 @@
+import Platform
+
+/// Increments that no frame has taken yet, by series.
+///
+/// Durations add up in cells, sixteen to an octave, each with its sum and count: the sum and the
+/// count stay exact however long nothing can be sent, and a single duration is off by 6 % at most.
+/// A cell goes out as its mean with the rate 1/count.
+struct PendingEvents {
+  private struct Series {
+    /// `⏎name:`
+    let head: [UInt8]
+    /// `|c|#tags` or `|#tags`
+    let tail: [UInt8]
+    let isTiming: Bool
+    var count: UInt64 = 0
+    var cells: [Cell] = []
+    var dirtyCells: [Int16] = []
+    var isDirty = false
+  }
+
+  private struct Cell {
+    var sum: UInt64 = 0
+    var count: UInt64 = 0
+  }
+
+  private static let cellCount = 44 * 16
+
+  private var series: [Series] = []
+  private var dirty: [Int] = []
+
+  var isEmpty: Bool { dirty.isEmpty }
+
+  mutating func register(_ name: String, _ tags: String, isTiming: Bool) -> Int {
+    let end = tags.isEmpty ? "" : "|#\(tags)"
+    var new = Series(
+      head: Array("\n\(name):".utf8), tail: Array(((isTiming ? "" : "|c") + end).utf8),
+      isTiming: isTiming)
+    if isTiming {
+      new.cells = [Cell](repeating: Cell(), count: Self.cellCount)
+      new.dirtyCells.reserveCapacity(Self.cellCount)
+    }
+    series.append(new)
+    dirty.reserveCapacity(series.count)
+    return series.count - 1
+  }
+
+  @inline(__always)
+  mutating func add(_ index: Int, _ count: UInt64) {
+    series[index].count += count
+    mark(index)
+  }
+
+  @inline(__always)
+  mutating func observe(_ index: Int, _ nanoseconds: UInt64) {
+    let cell = Self.cell(nanoseconds)
+    if series[index].cells[cell].count == 0 { series[index].dirtyCells.append(Int16(cell)) }
+    series[index].cells[cell].sum += nanoseconds
+    series[index].cells[cell].count += 1
+    mark(index)
+  }
+
+  @inline(__always)
+  private mutating func mark(_ index: Int) {
+    if !series[index].isDirty {
+      series[index].isDirty = true
+      dirty.append(index)
+    }
+  }
+
+  /// The octave and the next four bits; anything over four hours is in the last cell.
+  @inline(__always)
+  static func cell(_ value: UInt64) -> Int {
+    if value < 16 { return Int(value) }
+    let octave = 63 - value.leadingZeroBitCount
+    let cell = (octave - 3) * 16 + Int(truncatingIfNeeded: value >> UInt64(octave - 4)) & 15
+    return min(cell, cellCount - 1)
+  }
+
+  /// Writes lines, each with its newline before it, until nothing is left or `limit` bytes are full.
+  mutating func drain(into buffer: inout ByteBuffer, limit: Int) {
+    let end = buffer.count + limit
+    while let index = dirty.last {
+      if series[index].isTiming {
+        while let cell = series[index].dirtyCells.last {
+          if buffer.count >= end { return }
+          series[index].dirtyCells.removeLast()
+          let content = series[index].cells[Int(cell)]
+          series[index].cells[Int(cell)] = Cell()
+          appendTiming(index, content, &buffer)
+        }
+      } else {
+        if buffer.count >= end { return }
+        buffer.append(series[index].head)
+        Decimal.append(series[index].count, to: &buffer)
+        buffer.append(series[index].tail)
+        series[index].count = 0
+      }
+      series[index].isDirty = false
+      dirty.removeLast()
+    }
+  }
+
+  private func appendTiming(_ index: Int, _ cell: Cell, _ buffer: inout ByteBuffer) {
+    buffer.append(series[index].head)
+    // The mean in picoseconds, so that mean times count is the sum again.
+    let (mean, rest) = cell.sum.quotientAndRemainder(dividingBy: cell.count)
+    let picoseconds = mean * 1000 + rest * 1000 / cell.count
+    Self.appendFraction(picoseconds, digits: 12, &buffer)
+    buffer.append("|d")
+    if cell.count > 1 {
+      buffer.append("|@")
+      if cell.count < 10_000 {
+        Self.appendFraction(1_000_000_000_000_000 / cell.count, digits: 15, &buffer)
+      } else {
+        Self.appendFraction(1_000_000_000_000_000_000 / cell.count, digits: 18, &buffer)
+      }
+    }
+    buffer.append(series[index].tail)
+  }
+
+  /// `value` / 10^`digits` as a decimal, without trailing zeroes.
+  static func appendFraction(_ value: UInt64, digits: Int, _ buffer: inout ByteBuffer) {
+    var divisor: UInt64 = 1
+    for _ in 0..<digits { divisor *= 10 }
+    Decimal.append(value / divisor, to: &buffer)
+    var rest = value % divisor
+    if rest == 0 { return }
+    buffer.append(UInt8(ascii: "."))
+    while rest > 0 {
+      divisor /= 10
+      buffer.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest / divisor))
+      rest %= divisor
+    }
+  }
+}
