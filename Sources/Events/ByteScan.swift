@@ -1,0 +1,83 @@
+/// Looking for a byte, eight a step.
+///
+/// The trick: in `x ^ pattern` the byte sought is zero; `(y - 0x01…) & ~y & 0x80…` has the top bit
+/// of the first zero byte set and of none before it ("Hacker's Delight", 6-1).
+@usableFromInline
+enum ByteScan {
+  @inlinable @inline(__always)
+  static func repeated(_ byte: UInt8) -> UInt64 { UInt64(byte) &* 0x0101_0101_0101_0101 }
+
+  @inlinable @inline(__always)
+  static func zeros(_ x: UInt64) -> UInt64 {
+    (x &- 0x0101_0101_0101_0101) & ~x & 0x8080_8080_8080_8080
+  }
+
+  /// Sound if `index + 8` is at most the count of bytes, as all callers test.
+  @inlinable @inline(__always)
+  static func word(_ bytes: RawSpan, _ index: Int) -> UInt64 {
+    unsafe UInt64(
+      littleEndian: bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: UInt64.self))
+  }
+
+  /// Sound if `index` is below the count of bytes, as all callers test.
+  @inlinable @inline(__always)
+  static func byte(_ bytes: RawSpan, _ index: Int) -> UInt8 {
+    unsafe bytes.unsafeLoad(fromUncheckedByteOffset: index, as: UInt8.self)
+  }
+
+  /// The offset of the first `sought` from `start` up to `end`, or `end`.
+  @inlinable @inline(__always)
+  static func find(_ sought: UInt8, in bytes: RawSpan, from start: Int, to end: Int) -> Int {
+    var index = start
+    let pattern = repeated(sought)
+    while index &+ 8 <= end {
+      let found = zeros(word(bytes, index) ^ pattern)
+      if found != 0 { return index &+ found.trailingZeroBitCount >> 3 }
+      index &+= 8
+    }
+    while index < end, byte(bytes, index) != sought { index &+= 1 }
+    return index
+  }
+
+  /// The offset of the first of two bytes, or `end`.
+  @inlinable @inline(__always)
+  static func find(
+    _ first: UInt8, or second: UInt8, in bytes: RawSpan, from start: Int, to end: Int
+  ) -> Int {
+    var index = start
+    let a = repeated(first)
+    let b = repeated(second)
+    while index &+ 8 <= end {
+      let word = word(bytes, index)
+      // A borrow can only mark bytes after a true hit of the same pattern; the lowest bit is true.
+      let found = zeros(word ^ a) | zeros(word ^ b)
+      if found != 0 { return index &+ found.trailingZeroBitCount >> 3 }
+      index &+= 8
+    }
+    while index < end, byte(bytes, index) != first, byte(bytes, index) != second { index &+= 1 }
+    return index
+  }
+
+  @inlinable @inline(__always)
+  static func isSign(_ bytes: RawSpan, _ start: Int, _ end: Int) -> Bool {
+    guard start < end else { return false }
+    let byte = byte(bytes, start)
+    return byte == 0x2b || byte == 0x2d
+  }
+
+  /// The offset of the first byte that is not plain printable ASCII, or the count.
+  @inlinable @inline(__always)
+  static func findUnusual(_ bytes: RawSpan) -> Int {
+    let count = bytes.byteCount
+    var index = 0
+    while index &+ 8 <= count {
+      let word = word(bytes, index)
+      // Below 0x20 by borrow, DEL by the zero test, from 0x80 by the top bit.
+      let low = (word &- repeated(0x20)) & ~word
+      if ((low | word) & repeated(0x80)) | zeros(word ^ repeated(0x7f)) != 0 { break }
+      index &+= 8
+    }
+    while index < count, byte(bytes, index) &- 0x20 < 0x5f { index &+= 1 }
+    return index
+  }
+}

@@ -1,0 +1,66 @@
+import Platform
+
+/// Finds frames in bytes as they come, or whole lines if the connection speaks plain text.
+///
+/// What must stay true: which of the two it is, is settled by the first four bytes and never
+/// changes. A frame's length cannot look like text, since the limit is far below 0x20202020.
+public struct FrameReader: Sendable {
+  public enum Step: Equatable, Sendable {
+    /// Nothing whole is left: read more and come back with the same bytes and the new ones.
+    case needMore
+    /// A frame's content, without its length, ends at `end`, where the next one begins.
+    case frame(start: Int, end: Int)
+    /// Whole lines up to and with the last line end.
+    case lines(start: Int, end: Int)
+    /// A frame or a line beyond the limit: the connection cannot go on.
+    case tooLong
+  }
+
+  private enum Form { case unknown, framed, plain }
+
+  private var form = Form.unknown
+  private let frameLimit: Int
+  private let lineLimit: Int
+
+  /// The limits are in bytes; `frameByteLimit` is at most 256 MiB.
+  public init(frameByteLimit: Int = 1 << 20, lineByteLimit: Int = 8192) {
+    precondition(frameByteLimit <= 1 << 28)
+    frameLimit = frameByteLimit
+    lineLimit = lineByteLimit
+  }
+
+  public var isPlain: Bool { form == .plain }
+
+  /// What begins at `offset`.
+  @inline(__always)
+  public mutating func next(_ bytes: RawSpan, from offset: Int) -> Step {
+    if form != .framed { return nextOther(bytes, from: offset) }
+    let left = bytes.byteCount - offset
+    guard left >= Frame.headByteCount else { return .needMore }
+    let length = length(bytes, offset)
+    guard length <= UInt32(frameLimit) else { return .tooLong }
+    let start = offset + Frame.headByteCount
+    guard bytes.byteCount - start >= Int(length) else { return .needMore }
+    return .frame(start: start, end: start + Int(length))
+  }
+
+  @inline(never)
+  private mutating func nextOther(_ bytes: RawSpan, from offset: Int) -> Step {
+    if form == .unknown {
+      guard bytes.byteCount - offset >= Frame.headByteCount else { return .needMore }
+      form = Frame.isPlainText(bytes.extracting(offset...)) ? .plain : .framed
+      return next(bytes, from: offset)
+    }
+    var end = bytes.byteCount
+    while end > offset, ByteScan.byte(bytes, end - 1) != 0x0a { end -= 1 }
+    if end > offset { return .lines(start: offset, end: end) }
+    return bytes.byteCount - offset > lineLimit ? .tooLong : .needMore
+  }
+
+  @inline(__always)
+  private func length(_ bytes: RawSpan, _ offset: Int) -> UInt32 {
+    // Sound: `next` has seen that the four bytes are there.
+    unsafe UInt32(
+      littleEndian: bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt32.self))
+  }
+}

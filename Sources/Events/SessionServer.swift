@@ -1,0 +1,168 @@
+import Platform
+
+/// The sidecar's end of one connection to the events socket, without the socket: bytes in, steps
+/// out. Its owner keeps the positions, together with the sums.
+///
+///     read more into `buffer`; then
+///     loop: switch server.next(buffer.bytes) {
+///     case .needMore: break loop
+///     case .open(let id): server.opened(lastApplied: table.position(id))  // or refused()
+///     case .apply(let start, let end, let position):
+///       apply the lines; if position > 0, store it as the session's; both in one commit
+///     case .close(let reason): count it; send what `output` has; close
+///     }
+///     buffer.removeFirst(server.takeConsumed())
+///     commit; server.committed(); send `output`
+///
+/// What must stay true: a frame is handed out at most once for each session, in order, whole. An
+/// acknowledgement is written only by `committed()`, so it never runs ahead of what is kept.
+public struct SessionServer: ~Copyable {
+  public enum Step: Equatable, Sendable {
+    case needMore
+    /// The client names its session: look it up and call `opened` or `refused`.
+    case open(SessionID)
+    /// Apply the lines from `start` up to `end`. `position` is the frame's number, to be kept in
+    /// the same commit as its effect; 0 without a session.
+    case apply(start: Int, end: Int, position: UInt64)
+    /// The connection cannot go on. The bytes that are left mean nothing.
+    case close(Reason)
+  }
+
+  /// Why a connection was closed; `rawValue` is an index for a table of counters.
+  public enum Reason: Int, CaseIterable, Error, Sendable {
+    /// A frame or a plain line beyond its limit.
+    case tooLong
+    /// A frame's number was not the next one: frames between are missing.
+    case gap
+    /// A frame of a session without `_seq|n`, a second `_session`, or one that is no session.
+    case malformed
+    /// No room for another session.
+    case sessionRefused
+
+    /// The value of the label `reason`; it never changes.
+    public var name: StaticString {
+      switch self {
+      case .tooLong: "too_long"
+      case .gap: "gap"
+      case .malformed: "malformed"
+      case .sessionRefused: "session_refused"
+      }
+    }
+  }
+
+  private enum State { case fresh, opening, session, closed }
+
+  private var reader: FrameReader
+  private var state = State.fresh
+  private var consumed = 0
+  private var closeReason = Reason.malformed
+  private var applied: UInt64 = 0
+  private var acknowledged: UInt64 = 0
+  private var owesAcknowledgement = false
+  /// What is to be sent to the client; remove from its front what was sent.
+  public var output = ByteBuffer(capacity: 64)
+  /// Frames that came again after they had been applied.
+  public private(set) var duplicateFrames: UInt64 = 0
+
+  public init(frameByteLimit: Int = 1 << 20, lineByteLimit: Int = 8192) {
+    reader = FrameReader(frameByteLimit: frameByteLimit, lineByteLimit: lineByteLimit)
+  }
+
+  /// The number of the last frame handed out.
+  public var position: UInt64 { applied }
+  public var hasSession: Bool { state == .session }
+  public var isPlain: Bool { reader.isPlain }
+
+  /// What comes next in `bytes`: everything received since `takeConsumed`.
+  @inline(__always)
+  public mutating func next(_ bytes: RawSpan) -> Step {
+    guard state != .closed else { return .close(closeReason) }
+    precondition(state != .opening, "answer .open first")
+    while true {
+      switch reader.next(bytes, from: consumed) {
+      case .needMore: return .needMore
+      case .tooLong: return close(.tooLong)
+      case .lines(let start, let end):
+        consumed = end
+        return .apply(start: start, end: end, position: 0)
+      case .frame(let start, let end):
+        consumed = end
+        if let step = frame(bytes, start, end) { return step }
+      }
+    }
+  }
+
+  /// How many bytes to take from the front of what was received.
+  public mutating func takeConsumed() -> Int {
+    defer { consumed = 0 }
+    return consumed
+  }
+
+  /// Answers `.open`: the session is known up to `lastApplied`, 0 for a new one. That has been
+  /// committed, so it is acknowledged at once: a client whose frames leave a gap learns why.
+  public mutating func opened(lastApplied: UInt64) {
+    precondition(state == .opening)
+    state = .session
+    applied = lastApplied
+    acknowledged = lastApplied
+    writeAcknowledgement()
+  }
+
+  /// Answers `.open`: there is no room. The next step closes.
+  public mutating func refused() {
+    precondition(state == .opening)
+    _ = close(.sessionRefused)
+  }
+
+  /// Everything handed out so far will survive: acknowledges it, once for many frames.
+  public mutating func committed() {
+    guard state == .session || state == .closed, owesAcknowledgement else { return }
+    // A client that does not read its acknowledgements is sent only the newest.
+    guard output.count < 64 else { return }
+    acknowledged = applied
+    owesAcknowledgement = false
+    writeAcknowledgement()
+  }
+
+  private mutating func frame(_ bytes: RawSpan, _ start: Int, _ end: Int) -> Step? {
+    guard state == .session else { return firstFrame(bytes, start, end) }
+    let lineEnd = ByteScan.find(0x0a, in: bytes, from: start, to: end)
+    let first = SessionLine.parse(bytes.extracting(start..<lineEnd))
+    guard case .sequence(let number) = first, number > 0 else { return close(.malformed) }
+    if number <= applied {
+      duplicateFrames += 1
+      owesAcknowledgement = true
+      return nil
+    }
+    guard number == applied + 1 else { return close(.gap) }
+    applied = number
+    owesAcknowledgement = true
+    return .apply(start: min(lineEnd + 1, end), end: end, position: number)
+  }
+
+  /// A session begins with its first frame or never: later frames without one are applied as any
+  /// DogStatsD agent does.
+  private mutating func firstFrame(_ bytes: RawSpan, _ start: Int, _ end: Int) -> Step {
+    guard start < end, ByteScan.byte(bytes, start) == UInt8(ascii: "_") else {
+      return .apply(start: start, end: end, position: 0)
+    }
+    let lineEnd = ByteScan.find(0x0a, in: bytes, from: start, to: end)
+    switch SessionLine.parse(bytes.extracting(start..<lineEnd)) {
+    case .session(let id):
+      state = .opening
+      return .open(id)
+    case .sequence: return close(.malformed)
+    default: return .apply(start: start, end: end, position: 0)
+    }
+  }
+
+  private mutating func close(_ reason: Reason) -> Step {
+    state = .closed
+    closeReason = reason
+    return .close(reason)
+  }
+
+  private mutating func writeAcknowledgement() {
+    SessionLine.appendAcknowledgement(acknowledged, to: &output)
+  }
+}
