@@ -37,7 +37,7 @@ public enum Frame {
     guard bytes.byteCount >= headByteCount else { return false }
     for index in 0..<headByteCount {
       let byte = bytes[byte: index]
-      if byte < 32 && byte != 9 && byte != 10 && byte != 13 || byte == 127 { return false }
+      if byte < 32 && byte != 9 && byte != 10 && byte != 13 || byte >= 127 { return false }
     }
     return true
   }

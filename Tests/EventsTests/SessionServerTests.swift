@@ -84,7 +84,6 @@ let hello = frame("_session|00112233445566778899aabbccddeeff")
   (hello + frame("_seq|x\na:1|c"), .malformed), (hello + hello, .malformed),
   (hello + frame("_seq|18446744073709551616\na:1|c"), .malformed),
   ([0, 0, 0x20, 0], .tooLong), ([0xff, 0xff, 0xff, 0xff], .tooLong),
-  (Array(repeating: UInt8(ascii: "a"), count: 9000), .tooLong),
 ])
 func `what breaks the protocol closes the connection`(
   bytes: [UInt8], reason: SessionServer.Reason
@@ -144,6 +143,14 @@ func `what breaks the protocol closes the connection`(
   server.output.removeAll()
   server.committed()
   #expect(server.output.array == frame("_ack|10000"))
+}
+
+@Test func `a plain line without an end is refused beyond its limit`() {
+  var store = Store()
+  var server = SessionServer(lineByteLimit: 100)
+  var buffer = ByteBuffer()
+  #expect(store.feed(&server, &buffer, Array(repeating: 0x61, count: 100)) == nil)
+  #expect(store.feed(&server, &buffer, [0x61]) == .tooLong)
 }
 
 @Test func `a refused session closes`() {
