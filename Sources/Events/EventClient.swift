@@ -18,32 +18,22 @@ public final class EventClient {
 
   /// Unacknowledged bytes: beyond, increments stay sums until the sidecar catches up.
   public static var windowByteCount: Int { 256 << 10 }
-  private static var frameByteCount: Int { 16 << 10 }
-  private static var acknowledgeEvery: Int { 32 }
+  /// How soon a full window is looked at again if nothing else happens.
+  private static var lookAgainNanoseconds: UInt64 { 50_000_000 }
 
   private let path: String
-  private var pending = PendingEvents()
-  private var window = FrameWindow()
-  private var session: SessionID
+  private var session: EventSession
   private var socket: Descriptor?
-  /// Bytes of the hello that the kernel has not taken yet.
-  private var hello = ByteBuffer(capacity: 64)
-  private var incoming = ByteBuffer(capacity: 256)
-  private var framesSinceRead = 0
-  private var awaitsHello = false
-  private var highestAcknowledged: UInt64 = 0
-  private var nextAttempt: UInt64 = 0
-  private var backoffMilliseconds: UInt64 = 10
+  private var received = ByteBuffer(capacity: 256)
+  private var lastFlush: UInt64 = 0
   /// Changes with each new connection, so that the owner of the loop knows to watch it.
   public private(set) var connectionNumber = 0
-  /// Whether the kernel's buffer is full: the loop should tell when it can be written to.
-  public private(set) var isBlocked = false
 
   /// Draws a session of its own. Does not connect: the first `flush` does.
   /// - Throws: only if the kernel has no random bytes.
   public init(path: String) throws(Errno) {
     self.path = path
-    session = try Self.newSession()
+    session = EventSession(id: try Self.newSession(), windowByteCount: Self.windowByteCount)
   }
 
   private static func newSession() throws(Errno) -> SessionID {
@@ -61,24 +51,24 @@ public final class EventClient {
 
   /// Registers a counter; `tags` are `name:value` with commas between them.
   public func counter(_ name: String, tags: String = "") -> Handle {
-    Handle(index: pending.register(name, tags, isTiming: false))
+    Handle(index: session.pending.register(name, tags, isTiming: false))
   }
 
   /// Registers a distribution of durations, sent in seconds.
   public func timing(_ name: String, tags: String = "") -> Handle {
-    Handle(index: pending.register(name, tags, isTiming: true))
+    Handle(index: session.pending.register(name, tags, isTiming: true))
   }
 
   @inline(__always)
-  public func add(_ counter: Handle, _ count: UInt64) { pending.add(counter.index, count) }
+  public func add(_ counter: Handle, _ count: UInt64) { session.pending.add(counter.index, count) }
 
   @inline(__always)
   public func observe(_ timing: Handle, nanoseconds: UInt64) {
-    pending.observe(timing.index, nanoseconds)
+    session.pending.observe(timing.index, nanoseconds)
   }
 
   /// Whether everything counted so far has been acknowledged.
-  public var isDrained: Bool { pending.isEmpty && window.isEmpty }
+  public var isDrained: Bool { session.isDrained }
 
   // MARK: The loop's side
 
@@ -86,34 +76,33 @@ public final class EventClient {
   /// while `isBlocked`. -1 without a connection.
   public var descriptor: Int32 { socket?.raw ?? -1 }
 
+  /// Whether the kernel's buffer is full: the loop should tell when it can be written to.
+  public var isBlocked: Bool { session.isBlocked }
+
   /// When `flush` should be called though nothing new was counted; `UInt64.max` for never.
   public var nextDeadline: UInt64 {
-    socket == nil && !isDrained ? nextAttempt : .max
+    if session.shouldConnect { return session.nextAttempt }
+    // The window is full and the kernel has all of it: only an acknowledgement helps.
+    let waits = socket != nil && !session.isBlocked && !session.pending.isEmpty
+    return waits ? lastFlush + Self.lookAgainNanoseconds : .max
   }
 
   /// Hands what was counted to the kernel, in one write. Call it once a turn, before answers go out.
   public func flush(now: UInt64) {
+    lastFlush = now
     if socket == nil {
-      if isDrained || now < nextAttempt { return }
+      guard session.shouldConnect, now >= session.nextAttempt else { return }
       connect(now)
     }
-    guard socket != nil, !isBlocked else { return }
-    if awaitsHello || framesSinceRead >= Self.acknowledgeEvery
-      || window.byteCount > Self.windowByteCount / 4
-    {
-      readAcknowledgements(now)
-      guard socket != nil else { return }
-    }
-    while !pending.isEmpty, window.byteCount < Self.windowByteCount, window.hasRoom {
-      window.append { buffer in pending.drain(into: &buffer, limit: Self.frameByteCount) }
-      framesSinceRead += 1
-    }
+    guard socket != nil, !session.isBlocked else { return }
+    if session.wantsAcknowledgements { readAcknowledgements(now) }
+    session.fill()
     send(now)
   }
 
   /// The loop has seen something on `descriptor`.
   public func ready(_ interest: Poller.Interest, now: UInt64) {
-    if interest.contains(.writable) { isBlocked = false }
+    if interest.contains(.writable) { session.setBlocked(false) }
     if interest.contains(.hangup) || interest.contains(.error) {
       readAcknowledgements(now)
       if socket != nil { disconnect(now) }
@@ -126,7 +115,7 @@ public final class EventClient {
     while !isDrained {
       let now = Clock.monotonicNanoseconds
       if now >= deadline { return }
-      isBlocked = false
+      session.setBlocked(false)
       flush(now: now)
       readAcknowledgements(now)
       if !isDrained { Process.sleep(milliseconds: 1) }
@@ -138,88 +127,41 @@ public final class EventClient {
   private func connect(_ now: UInt64) {
     do throws(Errno) {
       socket = try Socket.connectUnix(path: path, kind: .stream)
+      connectionNumber += 1
+      session.connected()
     } catch {
-      nextAttempt = now + backoffMilliseconds * 1_000_000
-      backoffMilliseconds = min(backoffMilliseconds * 2, 1000)
-      return
+      session.disconnected(now: now)
     }
-    connectionNumber += 1
-    hello.removeAll()
-    SessionLine.appendSession(session, to: &hello)
-    incoming.removeAll()
-    window.rewind()
-    awaitsHello = true
-    isBlocked = false
   }
 
   private func disconnect(_ now: UInt64) {
     socket = nil
-    isBlocked = false
-    nextAttempt = now + backoffMilliseconds * 1_000_000
-    backoffMilliseconds = min(backoffMilliseconds * 2, 1000)
+    session.disconnected(now: now)
   }
 
+  /// The hello, if this is a new connection, and then all frames at once.
   private func send(_ now: UInt64) {
-    guard let raw = socket?.raw else { return }
-    if !hello.isEmpty {
-      switch Socket.send(raw, hello.bytes) {
-      case .bytes(let count): hello.removeFirst(count)
-      case .wouldBlock: isBlocked = true
-      case .closed, .failed: return disconnect(now)
+    while let raw = socket?.raw, session.unsent.byteCount > 0 {
+      switch Socket.send(raw, session.unsent) {
+      case .bytes(let count): session.sent(count)
+      case .wouldBlock: return session.setBlocked(true)
+      case .closed, .failed:
+        // Acknowledgements that came before the end still hold.
+        readAcknowledgements(now)
+        if socket != nil { disconnect(now) }
       }
-      if !hello.isEmpty { return }
-    }
-    guard window.unsentByteCount > 0 else { return }
-    switch Socket.send(raw, window.unsent) {
-    case .bytes(let count):
-      window.sent(count)
-      if window.unsentByteCount > 0 { isBlocked = true }
-    case .wouldBlock: isBlocked = true
-    case .closed, .failed:
-      readAcknowledgements(now)
-      if socket != nil { disconnect(now) }
     }
   }
 
   private func readAcknowledgements(_ now: UInt64) {
-    framesSinceRead = 0
+    session.didRead()
     while let raw = socket?.raw {
-      switch Socket.receive(raw, into: &incoming, capacity: 4096) {
-      case .bytes: break
+      received.removeAll()
+      switch Socket.receive(raw, into: &received, capacity: 4096) {
+      case .bytes: if !session.received(received.bytes, now: now) { disconnect(now) }
       case .wouldBlock: return
-      case .closed, .failed: return disconnect(now)
+      case .closed, .failed: disconnect(now)
       }
-      if !takeAcknowledgements() { return startAgain(now) }
     }
-  }
-
-  /// Takes what has come; `false` when the sidecar knows less than it has acknowledged before.
-  private func takeAcknowledgements() -> Bool {
-    var start = 0
-    while case .frame(let range) = Frame.next(in: incoming.bytes, from: start, limit: 4096) {
-      start = range.upperBound
-      guard case .acknowledgement(let number) = SessionLine.parse(incoming.bytes.extracting(range))
-      else { continue }
-      if awaitsHello {
-        awaitsHello = false
-        backoffMilliseconds = 10
-        if number < highestAcknowledged { return false }
-      }
-      highestAcknowledged = max(highestAcknowledged, number)
-      window.acknowledge(number)
-    }
-    incoming.removeFirst(start)
-    return true
-  }
-
-  /// The sidecar has lost its state, and with it what it had of this session: what is not
-  /// acknowledged is counted anew, in a new session.
-  private func startAgain(_ now: UInt64) {
-    do throws(Errno) { session = try Self.newSession() } catch { session.low &+= 1 }
-    highestAcknowledged = 0
-    window.renumber()
-    disconnect(now)
-    nextAttempt = now
-    connect(now)
   }
 }

@@ -38,6 +38,11 @@ struct FrameWindow: ~Copyable {
     count += 1
   }
 
+  /// Adds the next frame with what it can hold of `pending`.
+  mutating func append(_ pending: inout PendingEvents, limit: Int) {
+    append { buffer in pending.drain(into: &buffer, limit: limit) }
+  }
+
   mutating func sent(_ byteCount: Int) { sentByteCount += byteCount }
 
   /// A new connection has taken nothing yet.

@@ -1,0 +1,158 @@
+import Platform
+
+/// The client's end of an events connection, without the socket: increments, acknowledgements and
+/// the news of a connection in; bytes to send out. `EventClient` gives it a socket.
+///
+/// What must stay true: every increment is in exactly one place, a sum or a frame of the window; a
+/// frame leaves the window only when the sidecar has said that it is applied; so after any number
+/// of lost connections everything is applied once. Memory is bounded by series and window.
+struct EventSession: ~Copyable {
+  private static var frameByteCount: Int { 16 << 10 }
+  private static var acknowledgeEvery: Int { 32 }
+  private static var backoff: (first: UInt64, last: UInt64) { (10_000_000, 1_000_000_000) }
+
+  var pending = PendingEvents()
+  private var window = FrameWindow()
+  private let windowByteCount: Int
+  private(set) var id: SessionID
+  private(set) var isConnected = false
+  private(set) var isBlocked = false
+  /// Bytes of the hello that the connection has not taken yet.
+  private var hello = ByteBuffer(capacity: 64)
+  private var incoming = ByteBuffer(capacity: 64)
+  private var framesSinceRead = 0
+  private var awaitsHello = false
+  private var highestAcknowledged: UInt64 = 0
+  private var backoffNanoseconds = backoff.first
+  /// When to connect, if there is something to send.
+  private(set) var nextAttempt: UInt64 = 0
+
+  init(id: SessionID, windowByteCount: Int) {
+    self.id = id
+    self.windowByteCount = windowByteCount
+  }
+
+  /// Whether everything counted so far has been acknowledged.
+  var isDrained: Bool { pending.isEmpty && window.isEmpty }
+
+  /// Whether the sidecar has fallen a window behind, so that increments stay sums.
+  var isFull: Bool { window.byteCount >= windowByteCount || !window.hasRoom }
+
+  // MARK: The connection
+
+  var shouldConnect: Bool { !isConnected && !isDrained }
+
+  /// There is a connection: names the session and sends all that is not acknowledged again, without
+  /// waiting for the answer; what had been applied already is told apart by its number.
+  mutating func connected() {
+    isConnected = true
+    isBlocked = false
+    awaitsHello = true
+    framesSinceRead = 0
+    hello.removeAll()
+    SessionLine.appendSession(id, to: &hello)
+    incoming.removeAll()
+    window.rewind()
+  }
+
+  /// There is none, or no longer: the next attempt waits 10 ms, then 20 ms … up to a second.
+  mutating func disconnected(now: UInt64) {
+    isConnected = false
+    isBlocked = false
+    nextAttempt = now + backoffNanoseconds
+    backoffNanoseconds = min(backoffNanoseconds * 2, Self.backoff.last)
+  }
+
+  // MARK: Sending
+
+  /// Turns sums into frames, while the connection takes them and the window has room.
+  mutating func fill() {
+    guard isConnected, !isBlocked else { return }
+    while !pending.isEmpty, !isFull {
+      window.append(&pending, limit: Self.frameByteCount)
+      framesSinceRead += 1
+    }
+  }
+
+  /// What the connection should be given next; empty if there is nothing.
+  var unsent: RawSpan {
+    @_lifetime(borrow self)
+    get { hello.isEmpty ? window.unsent : hello.bytes }
+  }
+
+  /// The connection has taken so many bytes of `unsent`.
+  mutating func sent(_ byteCount: Int) {
+    if hello.isEmpty { window.sent(byteCount) } else { hello.removeFirst(byteCount) }
+  }
+
+  /// The connection takes no more for now, or takes bytes again.
+  mutating func setBlocked(_ isBlocked: Bool) { self.isBlocked = isBlocked }
+
+  // MARK: Acknowledgements
+
+  /// Whether it is time to look for acknowledgements. They wake nobody: they are read now and then.
+  var wantsAcknowledgements: Bool {
+    isConnected
+      && (awaitsHello || framesSinceRead >= Self.acknowledgeEvery
+        || window.byteCount > windowByteCount / 4)
+  }
+
+  /// They have been looked for.
+  mutating func didRead() { framesSinceRead = 0 }
+
+  /// Takes what the sidecar has sent. False if the connection must be given up: the sidecar knows
+  /// less than it has acknowledged before, so its state is lost, and what is not acknowledged goes
+  /// out in a new session; or it does not speak the protocol.
+  mutating func received(_ bytes: RawSpan, now: UInt64) -> Bool {
+    incoming.append(bytes)
+    var start = 0
+    while true {
+      switch Frame.next(in: incoming.bytes, from: start, limit: 4096) {
+      case .incomplete:
+        incoming.removeFirst(start)
+        return true
+      case .tooLong: return false
+      case .frame(let range):
+        start = range.upperBound
+        let line = SessionLine.parse(incoming.bytes.extracting(range))
+        guard case .acknowledgement(let number) = line else { continue }
+        if !acknowledge(number, now: now) { return false }
+      }
+    }
+  }
+
+  private mutating func acknowledge(_ number: UInt64, now: UInt64) -> Bool {
+    if awaitsHello {
+      awaitsHello = false
+      backoffNanoseconds = Self.backoff.first
+      if number < highestAcknowledged {
+        startAgain()
+        return false
+      }
+    }
+    highestAcknowledged = max(highestAcknowledged, number)
+    window.acknowledge(number)
+    return true
+  }
+
+  private mutating func startAgain() {
+    id = id.successor
+    highestAcknowledged = 0
+    window.renumber()
+  }
+}
+
+extension SessionID {
+  /// Another identity, as random as this one (SplitMix64's finaliser).
+  var successor: SessionID {
+    let high = Self.mix(high &+ 0x9e37_79b9_7f4a_7c15)
+    return SessionID(high: high, low: Self.mix(low ^ high))
+  }
+
+  private static func mix(_ seed: UInt64) -> UInt64 {
+    var z = seed
+    z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
+    z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
+    return z ^ z >> 31
+  }
+}
