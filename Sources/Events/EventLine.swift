@@ -111,7 +111,7 @@ public struct EventLine: Sendable {
 
   /// Where `byte` stands first in `start..<end`, or `end`. Eight bytes a step.
   @inline(__always)
-  static func find(_ byte: UInt8, in line: RawSpan, from start: Int, to end: Int) -> Int {
+  public static func find(_ byte: UInt8, in line: RawSpan, from start: Int, to end: Int) -> Int {
     var index = start
     let pattern = 0x0101_0101_0101_0101 &* UInt64(byte)
     // Sound: every load ends at or before `end`, which the callers keep within the line.

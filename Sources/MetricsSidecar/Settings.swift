@@ -22,7 +22,7 @@ struct Settings: Sendable {
     Option("state-size", "SIZE", "256MiB", "The most the state file may grow to."),
     Option(
       "rules", "FILE", "",
-      "Rules that turn events into families (JSON). Empty: the rules built in for the example app."),
+      "Rules that turn events into families (JSON). Empty: every event has its own name."),
     Option("max-series", "N", "10000", "Series kept; beyond it new ones are refused and counted."),
     Option("max-sessions", "N", "4096", "Sessions remembered; the most silent one makes room."),
     Option("max-connections", "N", "1024", "Clients connected to the events socket at once."),

@@ -1,3 +1,4 @@
+import Events
 import Platform
 
 /// All families and series: what an event does to them, and what the exposition reads.
@@ -36,8 +37,20 @@ final class Registry {
   // MARK: Events
 
   /// Why an event was not counted.
-  enum Rejection: Error {
+  enum Rejection: Error, CaseIterable {
     case typeConflict, unsupportedType, seriesLimit, tooManyLabels, stateFull, dropped
+
+    /// The label of `metrics_sidecar_events_rejected_total`.
+    var reason: StaticString {
+      switch self {
+      case .typeConflict: "type_conflict"
+      case .unsupportedType: "unsupported_type"
+      case .seriesLimit: "series_limit"
+      case .tooManyLabels: "too_many_labels"
+      case .stateFull: "state_full"
+      case .dropped: "dropped_by_rules"
+      }
+    }
   }
 
   /// Adds `value`, which stands for `weight` samples, to everything that the event feeds.

@@ -1,10 +1,5 @@
+import Events
 import Platform
-
-/// A client's life, as it names itself: 16 random bytes.
-struct SessionID: Hashable {
-  var high: UInt64
-  var low: UInt64
-}
 
 /// How far each session has been applied. Positions are cells of the state file, so they change
 /// together with what their frames have added.

@@ -1,0 +1,110 @@
+import Events
+import Platform
+
+/// From bytes to numbers: takes lines apart and applies them, and counts what happened. All intakes
+/// share one; nothing takes effect before `Registry.commit`.
+final class Applier {
+  let registry: Registry
+  let limits: Limits
+  var counts = IntakeCounts()
+
+  init(registry: Registry, limits: Limits) {
+    self.registry = registry
+    self.limits = limits
+  }
+
+  /// The next newline at or after `start`.
+  @inline(__always)
+  func newline(_ bytes: RawSpan, from start: Int) -> Int? {
+    let index = EventLine.find(UInt8(ascii: "\n"), in: bytes, from: start, to: bytes.byteCount)
+    return index < bytes.byteCount ? index : nil
+  }
+
+  /// Applies the lines of a frame or a datagram; the last newline may be missing.
+  @inline(__always)
+  func lines(_ bytes: RawSpan, from first: Int, _ source: IntakeCounts.Source) {
+    var start = first
+    while start < bytes.byteCount {
+      let end = newline(bytes, from: start) ?? bytes.byteCount
+      line(bytes.extracting(start..<end), source)
+      start = end + 1
+    }
+  }
+
+  /// Applies one line. What is wrong with it is counted and costs no other line.
+  @inline(__always)
+  func line(_ bytes: RawSpan, _ source: IntakeCounts.Source) {
+    var bytes = bytes
+    // Windows clients and `nc` end lines with CR LF.
+    if bytes.byteCount > 0,
+      unsafe bytes.unsafeLoad(fromByteOffset: bytes.byteCount - 1, as: UInt8.self) == 13
+    {
+      bytes = bytes.extracting(0..<bytes.byteCount - 1)
+    }
+    if bytes.byteCount == 0 { return }
+    if bytes.byteCount > limits.lineByteCount { return counts.reject(.tooLong) }
+    do throws(LineError) {
+      let event = try EventLine.parse(bytes)
+      try apply(event, bytes, source)
+    } catch { counts.reject(error) }
+  }
+
+  @inline(__always)
+  private func apply(
+    _ event: EventLine, _ bytes: RawSpan, _ source: IntakeCounts.Source
+  ) throws(LineError) {
+    let name = bytes.extracting(event.name)
+    let tags = bytes.extracting(event.tags)
+    var index = event.values.lowerBound
+    while let value = try event.nextValue(bytes, &index) {
+      let rejection = registry.apply(
+        name: name, type: event.kind.rawValue, tags: tags, value: value.number,
+        weight: event.weight, isDelta: value.isDelta)
+      if let rejection {
+        counts.reject(rejection)
+      } else {
+        counts.accept(source, event.kind)
+      }
+    }
+  }
+}
+
+/// What the intake has seen since the start, for the self-metrics.
+struct IntakeCounts {
+  enum Source: Int { case events, statsd }
+
+  static let kinds: [(kind: EventLine.Kind, name: StaticString)] = [
+    (.counter, "c"), (.gauge, "g"), (.milliseconds, "ms"), (.histogram, "h"),
+    (.distribution, "d"), (.set, "s"),
+  ]
+
+  private(set) var accepted = [UInt64](repeating: 0, count: 2 * 128)
+  private(set) var lineErrors = [UInt64](repeating: 0, count: LineError.allCases.count)
+  private(set) var rejections = [UInt64](repeating: 0, count: Registry.Rejection.allCases.count)
+  var datagramsTruncated: UInt64 = 0
+  var framesApplied: UInt64 = 0
+  var framesDuplicate: UInt64 = 0
+  var framesRejected: UInt64 = 0
+  var connectionsRefused: UInt64 = 0
+
+  func events(_ source: Source, _ kind: EventLine.Kind) -> UInt64 {
+    accepted[source.rawValue * 128 + Int(kind.rawValue)]
+  }
+
+  @inline(__always)
+  mutating func accept(_ source: Source, _ kind: EventLine.Kind) {
+    accepted[source.rawValue * 128 + Int(kind.rawValue)] += 1
+  }
+
+  mutating func reject(_ error: LineError) {
+    for (index, known) in LineError.allCases.enumerated() where known == error {
+      lineErrors[index] += 1
+    }
+  }
+
+  mutating func reject(_ error: Registry.Rejection) {
+    for (index, known) in Registry.Rejection.allCases.enumerated() where known == error {
+      rejections[index] += 1
+    }
+  }
+}

@@ -1,0 +1,146 @@
+import Events
+import Platform
+
+/// What the sidecar says about itself, served with the rest: one row a metric.
+struct SelfMetrics {
+  var connections = 0
+  var scrapeSeconds = 0.0
+  var stateResets: UInt64 = 0
+  var openFileLimit = 0
+  let startSeconds = Double(Clock.unixNanoseconds) / 1e9
+
+  func append(_ applier: Applier, to page: inout ByteBuffer) {
+    let counts = applier.counts
+    let registry = applier.registry
+    head("metrics_sidecar_events_total", "counter", "Events that were counted", &page)
+    for (source, socket) in [(IntakeCounts.Source.events, "events"), (.statsd, "statsd")] {
+      for (kind, name) in IntakeCounts.kinds where kind != .set {
+        page.append("metrics_sidecar_events_total{socket=\"\(socket)\",type=\"")
+        page.append(name)
+        page.append("\"} ")
+        number(Double(counts.events(source, kind)), &page)
+      }
+    }
+    rejected(counts, &page)
+    head("metrics_sidecar_frames_total", "counter", "Frames by what became of them", &page)
+    for (name, count) in [
+      ("applied", counts.framesApplied), ("duplicate", counts.framesDuplicate),
+      ("rejected", counts.framesRejected),
+    ] {
+      page.append("metrics_sidecar_frames_total{result=\"\(name)\"} ")
+      number(Double(count), &page)
+    }
+    one("metrics_sidecar_series", "gauge", "Series kept", Double(registry.seriesCount), &page)
+    one(
+      "metrics_sidecar_series_limit", "gauge", "Series that may be kept",
+      Double(registry.limits.series), &page)
+    one(
+      "metrics_sidecar_series_refused_total", "counter",
+      "Events whose series was refused at the limit", Double(registry.refusedSeries), &page)
+    overflowing(registry, &page)
+    one(
+      "metrics_sidecar_sessions", "gauge", "Sessions remembered", Double(registry.sessions.count),
+      &page)
+    one(
+      "metrics_sidecar_sessions_evicted_total", "counter", "Sessions that had to make room",
+      Double(registry.sessions.evicted), &page)
+    one("metrics_sidecar_connections", "gauge", "Clients connected", Double(connections), &page)
+    one(
+      "metrics_sidecar_connections_refused_total", "counter", "Clients refused at the limit",
+      Double(counts.connectionsRefused), &page)
+    one(
+      "metrics_sidecar_scrape_duration_seconds", "gauge", "How long the last scrape took to write",
+      scrapeSeconds, &page)
+    one(
+      "metrics_sidecar_state_resets_total", "counter",
+      "State files set aside as damaged since the start", Double(stateResets), &page)
+    one(
+      "metrics_sidecar_state_bytes", "gauge", "Bytes of the state file in use",
+      Double(registry.state.usedByteCount), &page)
+    head("metrics_sidecar_build_info", "gauge", "The version, as a label", &page)
+    page.append("metrics_sidecar_build_info{version=\"\(Version.number)\"} 1.0\n")
+    process(&page)
+  }
+
+  private func rejected(_ counts: IntakeCounts, _ page: inout ByteBuffer) {
+    let name: StaticString = "metrics_sidecar_events_rejected_total"
+    head(name, "counter", "Lines and events that were not counted", &page)
+    for (index, error) in LineError.allCases.enumerated() {
+      reason(name, error.reason, counts.lineErrors[index], &page)
+    }
+    for (index, rejection) in Registry.Rejection.allCases.enumerated() {
+      reason(name, rejection.reason, counts.rejections[index], &page)
+    }
+    reason(name, "datagram_too_long", counts.datagramsTruncated, &page)
+  }
+
+  private func overflowing(_ registry: Registry, _ page: inout ByteBuffer) {
+    let name: StaticString = "metrics_sidecar_overflowing_family"
+    head(name, "gauge", "Families that have refused series, 1 for each", &page)
+    for family in registry.families where family.overflow != nil {
+      page.append(name)
+      page.append("{family=\"")
+      page.append(family.name)
+      page.append("\"} 1.0\n")
+    }
+  }
+
+  private func process(_ page: inout ByteBuffer) {
+    var scratch = ByteBuffer(capacity: 256)
+    let status = ProcessStatus.read(openFileLimit: openFileLimit, scratch: &scratch)
+    one(
+      "process_cpu_seconds_total", "counter", "User and system CPU time in seconds",
+      status.cpuSeconds, &page)
+    one(
+      "process_resident_memory_bytes", "gauge", "Resident memory in bytes",
+      Double(status.residentByteCount), &page)
+    one(
+      "process_virtual_memory_bytes", "gauge", "Virtual memory in bytes",
+      Double(status.virtualByteCount), &page)
+    one("process_open_fds", "gauge", "Open file descriptors", Double(status.openFileCount), &page)
+    one(
+      "process_max_fds", "gauge", "Most open file descriptors", Double(status.openFileLimit), &page)
+    one(
+      "process_start_time_seconds", "gauge", "Start of the process in Unix time", startSeconds,
+      &page)
+  }
+
+  private func head(
+    _ name: StaticString, _ type: StaticString, _ help: StaticString, _ page: inout ByteBuffer
+  ) {
+    page.append("# HELP ")
+    page.append(name)
+    page.append(" ")
+    page.append(help)
+    page.append("\n# TYPE ")
+    page.append(name)
+    page.append(" ")
+    page.append(type)
+    page.append("\n")
+  }
+
+  private func one(
+    _ name: StaticString, _ type: StaticString, _ help: StaticString, _ value: Double,
+    _ page: inout ByteBuffer
+  ) {
+    head(name, type, help, &page)
+    page.append(name)
+    page.append(" ")
+    number(value, &page)
+  }
+
+  private func reason(
+    _ name: StaticString, _ reason: StaticString, _ count: UInt64, _ page: inout ByteBuffer
+  ) {
+    page.append(name)
+    page.append("{reason=\"")
+    page.append(reason)
+    page.append("\"} ")
+    number(Double(count), &page)
+  }
+
+  private func number(_ value: Double, _ page: inout ByteBuffer) {
+    NumberFormat.append(value, to: &page)
+    page.append("\n")
+  }
+}

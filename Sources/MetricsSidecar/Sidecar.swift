@@ -1,0 +1,279 @@
+import Events
+import HTTP
+import Platform
+
+/// The sidecar: what its sockets bring is applied, committed and acknowledged once a turn.
+///
+/// What must stay true: an acknowledgement follows its commit; a scrape drains what the kernel holds
+/// before it is answered; with nothing to do, nothing wakes up.
+final class Sidecar: Responder {
+  private let applier: Applier
+  private let settings: Settings
+  private var server: Server<Sidecar>?
+  // The files live as long as this does; the numbers are -1 where there is no such socket.
+  private let eventsFile: SocketFile?
+  private let statsdFile: SocketFile?
+  private let eventsRaw: Int32
+  private let statsdRaw: Int32
+  private let signals: Signals
+  private var datagrams: Datagrams
+  private var connections: [EventConnection?] = []
+  private var free: [Int] = []
+  /// Connections that a timer looks at, instead of the kernel waking us at each write.
+  private var polled: [UInt32] = []
+  private var nextLook = UInt64.max
+  private var selfMetrics: SelfMetrics
+  /// Those that have read something since the last commit.
+  private var touched: [UInt32] = []
+
+  /// Between two looks at a busy client: long enough that its writes wake nobody.
+  private static let lookNanoseconds: UInt64 = 2_000_000
+
+  private static let eventsToken: UInt32 = 0
+  private static let statsdToken: UInt32 = 1
+  private static let signalsToken: UInt32 = 2
+  private static let firstConnection: UInt32 = 16
+
+  init(
+    registry: Registry, settings: Settings, eventsFile: consuming SocketFile?,
+    statsdFile: consuming SocketFile?, signals: consuming Signals, stateResets: UInt64
+  ) {
+    applier = Applier(registry: registry, limits: settings.limits)
+    self.settings = settings
+    eventsRaw = eventsFile?.socket.raw ?? -1
+    statsdRaw = statsdFile?.socket.raw ?? -1
+    self.eventsFile = eventsFile
+    self.statsdFile = statsdFile
+    self.signals = signals
+    datagrams = Datagrams(maximumByteCount: settings.limits.datagramByteCount)
+    selfMetrics = SelfMetrics()
+    selfMetrics.stateResets = stateResets
+    selfMetrics.openFileLimit = Process.openFileLimit
+  }
+
+  /// Serves until a signal ends it.
+  func run(_ listener: consuming Descriptor) throws(Errno) {
+    var limits = HTTPLimits()
+    limits.connections = settings.limits.httpConnections
+    let server = try Server(listener: listener, limits: limits, responder: self)
+    self.server = server
+    try server.watch(signals.raw, .readable, token: Self.signalsToken)
+    if eventsRaw >= 0 { try server.watch(eventsRaw, .readable, token: Self.eventsToken) }
+    if statsdRaw >= 0 { try server.watch(statsdRaw, .readable, token: Self.statsdToken) }
+    settings.log.info(
+      "Serving metrics on http://\(settings.listen.description)/metrics (CTRL + C to quit)")
+    server.run()
+    drain(Clock.monotonicNanoseconds)
+    self.server = nil
+    settings.log.info("Stopped: everything received is counted and kept")
+  }
+
+  // MARK: The loop
+
+  func ready(_ token: UInt32, _ interest: Poller.Interest, now: UInt64) {
+    switch token {
+    case Self.eventsToken: accept(now)
+    case Self.statsdToken: receiveDatagrams()
+    case Self.signalsToken: handleSignals(now)
+    default: readConnection(token, now)
+    }
+  }
+
+  func turnEnds(now: UInt64) {
+    applier.registry.commit()
+    acknowledge()
+  }
+
+  func nextDeadline() -> UInt64 { nextLook }
+
+  func deadlineReached(now: UInt64) {
+    let looking = polled
+    polled.removeAll(keepingCapacity: true)
+    nextLook = .max
+    for token in looking {
+      guard let connection = connection(token) else { continue }
+      if read(connection, now) {
+        polled.append(token)
+        nextLook = now + Self.lookNanoseconds
+      } else if self.connection(token) != nil {
+        // Nothing came: the kernel shall wake us again.
+        connection.isPolled = false
+        setInterest(connection)
+      }
+    }
+  }
+
+  private func handleSignals(_ now: UInt64) {
+    while let signal = signals.next() {
+      switch signal {
+      case .hangup: settings.log.info("SIGHUP: rules are read at start in this version")
+      case .terminate, .interrupt: server?.stop(now: now)
+      }
+    }
+  }
+
+  // MARK: Connections
+
+  private func accept(_ now: UInt64) {
+    for _ in 0..<64 {
+      guard eventsRaw >= 0 else { return }
+      let socket: Descriptor
+      do throws(Errno) {
+        socket = try Socket.accept(eventsRaw)
+      } catch {
+        if error == .tooManyFiles || error == .tooManyFilesInSystem {
+          Process.sleep(milliseconds: 1)
+        }
+        return
+      }
+      guard selfMetrics.connections < settings.limits.connections else {
+        applier.counts.connectionsRefused += 1
+        continue
+      }
+      let slot = free.popLast() ?? connections.count
+      let token = Self.firstConnection + UInt32(slot)
+      let descriptor = socket.raw
+      let connection = EventConnection(socket, token: token)
+      if slot == connections.count {
+        connections.append(connection)
+      } else {
+        connections[slot] = connection
+      }
+      selfMetrics.connections += 1
+      do throws(Errno) {
+        try server?.watch(descriptor, .readable, token: token)
+      } catch { close(connection) }
+    }
+  }
+
+  private func connection(_ token: UInt32) -> EventConnection? {
+    guard token >= Self.firstConnection else { return nil }
+    let slot = Int(token - Self.firstConnection)
+    return slot < connections.count ? connections[slot] : nil
+  }
+
+  private func readConnection(_ token: UInt32, _ now: UInt64) {
+    guard let connection = connection(token) else { return }
+    guard read(connection, now), !connection.isPolled else { return }
+    connection.isPolled = true
+    setInterest(connection)
+    polled.append(token)
+    nextLook = min(nextLook, now + Self.lookNanoseconds)
+  }
+
+  /// Reads once; whether something came.
+  private func read(_ connection: EventConnection, _ now: UInt64) -> Bool {
+    switch connection.receive(applier, now) {
+    case .read:
+      touched.append(connection.token)
+      return true
+    case .nothing: return false
+    case .closed:
+      close(connection)
+      return false
+    case .broken(let reason):
+      settings.log.warning("events.sock: closed a client: \(reason)")
+      applier.registry.commit()
+      _ = connection.acknowledge()
+      close(connection)
+      return false
+    }
+  }
+
+  private func setInterest(_ connection: EventConnection) {
+    var interest: Poller.Interest = connection.isPolled ? [] : .readable
+    if connection.isBlocked { interest.insert(.writable) }
+    do throws(Errno) {
+      try server?.change(connection.socket.raw, interest, token: connection.token)
+    } catch { close(connection) }
+  }
+
+  /// Writes what the last commit allows to say, once for each connection that was read.
+  private func acknowledge() {
+    guard !touched.isEmpty else { return }
+    for token in touched {
+      guard let connection = connection(token) else { continue }
+      if !connection.acknowledge() { close(connection) }
+    }
+    touched.removeAll(keepingCapacity: true)
+  }
+
+  private func close(_ connection: EventConnection) {
+    let slot = Int(connection.token - Self.firstConnection)
+    guard slot < connections.count, connections[slot] === connection else { return }
+    if let id = connection.sessionID { applier.registry.sessions.close(id) }
+    server?.unwatch(connection.socket.raw)
+    connections[slot] = nil
+    free.append(slot)
+    selfMetrics.connections -= 1
+  }
+
+  // MARK: Datagrams
+
+  private func receiveDatagrams() {
+    guard statsdRaw >= 0 else { return }
+    // A bounded number of batches a turn, so that a flood does not hold up the rest.
+    for _ in 0..<16 {
+      guard case .bytes(let count) = datagrams.receive(from: statsdRaw) else { return }
+      for index in 0..<count {
+        if datagrams.isTruncated(index) {
+          applier.counts.datagramsTruncated += 1
+        } else {
+          applier.lines(datagrams.bytes(index), from: 0, .statsd)
+        }
+      }
+      if count < 64 { return }
+    }
+  }
+
+  /// Takes everything that the kernel holds for us, so that a scrape sees what was accepted before
+  /// it came.
+  private func drain(_ now: UInt64) {
+    accept(now)
+    for connection in connections {
+      guard let connection else { continue }
+      for _ in 0..<64 where self.connection(connection.token) === connection {
+        if !read(connection, now) { break }
+      }
+    }
+    receiveDatagrams()
+    applier.registry.commit()
+    acknowledge()
+  }
+
+  // MARK: HTTP
+
+  func respond(
+    to request: Request, head: RawSpan, body: RawSpan, into response: inout ResponseWriter
+  ) {
+    let path = head.extracting(request.path)
+    let isRead = request.method == .get || request.method == .head
+    if path.isEqual(to: "/metrics") || path.isEqual(to: "/") {
+      guard isRead else { return notAllowed(&response) }
+      scrape(&response)
+    } else if path.isEqual(to: "/-/healthy") || path.isEqual(to: "/-/ready") {
+      guard isRead else { return notAllowed(&response) }
+      response.begin(status: 200, contentType: "text/plain; charset=utf-8")
+      response.buffer.append(path.isEqual(to: "/-/ready") ? "ready\n" : "healthy\n")
+      response.end()
+    } else {
+      response.problem(
+        status: 404, detail: "the paths are /metrics, /, /-/healthy and /-/ready")
+    }
+  }
+
+  private func notAllowed(_ response: inout ResponseWriter) {
+    response.problem(
+      status: 405, detail: "GET and HEAD only", extraFields: "Allow: GET, HEAD\r\n")
+  }
+
+  private func scrape(_ response: inout ResponseWriter) {
+    let start = Clock.monotonicNanoseconds
+    drain(start)
+    response.begin(status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8")
+    TextFormat.append(applier.registry, to: &response.buffer)
+    selfMetrics.append(applier, to: &response.buffer)
+    response.end()
+    selfMetrics.scrapeSeconds = Double(Clock.monotonicNanoseconds - start) / 1e9
+  }
+}
