@@ -27,4 +27,9 @@ public struct Thread: ~Copyable {
 
   /// Waits until the closure has returned.
   public consuming func join() { _ = cl_thread_join(handle) }
+
+  /// The number to join it by later, exactly once.
+  public consuming func detachHandle() -> UInt64 { handle }
+
+  public static func join(_ handle: UInt64) { _ = cl_thread_join(handle) }
 }
