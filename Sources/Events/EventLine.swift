@@ -54,11 +54,19 @@ public struct EventLine: Sendable {
       case UInt8(ascii: "@"):
         let rate = number(line, start + 1..<bar)
         guard rate > 0, rate <= 1 else { throw .badRate }
-        event.weight = 1 / rate
+        event.weight = weight(rate)
       default: break
       }
     }
     return event
+  }
+
+  /// 1 / rate, and a whole number if it is one within a billionth: so a client can send a count as
+  /// its inverse, cut to ten digits or so, and nothing is lost.
+  private static func weight(_ rate: Double) -> Double {
+    let exact = 1 / rate
+    let whole = exact.rounded()
+    return (exact - whole).magnitude <= whole * 1e-9 ? whole : exact
   }
 
   private static func kind(_ line: RawSpan, _ range: Range<Int>) -> Kind? {

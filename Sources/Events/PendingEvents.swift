@@ -24,6 +24,8 @@ struct PendingEvents {
   }
 
   private static let cellCount = 44 * 16
+  /// Up to here the text of 1/count has digits enough to give the count back.
+  static let weightLimit: UInt64 = 100_000_000
 
   private var series: [Series] = []
   private var dirty: [Int] = []
@@ -101,18 +103,29 @@ struct PendingEvents {
   }
 
   private func appendTiming(_ index: Int, _ cell: Cell, _ buffer: inout ByteBuffer) {
-    buffer.append(series[index].head)
     // The mean in picoseconds, so that mean times count is the sum again.
     let (mean, rest) = cell.sum.quotientAndRemainder(dividingBy: cell.count)
     let picoseconds = mean * 1000 + rest * 1000 / cell.count
+    var left = cell.count
+    while left > 0 {
+      let count = min(left, Self.weightLimit)
+      appendTiming(index, picoseconds, count, &buffer)
+      left -= count
+    }
+  }
+
+  private func appendTiming(
+    _ index: Int, _ picoseconds: UInt64, _ count: UInt64, _ buffer: inout ByteBuffer
+  ) {
+    buffer.append(series[index].head)
     Self.appendFraction(picoseconds, digits: 12, &buffer)
     buffer.append("|d")
-    if cell.count > 1 {
+    if count > 1 {
       buffer.append("|@")
-      if cell.count < 10_000 {
-        Self.appendFraction(1_000_000_000_000_000 / cell.count, digits: 15, &buffer)
+      if count < 10_000 {
+        Self.appendFraction(1_000_000_000_000_000 / count, digits: 15, &buffer)
       } else {
-        Self.appendFraction(1_000_000_000_000_000_000 / cell.count, digits: 18, &buffer)
+        Self.appendFraction(1_000_000_000_000_000_000 / count, digits: 18, &buffer)
       }
     }
     buffer.append(series[index].tail)

@@ -1,0 +1,36 @@
+import Foundation
+import Testing
+
+/// `SIM_SEED=… swift test --filter Simulation` replays one run; `SIM_RUNS` sets how many are made.
+private let environment = ProcessInfo.processInfo.environment
+
+@Test func `every request is counted once whatever is cut, delayed, filled or killed`() {
+  if let seed = environment["SIM_SEED"].flatMap({ UInt64($0) }) {
+    #expect(Simulation(seed: seed).run(steps: 1000) == nil, "SIM_SEED=\(seed)")
+    return
+  }
+  let first = UInt64.random(in: 0...UInt64.max / 2)
+  let runs = environment["SIM_RUNS"].flatMap { UInt64($0) } ?? 600
+  var requests = 0
+  var faults = 0
+  for seed in first..<(first + runs) {
+    let simulation = Simulation(seed: seed)
+    if let wrong = simulation.run(steps: 1000) {
+      Issue.record("\(wrong); replay with SIM_SEED=\(seed)")
+      return
+    }
+    requests += simulation.requests
+    faults += simulation.faults
+  }
+  print("simulated \(requests) requests, \(faults) faults, \(runs) runs from SIM_SEED=\(first)")
+}
+
+@Test(arguments: [
+  Canary.acknowledgesBeforeCommit, .positionOutsideCommit, .forgetsDuplicates,
+])
+func `a planted mistake is caught`(canary: Canary) {
+  let isCaught = (1...200).contains { seed in
+    Simulation(seed: seed, canary: canary).run(steps: 1000) != nil
+  }
+  #expect(isCaught)
+}
