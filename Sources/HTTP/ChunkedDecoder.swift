@@ -24,7 +24,6 @@ struct ChunkedDecoder {
     while index < bytes.byteCount {
       if state == .data {
         let count = min(remaining, bytes.byteCount - index)
-        if body.count + count > limit { return .tooLarge }
         body.append(bytes.extracting(index..<index + count))
         index += count
         remaining -= count
@@ -34,6 +33,8 @@ struct ChunkedDecoder {
       let byte = bytes[byte: index]
       index += 1
       switch advance(byte) {
+      // Told as soon as the size is known, not when the bytes have come.
+      case .more where state == .data && body.count + remaining > limit: return .tooLarge
       case .more: continue
       case let end: return end
       }
@@ -65,7 +66,7 @@ struct ChunkedDecoder {
       if overhead > 4096 { return .tooLarge }
       if byte == 13 {
         state = lineByteCount == 0 ? .endLF : .trailerLF
-      } else if byte < 32 && byte != 9 {
+      } else if byte < 32 && byte != 9 || lineByteCount == 0 && byte <= 32 {
         return .malformed
       } else {
         lineByteCount += 1
@@ -92,7 +93,8 @@ struct ChunkedDecoder {
     }
     digits += 1
     if digits == 1 { remaining = 0 }
-    if digits > 7 { return .tooLarge }
+    // Leading zeros are in order, without end they are not.
+    if remaining > 0xff_ffff || digits > 64 { return .tooLarge }
     remaining = remaining << 4 | digit
     return .more
   }

@@ -26,6 +26,9 @@ public struct Connection: ~Copyable {
   /// When this phase has lasted too long, in monotonic nanoseconds.
   private(set) var deadline: UInt64
 
+  /// Each answer is the last one of its connection: the server is about to end.
+  var isStopping = false
+
   /// Answers of one connection in one turn: beyond, its next requests wait.
   static var outputLimit: Int { 256 << 10 }
 
@@ -112,6 +115,7 @@ public struct Connection: ~Copyable {
       case .request(let head):
         scanned = 0
         request = head
+        if isStopping { request.isKeptAlive = false }
         request.arrivedAt = arrivedAt
         if request.contentLength > limits.bodyByteCount {
           refuse(.bodyTooLarge, responder, &response)
@@ -173,7 +177,9 @@ public struct Connection: ~Copyable {
     response.isKeptAlive = request.isKeptAlive
     response.isHTTP10 = request.isHTTP10
     response.route = Answer.noRoute
+    let start = response.buffer.count
     responder.respond(to: request, head: bytes, body: body, into: &response)
+    if response.buffer.count == start { response.unanswered() }
     responder.answered(
       Answer(
         route: response.route, method: request.method, status: response.status,

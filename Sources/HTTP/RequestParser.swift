@@ -18,6 +18,7 @@ enum RequestParser {
     while start + 1 < bytes.byteCount, bytes[byte: start] == 13, bytes[byte: start + 1] == 10 {
       start += 2
     }
+    if start > limits.requestLineByteCount { return .refused(.badRequest("only empty lines")) }
     guard let end = headEnd(bytes, from: max(start, scanned - 3)) else {
       return unfinished(bytes, start, limits)
     }
@@ -89,20 +90,26 @@ enum RequestParser {
     request.method = self.method(bytes.extracting(method))
     let target = index + 1
     index = target
-    while index < line.upperBound, bytes[byte: index] > 32, bytes[byte: index] < 127 { index += 1 }
+    while index < line.upperBound, isTarget(bytes[byte: index]) { index += 1 }
     guard index > target, index < line.upperBound, bytes[byte: index] == 32 else {
       return .badRequest("a malformed target")
     }
-    let version = bytes.extracting(index + 1..<line.upperBound)
-    if version.isEqual(to: "HTTP/1.0") {
-      request.isHTTP10 = true
-      request.isKeptAlive = false
-    } else if !version.isEqual(to: "HTTP/1.1") {
-      guard version.byteCount == 8, bytes.extracting(index + 1..<index + 6).isEqual(to: "HTTP/")
-      else { return .badRequest("a malformed version") }
-      return .versionNotSupported
-    }
+    if let refusal = version(bytes, index + 1..<line.upperBound, &request) { return refusal }
     return self.target(bytes, target..<index, &request)
+  }
+
+  /// A higher minor version is served as the highest one known (RFC 9110 §2.5).
+  private static func version(
+    _ bytes: RawSpan, _ range: Range<Int>, _ request: inout Request
+  ) -> Refusal? {
+    let start = range.lowerBound
+    guard range.count == 8, bytes.extracting(start..<start + 5).isEqual(to: "HTTP/"),
+      isDigit(bytes[byte: start + 5]), bytes[byte: start + 6] == UInt8(ascii: "."),
+      isDigit(bytes[byte: start + 7])
+    else { return .badRequest("a malformed version") }
+    if bytes[byte: start + 5] != UInt8(ascii: "1") { return .versionNotSupported }
+    request.isHTTP10 = bytes[byte: start + 7] == UInt8(ascii: "0")
+    return nil
   }
 
   private static func method(_ name: RawSpan) -> Request.Method {
@@ -116,8 +123,8 @@ enum RequestParser {
     return .other
   }
 
-  /// Origin-form and absolute-form become path and query; `*` and authority-form stay as they are and
-  /// match no route (RFC 9112 §3.2).
+  /// Origin-form and absolute-form become path and query; `*` stays as it is and matches no route
+  /// (RFC 9112 §3.2). Nothing else is a target: there are no tunnels here.
   private static func target(
     _ bytes: RawSpan, _ range: Range<Int>, _ request: inout Request
   ) -> Refusal? {
@@ -129,9 +136,7 @@ enum RequestParser {
       if scheme > 0 {
         start += scheme
         let authority = start
-        while start < range.upperBound, bytes[byte: start] != UInt8(ascii: "/"),
-          bytes[byte: start] != UInt8(ascii: "?")
-        { start += 1 }
+        while start < range.upperBound, isHostByte(bytes[byte: start]) { start += 1 }
         if start == authority { return .badRequest("a target without a host") }
         // `http://host` without a path means `/`: the second slash of `//` is one.
         if start == range.upperBound || bytes[byte: start] == UInt8(ascii: "?") {
@@ -139,6 +144,11 @@ enum RequestParser {
           request.query = start < range.upperBound ? start + 1..<range.upperBound : 0..<0
           return nil
         }
+      }
+      let isAsterisk =
+        request.method == .options && bytes.extracting(range).isEqual(to: "*")
+      guard isAsterisk || bytes[byte: start] == UInt8(ascii: "/") else {
+        return .badRequest("a malformed target")
       }
     }
     var end = start
@@ -169,8 +179,7 @@ enum RequestParser {
       index += 1
       while true {
         let byte = bytes[byte: index]
-        if byte < 32, byte != 9 || byte == 127 { break }
-        if byte == 127 { break }
+        if byte < 32 && byte != 9 || byte == 127 { break }
         index += 1
       }
       guard bytes[byte: index] == 13, bytes[byte: index + 1] == 10 else {
@@ -180,6 +189,7 @@ enum RequestParser {
       if let refusal = framing(bytes, line..<colon, value, &request, &seen) { return refusal }
       line = index + 2
     }
+    request.isKeptAlive = !seen.close && (!request.isHTTP10 || seen.keepAlive)
     // RFC 9112 §3.2: exactly one Host in HTTP/1.1.
     if seen.host == 0, !request.isHTTP10 { return .badRequest("no Host") }
     if request.isChunked, seen.contentLength > 0 {
@@ -192,6 +202,8 @@ enum RequestParser {
     var host = 0
     var contentLength = 0
     var transferEncoding = 0
+    var close = false
+    var keepAlive = false
   }
 
   /// The fields that decide where a request ends; the others are left to the handler.
@@ -211,7 +223,7 @@ enum RequestParser {
       guard FieldLine.equals("100-continue", in: bytes, value) else { return .expectationFailed }
       request.expectsContinue = !request.isHTTP10
     case 10 where FieldLine.matches("connection", in: bytes, at: name.lowerBound):
-      connection(bytes, value, &request)
+      connection(bytes, value, &seen)
     case 14 where FieldLine.matches("content-length", in: bytes, at: name.lowerBound):
       seen.contentLength += 1
       if seen.contentLength > 1 { return .badRequest("more than one Content-Length") }
@@ -244,17 +256,17 @@ enum RequestParser {
     return nil
   }
 
-  /// `close` and `keep-alive` in a list (RFC 9110 §7.6.1).
-  private static func connection(_ bytes: RawSpan, _ value: Range<Int>, _ request: inout Request) {
+  /// `close` and `keep-alive` in a list, where `close` outweighs the other (RFC 9112 §9.3).
+  private static func connection(_ bytes: RawSpan, _ value: Range<Int>, _ seen: inout Seen) {
     var start = value.lowerBound
     while start < value.upperBound {
       var end = start
       while end < value.upperBound, bytes[byte: end] != UInt8(ascii: ",") { end += 1 }
       let option = FieldLine.trimmed(bytes, start..<end)
       if FieldLine.equals("close", in: bytes, option) {
-        request.isKeptAlive = false
-      } else if request.isHTTP10, FieldLine.equals("keep-alive", in: bytes, option) {
-        request.isKeptAlive = true
+        seen.close = true
+      } else if FieldLine.equals("keep-alive", in: bytes, option) {
+        seen.keepAlive = true
       }
       start = end + 1
     }
@@ -269,6 +281,15 @@ enum RequestParser {
     case 33, 35, 36, 37, 38, 39, 42, 43, 45, 46, 94, 95, 96, 124, 126: return true
     default: return false
     }
+  }
+
+  @inline(__always)
+  private static func isDigit(_ byte: UInt8) -> Bool { byte >= 48 && byte <= 57 }
+
+  /// What a target may hold; a fragment is never sent (RFC 9112 §3.2).
+  @inline(__always)
+  private static func isTarget(_ byte: UInt8) -> Bool {
+    byte > 32 && byte < 127 && byte != UInt8(ascii: "#")
   }
 
   @inline(__always)

@@ -12,7 +12,11 @@ public struct PreparedResponse: Sendable {
     status: Int, contentType: StaticString, body: [UInt8], extraFields: String = ""
   ) {
     self.status = status
-    head = Array("HTTP/1.1 \(status) \(Status.reason(status))\r\nDate: ".utf8)
+    var head = ByteBuffer()
+    head.append("HTTP/1.1 \(status) ")
+    head.append(Status.reason(status))
+    head.append("\r\nDate: ")
+    self.head = head.array
     var fields = ByteBuffer()
     fields.append("\r\nContent-Type: ")
     fields.append(contentType)
@@ -56,7 +60,9 @@ public struct ResponseWriter: ~Copyable {
     status: Int, contentType: StaticString, extraFields: StaticString = ""
   ) {
     self.status = status
-    buffer.append("HTTP/1.1 \(status) ")
+    buffer.append("HTTP/1.1 ")
+    appendNumber(status)
+    buffer.append(" ")
     buffer.append(Status.reason(status))
     buffer.append("\r\nDate: ")
     buffer.append(date.text)
@@ -90,10 +96,25 @@ public struct ResponseWriter: ~Copyable {
     begin(status: status, contentType: "application/problem+json", extraFields: extraFields)
     buffer.append("{\"type\":\"about:blank\",\"title\":\"")
     buffer.append(Status.reason(status))
-    buffer.append("\",\"status\":\(status),\"detail\":\"")
+    buffer.append("\",\"status\":")
+    appendNumber(status)
+    buffer.append(",\"detail\":\"")
     buffer.append(detail)
     buffer.append("\"}")
     end()
+  }
+
+  /// A responder that writes nothing is a mistake of ours, and the client must not wait for it.
+  @inline(never)
+  mutating func unanswered() {
+    problem(status: 500, detail: "the request was not answered")
+  }
+
+  /// A status code: three digits, without a `String`.
+  private mutating func appendNumber(_ status: Int) {
+    buffer.append(UInt8(truncatingIfNeeded: 48 + status / 100 % 10))
+    buffer.append(UInt8(truncatingIfNeeded: 48 + status / 10 % 10))
+    buffer.append(UInt8(truncatingIfNeeded: 48 + status % 10))
   }
 
   @inline(__always)
@@ -110,7 +131,7 @@ public struct ResponseWriter: ~Copyable {
 
 /// Reason phrases, RFC 9110 §15.
 public enum Status {
-  public static func reason(_ status: Int) -> String {
+  public static func reason(_ status: Int) -> StaticString {
     switch status {
     case 200: "OK"
     case 202: "Accepted"

@@ -17,6 +17,8 @@ public final class Server<R: Responder> {
     /// The answers are out and our side is shut; the peer's last bytes are thrown away.
     var isLingering = false
     var isPending = false
+    /// An answer of this turn is not sent yet, so it is no candidate for closing.
+    var isAnswered = false
 
     init(_ socket: consuming Descriptor, _ connection: consuming Connection, _ generation: UInt32) {
       self.socket = socket
@@ -27,6 +29,8 @@ public final class Server<R: Responder> {
 
   private struct Send {
     let slot: Int
+    /// Tells the connection that was answered from a later one in the same slot.
+    let generation: UInt32
     let range: Range<Int>
   }
 
@@ -92,21 +96,44 @@ public final class Server<R: Responder> {
   public func stop(now: UInt64) {
     guard stopAt == .max else { return }
     stopAt = now + limits.stopMilliseconds * 1_000_000
-    poller.remove(listener.raw)
+  }
+
+  /// After the turn in which `stop` was called, so that its answers are out. What the kernel has
+  /// already taken for us is still served: connections in the listener's queue and requests nobody
+  /// has read yet; a close would reset them.
+  private func beginStopping(_ now: UInt64) {
     isListening = false
-    for slot in clients.indices {
-      guard let client = clients[slot], client.connection.isAtRest, client.output.isEmpty,
-        !client.isLingering
-      else { continue }
-      close(slot)
+    var seen = -1
+    while connectionCount < limits.connections, connectionCount != seen {
+      seen = connectionCount
+      accept(now)
     }
+    poller.remove(listener.raw)
+    for slot in clients.indices {
+      guard let client = clients[slot] else { continue }
+      client.connection.isStopping = true
+      if isIdle(client) { receive(slot, client, now) }
+    }
+    flush(now)
+    for slot in clients.indices {
+      if let client = clients[slot], isIdle(client) { close(slot) }
+    }
+  }
+
+  /// Whether nothing of the client is in flight: no request, no answer.
+  private func isIdle(_ client: Client) -> Bool {
+    client.connection.isAtRest && client.output.isEmpty && !client.isAnswered
+      && !client.isLingering
   }
 
   /// Runs the loop until `stop`.
   public func run() {
     var now = Clock.monotonicNanoseconds
     while true {
-      if stopAt != .max, connectionCount == 0 || now >= stopAt { return }
+      if stopAt != .max {
+        if isListening { beginStopping(now) }
+        if connectionCount == 0 || now >= stopAt { return }
+      }
       let timeout = timeout(now)
       var count = 0
       do throws(Errno) {
@@ -154,7 +181,8 @@ public final class Server<R: Responder> {
   private func flush(_ now: UInt64) {
     responder.turnEnds(now: now)
     for send in sends {
-      guard let client = clients[send.slot] else { continue }
+      guard let client = clients[send.slot], client.generation == send.generation else { continue }
+      client.isAnswered = false
       self.send(send.slot, client, response.buffer.bytes.extracting(send.range), now)
     }
     sends.removeAll(keepingCapacity: true)
@@ -241,7 +269,9 @@ public final class Server<R: Responder> {
 
   private func finish(_ slot: Int, _ client: Client, _ start: Int) {
     if response.buffer.count > start {
-      sends.append(Send(slot: slot, range: start..<response.buffer.count))
+      client.isAnswered = true
+      sends.append(
+        Send(slot: slot, generation: client.generation, range: start..<response.buffer.count))
     } else if client.connection.phase == .closing {
       close(slot)
       return
@@ -339,9 +369,9 @@ public final class Server<R: Responder> {
         schedule(deadline)
         continue
       }
-      if !client.output.isEmpty || client.isLingering || client.connection.isAtRest {
+      if !client.output.isEmpty || client.isLingering || isIdle(client) {
         close(slot)
-      } else {
+      } else if !client.isAnswered {
         let start = response.buffer.count
         client.connection.expire(responder, into: &response)
         finish(slot, client, start)
@@ -353,7 +383,7 @@ public final class Server<R: Responder> {
     var oldest: Int?
     var oldestDeadline = UInt64.max
     for slot in clients.indices {
-      guard let client = clients[slot], client.connection.isAtRest, client.output.isEmpty,
+      guard let client = clients[slot], isIdle(client),
         client.connection.deadline < oldestDeadline
       else { continue }
       oldest = slot
