@@ -58,7 +58,21 @@ public struct EventLine: Sendable {
       default: break
       }
     }
+    if find(UInt8(ascii: ":"), in: line, from: colon + 1, to: event.values.upperBound)
+      < event.values.upperBound
+    {
+      try event.checkValues(line)
+    }
     return event
+  }
+
+  /// A line of several values counts whole or not at all.
+  @inline(never)
+  private func checkValues(_ line: RawSpan) throws(LineError) {
+    var index = values.lowerBound
+    var isEmpty = true
+    while try nextValue(line, &index) != nil { isEmpty = false }
+    if isEmpty { throw .noValue }
   }
 
   /// 1 / rate, and a whole number if it is one within a billionth: so a client can send a count as
@@ -102,7 +116,7 @@ public struct EventLine: Sendable {
         kind == .gauge && (first == UInt8(ascii: "+") || first == UInt8(ascii: "-"))
       let number = Self.number(line, range)
       if number.isNaN { throw .badValue }
-      if !number.isFinite, kind != .gauge { throw .badValue }
+      if !number.isFinite, kind != .gauge || isDelta { throw .badValue }
       if number < 0, kind == .counter { throw .negativeCount }
       return Value(number: number, isDelta: isDelta)
     }

@@ -1,0 +1,77 @@
+import Testing
+
+@testable import Events
+
+/// A line and what it should come to, written `type name values*weight #tags`.
+private func outcome(_ line: String) -> String {
+  let bytes = Array(line.utf8)
+  do throws(LineError) {
+    let span = bytes.span.bytes
+    let event = try EventLine.parse(span)
+    var values: [String] = []
+    var index = event.values.lowerBound
+    while let value = try event.nextValue(span, &index) {
+      values.append((value.isDelta ? "Δ" : "") + "\(value.number)")
+    }
+    let name = text(span.extracting(event.name))
+    let tags = text(span.extracting(event.tags))
+    let weight = event.weight == 1 ? "" : " *\(event.weight)"
+    return "\(event.kind) \(name) \(values.joined(separator: ","))\(weight) #\(tags)"
+  } catch { return "\(error)" }
+}
+
+@Test(arguments: [
+  ("a:1|c", "counter a 1.0 #"),
+  ("http.request:12|c|#route:root,status:200", "counter http.request 12.0 #route:root,status:200"),
+  ("a:0.25|c|@0.1", "counter a 0.25 *10.0 #"),
+  ("a:1|c|@0.3333333333", "counter a 1.0 *3.0 #"),
+  ("a:1|c|@0.4", "counter a 1.0 *2.5 #"),
+  ("a:5|g", "gauge a 5.0 #"), ("a:+5|g", "gauge a Δ5.0 #"), ("a:-5.5|g", "gauge a Δ-5.5 #"),
+  ("a:320|ms", "milliseconds a 320.0 #"), ("a:1:2:3|h", "histogram a 1.0,2.0,3.0 #"),
+  ("a:1.5:2.5|d|#x:y", "distribution a 1.5,2.5 #x:y"),
+  ("a:1|c|#t:v|@0.5|c:abc|T1656581400|e:it-x|card:low", "counter a 1.0 *2.0 #t:v"),
+  ("a:1|c|zzz|#t|", "counter a 1.0 #t"), ("a:1|c|#", "counter a 1.0 #"),
+  ("a:1e3|c", "counter a 1000.0 #"), ("a:.5|h", "histogram a 0.5 #"),
+  ("a:5.|h", "histogram a 5.0 #"),
+  ("a:-3|h", "histogram a -3.0 #"),
+  ("a:18446744073709551615|c", "counter a 1.8446744073709552e+19 #"),
+  ("ä.b:1|c|#t:ü:x", "counter ä.b 1.0 #t:ü:x"),
+])
+func `a line is taken apart`(line: String, expected: String) {
+  #expect(outcome(line) == expected)
+}
+
+@Test(arguments: [
+  ("", "noName"), (":1|c", "noName"), ("a", "noValue"), ("a:|c", "noValue"), ("a::|c", "noValue"),
+  ("a:1", "noType"), ("a:1|", "unknownType"), ("a:1|x", "unknownType"), ("a:1|m", "unknownType"),
+  ("a:1|cc", "unknownType"), ("a:1|mss", "unknownType"), ("a:x|c", "badValue"),
+  ("a:1x|c", "badValue"), ("a:1.2.3|c", "badValue"), ("a:+|g", "badValue"), ("a:--1|g", "badValue"),
+  ("a: 1|c", "badValue"), ("a:0x10|c", "badValue"), ("a:1e|c", "badValue"), ("a:nan|c", "badValue"),
+  ("a:inf|h", "badValue"), ("a:1e999|c", "badValue"), ("a:-1|c", "negativeCount"),
+  ("a:1:2:x|h", "badValue"), ("a:1:-2|c", "negativeCount"), ("a:1|c|@0", "badRate"),
+  ("a:1|c|@-1", "badRate"), ("a:1|c|@1.5", "badRate"), ("a:1|c|@x", "badRate"),
+  ("a:1|c|@nan", "badRate"), ("_e{5,4}:title|text", "ignored"), ("_sc|name|0", "ignored"),
+])
+func `a malformed line has its own error`(line: String, error: String) {
+  #expect(outcome(line) == error)
+}
+
+@Test func `a line with a bad value among several is refused whole`() {
+  let bytes = Array("a:1:2:x|h".utf8)
+  #expect(throws: LineError.badValue) { try EventLine.parse(bytes.span.bytes) }
+}
+
+@Test func `no line of noise does harm`() {
+  let alphabet = Array("a:1|c#@.,+-egmshdT0_{\n\r\0\u{ff}e5".utf8)
+  for _ in 0..<50_000 {
+    let noise = (0..<Int.random(in: 0...24)).map { _ in alphabet.randomElement()! }
+    let span = noise.span.bytes
+    do throws(LineError) {
+      let event = try EventLine.parse(span)
+      var index = event.values.lowerBound
+      while let value = try event.nextValue(span, &index) {
+        #expect(!value.number.isNaN && event.weight >= 1)
+      }
+    } catch {}
+  }
+}
