@@ -13,7 +13,11 @@ import Testing
     ("a", "g", "b:c,x.y:z:w,bare", #"a{b="c",bare="",x_y="z:w"}"#),
     ("a", "g", "q:say \"hi\"\\,n:x", #"a{n="x",q="say \"hi\"\\"}"#),
     ("a", "g", "k:1,k:2", #"a{k="1"}"#),
-    ("a", "g", "ü:ä", #"a{__="ä"}"#),
+    ("a", "g", "ü:ä", #"a{exported___="ä"}"#),
+    ("a", "g", "le:5,__name__:x", #"a{exported___name__="x",exported_le="5"}"#),
+    ("a", "g", "overflow:true", #"a{exported_overflow="true"}"#),
+    ("process.up", "g", "", "exported_process_up"),
+    ("metrics_sidecar_series", "c", "", "exported_metrics_sidecar_series_total"),
   ])
   func `an event without a rule has its own name, with tags as labels`(
     _ name: String, _ type: Character, _ tags: String, _ series: String
@@ -54,6 +58,30 @@ import Testing
     #expect(fixture.apply("a_total", "c") == nil)
     #expect(fixture.apply("a_total", "g") == .typeConflict)
     #expect(fixture.value("a_total") == 1)
+  }
+
+  @Test(arguments: [("a", "d", "a_count", "g"), ("a_sum", "g", "a", "h")])
+  func `a family that would repeat a histogram's lines is refused`(
+    _ first: String, _ firstType: Character, _ second: String, _ secondType: Character
+  ) throws {
+    let fixture = try Fixture()
+    #expect(fixture.apply(first, firstType) == nil)
+    #expect(fixture.apply(second, secondType) == .typeConflict)
+  }
+
+  @Test func `a family that has no room does not keep the event from the others`() throws {
+    var limits = Limits()
+    limits.series = 1_000_000
+    let fixture = try Fixture(
+      rules: #"""
+        {"families": [
+          {"name": "sum_total", "type": "counter", "events": [{"event": "*"}]},
+          {"name": "parts_total", "type": "counter", "labels": ["n"], "events": [{"event": "*"}]}]}
+        """#, limits: limits)
+    // 16 MiB hold fewer series than that.
+    for n in 0..<150_000 { #expect(fixture.apply("e", "c", 1, tags: "n:\(n)") == nil) }
+    #expect(fixture.registry.refusedSeries > 0)
+    #expect(fixture.value("sum_total") == 150_000)
   }
 
   @Test func `beyond the limit totals stay right and known series go on`() throws {

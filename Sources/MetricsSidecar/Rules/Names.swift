@@ -29,13 +29,29 @@ enum Names {
     return result.isEmpty ? [UInt8(ascii: "_")] : result
   }
 
+  /// The label of a tag that no rule names. What is Prometheus's or the sidecar's own becomes
+  /// `exported_…`, as Prometheus does it: two labels `le` in one line would spoil the whole scrape.
+  static func label(_ tag: ArraySlice<UInt8>) -> [UInt8] {
+    let name = sanitised(tag)
+    let isReserved =
+      name.starts(with: "__".utf8) || name.elementsEqual("le".utf8)
+      || name.elementsEqual("overflow".utf8)
+    return isReserved ? Array("exported_".utf8) + name : name
+  }
+
   /// The family of an event that no rule names: counters end in `_total`, timings in `_seconds`.
   static func family(of event: ArraySlice<UInt8>, suffix: StaticString) -> [UInt8] {
     var name = sanitised(event)
     let ending = unsafe [UInt8](
       UnsafeBufferPointer(start: suffix.utf8Start, count: suffix.utf8CodeUnitCount))
+    if isReserved(name) { name = Array("exported_".utf8) + name }
     if !name.suffix(ending.count).elementsEqual(ending) { name += ending }
     return name
+  }
+
+  /// Families that the sidecar tells about itself.
+  private static func isReserved(_ name: [UInt8]) -> Bool {
+    name.starts(with: "metrics_sidecar_".utf8) || name.starts(with: "process_".utf8)
   }
 
   private static func isLetter(_ byte: UInt8) -> Bool {

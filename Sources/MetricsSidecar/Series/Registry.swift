@@ -78,11 +78,11 @@ final class Registry {
       try resolve(resolver, into: &outcome)
     } catch { return error }
     for target in outcome.targets { add(target, value, weight, isDelta) }
-    if outcome.isComplete {
+    guard let refusal = outcome.refusal else {
       lines.insert(hash: hash, name: name, type: type, tags: tags, targets: outcome.targets)
       return nil
     }
-    return outcome.targets.isEmpty ? .seriesLimit : nil
+    return outcome.targets.isEmpty ? refusal : nil
   }
 
   @inline(__always)
@@ -122,8 +122,8 @@ final class Registry {
 
   private struct Resolution {
     var targets: [LineTable.Target] = []
-    /// Whether it may be remembered: no series was refused.
-    var isComplete = true
+    /// Why a series was refused. Only without one may the line be remembered.
+    var refusal: Rejection?
   }
 
   private func resolve(
@@ -145,18 +145,18 @@ final class Registry {
         case .constant(let text): (Array(label.name.utf8), text[...])
         }
       }
-      try feed(rule.family, labels, event, into: &outcome)
+      feed(rule.family, labels, event, into: &outcome)
     }
     if isMatched { return }
     guard rules.exposesUnmatched else { throw .dropped }
     let index = try unmatchedFamily(event, kind)
     var labels: [(name: [UInt8], value: ArraySlice<UInt8>)] = []
     for tag in event.tags {
-      let name = Names.sanitised(tag.name)
+      let name = Names.label(tag.name)
       if !labels.contains(where: { $0.name == name }) { labels.append((name, tag.value)) }
     }
     labels.sort { $0.name.lexicographicallyPrecedes($1.name) }
-    try feed(index, labels, event, into: &outcome)
+    feed(index, labels, event, into: &outcome)
   }
 
   private func unmatchedFamily(
@@ -167,47 +167,75 @@ final class Registry {
       if families[index].kind != kind { throw .typeConflict }
       return index
     }
+    if isSampleOfAnother(name, kind) { throw .typeConflict }
     let bounds = kind == .histogram ? FamilyRule.defaultBuckets : []
     if families.count >= 65_000 { throw .seriesLimit }
     return add(Family(name: name, kind: kind, help: "", bounds: bounds))
   }
 
+  /// Whether lines of a family of this name would be taken for those of a histogram, as `a_count`
+  /// for `a`: a scrape with both would be refused whole.
+  private func isSampleOfAnother(_ name: [UInt8], _ kind: Record.Kind) -> Bool {
+    for suffix in ["_bucket", "_count", "_sum"] {
+      if kind == .histogram, familyIndex[name + Array(suffix.utf8)] != nil { return true }
+      guard name.count > suffix.utf8.count,
+        name.suffix(suffix.utf8.count).elementsEqual(suffix.utf8)
+      else { continue }
+      if let index = familyIndex[Array(name.dropLast(suffix.utf8.count))],
+        families[index].kind == .histogram
+      {
+        return true
+      }
+    }
+    return false
+  }
+
   private func feed(
     _ index: Int, _ labels: [(name: [UInt8], value: ArraySlice<UInt8>)], _ event: Resolver,
     into outcome: inout Resolution
-  ) throws(Rejection) {
+  ) {
     let family = families[index]
     var key = ByteBuffer(capacity: 128)
     SeriesKey.append(family.name, labels, to: &key)
-    let record: Record
-    if let known = table.find(key.bytes, in: state) {
-      record = known
-    } else if seriesCount < limits.series {
-      record = try make(key.bytes, family)
-      seriesCount += 1
-      family.series.append(record)
-    } else {
-      refusedSeries += 1
-      outcome.isComplete = false
-      guard family.kind != .gauge else { return }
-      record = try overflow(of: family)
-    }
+    guard let record = table.find(key.bytes, in: state) ?? fresh(key.bytes, family, &outcome)
+    else { return }
     outcome.targets.append(
       LineTable.Target(
         cell: UInt32(record.firstCell), family: UInt16(index), isMilliseconds: event.isMilliseconds)
     )
   }
 
+  /// A new series, or the one that takes what refused ones would have added. One family's refusal
+  /// does not keep the event from the others that it feeds.
+  private func fresh(
+    _ key: RawSpan, _ family: Family, _ outcome: inout Resolution
+  ) -> Record? {
+    do throws(Rejection) {
+      if seriesCount >= limits.series { throw .seriesLimit }
+      let record = try make(key, family)
+      seriesCount += 1
+      family.series.append(record)
+      return record
+    } catch {
+      refusedSeries += 1
+      outcome.refusal = error
+      // The last value of many gauges would mean nothing.
+      return family.kind == .gauge ? nil : overflow(of: family)
+    }
+  }
+
   /// `name{overflow="true"}`: where series beyond the limit add up, so that totals stay right.
-  private func overflow(of family: Family) throws(Rejection) -> Record {
+  private func overflow(of family: Family) -> Record? {
     if let record = family.overflow { return record }
     var key = ByteBuffer(capacity: 64)
     SeriesKey.append(
       family.name, [(Array("overflow".utf8), Array("true".utf8)[...])], to: &key)
-    let record = try make(key.bytes, family)
-    family.overflow = record
-    family.series.append(record)
-    return record
+    do throws(Rejection) {
+      let record = try make(key.bytes, family)
+      family.overflow = record
+      family.series.append(record)
+      return record
+    } catch { return nil }
   }
 
   private func make(_ key: RawSpan, _ family: Family) throws(Rejection) -> Record {

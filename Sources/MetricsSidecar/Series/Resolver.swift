@@ -36,7 +36,7 @@ struct Resolver {
     switch type {
     case UInt8(ascii: "c"): Names.family(of: name[...], suffix: "_total")
     case UInt8(ascii: "m"): Names.family(of: name[...], suffix: "_seconds")
-    default: Names.sanitised(name[...])
+    default: Names.family(of: name[...], suffix: "")
     }
   }
 }
