@@ -60,7 +60,9 @@ import Testing
     }
   }
 
-  @Test func `durations fall into the buckets, and a sampled one counts for those it stands for`() throws {
+  @Test func `a sampled duration counts for all those it stands for`()
+    throws
+  {
     let fixture = try Fixture(rules: Self.text)
     fixture.apply("http.request.duration", "d", 0.005, tags: "endpoint:/bye")
     fixture.apply("http.request.duration", "d", 0.3, tags: "endpoint:/bye", weight: 1 / 0.25)

@@ -1,3 +1,4 @@
+import Events
 import Foundation
 import Events
 import Platform
@@ -79,8 +80,10 @@ final class Fixture {
     let copy = fixture.path + "-copy"
     defer { try? FileManager.default.removeItem(atPath: copy) }
     var snapshots: [Data] = []
-    StoreHook.afterStore = { snapshots.append(FileManager.default.contents(atPath: fixture.path)!) }
-    defer { StoreHook.afterStore = nil }
+    let path = fixture.path
+    fixture.registry.state.afterStore = {
+      snapshots.append(FileManager.default.contents(atPath: path)!)
+    }
     let id = SessionID(high: 1, low: 2)
     let slot = try fixture.open(id, now: 1)
     // Two frames: new series, known series, and the session's position, in one transaction each.
@@ -90,7 +93,7 @@ final class Fixture {
       fixture.registry.state.store(slot.positionCell, frame)
       fixture.registry.commit()
     }
-    StoreHook.afterStore = nil
+    fixture.registry.state.afterStore = nil
     #expect(snapshots.count > 50)
     var seen: Set<UInt64> = []
     for snapshot in snapshots {
