@@ -4,7 +4,7 @@ import Platform
 /// out. Its owner keeps the positions, together with the sums.
 ///
 ///     read more into `buffer`; then
-///     loop: switch server.next(buffer.bytes) {
+///     loop: switch server.next(buffer.bytes, lastApplied: position of the session) {
 ///     case .needMore: break loop
 ///     case .open(let id): server.opened(lastApplied: table.position(id))  // or refused()
 ///     case .apply(let start, let end, let position):
@@ -12,10 +12,12 @@ import Platform
 ///     case .close(let reason): count it; send what `output` has; close
 ///     }
 ///     buffer.removeFirst(server.takeConsumed())
-///     commit; server.committed(); send `output`
+///     commit; server.committed(lastApplied: position); send `output`
 ///
-/// What must stay true: a frame is handed out at most once for each session, in order, whole. An
-/// acknowledgement is written only by `committed()`, so it never runs ahead of what is kept.
+/// What must stay true: a frame is handed out at most once for each session, in order, whole. The
+/// position is not kept here: while an old connection of the same session still has bytes to read,
+/// a second copy of it would let a frame in twice. An acknowledgement is written only by
+/// `committed`, so it never runs ahead of what is kept.
 public struct SessionServer: ~Copyable {
   public enum Step: Equatable, Sendable {
     case needMore
@@ -56,8 +58,6 @@ public struct SessionServer: ~Copyable {
   private var state = State.fresh
   private var consumed = 0
   private var closeReason = Reason.malformed
-  private var applied: UInt64 = 0
-  private var acknowledged: UInt64 = 0
   private var owesAcknowledgement = false
   /// What is to be sent to the client; remove from its front what was sent.
   public var output = ByteBuffer(capacity: 64)
@@ -68,14 +68,13 @@ public struct SessionServer: ~Copyable {
     reader = FrameReader(frameByteLimit: frameByteLimit, lineByteLimit: lineByteLimit)
   }
 
-  /// The number of the last frame handed out.
-  public var position: UInt64 { applied }
   public var hasSession: Bool { state == .session }
   public var isPlain: Bool { reader.isPlain }
 
-  /// What comes next in `bytes`: everything received since `takeConsumed`.
+  /// What comes next in `bytes`: everything received since `takeConsumed`. `lastApplied` is the
+  /// session's position, as the last `.apply` of any connection left it; 0 without a session.
   @inline(__always)
-  public mutating func next(_ bytes: RawSpan) -> Step {
+  public mutating func next(_ bytes: RawSpan, lastApplied: UInt64) -> Step {
     guard state != .closed else { return .close(closeReason) }
     precondition(state != .opening, "answer .open first")
     while true {
@@ -87,7 +86,7 @@ public struct SessionServer: ~Copyable {
         return .apply(start: start, end: end, position: 0)
       case .frame(let start, let end):
         consumed = end
-        if let step = frame(bytes, start, end) { return step }
+        if let step = frame(bytes, start, end, lastApplied) { return step }
       }
     }
   }
@@ -103,9 +102,7 @@ public struct SessionServer: ~Copyable {
   public mutating func opened(lastApplied: UInt64) {
     precondition(state == .opening)
     state = .session
-    applied = lastApplied
-    acknowledged = lastApplied
-    writeAcknowledgement()
+    SessionLine.appendAcknowledgement(lastApplied, to: &output)
   }
 
   /// Answers `.open`: there is no room. The next step closes.
@@ -114,28 +111,28 @@ public struct SessionServer: ~Copyable {
     _ = close(.sessionRefused)
   }
 
-  /// Everything handed out so far will survive: acknowledges it, once for many frames.
-  public mutating func committed() {
+  /// Everything up to `lastApplied` will survive: acknowledges it, once for many frames.
+  public mutating func committed(lastApplied: UInt64) {
     guard state == .session || state == .closed, owesAcknowledgement else { return }
     // A client that does not read its acknowledgements is sent only the newest.
     guard output.count < 64 else { return }
-    acknowledged = applied
     owesAcknowledgement = false
-    writeAcknowledgement()
+    SessionLine.appendAcknowledgement(lastApplied, to: &output)
   }
 
-  private mutating func frame(_ bytes: RawSpan, _ start: Int, _ end: Int) -> Step? {
+  private mutating func frame(
+    _ bytes: RawSpan, _ start: Int, _ end: Int, _ lastApplied: UInt64
+  ) -> Step? {
     guard state == .session else { return firstFrame(bytes, start, end) }
     let lineEnd = ByteScan.find(0x0a, in: bytes, from: start, to: end)
     let first = SessionLine.parse(bytes.extracting(start..<lineEnd))
     guard case .sequence(let number) = first, number > 0 else { return close(.malformed) }
-    if number <= applied {
+    if number <= lastApplied {
       duplicateFrames += 1
       owesAcknowledgement = true
       return nil
     }
-    guard number == applied + 1 else { return close(.gap) }
-    applied = number
+    guard number == lastApplied + 1 else { return close(.gap) }
     owesAcknowledgement = true
     return .apply(start: min(lineEnd + 1, end), end: end, position: number)
   }
@@ -160,9 +157,5 @@ public struct SessionServer: ~Copyable {
     state = .closed
     closeReason = reason
     return .close(reason)
-  }
-
-  private mutating func writeAcknowledgement() {
-    SessionLine.appendAcknowledgement(acknowledged, to: &output)
   }
 }

@@ -15,7 +15,7 @@ struct Store {
     buffer.append(bytes)
     var reason: SessionServer.Reason?
     steps: while true {
-      switch server.next(buffer.bytes) {
+      switch server.next(buffer.bytes, lastApplied: position) {
       case .needMore: break steps
       case .open: server.opened(lastApplied: position)
       case .apply(let start, let end, let number):
@@ -28,7 +28,7 @@ struct Store {
       }
     }
     buffer.removeFirst(server.takeConsumed())
-    server.committed()
+    server.committed(lastApplied: position)
     return reason
   }
 }
@@ -144,7 +144,7 @@ func `what breaks the protocol closes the connection`(
   for number in 1...10_000 { _ = store.feed(&server, &buffer, frame("_seq|\(number)\na:1|c")) }
   #expect(server.output.count < 128)
   server.output.removeAll()
-  server.committed()
+  server.committed(lastApplied: store.position)
   #expect(server.output.array == frame("_ack|10000"))
 }
 
@@ -161,8 +161,20 @@ func `what breaks the protocol closes the connection`(
   var buffer = ByteBuffer()
   buffer.append(hello)
   #expect(
-    server.next(buffer.bytes)
+    server.next(buffer.bytes, lastApplied: 0)
       == .open(SessionID(high: 0x0011_2233_4455_6677, low: 0x8899_aabb_ccdd_eeff)))
   server.refused()
-  #expect(server.next(buffer.bytes) == .close(.sessionRefused))
+  #expect(server.next(buffer.bytes, lastApplied: 0) == .close(.sessionRefused))
+}
+
+@Test func `two connections of one session apply a frame once between them`() {
+  var store = Store()
+  var old = SessionServer()
+  var new = SessionServer()
+  var oldBuffer = ByteBuffer()
+  var newBuffer = ByteBuffer()
+  _ = store.feed(&old, &oldBuffer, hello)
+  _ = store.feed(&new, &newBuffer, hello + frame("_seq|1\na:1|c"))
+  _ = store.feed(&old, &oldBuffer, frame("_seq|1\na:1|c"))
+  #expect(store.lines == ["a:1|c"])
 }

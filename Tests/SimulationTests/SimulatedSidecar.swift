@@ -52,15 +52,17 @@ final class SimulatedSidecar {
   /// kill would be interesting.
   func turn(_ link: SimulatedLink, survives: () -> Bool) -> Bool {
     while true {
-      switch link.server.next(link.input.bytes) {
+      switch link.server.next(link.input.bytes, lastApplied: position(link)) {
       case .needMore:
         link.input.removeFirst(link.server.takeConsumed())
-        if canary == .acknowledgesBeforeCommit { link.server.committed() }
-        if canary == .acknowledgesBeforeCommit { link.flushOutput() }
+        if canary == .acknowledgesBeforeCommit {
+          link.server.committed(lastApplied: position(link))
+          link.flushOutput()
+        }
         guard survives() else { return true }
         kept = working
         guard survives() else { return true }
-        link.server.committed()
+        link.server.committed(lastApplied: position(link))
         duplicates = link.server.duplicateFrames
         return true
       case .open(let id):
@@ -75,10 +77,14 @@ final class SimulatedSidecar {
         apply(link.input.bytes, start, end)
       case .close:
         kept = working
-        link.server.committed()
+        link.server.committed(lastApplied: position(link))
         return false
       }
     }
+  }
+
+  private func position(_ link: SimulatedLink) -> UInt64 {
+    link.id.flatMap { working.positions[$0] } ?? 0
   }
 
   private func apply(_ bytes: RawSpan, _ start: Int, _ end: Int) {
