@@ -1,0 +1,243 @@
+import Foundation
+import Platform
+import Testing
+
+@testable import HTTP
+
+/// A server on a free port with a thread of its own; a pipe wakes it up to stop.
+private final class Running: @unchecked Sendable {
+  // Owned by the server's thread while it runs; the test reads it after `stop` has joined.
+  let responder = Loop()
+  let port: UInt16
+  private let thread: Foundation.Thread
+  private let done = DispatchSemaphore(value: 0)
+
+  init(_ change: (inout HTTPLimits) -> Void = { _ in }) throws {
+    var limits = HTTPLimits()
+    change(&limits)
+    let listener = try Socket.listenTCP(host: "127.0.0.1", port: 0)
+    let server = try Server(listener: listener, limits: limits, responder: responder)
+    port = server.port
+    responder.server = server
+    try server.watch(responder.wake.fileHandleForReading.fileDescriptor, .readable, token: 7)
+    nonisolated(unsafe) let running = server
+    let done = done
+    thread = Foundation.Thread {
+      running.run()
+      done.signal()
+    }
+    thread.start()
+  }
+
+  /// Stops gracefully; whether it ended in time.
+  func stop(seconds: Double = 5) -> Bool {
+    responder.wake.fileHandleForWriting.write(Data([1]))
+    return done.wait(timeout: .now() + seconds) == .success
+  }
+}
+
+private final class Loop: Responder {
+  let recorder = Recorder()
+  let wake = Pipe()
+  var server: Server<Loop>?
+
+  func respond(
+    to request: Request, head: RawSpan, body: RawSpan, into response: inout ResponseWriter
+  ) {
+    recorder.respond(to: request, head: head, body: body, into: &response)
+  }
+
+  func answered(_ answer: Answer) { recorder.answered(answer) }
+
+  func ready(_ token: UInt32, _ interest: Poller.Interest, now: UInt64) {
+    server?.unwatch(wake.fileHandleForReading.fileDescriptor)
+    server?.stop(now: now)
+  }
+}
+
+/// A client that blocks, with a limit. Its descriptor never changes, so threads may share it.
+private final class Peer: @unchecked Sendable {
+  let socket: Int32
+
+  init(_ port: UInt16, receiveBuffer: Int32 = 0) {
+    socket = Foundation.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    var size = receiveBuffer
+    if size > 0 {
+      setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<Int32>.size))
+    }
+    var limit = timeval(tv_sec: 5, tv_usec: 0)
+    setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = port.bigEndian
+    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+    _ = withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        connect(socket, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+      }
+    }
+  }
+
+  deinit { close(socket) }
+
+  func send(_ text: String) {
+    let bytes = Array(text.utf8)
+    var sent = 0
+    while sent < bytes.count {
+      let count = bytes[sent...].withUnsafeBytes {
+        Foundation.send(socket, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+      }
+      if count <= 0 { return }
+      sent += count
+    }
+  }
+
+  /// Reads until `enough` says so or the server closes; `nil` if neither happens in time.
+  func read(until enough: (String) -> Bool = { _ in false }) -> String? {
+    var all: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 65536)
+    while true {
+      let count = recv(socket, &chunk, chunk.count, 0)
+      if count < 0 { return nil }
+      if count == 0 { return String(decoding: all, as: UTF8.self) }
+      all += chunk[..<count]
+      if all.count < 1 << 16, enough(String(decoding: all, as: UTF8.self)) {
+        return String(decoding: all, as: UTF8.self)
+      }
+    }
+  }
+
+  func get(_ path: String = "/health") -> Int? {
+    send("GET \(path) HTTP/1.1\r\nHost: a\r\n\r\n")
+    return read { $0.hasSuffix("}") }?.status
+  }
+}
+
+@Suite(.serialized) struct ServerTests {
+  @Test func `a connection is used again and again`() throws {
+    let server = try Running()
+    let peer = Peer(server.port)
+    for _ in 0..<100 { #expect(peer.get() == 200) }
+    #expect(server.stop())
+    #expect(server.responder.recorder.answers.count == 100)
+  }
+
+  @Test func `300 half-open connections change nothing for the next one`() throws {
+    let server = try Running()
+    let halves = (0..<300).map { _ in Peer(server.port) }
+    for half in halves { half.send("GET /health HTTP/1.1\r\nHo") }
+    let start = Date()
+    #expect(Peer(server.port).get() == 200)
+    #expect(Date().timeIntervalSince(start) < 1)
+    for half in halves { half.send("st: a\r\n\r\n") }
+    #expect(halves.allSatisfy { $0.read { $0.hasSuffix("}") }?.status == 200 })
+    #expect(server.stop())
+  }
+
+  @Test func `at the limit the connection idle longest makes room`() throws {
+    let server = try Running { $0.connections = 4 }
+    let peers = (0..<4).map { _ in Peer(server.port) }
+    for peer in peers { #expect(peer.get() == 200) }
+    #expect(Peer(server.port).get() == 200)
+    #expect(peers[0].read() == "")
+    #expect(peers[1].get() == 200)
+    #expect(server.stop())
+  }
+
+  @Test func `a slow request is told so and a silent client is closed`() throws {
+    let server = try Running { $0.headMilliseconds = 300 }
+    let silent = Peer(server.port)
+    let slow = Peer(server.port)
+    slow.send("GET / HT")
+    #expect(slow.read()?.status == 408)
+    #expect(silent.read() == "")
+    #expect(server.stop())
+  }
+
+  @Test func `an idle connection is closed`() throws {
+    let server = try Running { $0.idleMilliseconds = 300 }
+    let peer = Peer(server.port)
+    #expect(peer.get() == 200)
+    #expect(peer.read() == "")
+    #expect(server.stop())
+  }
+
+  @Test func `a refused client sees why, whatever it still sends`() throws {
+    let server = try Running()
+    let peer = Peer(server.port)
+    peer.send(
+      "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n"
+        + String(repeating: "x", count: 300_000))
+    #expect(peer.read()?.status == 413)
+    #expect(server.stop())
+  }
+
+  @Test func `a slow reader gets all of it, and holds up nobody`() throws {
+    let server = try Running()
+    server.responder.recorder.bigByteCount = 8_000_000
+    let slow = Peer(server.port, receiveBuffer: 8192)
+    slow.send("GET /big HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    for _ in 0..<10 { #expect(Peer(server.port).get() == 200) }
+    #expect(slow.read()?.body.utf8.count == 8_000_000)
+    #expect(server.stop())
+  }
+
+  @Test func `a reader that takes nothing is closed`() throws {
+    let server = try Running { $0.writeMilliseconds = 300 }
+    server.responder.recorder.bigByteCount = 16_000_000
+    let stuck = Peer(server.port, receiveBuffer: 4096)
+    stuck.send("GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
+    usleep(1_000_000)
+    let text = stuck.read()
+    #expect((text?.utf8.count ?? 0) < 16_000_000)
+    #expect(server.stop())
+  }
+
+  @Test func `a deep pipeline is answered whole`() throws {
+    let server = try Running()
+    let peer = Peer(server.port)
+    let count = 20_000
+    let writer = Foundation.Thread {
+      peer.send(
+        String(repeating: "GET /health HTTP/1.1\r\nHost: a\r\n\r\n", count: count)
+          + "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    }
+    writer.start()
+    let text = try #require(peer.read())
+    #expect(text.hasSuffix(#"{"message":"Hello"}"#))
+    #expect(server.stop())
+    #expect(server.responder.recorder.answers.count == count + 1)
+  }
+
+  @Test func `a stop closes what is idle and finishes what has begun`() throws {
+    let server = try Running()
+    let idle = Peer(server.port)
+    #expect(idle.get() == 200)
+    let begun = Peer(server.port)
+    begun.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nh")
+    usleep(100_000)
+    server.responder.wake.fileHandleForWriting.write(Data([1]))
+    #expect(idle.read() == "")
+    begun.send("i")
+    let text = begun.read()
+    #expect(text?.status == 200)
+    #expect(text?.contains("Connection: close\r\n") == true)
+    #expect(server.stop())
+  }
+
+  @Test func `a stop does not wait for ever`() throws {
+    let server = try Running { $0.stopMilliseconds = 300 }
+    let begun = Peer(server.port)
+    begun.send("GET / HT")
+    usleep(100_000)
+    #expect(server.stop())
+  }
+
+  @Test func `the client of the healthcheck reads the status`() throws {
+    let server = try Running()
+    let address = NetworkAddress(host: "127.0.0.1", port: server.port)
+    #expect(try Client.status(of: "/health", at: address, timeoutMilliseconds: 2000) == 200)
+    #expect(try Client.status(of: "/none", at: address, timeoutMilliseconds: 2000) == 404)
+    #expect(server.stop())
+  }
+}
