@@ -115,7 +115,6 @@ public struct Connection: ~Copyable {
       case .request(let head):
         scanned = 0
         request = head
-        if isStopping { request.isKeptAlive = false }
         request.arrivedAt = arrivedAt
         if request.contentLength > limits.bodyByteCount {
           refuse(.bodyTooLarge, responder, &response)
@@ -173,6 +172,7 @@ public struct Connection: ~Copyable {
   private mutating func answer<R: Responder>(
     _ bytes: RawSpan, _ body: RawSpan, _ responder: R, _ response: inout ResponseWriter
   ) {
+    if isStopping { request.isKeptAlive = false }
     response.isHead = request.method == .head
     response.isKeptAlive = request.isKeptAlive
     response.isHTTP10 = request.isHTTP10
