@@ -26,6 +26,9 @@ public struct Connection: ~Copyable {
   /// When this phase has lasted too long, in monotonic nanoseconds.
   private(set) var deadline: UInt64
 
+  /// The end is ours, not the client's wish, so it may still be sending: a plain close could then
+  /// take our answer with it (RFC 9112 §9.6).
+  private(set) var mustLinger = false
   /// Each answer is the last one of its connection: the server is about to end.
   var isStopping = false
 
@@ -92,7 +95,10 @@ public struct Connection: ~Copyable {
       let rest = bytes.extracting(start..<bytes.byteCount)
       guard let used = one(rest, now, limits, responder, &response) else { return start }
       start += used
-      if phase == .closing { return start }
+      if phase == .closing {
+        if start < bytes.byteCount { mustLinger = true }
+        return start
+      }
       arrivedAt = now
     }
     return start
@@ -172,7 +178,10 @@ public struct Connection: ~Copyable {
   private mutating func answer<R: Responder>(
     _ bytes: RawSpan, _ body: RawSpan, _ responder: R, _ response: inout ResponseWriter
   ) {
-    if isStopping { request.isKeptAlive = false }
+    if isStopping && request.isKeptAlive {
+      request.isKeptAlive = false
+      mustLinger = true
+    }
     response.isHead = request.method == .head
     response.isKeptAlive = request.isKeptAlive
     response.isHTTP10 = request.isHTTP10
@@ -201,6 +210,7 @@ public struct Connection: ~Copyable {
         route: Answer.noRoute, method: request.method, status: refusal.status,
         arrivedAt: arrivedAt))
     phase = .closing
+    mustLinger = true
   }
 
   /// The deadline has passed: a request that has begun is answered with 408, one at rest with nothing.

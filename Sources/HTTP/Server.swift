@@ -237,6 +237,8 @@ public final class Server<R: Responder> {
       return
     }
     if client.isLingering { return drain(slot, client) }
+    // First what it has sent already: it may have closed its side and still wait for the answers.
+    if client.isPending || client.isAnswered { return }
     if interest.contains(.writable) {
       sendRest(slot, client, now)
     } else {
@@ -297,7 +299,7 @@ public final class Server<R: Responder> {
       case .closed, .failed: return close(slot)
       }
       if rest.byteCount == 0 {
-        if client.connection.phase == .closing { linger(slot, client, now) }
+        if client.connection.phase == .closing { end(slot, client, now) }
         return
       }
       // The peer reads slowly: nothing more is read from it until it has taken this.
@@ -319,9 +321,14 @@ public final class Server<R: Responder> {
     guard client.output.isEmpty else { return }
     client.output.shrink(to: 16)
     client.writeDeadline = .max
-    if client.connection.phase == .closing { return linger(slot, client, now) }
+    if client.connection.phase == .closing { return end(slot, client, now) }
     setInterest(slot, client, .readable)
     if client.connection.hasMore { postpone(slot, client) }
+  }
+
+  /// Ends a connection whose answers are all with the kernel.
+  private func end(_ slot: Int, _ client: Client, _ now: UInt64) {
+    if client.connection.mustLinger { linger(slot, client, now) } else { close(slot) }
   }
 
   /// Shuts our side and waits a moment for the peer's: a close with unread bytes would be a reset that

@@ -209,6 +209,21 @@ private final class Peer: @unchecked Sendable {
     #expect(server.responder.recorder.answers.count == count + 1)
   }
 
+  @Test func `a client that closes its side gets all its answers`() throws {
+    let server = try Running()
+    let peer = Peer(server.port)
+    let writer = Foundation.Thread {
+      peer.send(String(repeating: "GET /health HTTP/1.1\r\nHost: a\r\n\r\n", count: 20_000))
+      shutdown(peer.socket, Int32(SHUT_WR))
+    }
+    writer.start()
+    let text = try #require(peer.read())
+    #expect(text.utf8.count % 20_000 == 0)
+    #expect(text.hasSuffix("}"))
+    #expect(server.stop())
+    #expect(server.responder.recorder.answers.count == 20_000)
+  }
+
   @Test func `a stop closes what is idle and finishes what has begun`() throws {
     let server = try Running()
     let idle = Peer(server.port)
