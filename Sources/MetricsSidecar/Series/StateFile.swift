@@ -12,8 +12,9 @@ import Platform
 ///       0   8  "MSIDECAR"
 ///       8   4  version (1)
 ///      12   4  checksum of bytes 0..<12
-///      16   4  committed: the number of the last whole transaction
-///      20   4  its complement; behind by one when killed between the two stores
+///      16   4  committed: the number of the last whole transaction, times `commitFactor`, so that
+///              no changed byte makes its neighbour of it
+///      20   4  the number's complement; behind by one when killed between the two stores
 ///      64  32  cell 2: bytes of records in use
 ///     records, from 4096, each a multiple of 32 bytes: see `Record`
 ///
@@ -21,7 +22,7 @@ import Platform
 ///
 ///       0   8  new value        8   8  old value
 ///      16   4  transaction that wrote the new one
-///      20   4  checksum of new  24   4  checksum of old and its transaction  28  4  zero
+///      20   4  checksum of new  24   4  checksum of old, both with the transaction  28  4  zero
 ///
 /// The value of a cell is the new one, unless its transaction is `committed + 1`: then it was in
 /// flight when the process died, and the old one counts.
@@ -31,6 +32,7 @@ final class StateFile {
   static let recordsStart = 4096
   static let cellByteCount = 32
   private static let usedCell = 2
+  private static let commitFactor: UInt32 = 0x9e37_79b1
   private static let growthByteCount = 256 << 10
 
   /// Why a file was not trusted.
@@ -125,7 +127,7 @@ final class StateFile {
     }
     unsafe cell.storeBytes(of: bits, as: UInt64.self)
     stored()
-    unsafe cell.storeBytes(of: Self.check(bits, index), toByteOffset: 20, as: UInt32.self)
+    unsafe cell.storeBytes(of: Self.check(bits, index, current), toByteOffset: 20, as: UInt32.self)
     stored()
   }
 
@@ -141,11 +143,18 @@ final class StateFile {
   func commit() {
     guard isDirty else { return }
     isDirty = false
-    unsafe cl_store_32(base + 16, current)
-    stored()
-    unsafe cl_store_32(base + 20, ~current)
-    stored()
+    storeCommitted(current)
+    // What the next transaction puts aside must not overtake the commit.
+    cl_compiler_barrier()
     if current >= 0xffff_fff0 { renumber() } else { current += 1 }
+  }
+
+  @inline(__always)
+  private func storeCommitted(_ number: UInt32) {
+    unsafe cl_store_32(base + 16, number &* Self.commitFactor)
+    stored()
+    unsafe cl_store_32(base + 20, ~number)
+    stored()
   }
 
   @inline(__always)
@@ -155,9 +164,11 @@ final class StateFile {
   }
 
   @inline(__always)
-  private static func check(_ bits: UInt64, _ index: Int, _ transaction: UInt32 = 0) -> UInt32 {
+  private static func check(_ bits: UInt64, _ index: Int, _ transaction: UInt32) -> UInt32 {
     let place = UInt64(truncatingIfNeeded: index) &* 0x9e37_79b9_7f4a_7c15
-    let mixed = (bits ^ place ^ UInt64(transaction)) &* 0xd6e8_feb8_6659_fd93
+    // Spread over all bits, so that a small change of the value is never a change of the transaction.
+    let time = UInt64(transaction) &* 0xa076_1d64_78bd_642f
+    let mixed = (bits ^ place ^ time) &* 0xd6e8_feb8_6659_fd93
     return UInt32(truncatingIfNeeded: mixed >> 32)
   }
 
@@ -166,8 +177,8 @@ final class StateFile {
     unsafe cell.storeBytes(of: bits, as: UInt64.self)
     unsafe cell.storeBytes(of: bits, toByteOffset: 8, as: UInt64.self)
     unsafe cell.storeBytes(of: 0, toByteOffset: 16, as: UInt32.self)
-    unsafe cell.storeBytes(of: Self.check(bits, index), toByteOffset: 20, as: UInt32.self)
-    unsafe cell.storeBytes(of: Self.check(bits, index), toByteOffset: 24, as: UInt32.self)
+    unsafe cell.storeBytes(of: Self.check(bits, index, 0), toByteOffset: 20, as: UInt32.self)
+    unsafe cell.storeBytes(of: Self.check(bits, index, 0), toByteOffset: 24, as: UInt32.self)
     unsafe cell.storeBytes(of: 0, toByteOffset: 28, as: UInt32.self)
   }
 
@@ -226,13 +237,15 @@ final class StateFile {
   func kind(_ record: Record) -> Record.Kind {
     Record.Kind(rawValue: UInt8(truncatingIfNeeded: field(record.offset, 8))) ?? .session
   }
-  func nameByteCount(_ record: Record) -> Int { Int(field(record.offset, 20)) }
+  func nameByteCount(_ record: Record) -> Int { Int(clamping: field(record.offset, 20)) }
   func shape(_ record: Record) -> UInt32 { field(record.offset, 24) }
 
-  /// The record at `offset`, whose head has been checked.
+  /// The record at `offset`. Its numbers mean something only once its head has been checked, but
+  /// they never trap, on 32 bits neither.
   func record(at offset: Int) -> Record {
     Record(
-      offset: offset, keyByteCount: Int(field(offset, 12)), cellCount: Int(field(offset, 16)))
+      offset: offset, keyByteCount: Int(clamping: field(offset, 12)),
+      cellCount: Int(clamping: field(offset, 16)))
   }
 
   private func field(_ offset: Int, _ at: Int) -> UInt32 {
@@ -250,7 +263,7 @@ final class StateFile {
   private func format() {
     unsafe base.copyMemory(from: StaticString("MSIDECAR").utf8Start, byteCount: 8)
     unsafe base.storeBytes(of: Self.version, toByteOffset: 8, as: UInt32.self)
-    unsafe base.storeBytes(of: 1, toByteOffset: 16, as: UInt32.self)
+    unsafe base.storeBytes(of: Self.commitFactor, toByteOffset: 16, as: UInt32.self)
     unsafe base.storeBytes(of: ~1, toByteOffset: 20, as: UInt32.self)
     initialise(Self.usedCell, UInt64(Self.recordsStart))
     cl_compiler_barrier()
@@ -273,15 +286,7 @@ final class StateFile {
     guard unsafe base.load(fromByteOffset: 12, as: UInt32.self) == headerChecksum() else {
       throw .header
     }
-    let committed = unsafe base.load(fromByteOffset: 16, as: UInt32.self)
-    let complement = unsafe base.load(fromByteOffset: 20, as: UInt32.self)
-    // 1 is where `renumber` starts again, between whose two stores the complement is far behind.
-    guard
-      committed == 1
-        || committed > 1 && (complement == ~committed || complement == ~(committed - 1))
-    else {
-      throw .commitNumber
-    }
+    let committed = try recoverCommitted()
     unsafe base.storeBytes(of: ~committed, toByteOffset: 20, as: UInt32.self)
     current = committed &+ 1
     try recoverCell(Self.usedCell)
@@ -293,6 +298,17 @@ final class StateFile {
     var offset = Self.recordsStart
     while offset < used { offset = try recoverRecord(at: offset) }
     if current >= 0xffff_fff0 { renumber() }
+  }
+
+  /// The second number may be behind by one, and by far where `renumber` has started again.
+  private func recoverCommitted() throws(Damage) -> UInt32 {
+    let word = unsafe base.load(fromByteOffset: 16, as: UInt32.self)
+    let number = ~(unsafe base.load(fromByteOffset: 20, as: UInt32.self))
+    for committed in [number, number &+ 1, 1]
+    where committed != 0 && committed &* Self.commitFactor == word {
+      return committed
+    }
+    throw .commitNumber
   }
 
   private func recoverRecord(at offset: Int) throws(Damage) -> Int {
@@ -323,31 +339,40 @@ final class StateFile {
         throw .cell(offset: index * Self.cellByteCount)
       }
       unsafe cell.storeBytes(of: old, as: UInt64.self)
-      unsafe cell.storeBytes(of: Self.check(old, index), toByteOffset: 20, as: UInt32.self)
+      unsafe cell.storeBytes(of: Self.check(old, index, 0), toByteOffset: 20, as: UInt32.self)
       cl_compiler_barrier()
       unsafe cl_store_32(cell + 16, 0)
       return
     }
     let new = value(index)
+    let check = unsafe cell.load(fromByteOffset: 20, as: UInt32.self)
+    // `renumber` stores the checksum for 0 before the 0.
     guard transaction < current,
-      unsafe cell.load(fromByteOffset: 20, as: UInt32.self) == Self.check(new, index)
+      check == Self.check(new, index, transaction) || check == Self.check(new, index, 0)
     else { throw .cell(offset: index * Self.cellByteCount) }
   }
 
   /// Starts the numbers again before they run out: once in four billion transactions.
   /// All cells are committed here, so marking each with 0 changes no value.
   private func renumber() {
-    unsafe cl_store_32(cell(Self.usedCell) + 16, 0)
+    renumber(Self.usedCell)
     var offset = Self.recordsStart
     while offset < usedByteCount {
       let record = record(at: offset)
-      for index in 0..<record.cellCount {
-        unsafe cl_store_32(cell(record.firstCell + index) + 16, 0)
-      }
+      for index in 0..<record.cellCount { renumber(record.firstCell + index) }
       offset = record.end
     }
-    unsafe cl_store_32(base + 16, 1)
-    unsafe cl_store_32(base + 20, ~UInt32(1))
+    storeCommitted(1)
+    cl_compiler_barrier()
     current = 2
+  }
+
+  private func renumber(_ index: Int) {
+    let cell = unsafe cell(index)
+    unsafe cell.storeBytes(
+      of: Self.check(value(index), index, 0), toByteOffset: 20, as: UInt32.self)
+    stored()
+    unsafe cl_store_32(cell + 16, 0)
+    stored()
   }
 }
