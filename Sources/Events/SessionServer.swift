@@ -97,6 +97,12 @@ public struct SessionServer: ~Copyable {
     return consumed
   }
 
+  /// How many frames came again since this was asked last.
+  public mutating func takeDuplicates() -> UInt64 {
+    defer { duplicateFrames = 0 }
+    return duplicateFrames
+  }
+
   /// Answers `.open`: the session is known up to `lastApplied`, 0 for a new one. That has been
   /// committed, so it is acknowledged at once: a client whose frames leave a gap learns why.
   public mutating func opened(lastApplied: UInt64) {

@@ -133,7 +133,7 @@ final class Sidecar: Responder {
       let slot = free.popLast() ?? connections.count
       let token = Self.firstConnection + UInt32(slot)
       let descriptor = socket.raw
-      let connection = EventConnection(socket, token: token)
+      let connection = EventConnection(socket, token: token, limits: applier.limits)
       if slot == connections.count {
         connections.append(connection)
       } else {
@@ -174,7 +174,7 @@ final class Sidecar: Responder {
     case .broken(let reason):
       settings.log.warning("events.sock: closed a client: \(reason)")
       applier.registry.commit()
-      _ = connection.acknowledge()
+      _ = connection.acknowledge(applier)
       close(connection)
       return false
     }
@@ -193,7 +193,7 @@ final class Sidecar: Responder {
     guard !touched.isEmpty else { return }
     for token in touched {
       guard let connection = connection(token) else { continue }
-      if !connection.acknowledge() { close(connection) }
+      if !connection.acknowledge(applier) { close(connection) }
     }
     touched.removeAll(keepingCapacity: true)
   }

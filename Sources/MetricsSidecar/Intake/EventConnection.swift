@@ -7,26 +7,23 @@ import Platform
 /// What must stay true: bytes are applied in order and once; a frame is applied whole or not at all;
 /// an acknowledgement is written only after the commit that it speaks of.
 final class EventConnection {
-  enum Mode { case unknown, frames, lines }
-
   let socket: Descriptor
   let token: UInt32
-  private(set) var mode = Mode.unknown
+  private var server: SessionServer
   // Taken out while its bytes are borrowed, so never `nil` between two calls.
   private var input: ByteBuffer? = ByteBuffer(capacity: 64)
-  private var output = ByteBuffer(capacity: 64)
   private(set) var sessionID: SessionID?
   private var slot: SessionTable.Slot?
-  /// What is to be acknowledged after the next commit.
-  private var acknowledgement: UInt64?
   /// Looked at by a timer, so that a busy client pays for no wake-up.
   var isPolled = false
   /// Waiting for the client to read its acknowledgements.
   private(set) var isBlocked = false
 
-  init(_ socket: consuming Descriptor, token: UInt32) {
+  init(_ socket: consuming Descriptor, token: UInt32, limits: Limits) {
     self.socket = socket
     self.token = token
+    server = SessionServer(
+      frameByteLimit: limits.frameByteCount, lineByteLimit: limits.lineByteCount)
   }
 
   enum Outcome {
@@ -47,115 +44,73 @@ final class EventConnection {
     case .wouldBlock: outcome = .nothing
     case .closed, .failed:
       // A last line may have come without its newline.
-      if mode == .lines, !input.isEmpty { applier.line(input.bytes, .events) }
+      if server.isPlain, !input.isEmpty { applier.line(input.bytes, .events) }
       outcome = .closed
     }
     self.input = consume input
     return outcome
   }
 
+  /// Applies what is whole; why the client has to go, or `nil`.
   private func apply(
     _ input: inout ByteBuffer, _ applier: Applier, _ now: UInt64
   ) -> StaticString? {
-    if mode == .unknown {
-      guard input.count >= Frame.headByteCount else { return nil }
-      mode = Frame.isPlainText(input.bytes) ? .lines : .frames
+    var failure: StaticString?
+    steps: while true {
+      switch server.next(input.bytes, lastApplied: position(applier)) {
+      case .needMore: break steps
+      case .open(let id): open(id, applier, now)
+      case .apply(let start, let end, let number):
+        applier.lines(input.bytes.extracting(0..<end), from: start, .events)
+        if number > 0, let slot { applier.registry.state.store(slot.positionCell, number) }
+        if !server.isPlain { applier.counts.framesApplied += 1 }
+      case .close(let reason):
+        applier.counts.framesRejected += 1
+        failure = Self.words(reason)
+        break steps
+      }
     }
-    let failure =
-      mode == .lines ? applyLines(&input, applier) : applyFrames(&input, applier, now)
+    input.removeFirst(server.takeConsumed())
+    applier.counts.framesDuplicate += server.takeDuplicates()
     if input.isEmpty { input.shrink(to: 1 << 17) }
     return failure
   }
 
-  private func applyLines(_ input: inout ByteBuffer, _ applier: Applier) -> StaticString? {
-    var start = 0
-    while let end = applier.newline(input.bytes, from: start) {
-      applier.line(input.bytes.extracting(start..<end), .events)
-      start = end + 1
-    }
-    input.removeFirst(start)
-    return input.count > applier.limits.lineByteCount
-      ? "a line is longer than --max-line-length" : nil
+  /// The session's position, as the last frame of any of its connections left it.
+  @inline(__always)
+  private func position(_ applier: Applier) -> UInt64 {
+    guard let slot else { return 0 }
+    return applier.registry.state.value(slot.positionCell)
   }
 
-  private func applyFrames(
-    _ input: inout ByteBuffer, _ applier: Applier, _ now: UInt64
-  ) -> StaticString? {
-    var start = 0
-    var failure: StaticString?
-    while failure == nil {
-      switch Frame.next(in: input.bytes, from: start, limit: applier.limits.frameByteCount) {
-      case .incomplete:
-        input.removeFirst(start)
-        return nil
-      case .tooLong:
-        applier.counts.framesRejected += 1
-        failure = "a frame is longer than --max-frame-size"
-      case .frame(let range):
-        start = range.upperBound
-        failure = frame(input.bytes.extracting(range), applier, now)
-      }
-    }
-    return failure
-  }
-
-  private func frame(_ bytes: RawSpan, _ applier: Applier, _ now: UInt64) -> StaticString? {
-    let end = applier.newline(bytes, from: 0) ?? bytes.byteCount
-    switch SessionLine.parse(bytes.extracting(0..<end)) {
-    case .session(let id): return open(id, applier, now)
-    case .sequence(let number):
-      guard let slot else {
-        applier.counts.framesRejected += 1
-        return "_seq without _session"
-      }
-      let last = applier.registry.state.value(slot.positionCell)
-      if number <= last {
-        applier.counts.framesDuplicate += 1
-        acknowledgement = last
-        return nil
-      }
-      if number != last + 1 {
-        applier.counts.framesRejected += 1
-        acknowledgement = last
-        return "frames are missing between two _seq"
-      }
-      applier.lines(bytes, from: min(end + 1, bytes.byteCount), .events)
-      applier.registry.state.store(slot.positionCell, number)
-      acknowledgement = number
-    default: applier.lines(bytes, from: 0, .events)
-    }
-    applier.counts.framesApplied += 1
-    return nil
-  }
-
-  private func open(_ id: SessionID, _ applier: Applier, _ now: UInt64) -> StaticString? {
-    if let sessionID { applier.registry.sessions.close(sessionID) }
+  private func open(_ id: SessionID, _ applier: Applier, _ now: UInt64) {
     let state = applier.registry.state
+    // Opening commits, so what is answered here survives.
     guard let slot = applier.registry.sessions.open(id, now: Clock.unixNanoseconds, in: state)
-    else {
-      applier.counts.framesRejected += 1
-      return "no room for another session"
-    }
+    else { return server.refused() }
+    state.commit()
     sessionID = id
     self.slot = slot
-    acknowledgement = state.value(slot.positionCell)
-    return nil
+    server.opened(lastApplied: state.value(slot.positionCell))
+  }
+
+  private static func words(_ reason: SessionServer.Reason) -> StaticString {
+    switch reason {
+    case .tooLong: "a frame is longer than --max-frame-size, or a line than --max-line-length"
+    case .gap: "frames are missing between two _seq"
+    case .malformed: "not the session protocol: _session once, then _seq at each frame's start"
+    case .sessionRefused: "no room for another session"
+    }
   }
 
   /// Writes what is to be acknowledged. Only after a commit. `false` when the client has gone.
-  func acknowledge() -> Bool {
-    if let number = acknowledgement {
-      acknowledgement = nil
-      // Acknowledgements add up: one that the client has not taken yet is replaced, not repeated.
-      if !isBlocked || output.count < 4096 {
-        SessionLine.appendAcknowledgement(number, to: &output)
-      }
-    }
-    guard !output.isEmpty else { return true }
-    switch socket.send(output.bytes) {
+  func acknowledge(_ applier: Applier) -> Bool {
+    server.committed(lastApplied: position(applier))
+    guard !server.output.isEmpty else { return true }
+    switch socket.send(server.output.bytes) {
     case .bytes(let count):
-      output.removeFirst(count)
-      isBlocked = !output.isEmpty
+      server.output.removeFirst(count)
+      isBlocked = !server.output.isEmpty
     case .wouldBlock: isBlocked = true
     case .closed, .failed: return false
     }
