@@ -8,7 +8,8 @@ public struct HTTPLimits: Sendable {
   public var headerCount = 100
   /// The longest body in bytes, decoded: 413 beyond.
   public var bodyByteCount = 1 << 20
-  /// Connections at once; beyond, the one at rest for longest makes room, else the new one is closed.
+  /// Connections at once; beyond, the one idle or in a head for longest makes room,
+  /// else the new one is closed.
   public var connections = 10_000
   /// From a request's first byte to the end of its head: 408 beyond.
   public var headMilliseconds: UInt64 = 10_000

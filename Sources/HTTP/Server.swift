@@ -193,13 +193,16 @@ public final class Server<R: Responder> {
   // MARK: Connections
 
   private func accept(_ now: UInt64) {
-    for _ in 0..<64 {
+    for attempt in 0..<64 {
       let socket: Descriptor
       do throws(Errno) {
         socket = try Socket.accept(listener.raw)
       } catch {
         // Out of descriptors: the oldest at rest makes room, or the loop would spin on the listener.
-        if error == .tooManyFiles || error == .tooManyFilesInSystem, !closeIdlest() {
+        // Only for the first: the kernel says so even when nobody waits, and those just accepted
+        // are not to be closed for nobody.
+        let isFull = error == .tooManyFiles || error == .tooManyFilesInSystem
+        if isFull, attempt == 0, !closeIdlest() {
           Process.sleep(milliseconds: 1)
         }
         return
@@ -386,19 +389,30 @@ public final class Server<R: Responder> {
     }
   }
 
+  /// Makes room: closes what has been idle longest, or else whose head has been unfinished longest.
+  /// Who has sent a whole request is answered.
   private func closeIdlest() -> Bool {
+    guard let slot = oldest(where: isIdle) ?? oldest(where: isInHead) else { return false }
+    close(slot)
+    return true
+  }
+
+  private func isInHead(_ client: Client) -> Bool {
+    client.connection.phase == .head && !client.connection.hasMore && client.output.isEmpty
+      && !client.isAnswered && !client.isLingering
+  }
+
+  private func oldest(where isCandidate: (Client) -> Bool) -> Int? {
     var oldest: Int?
     var oldestDeadline = UInt64.max
     for slot in clients.indices {
-      guard let client = clients[slot], isIdle(client),
-        client.connection.deadline < oldestDeadline
+      guard let client = clients[slot], client.connection.deadline < oldestDeadline,
+        isCandidate(client)
       else { continue }
       oldest = slot
       oldestDeadline = client.connection.deadline
     }
-    guard let oldest else { return false }
-    close(oldest)
-    return true
+    return oldest
   }
 
   private func close(_ slot: Int) {

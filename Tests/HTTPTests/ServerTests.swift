@@ -144,6 +144,15 @@ private final class Peer: @unchecked Sendable {
     #expect(server.stop())
   }
 
+  @Test func `unfinished heads at the limit hold up nobody`() throws {
+    let server = try Running { $0.connections = 4 }
+    let halves = (0..<20).map { _ in Peer(server.port) }
+    for half in halves { half.send("GET / HT") }
+    #expect(Peer(server.port).get() == 200)
+    for half in halves { shutdown(half.socket, Int32(SHUT_RDWR)) }
+    #expect(server.stop())
+  }
+
   @Test func `a slow request is told so and a silent client is closed`() throws {
     let server = try Running { $0.headMilliseconds = 300 }
     let silent = Peer(server.port)
