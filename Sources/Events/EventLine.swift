@@ -36,13 +36,20 @@ public struct EventLine: Sendable {
     if line[byte: 0] == UInt8(ascii: "_"), isIgnored(line) { throw .ignored }
     if colon == count { throw .noValue }
     event.name = 0..<colon
-    var bar = find(UInt8(ascii: "|"), in: line, from: colon + 1, to: count)
+    // Values are short: byte by byte is faster here than eight a step.
+    var bar = colon + 1
+    var hasMore = false
+    while bar < count, line[byte: bar] != UInt8(ascii: "|") {
+      hasMore = hasMore || line[byte: bar] == UInt8(ascii: ":")
+      bar += 1
+    }
     if bar == count { throw .noType }
     if bar == colon + 1 { throw .noValue }
     event.values = colon + 1..<bar
     // The type: one letter, or "ms".
     let typeStart = bar + 1
-    bar = find(UInt8(ascii: "|"), in: line, from: typeStart, to: count)
+    bar = typeStart
+    while bar < count, line[byte: bar] != UInt8(ascii: "|") { bar += 1 }
     guard let kind = kind(line, typeStart..<bar) else { throw .unknownType }
     event.kind = kind
     while bar < count {
@@ -58,11 +65,7 @@ public struct EventLine: Sendable {
       default: break
       }
     }
-    if find(UInt8(ascii: ":"), in: line, from: colon + 1, to: event.values.upperBound)
-      < event.values.upperBound
-    {
-      try event.checkValues(line)
-    }
+    if hasMore { try event.checkValues(line) }
     return event
   }
 

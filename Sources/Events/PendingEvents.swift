@@ -53,11 +53,11 @@ struct PendingEvents {
   }
 
   @inline(__always)
-  mutating func observe(_ index: Int, _ nanoseconds: UInt64) {
+  mutating func observe(_ index: Int, _ nanoseconds: UInt64, count: UInt64 = 1) {
     let cell = Self.cell(nanoseconds)
     if series[index].cells[cell].count == 0 { series[index].dirtyCells.append(Int16(cell)) }
-    series[index].cells[cell].sum += nanoseconds
-    series[index].cells[cell].count += 1
+    series[index].cells[cell].sum += nanoseconds * count
+    series[index].cells[cell].count += count
     mark(index)
   }
 
