@@ -7,12 +7,8 @@ enum NumberFormat {
       if whole == 0, value.sign == .minus { buffer.append("-") }
       append(whole, to: &buffer)
       buffer.append(".0")
-    } else if value.isInfinite {
-      buffer.append(value < 0 ? "-Inf" : "+Inf")
-    } else if value.isNaN {
-      buffer.append("NaN")
     } else {
-      buffer.append("\(value)")
+      Decimal.append(value, to: &buffer)
     }
   }
 

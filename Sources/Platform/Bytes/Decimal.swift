@@ -55,7 +55,9 @@ public enum Decimal {
     } else if value.isInfinite {
       buffer.append(value < 0 ? "-Inf" : "+Inf")
     } else {
-      buffer.append("\(value)")
+      var text = ShortText()
+      value.write(to: &text)
+      text.append(to: &buffer)
     }
   }
 
@@ -74,5 +76,32 @@ public enum Decimal {
       for index in 0..<count { unsafe memory[index] = memory[start + index] }
       return count
     }
+  }
+}
+
+/// Takes a number's text without a String on the heap, which one beyond 15 characters would be.
+///
+/// What must stay true: it holds any Double's text, which has 24 characters at most.
+private struct ShortText: TextOutputStream {
+  private var bytes = InlineArray<32, UInt8>(repeating: 0)
+  private var count = 0
+
+  mutating func write(_ string: String) {
+    for byte in string.utf8 { append(byte) }
+  }
+
+  /// The standard library hands a number's digits over here; where it did not, `write` would be
+  /// called, with the same result.
+  mutating func _writeASCII(_ buffer: UnsafeBufferPointer<UInt8>) {
+    for index in 0..<buffer.count { unsafe append(buffer[index]) }
+  }
+
+  func append(to buffer: inout ByteBuffer) {
+    for index in 0..<count { buffer.append(bytes[index]) }
+  }
+
+  private mutating func append(_ byte: UInt8) {
+    bytes[count] = byte
+    count += 1
   }
 }
