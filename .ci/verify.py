@@ -1,0 +1,453 @@
+#!/usr/bin/env python3
+"""Promises checked on real processes: killed, stopped, absent, damaged. Standard library only.
+
+    python3 .ci/verify.py --programs dist/linux-amd64 [--only NAME] [--kills 200]
+
+Each check prints its numbers and ends the run when a promise does not hold.
+"""
+import argparse
+import glob
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+RULES = "chart/files/rules.json"
+PATHS = [b"/", b"/health", b"/bye"]
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(condition, what, seconds=15):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return
+        time.sleep(0.005)
+    raise SystemExit(f"FAILED: waited {seconds} s for {what}")
+
+
+def check(condition, message):
+    if not condition:
+        raise SystemExit(f"FAILED: {message}")
+
+
+class Pair:
+    """A sidecar and an App in a folder of their own."""
+
+    def __init__(self, programs):
+        self.programs = programs
+        self.folder = tempfile.mkdtemp(prefix="verify-")
+        self.api = free_port()
+        self.metrics = free_port()
+        self.sidecar = self.app = None
+        self.log = open(os.path.join(self.folder, "log"), "wb")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for process in (self.app, self.sidecar):
+            if process and process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+                process.wait()
+        shutil.rmtree(self.folder)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def start_sidecar(self, *flags, wait=True):
+        self.sidecar = subprocess.Popen(
+            [os.path.join(self.programs, "metrics-sidecar"), "--listen", f"127.0.0.1:{self.metrics}",
+             "--events-socket", self.path("events.sock"), "--statsd-socket", self.path("statsd.sock"),
+             "--state", self.path("state"), "--rules", RULES, *flags],
+            stdout=self.log, stderr=self.log)
+        if wait:
+            wait_for(lambda: self.get(self.metrics, "/-/ready") is not None, "the sidecar")
+
+    def start_app(self, *flags, wait=True):
+        self.app = subprocess.Popen(
+            [os.path.join(self.programs, "simple-server"), "--listen", f"127.0.0.1:{self.api}",
+             "--events-socket", self.path("events.sock"), *flags],
+            stdout=self.log, stderr=self.log)
+        if wait:
+            wait_for(lambda: listening(self.api), "the App")
+
+    def get(self, port, path):
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=5) as s:
+                s.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+                answer = b""
+                while chunk := s.recv(65536):
+                    answer += chunk
+                return answer
+        except OSError:
+            return None
+
+    def values(self):
+        answer = self.get(self.metrics, "/metrics")
+        if not answer:
+            return {}
+        body = answer.split(b"\r\n\r\n", 1)[1].decode()
+        return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1])
+                for line in body.splitlines() if line and line[0] != "#"}
+
+    def total(self):
+        return self.values().get("server_requests_total", -1)
+
+
+def listening(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        return True
+    except OSError:
+        return False
+
+
+class Load(threading.Thread):
+    """Sends pipelined requests on one connection and counts the answers exactly."""
+
+    def __init__(self, port, seed, reconnect=False):
+        super().__init__(daemon=True)
+        self.port, self.random, self.reconnect = port, random.Random(seed), reconnect
+        self.sent = self.answered = 0
+        self.stopping = threading.Event()
+
+    def run(self):
+        while not self.stopping.is_set():
+            try:
+                self.converse()
+            except OSError:
+                pass
+            if not self.reconnect:
+                return
+            time.sleep(0.01)
+
+    def converse(self):
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as s:
+            pending = b""
+            while not self.stopping.is_set():
+                count = self.random.randint(1, 8)
+                batch = b"".join(
+                    b"GET " + self.random.choice(PATHS) + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+                    for _ in range(count))
+                self.sent += count
+                s.sendall(batch)
+                waiting = count
+                while waiting:
+                    chunk = s.recv(65536)
+                    if not chunk:
+                        raise OSError("closed")
+                    pending += chunk
+                    while (end := pending.find(b"\r\n\r\n")) >= 0:
+                        length = int(re.search(rb"Content-Length: (\d+)", pending[:end]).group(1))
+                        if len(pending) < end + 4 + length:
+                            break
+                        pending = pending[end + 4 + length:]
+                        self.answered += 1
+                        waiting -= 1
+
+
+def endpoints(programs, _):
+    """The three endpoints byte for byte, and the metrics page line for line."""
+    bodies = {"/": b'{"message":"Hello World"}', "/health": b'{"health": "ok"}',
+              "/bye": b'{"msg": "Bye Bye"}'}
+    with Pair(programs) as pair:
+        pair.start_sidecar()
+        pair.start_app()
+        counts = {"/": 4, "/health": 26, "/bye": 0, "/nope": 7, "/docs": 3}
+        for path, count in counts.items():
+            for _ in range(count):
+                answer = pair.get(pair.api, path)
+                if path in bodies:
+                    check(answer.endswith(b"\r\n\r\n" + bodies[path]), f"{path}: {answer}")
+                    check(b"Content-Type: application/json\r\n" in answer, f"{path}: {answer}")
+                elif path == "/nope":
+                    check(answer.startswith(b"HTTP/1.1 404 "), f"{path}: {answer}")
+        page = pair.get(pair.metrics, "/metrics").split(b"\r\n\r\n", 1)[1].decode()
+        expected = """\
+# HELP server_requests_total Total number of requests to this webserver
+# TYPE server_requests_total counter
+server_requests_total 30.0
+# HELP healthcheck_requests_total Total number of requests to healthcheck
+# TYPE healthcheck_requests_total counter
+healthcheck_requests_total 26.0
+# HELP main_requests_total Total number of requests to main endpoint
+# TYPE main_requests_total counter
+main_requests_total 4.0
+# HELP bye_request_total Total number of requests to bye endpoint
+# TYPE bye_request_total counter
+bye_request_total 0.0
+# HELP app_starts_total Number of times the application has started
+# TYPE app_starts_total counter
+app_starts_total 1.0
+"""
+        check(page.startswith(expected), f"the page starts with\n{page[:1200]}")
+        print("  3 endpoints and the page of 40 requests are as promised")
+
+
+def sidecar_killed(programs, options):
+    """Promise 2: answered = counted, however often the sidecar is killed under load."""
+    with Pair(programs) as pair:
+        pair.start_sidecar()
+        pair.start_app()
+        loads = [Load(pair.api, seed) for seed in range(4)]
+        for load in loads:
+            load.start()
+        generator = random.Random(options.seed)
+        for _ in range(options.kills):
+            time.sleep(generator.random() * 0.04)
+            pair.sidecar.kill()
+            pair.sidecar.wait()
+            if generator.random() < 0.3:
+                time.sleep(generator.random() * 0.03)
+            pair.start_sidecar(wait=generator.random() < 0.5)
+        for load in loads:
+            load.stopping.set()
+        for load in loads:
+            load.join(20)
+        answered = sum(load.answered for load in loads)
+        check(all(load.sent == load.answered for load in loads), "a request was not answered")
+        wait_for(lambda: pair.total() >= answered, "the counts")
+        time.sleep(0.1)
+        counted = pair.total()
+        check(counted == answered, f"answered {answered}, counted {counted}")
+        values = pair.values()
+        parts = sum(values[n] for n in
+                    ("healthcheck_requests_total", "main_requests_total", "bye_request_total"))
+        check(parts == counted, f"the parts are {parts}, the sum is {counted}")
+        durations = sum(v for n, v in values.items()
+                        if n.startswith("http_request_duration_seconds_count"))
+        check(durations == counted, f"durations {durations}, counted {counted}")
+        check(values["metrics_sidecar_state_resets_total"] == 0, "the state file was set aside")
+        print(f"  {options.kills} kills, {answered} answered = {counted:.0f} counted")
+
+
+def app_killed(programs, _):
+    """Promise 1: answered <= counted <= sent, however often the App is killed under load."""
+    with Pair(programs) as pair:
+        pair.start_sidecar()
+        loads = [Load(pair.api, seed, reconnect=True) for seed in range(4)]
+        pair.start_app()
+        for load in loads:
+            load.start()
+        for _ in range(50):
+            time.sleep(random.random() * 0.06)
+            pair.app.kill()
+            pair.app.wait()
+            pair.start_app()
+        for load in loads:
+            load.stopping.set()
+        for load in loads:
+            load.join(20)
+        time.sleep(0.1)
+        answered, sent = sum(l.answered for l in loads), sum(l.sent for l in loads)
+        counted = pair.total()
+        check(answered <= counted <= sent, f"answered {answered}, counted {counted}, sent {sent}")
+        starts = pair.values()["app_starts_total"]
+        check(starts == 51, f"{starts} starts counted of 51")
+        print(f"  50 kills, {answered} answered <= {counted:.0f} counted <= {sent} sent")
+
+
+def scrapes_consistent(programs, _):
+    """Promise 5: every scrape under load sees whole frames, and all that was answered before it."""
+    with Pair(programs) as pair:
+        pair.start_sidecar()
+        pair.start_app()
+        loads = [Load(pair.api, seed) for seed in range(4)]
+        for load in loads:
+            load.start()
+        scrapes, end = 0, time.monotonic() + 4
+        while time.monotonic() < end:
+            before = sum(load.answered for load in loads)
+            values = pair.values()
+            total = values["server_requests_total"]
+            parts = sum(values[n] for n in
+                        ("healthcheck_requests_total", "main_requests_total", "bye_request_total"))
+            check(parts == total, f"scrape {scrapes}: sum {total}, parts {parts}")
+            check(total >= before, f"scrape {scrapes}: {total} counted, {before} answered before")
+            scrapes += 1
+        for load in loads:
+            load.stopping.set()
+        print(f"  {scrapes} scrapes under load, each whole and complete")
+
+
+def resident(process):
+    with open(f"/proc/{process.pid}/statm") as f:
+        return int(f.read().split()[1]) * 4096
+
+
+def cpu(process):
+    with open(f"/proc/{process.pid}/stat") as f:
+        fields = f.read().rsplit(") ", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def app_never_waits(programs, _):
+    """Promise 3: a stopped, absent or slow sidecar costs the App no speed, and then all is counted."""
+    def measure(pair, seconds):
+        loads = [Load(pair.api, seed) for seed in range(4)]
+        start = cpu(pair.app)
+        for load in loads:
+            load.start()
+        time.sleep(seconds)
+        for load in loads:
+            load.stopping.set()
+        for load in loads:
+            load.join(20)
+        check(all(load.sent == load.answered for load in loads), "a request was not answered")
+        answered = sum(load.answered for load in loads)
+        return answered, answered / max(cpu(pair.app) - start, 0.01)
+
+    for trouble in ("stopped", "absent"):
+        with Pair(programs) as pair:
+            pair.start_sidecar()
+            pair.start_app("--workers", "1")
+            answered, _ = measure(pair, 1)
+            memory = resident(pair.app)
+            normal, troubled = [], []
+            for _ in range(3):
+                count, rate = measure(pair, 2)
+                answered += count
+                normal.append(rate)
+                if trouble == "stopped":
+                    pair.sidecar.send_signal(signal.SIGSTOP)
+                else:
+                    pair.sidecar.kill()
+                    pair.sidecar.wait()
+                count, rate = measure(pair, 2)
+                answered += count
+                troubled.append(rate)
+                if trouble == "stopped":
+                    pair.sidecar.send_signal(signal.SIGCONT)
+                else:
+                    pair.start_sidecar()
+            grown = resident(pair.app) - memory
+            wait_for(lambda: pair.total() == answered, f"{answered} counts, have {pair.total()}")
+            ratio = sorted(troubled)[1] / sorted(normal)[1]
+            check(ratio > 0.9, f"{trouble}: {ratio:.2f} of the requests per CPU second")
+            check(grown < 4 << 20, f"{trouble}: memory grew by {grown}")
+            print(f"  {trouble}: {ratio:.2f} of the normal requests per CPU second, memory "
+                  f"+{grown >> 10} KiB, all {answered} counted afterwards")
+
+
+def damaged_state(programs, _):
+    """Promise 6: a damaged state file is set aside; a second sidecar on one file is refused."""
+    with Pair(programs) as pair:
+        with open(pair.path("state"), "wb") as f:
+            f.write(os.urandom(10000))
+        pair.start_sidecar()
+        check(pair.values()["metrics_sidecar_state_resets_total"] == 1, "the reset is not counted")
+        check(len(glob.glob(pair.path("state.damaged-*"))) == 1, "the file is not set aside")
+        second = subprocess.run(
+            [os.path.join(programs, "metrics-sidecar"), "--state", pair.path("state"),
+             "--events-socket", "", "--statsd-socket", "", "--listen", "127.0.0.1:0"],
+            capture_output=True, text=True, timeout=10)
+        check(second.returncode == 1 and "another sidecar has it" in second.stderr, str(second))
+        print(f"  set aside and counted; the second one: {second.stderr.strip()}")
+
+
+def prometheus(programs, _):
+    """A real Prometheus scrapes the pair under load and agrees with the client."""
+    if not shutil.which("prometheus"):
+        print("  prometheus is not installed: left out")
+        return
+    import json
+    import urllib.parse
+    with Pair(programs) as pair:
+        pair.start_sidecar()
+        pair.start_app()
+        port = free_port()
+        with open(pair.path("prometheus.yml"), "w") as f:
+            f.write("global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: pair\n"
+                    f"  static_configs: [{{targets: ['127.0.0.1:{pair.metrics}']}}]\n")
+        process = subprocess.Popen(
+            ["prometheus", "--config.file", pair.path("prometheus.yml"), "--storage.tsdb.path",
+             pair.path("data"), "--web.listen-address", f"127.0.0.1:{port}"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+        def query(text):
+            answer = pair.get(port, "/api/v1/query?query=" + urllib.parse.quote(text))
+            if not answer or b" 200 " not in answer[:20]:
+                return None
+            body = answer.split(b"\r\n\r\n", 1)[1]
+            result = json.loads(body[body.index(b"{"):body.rindex(b"}") + 1])["data"]["result"]
+            return float(result[0]["value"][1]) if result else None
+        try:
+            wait_for(lambda: query("up") == 1, "up to be 1", 40)
+            load = Load(pair.api, 1)
+            load.start()
+            time.sleep(8)
+            load.stopping.set()
+            load.join(20)
+            wait_for(lambda: query("server_requests_total") == load.answered,
+                     "Prometheus to have the count")
+            print(f"  up is 1; Prometheus has server_requests_total {load.answered} = answered")
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def idle(programs, _):
+    """Promise 7: with nothing to do, nothing wakes up."""
+    if not shutil.which("strace"):
+        print("  strace is not installed: left out")
+        return
+    with Pair(programs) as pair:
+        pair.start_sidecar()
+        pair.start_app()
+        pair.get(pair.api, "/health")
+        wait_for(lambda: pair.total() == 1, "the first count")
+        time.sleep(3)
+        traces = [subprocess.Popen(["timeout", "10", "strace", "-f", "-p", str(p.pid), "-o",
+                                    pair.path(f"trace-{p.pid}")], stderr=subprocess.DEVNULL)
+                  for p in (pair.app, pair.sidecar)]
+        for trace in traces:
+            trace.wait()
+        for p in (pair.app, pair.sidecar):
+            with open(pair.path(f"trace-{p.pid}")) as f:
+                lines = [l for l in f if "epoll_wait" not in l or "= " in l.split("(", 1)[1]
+                         and "detached" not in l]
+            lines = [l for l in lines if "SIG" not in l and "detached" not in l]
+            check(not lines, f"woke up: {lines[:5]}")
+        print("  no system call in ten seconds in either process")
+
+
+CHECKS = [endpoints, sidecar_killed, app_killed, scrapes_consistent, app_never_waits, damaged_state,
+          prometheus, idle]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--programs", default="dist/linux-amd64")
+    parser.add_argument("--only")
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
+    options = parser.parse_args()
+    print(f"seed {options.seed}")
+    done = 0
+    for each in CHECKS:
+        if options.only and each.__name__ != options.only:
+            continue
+        start = time.monotonic()
+        print(f"{each.__name__}: {each.__doc__}", flush=True)
+        each(os.path.abspath(options.programs), options)
+        print(f"  ok, {time.monotonic() - start:.1f} s", flush=True)
+        done += 1
+    print(f"{done} passed, 0 failed")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
