@@ -15,7 +15,7 @@ let swiftSettings: [SwiftSetting] =
 let cSettings: [CSetting] = [.define("CLINUX_FAULTS", .when(configuration: .debug))]
 
 let libraries: [Target] = [
-  .target(name: "CLinux", cSettings: cSettings, linkerSettings: [.linkedLibrary("m")]),
+  .target(name: "CLinux", cSettings: cSettings),
   .target(name: "Platform", dependencies: ["CLinux"], swiftSettings: swiftSettings),
   .target(name: "HTTP", dependencies: ["Platform"], swiftSettings: swiftSettings),
   .target(name: "Events", dependencies: ["CLinux", "Platform"], swiftSettings: swiftSettings),
@@ -25,7 +25,8 @@ let programs: [Target] = [
   .executableTarget(
     name: "App", dependencies: ["Platform", "HTTP", "Events"], swiftSettings: swiftSettings),
   .executableTarget(
-    name: "MetricsSidecar", dependencies: ["CLinux", "Platform", "HTTP", "Events"], exclude: ["README.md"],
+    name: "MetricsSidecar", dependencies: ["CLinux", "Platform", "HTTP", "Events"],
+    exclude: ["README.md"],
     swiftSettings: swiftSettings),
 ]
 

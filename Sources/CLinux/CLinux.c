@@ -360,10 +360,19 @@ int cl_sleep_milliseconds(int64_t milliseconds) {
 
 static int argument_count;
 static char **arguments;
-// glibc hands argc and argv to constructors, so no /proc is needed to see them.
-__attribute__((constructor)) static void keep_arguments(int count, char **values) {
-  argument_count = count;
-  arguments = values;
+// The kernel lays argc, argv, a null and the environment one after the other (System V ABI, "Process
+// Initialization"), so the arguments are found from the environment, on every C library and without
+// /proc. A pointer is never as small as a count, so the first word that counts the ones behind it is argc.
+extern char **environ;
+__attribute__((constructor)) static void keep_arguments(void) {
+  if (!environ) return;
+  char **end = environ - 1;
+  for (intptr_t count = 0; count < 1 << 20; count++) {
+    if ((intptr_t)end[-1 - count] != count) continue;
+    argument_count = (int)count;
+    arguments = end - count;
+    return;
+  }
 }
 int cl_argument_count(void) { return argument_count; }
 const char *cl_argument(int index) { return index < argument_count ? arguments[index] : NULL; }
@@ -395,6 +404,15 @@ int cl_random(void *bytes, size_t count) {
   FAULT("getrandom");
   return REPEAT(ssize_t, getrandom(bytes, count, 0)) == (ssize_t)count ? 0 : -EIO;
 }
+// The Swift runtime seeds its hashes with this; not every C library has it.
+__attribute__((weak)) void arc4random_buf(void *bytes, size_t count) {
+  char *target = bytes;
+  while (count > 0) {
+    ssize_t got = getrandom(target, count < 256 ? count : 256, 0);
+    if (got < 0 && errno != EINTR) return;
+    if (got > 0) { target += got; count -= (size_t)got; }
+  }
+}
 int64_t cl_open_file_limit(void) {
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return 1024;
@@ -413,14 +431,22 @@ int cl_count_open_files(void) {
   closedir(folder);
   return count;
 }
+// Names for the errors that people meet; the C library has none that every C library has.
 const char *cl_error_name(int code) {
-  const char *name = strerrorname_np(code);
-  return name ? name : "E?";
+#define NAME(error) case error: return #error
+  switch (code) {
+    NAME(EPERM); NAME(ENOENT); NAME(EINTR); NAME(EIO); NAME(EBADF); NAME(EAGAIN); NAME(ENOMEM); NAME(EACCES);
+    NAME(EBUSY); NAME(EEXIST); NAME(ENODEV); NAME(ENOTDIR); NAME(EISDIR); NAME(EINVAL); NAME(ENFILE); NAME(EMFILE);
+    NAME(EFBIG); NAME(ENOSPC); NAME(EROFS); NAME(EPIPE); NAME(ENAMETOOLONG); NAME(ENOSYS); NAME(ENOTEMPTY);
+    NAME(ELOOP); NAME(EOVERFLOW); NAME(ENOTSOCK); NAME(EMSGSIZE); NAME(EPROTOTYPE); NAME(EOPNOTSUPP);
+    NAME(EAFNOSUPPORT); NAME(EADDRINUSE); NAME(EADDRNOTAVAIL); NAME(ENETUNREACH); NAME(ECONNABORTED);
+    NAME(ECONNRESET); NAME(ENOBUFS); NAME(EISCONN); NAME(ENOTCONN); NAME(ETIMEDOUT); NAME(ECONNREFUSED);
+    NAME(EHOSTUNREACH); NAME(EALREADY); NAME(EINPROGRESS); NAME(EDQUOT);
+  }
+#undef NAME
+  return "E?";
 }
-const char *cl_error_text(int code) {
-  const char *text = strerrordesc_np(code);
-  return text ? text : "Unknown error";
-}
+const char *cl_error_text(int code) { return strerror(code); }
 
 // -- Threads
 
