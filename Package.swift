@@ -15,7 +15,10 @@ let swiftSettings: [SwiftSetting] =
 let cSettings: [CSetting] = [.define("CLINUX_FAULTS", .when(configuration: .debug))]
 
 let libraries: [Target] = [
-  .target(name: "CLinux", cSettings: cSettings),
+  .target(
+    name: "CLinux", cSettings: cSettings,
+    // The release form is linked with musl, which has the mathematics in its one library.
+    linkerSettings: isEmbedded ? [] : [.linkedLibrary("m")]),
   .target(name: "Platform", dependencies: ["CLinux"], swiftSettings: swiftSettings),
   .target(name: "HTTP", dependencies: ["Platform"], swiftSettings: swiftSettings),
   .target(name: "Events", dependencies: ["CLinux", "Platform"], swiftSettings: swiftSettings),

@@ -81,7 +81,7 @@ private func healthcheck(_ address: NetworkAddress) {
 
 private func serve(_ address: NetworkAddress, _ eventsPath: String, workers: Int) {
   do throws(Errno) {
-    // Signals are blocked before threads start, so that all inherit it and one descriptor has them.
+    // One descriptor tells every worker to stop, so it is there before they are.
     let signals = try Signals()
     let first = listen(address)
     Log().info("Running on http://\(address.description) (CTRL + C to quit)")

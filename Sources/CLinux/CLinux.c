@@ -22,7 +22,6 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -385,19 +384,27 @@ int cl_processor_count(void) {
   int count = CPU_COUNT(&set);
   return count > 0 ? count : 1;
 }
+// Signals become bytes in a pipe. A signalfd would do, but user-mode emulators lose what is sent to it.
+static int signal_pipe[2] = {-1, -1};
+static void keep_signal(int number) {
+  int code = errno;
+  unsigned char byte = (unsigned char)number;
+  ssize_t ignored = write(signal_pipe[1], &byte, 1);
+  (void)ignored;
+  errno = code;
+}
 int cl_signal_descriptor(const int *signals, int count) {
-  FAULT("signalfd");
-  sigset_t set;
-  sigemptyset(&set);
-  for (int i = 0; i < count; i++) sigaddset(&set, signals[i]);
-  int code = pthread_sigmask(SIG_BLOCK, &set, NULL);
-  if (code != 0) return -code;
-  return RESULT(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
+  FAULT("pipe2");
+  if (pipe2(signal_pipe, O_NONBLOCK | O_CLOEXEC) < 0) return -errno;
+  struct sigaction action = {.sa_handler = keep_signal, .sa_flags = SA_RESTART};
+  sigemptyset(&action.sa_mask);
+  for (int i = 0; i < count; i++)
+    if (sigaction(signals[i], &action, NULL) < 0) return -errno;
+  return signal_pipe[0];
 }
 int cl_signal_read(int fd) {
-  struct signalfd_siginfo info;
-  ssize_t count = read(fd, &info, sizeof info);
-  return count == sizeof info ? (int)info.ssi_signo : -EAGAIN;
+  unsigned char byte;
+  return read(fd, &byte, 1) == 1 ? byte : -EAGAIN;
 }
 int cl_ignore_broken_pipes(void) { return signal(SIGPIPE, SIG_IGN) == SIG_ERR ? -errno : 0; }
 int cl_random(void *bytes, size_t count) {

@@ -1,7 +1,8 @@
 import CLinux
 
 /// SIGTERM, SIGINT and SIGHUP as something to read, so that they are events of the loop.
-/// Create it before any thread starts: threads inherit what is blocked.
+/// Create it once, before any thread starts. Level-triggered: while nobody reads it, all who watch it
+/// are told.
 public struct Signals: ~Copyable {
   private let descriptor: Descriptor
   public var raw: Int32 { descriptor.raw }
