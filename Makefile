@@ -17,7 +17,7 @@ static = -Xcc -isystem -Xcc /usr/include/$(1) \
 SIZE_LIMIT := 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test coverage lint format bench verify dist dist-all dist-amd64 dist-arm64 dist-armv7 \
+.PHONY: help run build test coverage lint format bench verify verify-intake dist dist-all dist-amd64 dist-arm64 dist-armv7 \
 	sizes smoke-arm tsan asan fuzz clean
 
 help: ## List the targets
@@ -46,6 +46,9 @@ format: ## Format the sources
 
 bench: dist-amd64 ## Compare with nginx and a C receiver; prints ratios
 	python3 Benchmarks/bench.py --programs dist/linux-amd64
+
+verify-intake: dist-amd64 ## Every way in, on real sockets: grammars, bad input, killed workers
+	python3 .ci/verify_intake.py --programs dist/linux-amd64
 
 verify: dist-amd64 ## Kill, stop and flood real processes, and check every count
 	swift build

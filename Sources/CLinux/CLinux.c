@@ -279,6 +279,21 @@ int64_t cl_send(int fd, const void *bytes, size_t count) {
 int cl_set_receive_buffer(int fd, int byte_count) {
   return RESULT(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &byte_count, sizeof byte_count));
 }
+int64_t cl_grow_receive_buffer(int fd, int byte_count) {
+  // The first needs CAP_NET_ADMIN; the second is cut to net.core.rmem_max.
+  if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &byte_count, sizeof byte_count) < 0)
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &byte_count, sizeof byte_count);
+  int granted = 0;
+  socklen_t size = sizeof granted;
+  if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &granted, &size) < 0) return -errno;
+  return granted / 2;  // the kernel doubles it for its own overhead
+}
+int64_t cl_socket_drops(int fd) {
+  uint32_t numbers[9] = {0};  // SK_MEMINFO_VARS; the last is SK_MEMINFO_DROPS
+  socklen_t size = sizeof numbers;
+  if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, numbers, &size) < 0) return -errno;
+  return numbers[8];
+}
 int cl_set_send_buffer(int fd, int byte_count) {
   return RESULT(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &byte_count, sizeof byte_count));
 }

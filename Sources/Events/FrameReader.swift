@@ -22,11 +22,15 @@ public struct FrameReader: Sendable {
   private let frameLimit: Int
   private let lineLimit: Int
 
-  /// The limits are in bytes; `frameByteLimit` is at most 256 MiB.
-  public init(frameByteLimit: Int = 1 << 20, lineByteLimit: Int = 8192) {
+  /// The limits are in bytes; `frameByteLimit` is at most 256 MiB. With `isPlain` it is lines from
+  /// the first byte on, as StatsD over TCP has it.
+  public init(
+    frameByteLimit: Int = 1 << 20, lineByteLimit: Int = 8192, isPlain: Bool = false
+  ) {
     precondition(frameByteLimit <= 1 << 28)
     frameLimit = frameByteLimit
     lineLimit = lineByteLimit
+    form = isPlain ? .plain : .unknown
   }
 
   public var isPlain: Bool { form == .plain }

@@ -64,8 +64,12 @@ public struct SessionServer: ~Copyable {
   /// Frames that came again after they had been applied.
   public private(set) var duplicateFrames: UInt64 = 0
 
-  public init(frameByteLimit: Int = 1 << 20, lineByteLimit: Int = 8192) {
-    reader = FrameReader(frameByteLimit: frameByteLimit, lineByteLimit: lineByteLimit)
+  /// `isPlain` reads lines only: no frames, no session.
+  public init(
+    frameByteLimit: Int = 1 << 20, lineByteLimit: Int = 8192, isPlain: Bool = false
+  ) {
+    reader = FrameReader(
+      frameByteLimit: frameByteLimit, lineByteLimit: lineByteLimit, isPlain: isPlain)
   }
 
   public var hasSession: Bool { state == .session }

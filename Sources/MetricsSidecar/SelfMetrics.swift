@@ -7,21 +7,33 @@ struct SelfMetrics {
   var scrapeSeconds = 0.0
   var stateResets: UInt64 = 0
   var openFileLimit = 0
+  /// The sockets that there are; the others have no lines.
+  var isOpen = [Bool](repeating: false, count: IntakeCounts.Source.allCases.count)
+  /// Datagrams that the kernel threw away because the UDP socket's buffer was full.
+  var udpDropCount: Int64 = 0
   let startSeconds = Double(Clock.unixNanoseconds) / 1e9
 
   func append(_ applier: Applier, to page: inout ByteBuffer) {
     let counts = applier.counts
     let registry = applier.registry
     head("metrics_sidecar_events_total", "counter", "Events that were counted", &page)
-    for (source, socket) in [(IntakeCounts.Source.events, "events"), (.statsd, "statsd")] {
-      for (kind, name) in IntakeCounts.kinds where kind != .set {
-        page.append("metrics_sidecar_events_total{socket=\"\(socket)\",type=\"")
+    for source in IntakeCounts.Source.allCases where isOpen[source.rawValue] {
+      for (kind, name) in IntakeCounts.kinds {
+        page.append("metrics_sidecar_events_total{socket=\"")
+        page.append(source.name)
+        page.append("\",type=\"")
         page.append(name)
         page.append("\"} ")
         number(Double(counts.events(source, kind)), &page)
       }
     }
     rejected(counts, &page)
+    if isOpen[IntakeCounts.Source.udp.rawValue] {
+      one(
+        "metrics_sidecar_udp_drops_total", "counter",
+        "Datagrams that the kernel dropped because the UDP socket's buffer was full",
+        Double(udpDropCount), &page)
+    }
     head("metrics_sidecar_frames_total", "counter", "Frames by what became of them", &page)
     for (name, count) in [
       ("applied", counts.framesApplied), ("duplicate", counts.framesDuplicate),

@@ -12,9 +12,16 @@ struct Settings: Sendable {
     Option(
       "statsd-socket", "PATH", "/run/metrics/statsd.sock",
       "Datagram socket for StatsD and DogStatsD clients. Empty: none."),
-    Option("socket-mode", "MODE", "0660", "Permissions of both sockets, in octal."),
     Option(
-      "socket-group", "GID", "", "Group of both sockets, by number. Empty: the process's own."),
+      "statsd-udp", "HOST:PORT", "", "StatsD and DogStatsD over UDP, such as 127.0.0.1:8125."),
+    Option("statsd-tcp", "HOST:PORT", "", "StatsD lines over TCP, such as 127.0.0.1:8125."),
+    Option("socket-mode", "MODE", "0660", "Permissions of the Unix sockets, in octal."),
+    Option(
+      "socket-group", "GID", "",
+      "Group of the Unix sockets, by number. Empty: the process's own."),
+    Option(
+      "receive-buffer", "SIZE", "4MiB",
+      "What the kernel may hold for the UDP socket; net.core.rmem_max bounds it."),
     Option(
       "state", "FILE", "/var/lib/metrics-sidecar/state",
       "The memory-mapped file that survives a kill. Falls back to a file beside the events socket "
@@ -25,9 +32,9 @@ struct Settings: Sendable {
       "Rules that turn events into families (JSON). Empty: every event has its own name."),
     Option("max-series", "N", "10000", "Series kept; beyond it new ones are refused and counted."),
     Option("max-sessions", "N", "4096", "Sessions remembered; the most silent one makes room."),
-    Option("max-connections", "N", "1024", "Clients connected to the events socket at once."),
+    Option("max-connections", "N", "1024", "Clients of the events socket and TCP at once."),
     Option("max-frame-size", "SIZE", "1MiB", "The longest frame on the events socket."),
-    Option("max-datagram-size", "SIZE", "64KiB", "The longest datagram on the statsd socket."),
+    Option("max-datagram-size", "SIZE", "64KiB", "The longest datagram on Unix sockets and UDP."),
     Option("max-line-length", "SIZE", "8KiB", "The longest line of one event."),
     Option("max-labels", "N", "32", "The most labels of a series."),
     Option("max-http-connections", "N", "256", "HTTP connections at once."),
@@ -38,6 +45,9 @@ struct Settings: Sendable {
   var listen = NetworkAddress(host: "0.0.0.0", port: 8000)
   var eventsSocket = ""
   var statsdSocket = ""
+  var statsdUDP: NetworkAddress?
+  var statsdTCP: NetworkAddress?
+  var receiveBufferByteCount = 4 << 20
   var socketMode: UInt32 = 0o660
   var socketGroup: Int64 = -1
   var state = ""
@@ -49,6 +59,9 @@ struct Settings: Sendable {
     listen = try options.address("listen")
     eventsSocket = options.text("events-socket")
     statsdSocket = options.text("statsd-socket")
+    statsdUDP = try Self.optionalAddress(options, "statsd-udp")
+    statsdTCP = try Self.optionalAddress(options, "statsd-tcp")
+    receiveBufferByteCount = try options.byteCount("receive-buffer", in: 4096...(1 << 30))
     guard let mode = UInt32(options.text("socket-mode"), radix: 8), mode <= 0o777 else {
       throw Options.Mistake(
         "--socket-mode takes permissions in octal such as 0660, not "
@@ -70,6 +83,12 @@ struct Settings: Sendable {
     limits.stateByteCount = try options.byteCount("state-size", in: (1 << 20)...(1 << 30))
     limits.httpConnections = try options.number("max-http-connections", in: 1...100_000)
     log = try Self.log(options)
+  }
+
+  private static func optionalAddress(
+    _ options: Options, _ name: String
+  ) throws(Options.Mistake) -> NetworkAddress? {
+    options.text(name).isEmpty ? nil : try options.address(name)
   }
 
   private static func log(_ options: Options) throws(Options.Mistake) -> Log {

@@ -10,11 +10,7 @@ final class Sidecar: Responder {
   private let applier: Applier
   private let settings: Settings
   private var server: Server<Sidecar>?
-  // The files live as long as this does; the numbers are -1 where there is no such socket.
-  private let eventsFile: SocketFile?
-  private let statsdFile: SocketFile?
-  private let eventsRaw: Int32
-  private let statsdRaw: Int32
+  private let sockets: IntakeSockets
   private let signals: Signals
   private var datagrams: Datagrams
   private var connections: [EventConnection?] = []
@@ -32,23 +28,26 @@ final class Sidecar: Responder {
   private static let eventsToken: UInt32 = 0
   private static let statsdToken: UInt32 = 1
   private static let signalsToken: UInt32 = 2
+  private static let udpToken: UInt32 = 3
+  private static let tcpToken: UInt32 = 4
   private static let firstConnection: UInt32 = 16
 
   init(
-    registry: Registry, settings: Settings, eventsFile: consuming SocketFile?,
-    statsdFile: consuming SocketFile?, signals: consuming Signals, stateResets: UInt64
+    registry: Registry, settings: Settings, sockets: IntakeSockets, signals: consuming Signals,
+    stateResets: UInt64
   ) {
     applier = Applier(registry: registry, limits: settings.limits)
     self.settings = settings
-    eventsRaw = eventsFile?.socket.raw ?? -1
-    statsdRaw = statsdFile?.socket.raw ?? -1
-    self.eventsFile = eventsFile
-    self.statsdFile = statsdFile
+    self.sockets = sockets
     self.signals = signals
     datagrams = Datagrams(maximumByteCount: settings.limits.datagramByteCount)
     selfMetrics = SelfMetrics()
     selfMetrics.stateResets = stateResets
     selfMetrics.openFileLimit = Process.openFileLimit
+    for (source, raw) in [
+      (IntakeCounts.Source.events, sockets.events), (.statsd, sockets.statsd),
+      (.udp, sockets.udp), (.tcp, sockets.tcp),
+    ] { selfMetrics.isOpen[source.rawValue] = raw >= 0 }
   }
 
   /// Serves until a signal ends it.
@@ -58,8 +57,10 @@ final class Sidecar: Responder {
     let server = try Server(listener: listener, limits: limits, responder: self)
     self.server = server
     try server.watch(signals.raw, .readable, token: Self.signalsToken)
-    if eventsRaw >= 0 { try server.watch(eventsRaw, .readable, token: Self.eventsToken) }
-    if statsdRaw >= 0 { try server.watch(statsdRaw, .readable, token: Self.statsdToken) }
+    for (token, raw) in [
+      (Self.eventsToken, sockets.events), (Self.statsdToken, sockets.statsd),
+      (Self.udpToken, sockets.udp), (Self.tcpToken, sockets.tcp),
+    ] where raw >= 0 { try server.watch(raw, .readable, token: token) }
     settings.log.info(
       "Serving metrics on http://\(settings.listen.description)/metrics (CTRL + C to quit)")
     server.run()
@@ -72,8 +73,10 @@ final class Sidecar: Responder {
 
   func ready(_ token: UInt32, _ interest: Poller.Interest, now: UInt64) {
     switch token {
-    case Self.eventsToken: accept(now)
-    case Self.statsdToken: receiveDatagrams()
+    case Self.eventsToken: accept(sockets.events, .events)
+    case Self.tcpToken: accept(sockets.tcp, .tcp)
+    case Self.statsdToken: receiveDatagrams(sockets.statsd, .statsd)
+    case Self.udpToken: receiveDatagrams(sockets.udp, .udp)
     case Self.signalsToken: handleSignals(now)
     default: readConnection(token, now)
     }
@@ -114,12 +117,12 @@ final class Sidecar: Responder {
 
   // MARK: Connections
 
-  private func accept(_ now: UInt64) {
+  private func accept(_ listener: Int32, _ source: IntakeCounts.Source) {
+    guard listener >= 0 else { return }
     for _ in 0..<64 {
-      guard eventsRaw >= 0 else { return }
       let socket: Descriptor
       do throws(Errno) {
-        socket = try Socket.accept(eventsRaw)
+        socket = try Socket.accept(listener)
       } catch {
         if error == .tooManyFiles || error == .tooManyFilesInSystem {
           Process.sleep(milliseconds: 1)
@@ -133,7 +136,8 @@ final class Sidecar: Responder {
       let slot = free.popLast() ?? connections.count
       let token = Self.firstConnection + UInt32(slot)
       let descriptor = socket.raw
-      let connection = EventConnection(socket, token: token, limits: applier.limits)
+      let connection = EventConnection(
+        socket, token: token, source: source, limits: applier.limits)
       if slot == connections.count {
         connections.append(connection)
       } else {
@@ -172,7 +176,8 @@ final class Sidecar: Responder {
       close(connection)
       return false
     case .broken(let reason):
-      settings.log.warning("events.sock: closed a client: \(reason)")
+      let socket = connection.source == .tcp ? "tcp" : "events.sock"
+      settings.log.warning("\(socket): closed a client: \(reason)")
       applier.registry.commit()
       _ = connection.acknowledge(applier)
       close(connection)
@@ -210,16 +215,16 @@ final class Sidecar: Responder {
 
   // MARK: Datagrams
 
-  private func receiveDatagrams() {
-    guard statsdRaw >= 0 else { return }
+  private func receiveDatagrams(_ raw: Int32, _ source: IntakeCounts.Source) {
+    guard raw >= 0 else { return }
     // A bounded number of batches a turn, so that a flood does not hold up the rest.
     for _ in 0..<16 {
-      guard case .bytes(let count) = datagrams.receive(from: statsdRaw) else { return }
+      guard case .bytes(let count) = datagrams.receive(from: raw) else { return }
       for index in 0..<count {
         if datagrams.isTruncated(index) {
           applier.counts.datagramsTruncated += 1
         } else {
-          applier.lines(datagrams.bytes(index), from: 0, .statsd)
+          applier.lines(datagrams.bytes(index), from: 0, source)
         }
       }
       if count < 64 { return }
@@ -229,14 +234,16 @@ final class Sidecar: Responder {
   /// Takes everything that the kernel holds for us, so that a scrape sees what was accepted before
   /// it came.
   private func drain(_ now: UInt64) {
-    accept(now)
+    accept(sockets.events, .events)
+    accept(sockets.tcp, .tcp)
     for connection in connections {
       guard let connection else { continue }
       for _ in 0..<64 where self.connection(connection.token) === connection {
         if !read(connection, now) { break }
       }
     }
-    receiveDatagrams()
+    receiveDatagrams(sockets.statsd, .statsd)
+    receiveDatagrams(sockets.udp, .udp)
     applier.registry.commit()
     acknowledge()
   }
@@ -272,6 +279,7 @@ final class Sidecar: Responder {
     drain(start)
     response.begin(status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8")
     TextFormat.append(applier.registry, to: &response.buffer)
+    if sockets.udp >= 0 { selfMetrics.udpDropCount = Socket.dropCount(sockets.udp) }
     selfMetrics.append(applier, to: &response.buffer)
     response.end()
     selfMetrics.scrapeSeconds = Double(Clock.monotonicNanoseconds - start) / 1e9

@@ -70,13 +70,18 @@ private func serve(_ settings: Settings) {
   do throws(StateOpening.Failure) {
     let opened = try StateOpening.open(settings)
     let registry = Registry(state: opened.state, rules: rules, limits: settings.limits)
-    let events = socketFile(settings, settings.eventsSocket, .stream, "--events-socket")
-    let statsd = socketFile(settings, settings.statsdSocket, .datagram, "--statsd-socket")
+    let sockets = openSockets(settings)
     let listener = listen(settings)
     let sidecar = Sidecar(
-      registry: registry, settings: settings, eventsFile: events, statsdFile: statsd,
-      signals: signals, stateResets: opened.resets)
+      registry: registry, settings: settings, sockets: sockets, signals: signals,
+      stateResets: opened.resets)
     do throws(Errno) { try sidecar.run(listener) } catch { fail("epoll: \(error.description)") }
+  } catch { fail(error.message) }
+}
+
+private func openSockets(_ settings: Settings) -> IntakeSockets {
+  do throws(IntakeSockets.Failure) {
+    return try IntakeSockets(settings)
   } catch { fail(error.message) }
 }
 
@@ -88,44 +93,6 @@ private func listen(_ settings: Settings) -> Descriptor {
       error == .addressInUse
       ? "another program listens there; choose another with --listen" : error.description
     fail("cannot listen on \(settings.listen.description): \(hint)")
-  }
-}
-
-private func socketFile(
-  _ settings: Settings, _ path: String, _ kind: Socket.Kind, _ flag: String
-) -> SocketFile? {
-  if path.isEmpty { return nil }
-  if let folder = Files.parent(of: path) {
-    do throws(Errno) { try Files.makeFolder(folder) } catch {}
-  }
-  do throws(SocketFile.Failure) {
-    return try SocketFile(
-      path: path, kind: kind, mode: settings.socketMode, group: settings.socketGroup)
-  } catch {
-    switch error {
-    case .inUse: fail("\(path) is in use by another sidecar; choose another with \(flag)")
-    case .pathTooLong(let count):
-      fail(
-        "\(path) has \(count) bytes; a Unix socket's path has at most 107. Choose a shorter \(flag)"
-      )
-    case .lock(let code), .bind(let code): fail(cannotBind(path, code, flag))
-    }
-  }
-}
-
-private func cannotBind(_ path: String, _ code: Errno, _ flag: String) -> String {
-  let folder = Files.parent(of: path) ?? "."
-  switch code {
-  case .permissionDenied, .readOnlyFileSystem:
-    return
-      "cannot make \(path): this user may not write to \(folder). Mount a volume there that its "
-      + "group may write (fsGroup in Kubernetes), or choose another \(flag)"
-  case .noSuchFile, .notDirectory:
-    return "cannot make \(path): there is no folder \(folder). Mount a volume there, or choose "
-      + "another \(flag)"
-  case .addressInUse:
-    return "cannot make \(path): something that is not a stale socket is in its place"
-  default: return "cannot make \(path): \(code.description) (\(code.name))"
   }
 }
 

@@ -42,6 +42,8 @@ int cl_accept(int fd);
 int64_t cl_receive(int fd, void *bytes, size_t count);
 int64_t cl_send(int fd, const void *bytes, size_t count);
 int cl_set_receive_buffer(int fd, int byte_count);
+int64_t cl_grow_receive_buffer(int fd, int byte_count);   // what the kernel grants
+int64_t cl_socket_drops(int fd);   // datagrams dropped for want of room
 int cl_set_send_buffer(int fd, int byte_count);
 int cl_set_timeouts(int fd, int64_t milliseconds);
 int cl_shutdown_write(int fd);

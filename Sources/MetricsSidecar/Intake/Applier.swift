@@ -71,14 +71,26 @@ final class Applier {
 
 /// What the intake has seen since the start, for the self-metrics.
 struct IntakeCounts {
-  enum Source: Int { case events, statsd }
+  enum Source: Int, CaseIterable {
+    case events, statsd, udp, tcp
+
+    /// The label `socket` of the self-metrics.
+    var name: StaticString {
+      switch self {
+      case .events: "events"
+      case .statsd: "statsd"
+      case .udp: "udp"
+      case .tcp: "tcp"
+      }
+    }
+  }
 
   static let kinds: [(kind: EventLine.Kind, name: StaticString)] = [
     (.counter, "c"), (.gauge, "g"), (.milliseconds, "ms"), (.histogram, "h"),
     (.distribution, "d"), (.set, "s"),
   ]
 
-  private(set) var accepted = [UInt64](repeating: 0, count: 2 * 128)
+  private(set) var accepted = [UInt64](repeating: 0, count: Source.allCases.count * 128)
   private(set) var lineErrors = [UInt64](repeating: 0, count: LineError.allCases.count)
   private(set) var rejections = [UInt64](repeating: 0, count: Registry.Rejection.allCases.count)
   var datagramsTruncated: UInt64 = 0

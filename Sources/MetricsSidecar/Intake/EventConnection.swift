@@ -2,13 +2,14 @@ import Events
 import Platform
 
 /// One client of events.sock: frames with a session, frames without, or plain lines, as its first
-/// bytes say.
+/// bytes say. A client of `--statsd-tcp` has plain lines only.
 ///
 /// What must stay true: bytes are applied in order and once; a frame is applied whole or not at all;
 /// an acknowledgement is written only after the commit that it speaks of.
 final class EventConnection {
   let socket: Descriptor
   let token: UInt32
+  let source: IntakeCounts.Source
   private var server: SessionServer
   // Taken out while its bytes are borrowed, so never `nil` between two calls.
   private var input: ByteBuffer? = ByteBuffer(capacity: 64)
@@ -19,11 +20,15 @@ final class EventConnection {
   /// Waiting for the client to read its acknowledgements.
   private(set) var isBlocked = false
 
-  init(_ socket: consuming Descriptor, token: UInt32, limits: Limits) {
+  init(
+    _ socket: consuming Descriptor, token: UInt32, source: IntakeCounts.Source, limits: Limits
+  ) {
     self.socket = socket
     self.token = token
+    self.source = source
     server = SessionServer(
-      frameByteLimit: limits.frameByteCount, lineByteLimit: limits.lineByteCount)
+      frameByteLimit: limits.frameByteCount, lineByteLimit: limits.lineByteCount,
+      isPlain: source == .tcp)
   }
 
   enum Outcome {
@@ -44,7 +49,7 @@ final class EventConnection {
     case .wouldBlock: outcome = .nothing
     case .closed, .failed:
       // A last line may have come without its newline.
-      if server.isPlain, !input.isEmpty { applier.line(input.bytes, .events) }
+      if server.isPlain, !input.isEmpty { applier.line(input.bytes, source) }
       outcome = .closed
     }
     self.input = consume input
@@ -61,7 +66,7 @@ final class EventConnection {
       case .needMore: break steps
       case .open(let id): open(id, applier, now)
       case .apply(let start, let end, let number):
-        applier.lines(input.bytes.extracting(0..<end), from: start, .events)
+        applier.lines(input.bytes.extracting(0..<end), from: start, source)
         if number > 0, let slot { applier.registry.state.store(slot.positionCell, number) }
         if !server.isPlain { applier.counts.framesApplied += 1 }
       case .close(let reason):

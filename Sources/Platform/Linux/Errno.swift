@@ -14,6 +14,7 @@ public struct Errno: Error, Equatable, Sendable {
   public static let permissionDenied = Errno(13)
   public static let exists = Errno(17)
   public static let notDirectory = Errno(20)
+  public static let isDirectory = Errno(21)
   public static let invalid = Errno(22)
   public static let tooManyFiles = Errno(24)
   public static let tooManyFilesInSystem = Errno(23)

@@ -87,6 +87,17 @@ public enum Socket {
     _ = cl_set_receive_buffer(descriptor, Int32(byteCount))
   }
 
+  /// Asks for a receive buffer of `byteCount`; what the kernel grants, which `net.core.rmem_max`
+  /// bounds unless the process has CAP_NET_ADMIN.
+  public static func growReceiveBuffer(_ descriptor: Int32, byteCount: Int) -> Int {
+    Int(max(0, cl_grow_receive_buffer(descriptor, Int32(byteCount))))
+  }
+
+  /// Datagrams that the kernel has dropped because the socket's buffer was full.
+  public static func dropCount(_ descriptor: Int32) -> Int64 {
+    max(0, cl_socket_drops(descriptor))
+  }
+
   public static func setSendBuffer(_ descriptor: Int32, byteCount: Int) {
     _ = cl_set_send_buffer(descriptor, Int32(byteCount))
   }

@@ -1,0 +1,206 @@
+#!/usr/bin/env python3
+"""Every way in, on a real sidecar: sockets, grammars, bad input, killed workers. Standard library.
+
+    python3 .ci/verify_intake.py --programs dist/linux-amd64 [--only NAME]
+"""
+import argparse
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from verify import check, free_port, wait_for
+
+
+class Sidecar:
+    """A sidecar in a folder of its own, with every way in."""
+
+    def __init__(self, programs, *flags):
+        self.folder = tempfile.mkdtemp(prefix="intake-")
+        self.program = os.path.join(programs, "metrics-sidecar")
+        self.metrics, self.udp, self.tcp = free_port(), free_port(), free_port()
+        self.flags = flags
+        self.process = None
+        self.log = open(self.path("log"), "wb")
+        self.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.log.close()
+        shutil.rmtree(self.folder)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def arguments(self):
+        return [self.program, "--listen", f"127.0.0.1:{self.metrics}",
+                "--events-socket", self.path("events.sock"),
+                "--statsd-socket", self.path("statsd.sock"),
+                "--statsd-udp", f"127.0.0.1:{self.udp}", "--statsd-tcp", f"127.0.0.1:{self.tcp}",
+                "--state", self.path("state"), *self.flags]
+
+    def start(self):
+        self.process = subprocess.Popen(self.arguments(), stdout=self.log, stderr=self.log)
+        wait_for(lambda: self.page("/-/ready") is not None or self.process.poll() is not None,
+                 "the sidecar")
+        check(self.process.poll() is None, "the sidecar ended: " + self.output())
+
+    def output(self):
+        with open(self.path("log"), errors="replace") as f:
+            return f.read()
+
+    def page(self, path="/metrics"):
+        try:
+            with socket.create_connection(("127.0.0.1", self.metrics), timeout=5) as s:
+                s.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+                answer = b""
+                while chunk := s.recv(65536):
+                    answer += chunk
+                return answer.split(b"\r\n\r\n", 1)[1].decode()
+        except (OSError, IndexError):
+            return None
+
+    def values(self):
+        return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1])
+                for line in (self.page() or "").splitlines() if line and line[0] != "#"}
+
+    def expect(self, expected, seconds=5):
+        """Waits until every series has its value exactly; what differs is the failure's text."""
+        end = time.monotonic() + seconds
+        while True:
+            values = self.values()
+            wrong = {name: (values.get(name), value) for name, value in expected.items()
+                     if values.get(name) != value}
+            if not wrong:
+                return values
+            if time.monotonic() > end:
+                raise SystemExit(f"FAILED: (is, should be) {wrong}")
+            time.sleep(0.02)
+
+    def unix(self, name, kind=socket.SOCK_DGRAM):
+        s = socket.socket(socket.AF_UNIX, kind)
+        s.connect(self.path(name))
+        return s
+
+    def send_udp(self, data):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.sendto(data, ("127.0.0.1", self.udp))
+
+    def send_tcp(self, data):
+        with socket.create_connection(("127.0.0.1", self.tcp), timeout=5) as s:
+            s.sendall(data)
+
+
+def every_socket(programs):
+    """The same lines by every socket, counted under its name."""
+    lines = b"a:1|c|#t:v\na:2:3|c|#t:v\r\nb:5|g\nb:+2|g\n\nbad\n"
+    rejected = 'metrics_sidecar_events_rejected_total{reason="no_value"}'
+    with Sidecar(programs) as sidecar:
+        ways = [
+            ("statsd", lambda: sidecar.unix("statsd.sock").send(lines)),
+            ("udp", lambda: sidecar.send_udp(lines)),
+            ("tcp", lambda: sidecar.send_tcp(lines)),
+            ("events", lambda: sidecar.unix("events.sock", socket.SOCK_STREAM).sendall(lines)),
+            ("events", lambda: sidecar.unix("events.sock", socket.SOCK_STREAM).sendall(
+                len(lines).to_bytes(4, "little") + lines)),
+        ]
+        for count, (name, send) in enumerate(ways, 1):
+            send()
+            sidecar.expect({'a_total{t="v"}': 6.0 * count, "b": 7.0, rejected: float(count)})
+            times = 2 if count == 5 else 1
+            sidecar.expect({
+                f'metrics_sidecar_events_total{{socket="{name}",type="c"}}': 3.0 * times,
+                f'metrics_sidecar_events_total{{socket="{name}",type="g"}}': 2.0 * times})
+        # The last line of a TCP client need not end; one that is too long ends the connection.
+        sidecar.send_tcp(b"tail:1|c")
+        sidecar.expect({"tail_total": 1.0})
+        with socket.create_connection(("127.0.0.1", sidecar.tcp), timeout=5) as s:
+            s.sendall(b"x" * 9000)
+            check(s.recv(10) == b"", "a TCP client with an endless line was not closed")
+        check("tcp: closed a client" in sidecar.output(), sidecar.output())
+        # Too long a datagram is counted, and no half of it.
+        sidecar.send_udp(b"long:1|c\n" * 7000)
+        sidecar.expect({"long_total": 7000.0})
+    with Sidecar(programs, "--max-datagram-size", "512") as sidecar:
+        sidecar.send_udp(b"long:1|c\n" * 100)
+        sidecar.send_udp(b"short:1|c")
+        values = sidecar.expect({
+            "short_total": 1.0,
+            'metrics_sidecar_events_rejected_total{reason="datagram_too_long"}': 1.0})
+        check("long_total" not in values, "a cut datagram was applied")
+
+
+def socket_files(programs):
+    """Mode and group of the sockets; what stands in the way of one is told with what to change."""
+    with Sidecar(programs, "--socket-mode", "0622", "--socket-group", "65532") as sidecar:
+        for name in ("events.sock", "statsd.sock"):
+            status = os.stat(sidecar.path(name))
+            check(stat.S_IMODE(status.st_mode) == 0o622 and status.st_gid == 65532, str(status))
+        os.chmod(sidecar.folder, 0o755)
+
+        def refused(words, *flags, user=None):
+            result = subprocess.run(
+                [sidecar.program, "--listen", "127.0.0.1:0", "--events-socket", "",
+                 "--state", sidecar.path("other-state"), *flags],
+                capture_output=True, text=True, timeout=10, user=user)
+            lines = result.stderr.strip().splitlines()
+            check(result.returncode == 1 and len(lines) == 1 and words in lines[0],
+                  f"{flags}: {result}")
+            print("  " + lines[0].replace(sidecar.folder, "…"))
+        long = sidecar.path("x" * 120)
+        refused("at most 107", "--statsd-socket", long)
+        refused("in use by another sidecar", "--statsd-socket", sidecar.path("statsd.sock"))
+        refused("there is no folder", "--statsd-socket", "/proc/none/statsd.sock")
+        os.makedirs(sidecar.path("folder"))
+        refused("Remove it", "--statsd-socket", sidecar.path("folder"))
+        if os.geteuid() == 0:
+            os.makedirs(sidecar.path("closed"), 0o700)
+            os.makedirs(sidecar.path("open"))
+            os.chmod(sidecar.path("open"), 0o777)
+            os.chmod(os.path.dirname(sidecar.program), 0o755)
+            state = ("--state", sidecar.path("open/state"))
+            refused("fsGroup", *state, "--statsd-socket", sidecar.path("closed/s"), user=65533)
+            refused("supplementalGroups", *state, "--socket-group", "1", "--statsd-socket",
+                    sidecar.path("open/s"), user=65533)
+        refused("another program listens", "--statsd-socket", "", "--statsd-udp",
+                f"127.0.0.1:{sidecar.udp}")
+        refused("no such address", "--statsd-socket", "", "--statsd-udp", "203.0.113.1:8125")
+        refused("in numbers", "--statsd-socket", "", "--statsd-tcp", "example.org:8125")
+
+
+CHECKS = [every_socket, socket_files]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--programs", default="dist/linux-amd64")
+    parser.add_argument("--only")
+    options = parser.parse_args()
+    done = 0
+    for each in CHECKS:
+        if options.only and each.__name__ != options.only:
+            continue
+        start = time.monotonic()
+        print(f"{each.__name__}: {each.__doc__}", flush=True)
+        each(os.path.abspath(options.programs))
+        print(f"  ok, {time.monotonic() - start:.1f} s", flush=True)
+        done += 1
+    print(f"{done} passed, 0 failed")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
