@@ -51,6 +51,7 @@ class Sidecar:
                 "--events-socket", self.path("events.sock"),
                 "--statsd-socket", self.path("statsd.sock"),
                 "--statsd-udp", f"127.0.0.1:{self.udp}", "--statsd-tcp", f"127.0.0.1:{self.tcp}",
+                "--spectator-socket", self.path("spectator.sock"),
                 "--state", self.path("state"), *self.flags]
 
     def start(self):
@@ -144,6 +145,35 @@ def every_socket(programs):
         check("long_total" not in values, "a cut datagram was applied")
 
 
+def grammars(programs):
+    """Every field of the grammar, the dialects, and spectator's lines, over real sockets."""
+    with Sidecar(programs) as sidecar:
+        statsd = sidecar.unix("statsd.sock")
+        for line in (
+                "packed:1:2:3|h|@0.5|#t:v|c:abc|T1656581400|e:it-x|card:low|x:unknown",
+                "wait:250|ms", "spread:1.5|d", "level:5|g", "level:-2|g|@0.5", "people:ann|s",
+                "several:1|c:2|c|@0.5:4|c", "librato#t=v:1|c", "influx,t=v:1|c",
+                "signal[t=v].fx:1|c", "mixed#t=v:1|c|#u:w", "_e{5,4}:title|text|#t:v",
+                "_sc|name|0|#t:v", "name:nan|c", "name:-1|c", "name:1|c|@2", "nothing"):
+            statsd.send(line.encode())
+        rejected = "metrics_sidecar_events_rejected_total"
+        sidecar.expect({
+            'packed_count{t="v"}': 6.0, 'packed_sum{t="v"}': 12.0, "wait_seconds_sum": 0.25,
+            "spread_count": 1.0, "level": 3.0, "several_total": 9.0, 'librato_total{t="v"}': 1.0,
+            'influx_total{t="v"}': 1.0, 'signal_fx_total{t="v"}': 1.0,
+            rejected + '{reason="ignored"}': 2.0, rejected + '{reason="mixed_tags"}': 1.0,
+            rejected + '{reason="bad_value"}': 1.0, rejected + '{reason="negative_count"}': 1.0,
+            rejected + '{reason="bad_rate"}': 1.0, rejected + '{reason="no_value"}': 1.0})
+        spectator = sidecar.unix("spectator.sock")
+        spectator.send(b"c:requests,id=x:2\nt:latency:0.5\nC:own:10\nC:own:15\nm:peak:5\nm:peak:3")
+        sidecar.expect({'requests_total{id="x"}': 2.0, "latency_seconds_sum": 0.5, "own_total": 5.0,
+                        "peak": 5.0})
+    off = [f"--parse-{name}-tags=false" for name in ("librato", "influxdb", "signalfx")]
+    with Sidecar(programs, *off) as sidecar:
+        sidecar.unix("statsd.sock").send(b"a#t=v:1|c\na,t=v:1|c\na[t=v]:1|c")
+        sidecar.expect({"a_t_v_total": 2.0, "a_t_v__total": 1.0})
+
+
 def socket_files(programs):
     """Mode and group of the sockets; what stands in the way of one is told with what to change."""
     with Sidecar(programs, "--socket-mode", "0622", "--socket-group", "65532") as sidecar:
@@ -182,7 +212,7 @@ def socket_files(programs):
         refused("in numbers", "--statsd-socket", "", "--statsd-tcp", "example.org:8125")
 
 
-CHECKS = [every_socket, socket_files]
+CHECKS = [every_socket, grammars, socket_files]
 
 
 def main():

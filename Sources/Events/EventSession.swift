@@ -149,7 +149,7 @@ extension SessionID {
     return SessionID(high: high, low: Self.mix(low ^ high))
   }
 
-  private static func mix(_ seed: UInt64) -> UInt64 {
+  static func mix(_ seed: UInt64) -> UInt64 {
     var z = seed
     z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
     z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb

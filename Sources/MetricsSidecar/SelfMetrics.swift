@@ -18,13 +18,13 @@ struct SelfMetrics {
     let registry = applier.registry
     head("metrics_sidecar_events_total", "counter", "Events that were counted", &page)
     for source in IntakeCounts.Source.allCases where isOpen[source.rawValue] {
-      for (kind, name) in IntakeCounts.kinds {
+      for (letter, name) in IntakeCounts.types(of: source) {
         page.append("metrics_sidecar_events_total{socket=\"")
         page.append(source.name)
         page.append("\",type=\"")
         page.append(name)
         page.append("\"} ")
-        number(Double(counts.events(source, kind)), &page)
+        number(Double(counts.events(source, letter)), &page)
       }
     }
     rejected(counts, &page)

@@ -1,3 +1,4 @@
+import Events
 import Platform
 
 /// The flags of `metrics-sidecar`: one table, from which parser, help and environment follow.
@@ -15,6 +16,12 @@ struct Settings: Sendable {
     Option(
       "statsd-udp", "HOST:PORT", "", "StatsD and DogStatsD over UDP, such as 127.0.0.1:8125."),
     Option("statsd-tcp", "HOST:PORT", "", "StatsD lines over TCP, such as 127.0.0.1:8125."),
+    Option(
+      "spectator-socket", "PATH", "",
+      "Datagram socket for Netflix's spectator clients. Empty: none."),
+    Option("parse-librato-tags", nil, "true", "Read name#tag=value:1|c as tags."),
+    Option("parse-influxdb-tags", nil, "true", "Read name,tag=value:1|c as tags."),
+    Option("parse-signalfx-tags", nil, "true", "Read name[tag=value]:1|c as tags."),
     Option("socket-mode", "MODE", "0660", "Permissions of the Unix sockets, in octal."),
     Option(
       "socket-group", "GID", "",
@@ -47,6 +54,8 @@ struct Settings: Sendable {
   var statsdSocket = ""
   var statsdUDP: NetworkAddress?
   var statsdTCP: NetworkAddress?
+  var spectatorSocket = ""
+  var dialects = TagDialects()
   var receiveBufferByteCount = 4 << 20
   var socketMode: UInt32 = 0o660
   var socketGroup: Int64 = -1
@@ -61,6 +70,10 @@ struct Settings: Sendable {
     statsdSocket = options.text("statsd-socket")
     statsdUDP = try Self.optionalAddress(options, "statsd-udp")
     statsdTCP = try Self.optionalAddress(options, "statsd-tcp")
+    spectatorSocket = options.text("spectator-socket")
+    if try options.flag("parse-librato-tags") { dialects.insert(.librato) }
+    if try options.flag("parse-influxdb-tags") { dialects.insert(.influxDB) }
+    if try options.flag("parse-signalfx-tags") { dialects.insert(.signalFX) }
     receiveBufferByteCount = try options.byteCount("receive-buffer", in: 4096...(1 << 30))
     guard let mode = UInt32(options.text("socket-mode"), radix: 8), mode <= 0o777 else {
       throw Options.Mistake(

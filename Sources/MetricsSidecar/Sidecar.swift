@@ -30,6 +30,7 @@ final class Sidecar: Responder {
   private static let signalsToken: UInt32 = 2
   private static let udpToken: UInt32 = 3
   private static let tcpToken: UInt32 = 4
+  private static let spectatorToken: UInt32 = 5
   private static let firstConnection: UInt32 = 16
 
   init(
@@ -46,7 +47,7 @@ final class Sidecar: Responder {
     selfMetrics.openFileLimit = Process.openFileLimit
     for (source, raw) in [
       (IntakeCounts.Source.events, sockets.events), (.statsd, sockets.statsd),
-      (.udp, sockets.udp), (.tcp, sockets.tcp),
+      (.udp, sockets.udp), (.tcp, sockets.tcp), (.spectator, sockets.spectator),
     ] { selfMetrics.isOpen[source.rawValue] = raw >= 0 }
   }
 
@@ -60,6 +61,7 @@ final class Sidecar: Responder {
     for (token, raw) in [
       (Self.eventsToken, sockets.events), (Self.statsdToken, sockets.statsd),
       (Self.udpToken, sockets.udp), (Self.tcpToken, sockets.tcp),
+      (Self.spectatorToken, sockets.spectator),
     ] where raw >= 0 { try server.watch(raw, .readable, token: token) }
     settings.log.info(
       "Serving metrics on http://\(settings.listen.description)/metrics (CTRL + C to quit)")
@@ -76,6 +78,7 @@ final class Sidecar: Responder {
     case Self.eventsToken: accept(sockets.events, .events)
     case Self.tcpToken: accept(sockets.tcp, .tcp)
     case Self.statsdToken: receiveDatagrams(sockets.statsd, .statsd)
+    case Self.spectatorToken: receiveDatagrams(sockets.spectator, .spectator)
     case Self.udpToken: receiveDatagrams(sockets.udp, .udp)
     case Self.signalsToken: handleSignals(now)
     default: readConnection(token, now)
@@ -223,6 +226,8 @@ final class Sidecar: Responder {
       for index in 0..<count {
         if datagrams.isTruncated(index) {
           applier.counts.datagramsTruncated += 1
+        } else if source == .spectator {
+          applier.spectatorLines(datagrams.bytes(index))
         } else {
           applier.lines(datagrams.bytes(index), from: 0, source)
         }
@@ -244,6 +249,7 @@ final class Sidecar: Responder {
     }
     receiveDatagrams(sockets.statsd, .statsd)
     receiveDatagrams(sockets.udp, .udp)
+    receiveDatagrams(sockets.spectator, .spectator)
     applier.registry.commit()
     acknowledge()
   }

@@ -70,6 +70,7 @@ private func serve(_ settings: Settings) {
   do throws(StateOpening.Failure) {
     let opened = try StateOpening.open(settings)
     let registry = Registry(state: opened.state, rules: rules, limits: settings.limits)
+    registry.dialects = settings.dialects
     let sockets = openSockets(settings)
     let listener = listen(settings)
     let sidecar = Sidecar(

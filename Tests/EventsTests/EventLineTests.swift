@@ -61,17 +61,20 @@ func `a malformed line has its own error`(line: String, error: String) {
   #expect(throws: LineError.badValue) { try EventLine.parse(bytes.span.bytes) }
 }
 
-@Test func `no line of noise does harm`() {
-  let alphabet = Array("a:1|c#@.,+-egmshdT0_{\n\r\0\u{ff}e5".utf8)
-  for _ in 0..<50_000 {
-    let noise = (0..<Int.random(in: 0...24)).map { _ in alphabet.randomElement()! }
-    let span = noise.span.bytes
-    do throws(LineError) {
-      let event = try EventLine.parse(span)
-      var index = event.values.lowerBound
-      while let value = try event.nextValue(span, &index) {
-        #expect(!value.number.isNaN && event.weight >= 1)
-      }
-    } catch {}
+@Test(arguments: [
+  ("a:user@x|s", "a:user@x|s|#t:v", true), ("a:1:2|s", "a:1:2|s", true),
+  ("a:1|s", "a:2|s", false), ("a:1|s", "a:1.0|s", false), ("a:1:2|s", "a:1:3|s", false),
+])
+func `a set's value is any text, told apart by all of it`(
+  first: String, second: String, isEqual: Bool
+) throws {
+  func member(_ line: String) throws -> Double {
+    let bytes = Array(line.utf8)
+    let event = try EventLine.parse(bytes.span.bytes)
+    var index = event.values.lowerBound
+    let value = try #require(try event.nextValue(bytes.span.bytes, &index))
+    #expect(try event.nextValue(bytes.span.bytes, &index) == nil)
+    return value.number
   }
+  #expect((try member(first) == member(second)) == isEqual)
 }

@@ -7,10 +7,12 @@ final class Applier {
   let registry: Registry
   let limits: Limits
   var counts = IntakeCounts()
+  var spectators: SpectatorSources
 
   init(registry: Registry, limits: Limits) {
     self.registry = registry
     self.limits = limits
+    spectators = SpectatorSources(limit: limits.series)
   }
 
   /// The next newline at or after `start`.
@@ -46,11 +48,14 @@ final class Applier {
     do throws(LineError) {
       let event = try EventLine.parse(bytes)
       try apply(event, bytes, source)
-    } catch { counts.reject(error) }
+    } catch {
+      if error == .unknownType || error == .badRate, samples(bytes, source) { return }
+      counts.reject(error)
+    }
   }
 
   @inline(__always)
-  private func apply(
+  func apply(
     _ event: EventLine, _ bytes: RawSpan, _ source: IntakeCounts.Source
   ) throws(LineError) {
     let name = bytes.extracting(event.name)
@@ -63,7 +68,7 @@ final class Applier {
       if let rejection {
         counts.reject(rejection)
       } else {
-        counts.accept(source, event.kind)
+        counts.accept(source, event.kind.rawValue)
       }
     }
   }
@@ -72,7 +77,7 @@ final class Applier {
 /// What the intake has seen since the start, for the self-metrics.
 struct IntakeCounts {
   enum Source: Int, CaseIterable {
-    case events, statsd, udp, tcp
+    case events, statsd, udp, tcp, spectator
 
     /// The label `socket` of the self-metrics.
     var name: StaticString {
@@ -81,13 +86,23 @@ struct IntakeCounts {
       case .statsd: "statsd"
       case .udp: "udp"
       case .tcp: "tcp"
+      case .spectator: "spectator"
       }
     }
   }
 
-  static let kinds: [(kind: EventLine.Kind, name: StaticString)] = [
-    (.counter, "c"), (.gauge, "g"), (.milliseconds, "ms"), (.histogram, "h"),
-    (.distribution, "d"), (.set, "s"),
+  /// The types of a socket's lines, by letter.
+  static func types(of source: Source) -> [(letter: UInt8, name: StaticString)] {
+    source == .spectator ? spectatorTypes : types
+  }
+
+  private static let types: [(letter: UInt8, name: StaticString)] = [
+    (0x63, "c"), (0x67, "g"), (0x6d, "ms"), (0x68, "h"), (0x64, "d"), (0x73, "s"),
+  ]
+
+  private static let spectatorTypes: [(letter: UInt8, name: StaticString)] = [
+    (0x63, "c"), (0x43, "C"), (0x55, "U"), (0x58, "X"), (0x67, "g"), (0x6d, "m"), (0x41, "A"),
+    (0x64, "d"), (0x44, "D"), (0x74, "t"), (0x54, "T"),
   ]
 
   private(set) var accepted = [UInt64](repeating: 0, count: Source.allCases.count * 128)
@@ -99,13 +114,18 @@ struct IntakeCounts {
   var framesRejected: UInt64 = 0
   var connectionsRefused: UInt64 = 0
 
-  func events(_ source: Source, _ kind: EventLine.Kind) -> UInt64 {
-    accepted[source.rawValue * 128 + Int(kind.rawValue)]
+  /// Lines and events that were not counted, for whatever reason.
+  var rejectedCount: UInt64 {
+    lineErrors.reduce(0, +) + rejections.reduce(0, +) + datagramsTruncated
+  }
+
+  func events(_ source: Source, _ letter: UInt8) -> UInt64 {
+    accepted[source.rawValue * 128 + Int(letter)]
   }
 
   @inline(__always)
-  mutating func accept(_ source: Source, _ kind: EventLine.Kind) {
-    accepted[source.rawValue * 128 + Int(kind.rawValue)] += 1
+  mutating func accept(_ source: Source, _ letter: UInt8) {
+    accepted[source.rawValue * 128 + Int(letter)] += 1
   }
 
   mutating func reject(_ error: LineError) {

@@ -7,18 +7,22 @@ final class IntakeSockets {
 
   private var eventsFile: SocketFile?
   private var statsdFile: SocketFile?
+  private var spectatorFile: SocketFile?
   private var udpSocket: Descriptor?
   private var tcpSocket: Descriptor?
 
   // Valid as long as this lives; -1 where there is no such socket.
   var events: Int32 { eventsFile?.socket.raw ?? -1 }
   var statsd: Int32 { statsdFile?.socket.raw ?? -1 }
+  var spectator: Int32 { spectatorFile?.socket.raw ?? -1 }
   var udp: Int32 { udpSocket?.raw ?? -1 }
   var tcp: Int32 { tcpSocket?.raw ?? -1 }
 
   init(_ settings: Settings) throws(Failure) {
     eventsFile = try Self.file(settings, settings.eventsSocket, .stream, "--events-socket")
     statsdFile = try Self.file(settings, settings.statsdSocket, .datagram, "--statsd-socket")
+    spectatorFile = try Self.file(
+      settings, settings.spectatorSocket, .datagram, "--spectator-socket")
     udpSocket = try Self.udp(settings)
     tcpSocket = try Self.tcp(settings)
   }

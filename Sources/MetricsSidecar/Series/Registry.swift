@@ -14,6 +14,8 @@ final class Registry {
   private var table = SeriesTable()
   private var lines: LineTable
   var sessions: SessionTable
+  /// Spellings of tags in names that are read.
+  var dialects = TagDialects.all
   /// Series kept, without the overflow series.
   private(set) var seriesCount = 0
   /// Series that were refused, each time an event would have made one.
@@ -38,7 +40,7 @@ final class Registry {
 
   /// Why an event was not counted.
   enum Rejection: Error, CaseIterable {
-    case typeConflict, unsupportedType, seriesLimit, tooManyLabels, stateFull, dropped
+    case typeConflict, unsupportedType, seriesLimit, tooManyLabels, stateFull, dropped, mixedTags
 
     /// The label of `metrics_sidecar_events_rejected_total`.
     var reason: StaticString {
@@ -49,6 +51,7 @@ final class Registry {
       case .tooManyLabels: "too_many_labels"
       case .stateFull: "state_full"
       case .dropped: "dropped_by_rules"
+      case .mixedTags: "mixed_tags"
       }
     }
   }
@@ -72,7 +75,7 @@ final class Registry {
     _ hash: UInt32, _ name: RawSpan, _ type: UInt8, _ tags: RawSpan, _ value: Double,
     _ weight: Double, _ isDelta: Bool
   ) -> Rejection? {
-    let resolver = Resolver(name: name, type: type, tags: tags)
+    let resolver = Resolver(name: name, type: type, tags: tags, dialects: dialects)
     var outcome = Resolution()
     do throws(Rejection) {
       try resolve(resolver, into: &outcome)
@@ -129,6 +132,7 @@ final class Registry {
   private func resolve(
     _ event: Resolver, into outcome: inout Resolution
   ) throws(Rejection) {
+    if event.mixesTags { throw .mixedTags }
     if event.tags.count > limits.labels { throw .tooManyLabels }
     guard let kind = event.kind else { throw .unsupportedType }
     var isMatched = false

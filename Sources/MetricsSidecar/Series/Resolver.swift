@@ -1,18 +1,27 @@
+import Events
+
 /// An event taken apart, to be held against the rules: only for events seen for the first time.
 struct Resolver {
   let name: [UInt8]
   let type: UInt8
   let tags: [(name: ArraySlice<UInt8>, value: ArraySlice<UInt8>)]
+  /// Tags in the name and behind `#`: one line speaks one dialect.
+  let mixesTags: Bool
 
-  init(name: RawSpan, type: UInt8, tags: RawSpan) {
-    self.name = SeriesKey.array(name)
-    self.type = type
+  init(name: RawSpan, type: UInt8, tags: RawSpan, dialects: TagDialects) {
+    self.type = type & ~Applier.spectatorBit
+    let isSpectator = type != self.type
+    let written = SeriesKey.array(name)
+    let split = (isSpectator ? .influxDB : dialects).split(written[...])
+    self.name = split?.name ?? written
     let bytes = SeriesKey.array(tags)
-    self.tags = bytes.split(separator: UInt8(ascii: ",")).map { tag in
+    let behind: [TagDialects.Tag] = bytes.split(separator: UInt8(ascii: ",")).map { tag in
       // A tag's value may hold colons; a tag without one has the empty value.
       guard let colon = tag.firstIndex(of: UInt8(ascii: ":")) else { return (tag, []) }
       return (tag[..<colon], tag[(colon + 1)...])
     }
+    self.tags = (split?.tags ?? []) + behind
+    mixesTags = !behind.isEmpty && split?.tags.isEmpty == false
   }
 
   /// What the event's type is kept as; `nil` for those that are not kept.
@@ -20,7 +29,7 @@ struct Resolver {
     switch type {
     case UInt8(ascii: "c"): .counter
     case UInt8(ascii: "g"): .gauge
-    case UInt8(ascii: "m"), UInt8(ascii: "h"), UInt8(ascii: "d"): .histogram
+    case UInt8(ascii: "m"), UInt8(ascii: "h"), UInt8(ascii: "d"), UInt8(ascii: "t"): .histogram
     default: nil
     }
   }
@@ -35,7 +44,7 @@ struct Resolver {
   var defaultFamily: [UInt8] {
     switch type {
     case UInt8(ascii: "c"): Names.family(of: name[...], suffix: "_total")
-    case UInt8(ascii: "m"): Names.family(of: name[...], suffix: "_seconds")
+    case UInt8(ascii: "m"), UInt8(ascii: "t"): Names.family(of: name[...], suffix: "_seconds")
     default: Names.family(of: name[...], suffix: "")
     }
   }

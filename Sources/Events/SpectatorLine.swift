@@ -1,0 +1,55 @@
+import Platform
+
+/// One line of Netflix's spectator protocol, taken apart into ranges of its bytes.
+///
+///     type[,option]:name[,tag=value…]:number          c:server.requests,status=200:1
+///
+/// https://netflix.github.io/atlas-docs/spectator/lang/nodejs/migrations/
+public struct SpectatorLine: Sendable {
+  public enum Kind: UInt8, Sendable, CaseIterable {
+    case counter = 0x63  // c
+    case monotonicCounter = 0x43  // C: the source's own total
+    case monotonicUnsigned = 0x55  // U: the same, of 64 bits
+    case monotonicSampled = 0x58  // X: the same, with a time as its option
+    case gauge = 0x67  // g, with a time to live as its option
+    case maximumGauge = 0x6d  // m
+    case ageGauge = 0x41  // A: when something happened last, in Unix seconds; 0 is now
+    case distribution = 0x64  // d
+    case percentileDistribution = 0x44  // D
+    case timer = 0x74  // t: seconds
+    case percentileTimer = 0x54  // T: seconds
+  }
+
+  public let kind: Kind
+  /// The name and its tags, up to the value's colon: `server.requests,status=200`.
+  public let name: Range<Int>
+  public let value: Double
+
+  /// Takes `line` apart, which has no newline.
+  public static func parse(_ line: RawSpan) throws(LineError) -> SpectatorLine {
+    let count = line.byteCount
+    let colon = ByteScan.find(UInt8(ascii: ":"), in: line, from: 0, to: count)
+    guard colon > 0 else { throw .noType }
+    guard let kind = Kind(rawValue: line[byte: 0]),
+      colon == 1 || line[byte: 1] == UInt8(ascii: ",")
+    else { throw .unknownType }
+    // The value is behind the last colon.
+    var last = count - 1
+    while last > colon, line[byte: last] != UInt8(ascii: ":") { last -= 1 }
+    guard last > colon else { throw .noValue }
+    guard last > colon + 1, line[byte: colon + 1] != UInt8(ascii: ",") else { throw .noName }
+    if last + 1 == count { throw .noValue }
+    let value = EventLine.number(line, last + 1..<count)
+    if value.isNaN || !value.isFinite && kind != .gauge { throw .badValue }
+    if value < 0, kind.isCounter { throw .negativeCount }
+    return SpectatorLine(kind: kind, name: colon + 1..<last, value: value)
+  }
+}
+
+extension SpectatorLine.Kind {
+  public var isMonotonic: Bool {
+    self == .monotonicCounter || self == .monotonicUnsigned || self == .monotonicSampled
+  }
+
+  public var isCounter: Bool { self == .counter || isMonotonic }
+}

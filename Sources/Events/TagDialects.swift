@@ -1,0 +1,48 @@
+/// Tags that stand in an event's name, in the spellings that statsd_exporter reads as well:
+///
+///     jobs#queue=mail,host=a:1|c      Librato
+///     jobs,queue=mail,host=a:1|c      InfluxDB
+///     jobs[queue=mail,host=a]:1|c     SignalFX; what follows the bracket belongs to the name
+///
+/// They are looked for once for each new line, so a line without them pays nothing.
+public struct TagDialects: OptionSet, Sendable {
+  public let rawValue: UInt8
+  public init(rawValue: UInt8) { self.rawValue = rawValue }
+
+  public static let librato = TagDialects(rawValue: 1)
+  public static let influxDB = TagDialects(rawValue: 2)
+  public static let signalFX = TagDialects(rawValue: 4)
+  public static let all: TagDialects = [.librato, .influxDB, .signalFX]
+
+  public typealias Tag = (name: ArraySlice<UInt8>, value: ArraySlice<UInt8>)
+
+  /// The name without its tags, and the tags; `nil` if there are none. As statsd_exporter has it,
+  /// SignalFX goes before the others, a single bracket is part of the name, and a tag without a
+  /// name, a `=` or a value is left out.
+  public func split(_ name: ArraySlice<UInt8>) -> (name: [UInt8], tags: [Tag])? {
+    if contains(.signalFX) {
+      let open = name.firstIndex(of: UInt8(ascii: "["))
+      let close = name.firstIndex(of: UInt8(ascii: "]"))
+      if let open, let close, open < close {
+        return (Array(name[..<open] + name[(close + 1)...]), Self.tags(name[(open + 1)..<close]))
+      }
+      if open != nil || close != nil { return nil }
+    }
+    let start = name.firstIndex { byte in
+      byte == UInt8(ascii: "#") && contains(.librato)
+        || byte == UInt8(ascii: ",") && contains(.influxDB)
+    }
+    guard let start else { return nil }
+    return (Array(name[..<start]), Self.tags(name[(start + 1)...]))
+  }
+
+  /// `a=b,c=d`; a value may hold `=`.
+  static func tags(_ text: ArraySlice<UInt8>) -> [Tag] {
+    text.split(separator: UInt8(ascii: ",")).compactMap { tag in
+      guard let equals = tag.firstIndex(of: UInt8(ascii: "=")), equals > tag.startIndex,
+        equals + 1 < tag.endIndex
+      else { return nil }
+      return (tag[..<equals], tag[(equals + 1)...])
+    }
+  }
+}
