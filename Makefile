@@ -17,7 +17,7 @@ static = -Xcc -isystem -Xcc /usr/include/$(1) \
 SIZE_LIMIT := 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test coverage lint format bench verify verify-intake dist dist-all dist-amd64 dist-arm64 dist-armv7 \
+.PHONY: help run build test coverage lint format bench verify verify-intake clients dist dist-all dist-amd64 dist-arm64 dist-armv7 \
 	sizes smoke-arm tsan asan fuzz clean
 
 help: ## List the targets
@@ -39,7 +39,7 @@ coverage: ## Run the tests and report coverage under coverage/
 lint: ## Check formatting, warnings and shell scripts
 	swift format lint --strict --recursive Sources Tests Package.swift
 	.ci/no-warnings
-	if command -v shellcheck >/dev/null; then shellcheck .ci/run .ci/run-pair .ci/coverage .ci/no-warnings .ci/smoke-arm .ci/sizes .ci/collect; fi
+	if command -v shellcheck >/dev/null; then shellcheck .ci/run .ci/run-pair .ci/coverage .ci/no-warnings .ci/smoke-arm .ci/sizes .ci/collect .ci/python; fi
 
 format: ## Format the sources
 	swift format format --in-place --recursive Sources Tests Package.swift
@@ -49,6 +49,9 @@ bench: dist-amd64 ## Compare with nginx and a C receiver; prints ratios
 
 verify-intake: dist-amd64 ## Every way in, on real sockets: grammars, bad input, killed workers
 	python3 .ci/verify_intake.py --programs dist/linux-amd64
+
+clients: dist-amd64 ## Have clients that others wrote count to the unit (Python, in .venv)
+	.ci/python .ci/clients.py --programs dist/linux-amd64
 
 verify: dist-amd64 ## Kill, stop and flood real processes, and check every count
 	swift build

@@ -109,7 +109,11 @@ public struct EventLine: Sendable {
   /// The next value of the line, from `index` on, which moves behind it; `nil` at the end. Empty
   /// items, as in `1::2`, are skipped.
   public func nextValue(_ line: RawSpan, _ index: inout Int) throws(LineError) -> Value? {
-    if kind == .set { return member(line, &index) }
+    if kind == .set {
+      guard index < values.upperBound else { return nil }
+      index = values.upperBound
+      return Self.member(line, values)
+    }
     while index < values.upperBound {
       let end = Self.find(UInt8(ascii: ":"), in: line, from: index, to: values.upperBound)
       let range = index..<end
@@ -129,10 +133,8 @@ public struct EventLine: Sendable {
 
   /// A set's value is any text, colons and all; as a number it is 53 bits of the text's digest.
   @inline(never)
-  private func member(_ line: RawSpan, _ index: inout Int) -> Value? {
-    guard index < values.upperBound else { return nil }
-    index = values.upperBound
-    let digest = SessionID.mix(Digest.hash(line.extracting(values), seed: 0))
+  static func member(_ line: RawSpan, _ range: Range<Int>) -> Value {
+    let digest = SessionID.mix(Digest.hash(line.extracting(range), seed: 0))
     return Value(number: Double(digest >> 11), isDelta: false)
   }
 

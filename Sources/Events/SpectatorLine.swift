@@ -18,6 +18,7 @@ public struct SpectatorLine: Sendable {
     case percentileDistribution = 0x44  // D
     case timer = 0x74  // t: seconds
     case percentileTimer = 0x54  // T: seconds
+    case distinctSketch = 0x53  // S: the value is text in base64, one of a set
   }
 
   public let kind: Kind
@@ -39,7 +40,10 @@ public struct SpectatorLine: Sendable {
     guard last > colon else { throw .noValue }
     guard last > colon + 1, line[byte: colon + 1] != UInt8(ascii: ",") else { throw .noName }
     if last + 1 == count { throw .noValue }
-    let value = EventLine.number(line, last + 1..<count)
+    let text = last + 1..<count
+    let value =
+      kind == .distinctSketch
+      ? EventLine.member(line, text).number : EventLine.number(line, text)
     if value.isNaN || !value.isFinite && kind != .gauge { throw .badValue }
     if value < 0, kind.isCounter { throw .negativeCount }
     return SpectatorLine(kind: kind, name: colon + 1..<last, value: value)

@@ -26,6 +26,11 @@ private func outcome(_ line: String) -> String {
     #expect(outcome(line) == expected)
   }
 
+  @Test func `a sketch's value is text, one of a set`() {
+    #expect(outcome("S:a:YW5u").hasPrefix("distinctSketch a "))
+    #expect(outcome("S:a:YW5u") != outcome("S:a:Ym9i"))
+  }
+
   @Test(arguments: [
     ("", "noType"), (":a:1", "noType"), ("a", "unknownType"), ("c", "noValue"), ("c:", "noValue"),
     ("c:a", "noValue"), ("c:a:", "noValue"), ("c::1", "noName"), ("c:,t=v:1", "noName"),

@@ -42,6 +42,7 @@ extension Applier {
         UInt8(ascii: "g"), line.value == 0 ? Double(Clock.unixSeconds) : line.value
       )
     case .distribution, .percentileDistribution: (type, value) = (UInt8(ascii: "d"), line.value)
+    case .distinctSketch: (type, value) = (UInt8(ascii: "s"), line.value)
     case .timer, .percentileTimer: (type, value) = (UInt8(ascii: "t"), line.value)
     }
     guard let value else { return counts.reject(.seriesLimit) }

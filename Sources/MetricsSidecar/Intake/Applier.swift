@@ -102,7 +102,7 @@ struct IntakeCounts {
 
   private static let spectatorTypes: [(letter: UInt8, name: StaticString)] = [
     (0x63, "c"), (0x43, "C"), (0x55, "U"), (0x58, "X"), (0x67, "g"), (0x6d, "m"), (0x41, "A"),
-    (0x64, "d"), (0x44, "D"), (0x74, "t"), (0x54, "T"),
+    (0x64, "d"), (0x44, "D"), (0x74, "t"), (0x54, "T"), (0x53, "S"),
   ]
 
   private(set) var accepted = [UInt64](repeating: 0, count: Source.allCases.count * 128)

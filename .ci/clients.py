@@ -1,0 +1,219 @@
+#!/usr/bin/env python3
+"""Clients that others wrote, each against a sidecar: every count is right to the unit.
+
+    .ci/python .ci/clients.py --programs dist/linux-amd64 [--only NAME]
+"""
+import argparse
+import asyncio
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from verify import check, free_port, wait_for
+from verify_intake import Sidecar
+
+COUNT = 5000
+TAGS = ["queue:mail", "host:a"]
+
+
+def datadog_client(sidecar, socket_path, prefix):
+    """Every call of Datadog's client, over one socket."""
+    from datadog.dogstatsd import DogStatsd
+    client = DogStatsd(socket_path=socket_path, namespace=prefix, constant_tags=["env:ci"],
+                       socket_timeout=5)
+    with client:
+        for index in range(COUNT):
+            client.increment("jobs", tags=TAGS)
+            client.distribution("size", index % 100, tags=TAGS)
+            client.histogram("spread", index % 100)
+            client.timing("wait", 250)
+            client.increment("sampled", sample_rate=0.5)
+        client.decrement("nothing", 0)
+        client.gauge("level", 5)
+        client.gauge("level", 7.5)
+        client.set("people", "ann")
+        client.event("title", "text\nof two lines", tags=TAGS)
+        client.service_check("db", client.OK, message="fine")
+    sent = client.packets_dropped if hasattr(client, "packets_dropped") else 0
+    check(sent == 0, f"the client dropped {sent} packets")
+    labels = 'env="ci",host="a",queue="mail"'
+    values = sidecar.expect({
+        f"{prefix}_jobs_total{{{labels}}}": COUNT,
+        f"{prefix}_size_count{{{labels}}}": COUNT,
+        f"{prefix}_size_sum{{{labels}}}": sum(n % 100 for n in range(COUNT)),
+        f'{prefix}_spread_count{{env="ci"}}': COUNT,
+        f'{prefix}_wait_seconds_count{{env="ci"}}': COUNT,
+        f'{prefix}_level{{env="ci"}}': 7.5})
+    sampled = values[f'{prefix}_sampled_total{{env="ci"}}']
+    check(abs(sampled - COUNT) < COUNT / 10 and sampled % 2 == 0, f"sampled: {sampled}")
+    check(abs(values[f'{prefix}_wait_seconds_sum{{env="ci"}}'] - COUNT / 4) < 1e-6, "wait's sum")
+
+
+def datadog_datagrams(sidecar):
+    """Datadog's client over statsd.sock."""
+    datadog_client(sidecar, "unix://" + sidecar.path("statsd.sock"), "dgram")
+    sidecar.expect({'metrics_sidecar_events_rejected_total{reason="ignored"}': 2})
+
+
+def datadog_stream(sidecar):
+    """Datadog's client over events.sock, in frames."""
+    datadog_client(sidecar, "unixstream://" + sidecar.path("events.sock"), "stream")
+    sidecar.expect({'metrics_sidecar_events_rejected_total{reason="ignored"}': 2})
+
+
+def statsd_package(sidecar):
+    """The statsd package over UDP, TCP and a stream socket, single and in pipelines."""
+    import statsd
+    clients = [
+        ("udp", statsd.StatsClient("127.0.0.1", sidecar.udp, prefix="udp")),
+        ("tcp", statsd.TCPStatsClient("127.0.0.1", sidecar.tcp, prefix="tcp")),
+        ("unix", statsd.UnixSocketStatsClient(sidecar.path("events.sock"), prefix="unix")),
+    ]
+    for name, client in clients:
+        for index in range(COUNT):
+            client.incr("jobs")
+            client.timing("wait", 250)
+            if index % 100 == 0:
+                with client.pipeline() as pipe:
+                    for _ in range(10):
+                        pipe.incr("piped", 2)
+                if name == "udp":  # slow enough for any kernel's buffer
+                    sidecar.page("/-/ready")
+        client.gauge("level", 10)
+        client.gauge("level", -3, delta=True)
+        client.set("people", "ann")
+        if name != "udp":
+            client.close()
+        sidecar.expect({
+            f"{name}_jobs_total": COUNT, f"{name}_wait_seconds_count": COUNT,
+            f"{name}_piped_total": COUNT / 100 * 20, f"{name}_level": 7})
+    sidecar.expect({"metrics_sidecar_udp_drops_total": 0})
+
+
+def gunicorn(sidecar):
+    """gunicorn with three workers reports its requests to statsd.sock and over UDP."""
+    with open(sidecar.path("app.py"), "w") as f:
+        f.write("def app(environ, start):\n    start('200 OK', [('Content-Length', '2')])\n"
+                "    return [b'ok']\n")
+    for name, address in (("unix", "unix://" + sidecar.path("statsd.sock")),
+                          ("udp", f"127.0.0.1:{sidecar.udp}")):
+        port = free_port()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "--chdir", sidecar.folder, "--workers", "3",
+             "--bind", f"127.0.0.1:{port}", "--statsd-host", address, "--statsd-prefix", name,
+             "app:app"], stdout=sidecar.log, stderr=sidecar.log)
+        try:
+            sent = 0
+
+            def ask():
+                try:
+                    with socket.create_connection(("127.0.0.1", port), timeout=5) as s:
+                        s.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                        answer = b""
+                        while chunk := s.recv(4096):
+                            answer += chunk
+                        return answer.endswith(b"ok")
+                except OSError:
+                    return False
+            wait_for(ask, "gunicorn")
+            sent += 1
+            answered = [0] * 4
+
+            def load(slot):
+                answered[slot] = sum(ask() for _ in range(200))
+            threads = [threading.Thread(target=load, args=(slot,)) for slot in range(4)]
+            for each in threads:
+                each.start()
+            for each in threads:
+                each.join()
+            check(sum(answered) == 800, f"gunicorn answered {answered}")
+            sidecar.expect({
+                f"{name}_gunicorn_requests_total": sent + 800,
+                f"{name}_gunicorn_request_status_200_total": sent + 800,
+                f"{name}_gunicorn_request_duration_seconds_count": sent + 800,
+                f"{name}_gunicorn_workers": 3})
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+
+
+def aiodogstatsd_client(sidecar):
+    """aiodogstatsd over UDP."""
+    import aiodogstatsd
+
+    async def send():
+        async with aiodogstatsd.Client(host="127.0.0.1", port=sidecar.udp, namespace="aio",
+                                       constant_tags={"env": "ci"}) as client:
+            for index in range(COUNT):
+                client.increment("jobs", tags={"queue": "mail"})
+                client.timing("wait", value=250)
+                client.distribution("size", value=3)
+                if index % 100 == 99:
+                    await asyncio.sleep(0.002)
+            client.gauge("level", value=7)
+    asyncio.run(send())
+    sidecar.expect({
+        'aio_jobs_total{env="ci",queue="mail"}': COUNT,
+        'aio_wait_seconds_count{env="ci"}': COUNT, 'aio_size_sum{env="ci"}': 3 * COUNT,
+        'aio_level{env="ci"}': 7, "metrics_sidecar_udp_drops_total": 0})
+
+
+def spectator_client(sidecar):
+    """Netflix's spectator-py over its socket, single lines and buffered."""
+    from spectator import Config, Registry
+    for name, buffer in (("single", 0), ("buffered", 2048)):
+        registry = Registry(Config("unix://" + sidecar.path("spectator.sock"), {"env": "ci"},
+                                   buffer_size=buffer))
+        jobs = registry.counter(f"{name}.jobs", {"queue": "mail"})
+        wait = registry.timer(f"{name}.wait")
+        for index in range(COUNT):
+            jobs.increment()
+            wait.record(0.25)
+            registry.distribution_summary(f"{name}.size").record(3)
+        registry.pct_timer(f"{name}.pct").record(0.5)
+        registry.gauge(f"{name}.level", ttl_seconds=60).set(7)
+        registry.max_gauge(f"{name}.peak").set(9)
+        registry.age_gauge(f"{name}.last").set(1000)
+        for total in (100, 130, 150):
+            registry.monotonic_counter(f"{name}.own").set(total)
+            registry.monotonic_counter_uint(f"{name}.big").set(ctypes.c_uint64(total))
+        registry.close()
+        env = '{env="ci"}'
+        sidecar.expect({
+            f'{name}_jobs_total{{env="ci",queue="mail"}}': COUNT,
+            f"{name}_wait_seconds_count{env}": COUNT, f"{name}_wait_seconds_sum{env}": COUNT / 4,
+            f"{name}_size_sum{env}": 3 * COUNT, f"{name}_pct_seconds_sum{env}": 0.5,
+            f"{name}_level{env}": 7, f"{name}_peak{env}": 9, f"{name}_last{env}": 1000,
+            f"{name}_own_total{env}": 50, f"{name}_big_total{env}": 50})
+
+
+CHECKS = [datadog_datagrams, datadog_stream, statsd_package, gunicorn, aiodogstatsd_client,
+          spectator_client]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--programs", default="dist/linux-amd64")
+    parser.add_argument("--only")
+    options = parser.parse_args()
+    done = 0
+    for each in CHECKS:
+        if options.only and each.__name__ != options.only:
+            continue
+        start = time.monotonic()
+        print(f"{each.__name__}: {each.__doc__}", flush=True)
+        with Sidecar(os.path.abspath(options.programs)) as sidecar:
+            each(sidecar)
+        print(f"  ok, {time.monotonic() - start:.1f} s", flush=True)
+        done += 1
+    print(f"{done} passed, 0 failed")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
