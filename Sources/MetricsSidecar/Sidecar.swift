@@ -2,15 +2,16 @@ import Events
 import HTTP
 import Platform
 
-/// The sidecar: what its sockets bring is applied, committed and acknowledged once a turn.
+/// The sidecar: what its sockets bring is applied, committed and acknowledged once a turn. What it
+/// answers over HTTP is in Web/.
 ///
 /// What must stay true: an acknowledgement follows its commit; a scrape drains what the kernel holds
 /// before it is answered; with nothing to do, nothing wakes up.
 final class Sidecar: Responder {
-  private let applier: Applier
-  private let settings: Settings
-  private var server: Server<Sidecar>?
-  private let sockets: IntakeSockets
+  let applier: Applier
+  let settings: Settings
+  var server: Server<Sidecar>?
+  let sockets: IntakeSockets
   private let signals: Signals
   private var datagrams: Datagrams
   private var connections: [EventConnection?] = []
@@ -18,7 +19,7 @@ final class Sidecar: Responder {
   /// Connections that a timer looks at, instead of the kernel waking us at each write.
   private var polled: [UInt32] = []
   private var nextLook = UInt64.max
-  private var selfMetrics: SelfMetrics
+  var selfMetrics: SelfMetrics
   /// Those that have read something since the last commit.
   private var touched: [UInt32] = []
 
@@ -238,7 +239,7 @@ final class Sidecar: Responder {
 
   /// Takes everything that the kernel holds for us, so that a scrape sees what was accepted before
   /// it came.
-  private func drain(_ now: UInt64) {
+  func drain(_ now: UInt64) {
     accept(sockets.events, .events)
     accept(sockets.tcp, .tcp)
     for connection in connections {
@@ -252,42 +253,5 @@ final class Sidecar: Responder {
     receiveDatagrams(sockets.spectator, .spectator)
     applier.registry.commit()
     acknowledge()
-  }
-
-  // MARK: HTTP
-
-  func respond(
-    to request: Request, head: RawSpan, body: RawSpan, into response: inout ResponseWriter
-  ) {
-    let path = head.extracting(request.path)
-    let isRead = request.method == .get || request.method == .head
-    if path.isEqual(to: "/metrics") || path.isEqual(to: "/") {
-      guard isRead else { return notAllowed(&response) }
-      scrape(&response)
-    } else if path.isEqual(to: "/-/healthy") || path.isEqual(to: "/-/ready") {
-      guard isRead else { return notAllowed(&response) }
-      response.begin(status: 200, contentType: "text/plain; charset=utf-8")
-      response.buffer.append(path.isEqual(to: "/-/ready") ? "ready\n" : "healthy\n")
-      response.end()
-    } else {
-      response.problem(
-        status: 404, detail: "the paths are /metrics, /, /-/healthy and /-/ready")
-    }
-  }
-
-  private func notAllowed(_ response: inout ResponseWriter) {
-    response.problem(
-      status: 405, detail: "GET and HEAD only", extraFields: "Allow: GET, HEAD\r\n")
-  }
-
-  private func scrape(_ response: inout ResponseWriter) {
-    let start = Clock.monotonicNanoseconds
-    drain(start)
-    response.begin(status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8")
-    TextFormat.append(applier.registry, to: &response.buffer)
-    if sockets.udp >= 0 { selfMetrics.udpDropCount = Socket.dropCount(sockets.udp) }
-    selfMetrics.append(applier, to: &response.buffer)
-    response.end()
-    selfMetrics.scrapeSeconds = Double(Clock.monotonicNanoseconds - start) / 1e9
   }
 }

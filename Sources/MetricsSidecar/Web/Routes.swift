@@ -1,0 +1,40 @@
+import HTTP
+import Platform
+
+/// The paths of the sidecar's port, each with its handler. A new one is a case here and a function
+/// in a file of its own, as an extension of `Sidecar`.
+extension Sidecar {
+  func respond(
+    to request: Request, head: RawSpan, body: RawSpan, into response: inout ResponseWriter
+  ) {
+    let path = head.extracting(request.path)
+    if path.isEqual(to: "/metrics") || path.isEqual(to: "/") {
+      guard isRead(request, &response) else { return }
+      scrape(request, head, into: &response)
+    } else if path.isEqual(to: "/-/healthy") {
+      guard isRead(request, &response) else { return }
+      say("healthy\n", &response)
+    } else if path.isEqual(to: "/-/ready") {
+      guard isRead(request, &response) else { return }
+      say("ready\n", &response)
+    } else {
+      response.problem(
+        status: 404, detail: "the paths are /metrics, /, /-/healthy and /-/ready")
+    }
+  }
+
+  /// Whether it is GET or HEAD; answers any other method with 405.
+  func isRead(_ request: Request, _ response: inout ResponseWriter) -> Bool {
+    if request.method == .get || request.method == .head { return true }
+    response.problem(
+      status: 405, detail: "GET and HEAD only", extraFields: "Allow: GET, HEAD\r\n")
+    return false
+  }
+
+  /// Answers with a line of plain text.
+  func say(_ text: StaticString, _ response: inout ResponseWriter) {
+    response.begin(status: 200, contentType: "text/plain; charset=utf-8")
+    response.buffer.append(text)
+    response.end()
+  }
+}

@@ -1,0 +1,16 @@
+import HTTP
+import Platform
+
+/// `/metrics`: first what the kernel holds, then the page.
+extension Sidecar {
+  func scrape(_ request: Request, _ head: RawSpan, into response: inout ResponseWriter) {
+    let start = Clock.monotonicNanoseconds
+    drain(start)
+    response.begin(status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8")
+    TextFormat.append(applier.registry, to: &response.buffer)
+    if sockets.udp >= 0 { selfMetrics.udpDropCount = Socket.dropCount(sockets.udp) }
+    selfMetrics.append(applier, to: &response.buffer)
+    response.end()
+    selfMetrics.scrapeSeconds = Double(Clock.monotonicNanoseconds - start) / 1e9
+  }
+}
