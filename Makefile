@@ -48,6 +48,7 @@ bench: dist-amd64 ## Compare with nginx and a C receiver; prints ratios
 	python3 Benchmarks/bench.py --programs dist/linux-amd64
 
 verify-intake: dist-amd64 ## Every way in, on real sockets: grammars, bad input, killed workers
+	swift build --package-path Examples
 	python3 .ci/verify_intake.py --programs dist/linux-amd64
 
 clients: dist-amd64 ## Have clients that others wrote count to the unit (Python, in .venv)

@@ -5,12 +5,14 @@
 """
 import argparse
 import os
+import random
 import shutil
 import socket
 import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -212,7 +214,56 @@ def socket_files(programs):
         refused("in numbers", "--statsd-socket", "", "--statsd-tcp", "example.org:8125")
 
 
-CHECKS = [every_socket, grammars, socket_files]
+class Killer(threading.Thread):
+    """Kills the sidecar again and again, and has it come back each time."""
+
+    def __init__(self, sidecar, kills, seed=1):
+        super().__init__(daemon=True)
+        self.sidecar, self.kills, self.random = sidecar, kills, random.Random(seed)
+        self.done = 0
+
+    def run(self):
+        while self.done < self.kills:
+            time.sleep(self.random.uniform(0.01, 0.1))
+            self.sidecar.process.kill()
+            self.sidecar.process.wait()
+            time.sleep(self.random.uniform(0, 0.03))
+            self.sidecar.start()
+            self.done += 1
+
+
+def exactly_once(programs):
+    """Clients by the protocol's document, in Python and Swift; the sidecar is killed all the time."""
+    sys.path.insert(0, "Examples")
+    from session_client import SessionClient
+    example = "Examples/.build/debug/count-jobs"
+    with Sidecar(programs) as sidecar:
+        killer = Killer(sidecar, 40)
+        clients = [SessionClient(sidecar.path("events.sock")) for _ in range(3)]
+        swift = None
+        if os.path.exists(example):
+            swift = subprocess.Popen([example, sidecar.path("events.sock"), "8000"],
+                                     stdout=sidecar.log)
+        killer.start()
+        sums = {"mail": 0, "print": 0}
+        while killer.is_alive():
+            for index, client in enumerate(clients):
+                for queue in sums:
+                    client.count("tasks", index + 1, tags=f"queue:{queue}")
+                    sums[queue] += index + 1
+                client.flush()
+            time.sleep(0.001)
+        for client in clients:
+            check(client.close(timeout=30), "a client has counts that are not acknowledged")
+        if swift:
+            check(swift.wait(60) == 0, "the Swift example could not count its jobs")
+            sidecar.expect({'jobs_done_total{queue="mail"}': 8000, "jobs_duration_count": 8000})
+        sidecar.expect({f'tasks_total{{queue="{queue}"}}': sums[queue] for queue in sums})
+        print(f"  {killer.done} kills: {sum(sums.values())} counted by Python"
+              f"{', 8000 jobs by Swift' if swift else ''}, and by the sidecar")
+
+
+CHECKS = [every_socket, grammars, socket_files, exactly_once]
 
 
 def main():

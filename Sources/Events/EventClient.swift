@@ -9,7 +9,9 @@ import Platform
 ///     let events = try EventClient(path: "/run/metrics/events.sock")
 ///     let jobs = events.counter("jobs.done", tags: "queue:mail")
 ///     events.add(jobs, 1)
-///     events.flush(now: Clock.monotonicNanoseconds)
+///     events.flush()
+///
+/// One thread at a time may use it.
 public final class EventClient {
   /// A series that was registered once and is then only counted.
   public struct Handle: Sendable {
@@ -108,6 +110,17 @@ public final class EventClient {
       if socket != nil { disconnect(now) }
     }
     flush(now: now)
+  }
+
+  /// The same, for programs that keep no clock.
+  public func flush() { flush(now: Clock.monotonicNanoseconds) }
+
+  /// Sends what is left and waits, at most so long, until it is acknowledged: before a program ends.
+  /// - Returns: whether everything counted has been acknowledged.
+  @discardableResult
+  public func drain(milliseconds: Int) -> Bool {
+    drain(until: Clock.monotonicNanoseconds + UInt64(milliseconds) * 1_000_000)
+    return isDrained
   }
 
   /// Sends what is left and waits for its acknowledgement, at most until `deadline`: for a stop.
