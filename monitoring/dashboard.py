@@ -1,15 +1,9 @@
-#!/usr/bin/env python3
-"""Writes chart/files/dashboard.json. Grafana's format repeats itself; this says each panel once.
+"""The dashboard, chart/files/dashboard.json: Grafana's format repeats itself, this does not.
 
 Rows that show the whole service read recorded sums over its pods (chart/files/alerts.yaml); rows
 that show pods read what the chosen pods say.
 """
 
-import json
-import pathlib
-import sys
-
-TARGET = pathlib.Path(__file__).parent.parent / "chart/files/dashboard.json"
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 SERVICE = 'namespace="$namespace", job="$job"'
 PODS = f'{SERVICE}, pod=~"$pod"'
@@ -289,17 +283,3 @@ def dashboard():
         "links": [],
         "panels": board.panels,
     }
-
-
-def main():
-    text = json.dumps(dashboard(), indent=2) + "\n"
-    if "--check" in sys.argv:
-        if TARGET.read_text() != text:
-            sys.exit("chart/files/dashboard.json is not what monitoring/dashboard.py writes: "
-                     "run it without --check")
-    else:
-        TARGET.write_text(text)
-
-
-if __name__ == "__main__":
-    main()
