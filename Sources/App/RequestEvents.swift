@@ -42,7 +42,7 @@ struct RequestEvents {
 
   @inline(__always)
   private func endpoint(_ answer: Answer) -> Int {
-    min(Int(answer.route), endpointCount - 1)
+    min(Int(clamping: answer.route), endpointCount - 1)
   }
 
   @inline(__always)

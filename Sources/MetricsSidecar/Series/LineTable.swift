@@ -86,7 +86,7 @@ struct LineTable {
   }
 
   private mutating func place(_ slot: Slot) {
-    var index = Int(slot.hash) & (slots.count - 1)
+    var index = Int(truncatingIfNeeded: slot.hash) & (slots.count - 1)
     while slots[index].isUsed { index = (index + 1) & (slots.count - 1) }
     slots[index] = slot
   }

@@ -18,7 +18,7 @@ struct SeriesTable {
 
   func find(_ key: RawSpan, in state: StateFile) -> Record? {
     let hash = Self.hash(key)
-    var index = Int(hash) & (slots.count - 1)
+    var index = Int(truncatingIfNeeded: hash) & (slots.count - 1)
     while slots[index].offset != 0 {
       if slots[index].hash == hash {
         let record = state.record(at: Int(slots[index].offset))
@@ -37,7 +37,7 @@ struct SeriesTable {
   }
 
   private mutating func place(_ slot: Slot) {
-    var index = Int(slot.hash) & (slots.count - 1)
+    var index = Int(truncatingIfNeeded: slot.hash) & (slots.count - 1)
     while slots[index].offset != 0 { index = (index + 1) & (slots.count - 1) }
     slots[index] = slot
   }
