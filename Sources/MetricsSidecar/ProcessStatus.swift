@@ -3,8 +3,8 @@ import Platform
 /// What `process_*` says, as the official clients name it; read when a scrape asks.
 struct ProcessStatus {
   var cpuSeconds: Double
-  var residentByteCount: Int
-  var virtualByteCount: Int
+  var residentByteCount: UInt64
+  var virtualByteCount: UInt64
   var openFileCount: Int
   var openFileLimit: Int
 
@@ -16,7 +16,7 @@ struct ProcessStatus {
     scratch.removeAll()
     do throws(Errno) {
       try Files.read("/proc/self/statm", limit: 4096, into: &scratch)
-      var fields = (0, 0)
+      var fields: (UInt64, UInt64) = (0, 0)
       let bytes = scratch.bytes
       var field = 0
       for index in 0..<bytes.byteCount where field < 2 {
@@ -24,7 +24,7 @@ struct ProcessStatus {
         if byte == UInt8(ascii: " ") {
           field += 1
         } else if byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") {
-          let digit = Int(byte - UInt8(ascii: "0"))
+          let digit = UInt64(byte - UInt8(ascii: "0"))
           if field == 0 {
             fields.0 = fields.0 * 10 + digit
           } else {
@@ -32,8 +32,8 @@ struct ProcessStatus {
           }
         }
       }
-      status.virtualByteCount = fields.0 * Process.pageSize
-      status.residentByteCount = fields.1 * Process.pageSize
+      status.virtualByteCount = fields.0 &* UInt64(Process.pageSize)
+      status.residentByteCount = fields.1 &* UInt64(Process.pageSize)
     } catch {}
     return status
   }
