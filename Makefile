@@ -17,7 +17,7 @@ static = -Xcc -isystem -Xcc /usr/include/$(1) \
 SIZE_LIMIT := 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test coverage lint format bench verify verify-intake clients dist dist-all dist-amd64 dist-arm64 dist-armv7 \
+.PHONY: help run build test coverage lint format bench verify verify-intake verify-monitoring clients dist dist-all dist-amd64 dist-arm64 dist-armv7 \
 	sizes smoke-arm tsan asan fuzz clean
 
 help: ## List the targets
@@ -57,6 +57,9 @@ clients: dist-amd64 ## Have clients that others wrote count to the unit (Python,
 verify: dist-amd64 ## Kill, stop and flood real processes, and check every count
 	swift build
 	python3 .ci/verify.py --programs dist/linux-amd64 --debug-programs .build/debug $(VERIFY)
+
+verify-monitoring: dist-amd64 ## Rules, dashboard and Slack messages with a real Prometheus and Alertmanager
+	.ci/python .ci/verify_monitoring.py --programs dist/linux-amd64
 
 tsan: ## Run the tests under ThreadSanitizer
 	swift test --sanitize=thread --scratch-path .build-tsan

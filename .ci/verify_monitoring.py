@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""Rules, dashboard and Slack messages on the real programs, in about two minutes.
+
+    .ci/python .ci/verify_monitoring.py --programs dist/linux-amd64
+"""
+import argparse
+import json
+import math
+import re
+import subprocess
+import sys
+import time
+
+import monitoring_lab
+from monitoring_lab import JOB, NAMESPACE, POD, ROOT, Lab
+from verify import check, wait_for
+
+ANNOTATIONS = {"summary", "description", "value", "runbook_url"}
+
+
+def run(*command):
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    check(result.returncode == 0, f"{' '.join(command)}\n{result.stdout}{result.stderr}")
+
+
+def written_rules():
+    """Rules are right by promtool; every alert is complete, explained and tested both ways."""
+    run(sys.executable, "monitoring/generate.py", "--check")
+    run("promtool", "check", "rules", "--lint=all", "chart/files/alerts.yaml")
+    run("promtool", "test", "rules", "monitoring/alerts-test.yaml")
+    run("amtool", "check-config", "monitoring/compose/alertmanager.yaml")
+    runbook = (ROOT / "docs/runbook.md").read_text()
+    tests = (ROOT / "monitoring/alerts-test.yaml").read_text()
+    alerts = monitoring_lab.rules("alert")
+    for alert in alerts:
+        name = alert["alert"]
+        check(alert["labels"]["severity"] in ("high", "critical"), f"{name}: severity")
+        check(set(alert["annotations"]) == ANNOTATIONS, f"{name}: annotations")
+        check(alert["annotations"]["runbook_url"].endswith("#" + name.lower()), f"{name}: runbook")
+        check(f"\n## {name}\n" in runbook, f"{name} is not in docs/runbook.md")
+        firing = f'ALERTS{{alertname="{name}", alertstate="firing"'
+        check(firing in tests, f"{name} fires in no test")
+    for name in re.findall(r"\n## (\w+)\n", runbook):
+        check(name in {alert["alert"] for alert in alerts}, f"the runbook knows {name}, no rule does")
+    print(f"  {len(alerts)} alerts, {len(monitoring_lab.rules('record'))} recording rules")
+
+
+def fields(query):
+    return {"expr": query["expr"].replace("$namespace", NAMESPACE).replace("$job", JOB)
+            .replace("$pod", ".*"), "legend": query["legendFormat"]}
+
+
+def dashboard(lab):
+    """Each query of the dashboard has numbers, and the labels that its legend names."""
+    panels = json.loads((ROOT / "chart/files/dashboard.json").read_text())["panels"]
+    targets = [(panel["title"], fields(target))
+               for panel in panels for target in panel.get("targets", [])]
+
+    def empty(target):
+        found = lab.query(target["expr"]) or []
+        numbers = [item for item in found if not math.isnan(float(item["value"][1]))]
+        return not numbers or any(
+            label not in item["metric"] for item in numbers
+            for label in re.findall(r"{{(\w+)}}", target["legend"]))
+
+    waiting, end = targets, time.monotonic() + 40
+    while waiting and time.monotonic() < end:
+        waiting = [(title, target) for title, target in waiting if empty(target)]
+        time.sleep(1)
+    check(not waiting, "queries without an answer:\n" + "\n".join(
+        f"  {title}: {target['expr']}" for title, target in waiting))
+    of_cluster = sorted({title for title, target in targets
+                         if re.search(r"kube_|pod_container:", target["expr"])})
+    print(f"  {len(targets)} queries in {sum('targets' in panel for panel in panels)} panels have "
+          "numbers")
+    print(f"  of a made-up cluster, since they need a real one: {', '.join(of_cluster)}")
+    recorded = {rule["record"] for rule in monitoring_lab.rules("record")}
+    names = {item["metric"]["__name__"] for item in lab.query('{__name__=~".+:.+"}')}
+    check(recorded == names, f"recorded without an answer: {recorded - names}")
+    check(not lab.firing(), f"alerts fire while all is well: {lab.firing()}")
+
+
+def series(lab):
+    (samples,) = lab.query(f'scrape_samples_scraped{{job="{JOB}"}}')
+    (own,) = lab.query(f'count({{__name__=~"(metrics_sidecar|process)_.+", job="{JOB}"}})')
+    (buckets,) = lab.query(f'count(http_request_duration_seconds_bucket{{job="{JOB}"}})')
+    print(f"  one pod: {samples['value'][1]} series a scrape, {own['value'][1]} of them the "
+          f"sidecar's own, {buckets['value'][1]} latency buckets")
+
+
+def slack(lab):
+    """An alert fires and resolves under load; Slack gets what the template promises."""
+    check(lab.messages() == [], "Slack has messages before any alert")
+    answered = lab.load.answered
+    lab.restart_sidecar(damage=True)
+    wait_for(lambda: "MetricsStateReset" in lab.firing(), "the alert to fire", 30)
+    wait_for(lambda: len(lab.messages()) == 1, "the first message", 60)
+    lab.restart_sidecar(damage=False)
+    wait_for(lambda: "MetricsStateReset" not in lab.firing(), "the alert to resolve", 30)
+    wait_for(lambda: len(lab.messages()) == 2, "the second message", 120)
+    check(lab.load.answered > answered + 100, "there was no load meanwhile")
+    firing, resolved = lab.messages()
+    runbook = next(rule for rule in monitoring_lab.rules("alert")
+                   if rule["alert"] == "MetricsStateReset")["annotations"]["runbook_url"]
+    promised(firing, "[FIRING: 1] MetricsStateReset in practica", "danger", "firing", runbook)
+    promised(resolved, "[RESOLVED] MetricsStateReset in practica", "good", "resolved", runbook)
+    print("  two messages:", firing["attachments"][0]["title"], "and",
+          resolved["attachments"][0]["title"])
+    print("    " + resolved["attachments"][0]["text"].strip().replace("\n", "\n    "))
+
+
+def promised(message, title, color, status, runbook):
+    (attachment,) = message["attachments"]
+    lines = attachment["text"].strip().split("\n")
+    expected = [
+        "*The sidecar found its state damaged and started from zero*",
+        f"Status: {status}",
+        "Severity: critical",
+        f"Pod: {POD}",
+        "Value: 1 state files set aside",
+        f"{NAMESPACE}/{POD}: the state file could not be trusted and was set aside. Counters began "
+        "again at 0 within the last hour.",
+        f"<{runbook}|Runbook>",
+    ]
+    check(attachment["title"] == title, f"title {attachment['title']!r}, not {title!r}")
+    check(attachment["title_link"] == runbook, f"link {attachment['title_link']!r}")
+    check(attachment["color"] == color, f"color {attachment['color']!r}")
+    check(lines == expected, f"the text is\n{lines}\nnot\n{expected}")
+
+
+def step(name, work, *arguments):
+    began = time.monotonic()
+    print(f"{name}: {work.__doc__ or ''}".rstrip(": "), flush=True)
+    work(*arguments)
+    print(f"  passed in {time.monotonic() - began:.0f} s", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--programs", default="dist/linux-amd64")
+    options = parser.parse_args()
+    step("rules", written_rules)
+    with Lab(options.programs) as lab:
+        step("dashboard", dashboard, lab)
+        step("series", series, lab)
+        step("slack", slack, lab)
+
+
+if __name__ == "__main__":
+    main()
