@@ -2,14 +2,15 @@ import Platform
 
 /// The routes table as OpenAPI 3.1. https://spec.openapis.org/oas/v3.1.0
 enum OpenAPI {
-  static func document(_ routes: [Route]) -> String {
+  static func document(_ routes: [Route], _ rootPath: RootPath) -> String {
     var paths: [String] = []
     for route in routes {
       paths.append("\"\(route.path)\":{\"get\":\(operation(route))}")
     }
+    let servers = rootPath.text.isEmpty ? "" : "\"servers\":[{\"url\":\"\(rootPath.text)\"}],"
     return #"{"openapi":"3.1.0","info":{"title":"simple-server","#
       + #""description":"An API that counts its requests without knowing what Prometheus is","#
-      + "\"version\":\"\(Version.number)\"},\"paths\":{"
+      + "\"version\":\"\(Version.number)\"},\(servers)\"paths\":{"
       + join(paths) + "},\"components\":{\"schemas\":{\"Problem\":\(problem)}}}"
   }
 
@@ -18,7 +19,8 @@ enum OpenAPI {
     let schema =
       #"{"type":"object","properties":{""# + name + #"":{"type":"string","examples":[""#
       + "\(route.example)" + #""]}},"required":[""# + name + #""]}"#
-    return "{\"summary\":\"\(route.summary)\",\"operationId\":\"get_\(identifier(route))\","
+    return
+      "{\"tags\":[\"API\"],\"summary\":\"\(route.summary)\",\"operationId\":\"get_\(identifier(route))\","
       + #""responses":{"200":{"description":"OK","content":{"application/json":{"schema":"#
       + schema + ",\"example\":\(route.body)}}},"
       + #""default":{"description":"An error","content":{"application/problem+json":"#

@@ -12,6 +12,8 @@ struct Route {
   let contentType: StaticString
   /// Part of the documentation, not of the API: left out of OpenAPI.
   var isDocumentation = false
+  /// Header lines of the answer, each with its CRLF.
+  var extraFields = ""
 }
 
 /// The one table: router, events, OpenAPI and docs follow from it. A new endpoint is one entry here.
@@ -29,13 +31,19 @@ enum Routes {
   ]
 
   /// The API with its documentation.
-  static let all: [Route] =
+  static func all(_ docs: Docs) -> [Route] {
     api + [
       Route(
-        path: "/docs", summary: "This API as a page", body: Docs.page(api), property: "",
-        example: "", contentType: "text/html; charset=utf-8", isDocumentation: true),
+        path: documentation, summary: "This API as a page", body: docs.page(api), property: "",
+        example: "", contentType: "text/html; charset=utf-8", isDocumentation: true,
+        extraFields: docs.pageFields),
       Route(
-        path: "/openapi.json", summary: "This API as OpenAPI 3.1", body: OpenAPI.document(api),
-        property: "", example: "", contentType: "application/json", isDocumentation: true),
+        path: "/openapi.json", summary: "This API as OpenAPI 3.1",
+        body: OpenAPI.document(api, docs.rootPath), property: "", example: "",
+        contentType: "application/json", isDocumentation: true),
     ]
+  }
+
+  /// The page; what it loads counts as its requests.
+  static let documentation: StaticString = "/docs"
 }

@@ -8,6 +8,9 @@ final class Worker: Responder {
   private let routes: [Route]
   private let answers: [PreparedResponse]
   private let paths: [[UInt8]]
+  private let docs: Docs
+  private let assets: [PreparedResponse]
+  private let assetPaths: [[UInt8]]
   private let events: EventClient?
   private let requestEvents: RequestEvents?
   private var server: Server<Worker>?
@@ -21,14 +24,25 @@ final class Worker: Responder {
   private static let stopToken: UInt32 = 1
 
   /// `stopDescriptor` becomes readable when the program shall stop; all workers watch the same.
-  init(_ routes: [Route], events: EventClient?, stopDescriptor: Int32) {
+  init(_ docs: Docs, events: EventClient?, stopDescriptor: Int32) {
+    let routes = Routes.all(docs)
     self.routes = routes
+    self.docs = docs
     self.events = events
     self.stopDescriptor = stopDescriptor
     answers = routes.map {
-      PreparedResponse(status: 200, contentType: $0.contentType, body: Array($0.body.utf8))
+      PreparedResponse(
+        status: 200, contentType: $0.contentType, body: Array($0.body.utf8),
+        extraFields: $0.extraFields)
     }
     paths = routes.map { Array("\($0.path)".utf8) }
+    let assets = docs.assets
+    self.assets = assets.map {
+      PreparedResponse(
+        status: 200, contentType: $0.contentType, body: $0.body,
+        extraFields: "Cache-Control: max-age=3600\r\nX-Content-Type-Options: nosniff\r\n")
+    }
+    assetPaths = assets.map { Array("\($0.path)".utf8) }
     requestEvents = events.map { RequestEvents($0, routes) }
     answered.reserveCapacity(4096)
   }
@@ -52,19 +66,44 @@ final class Worker: Responder {
     to request: Request, head: RawSpan, body: RawSpan, into response: inout ResponseWriter
   ) {
     let path = head.extracting(request.path)
-    for index in 0..<paths.count {
-      let known = paths[index]
-      guard unsafe ByteCompare.equal(known.span.bytes, path) else { continue }
-      response.route = UInt32(index)
-      if request.method == .get || request.method == .head {
-        response.send(answers[index])
-      } else {
-        response.problem(
-          status: 405, detail: "this path is read only", extraFields: "Allow: GET, HEAD\r\n")
-      }
+    if respond(request, path, into: &response) { return }
+    if let path = docs.rootPath.remainder(of: path), respond(request, path, into: &response) {
       return
     }
     response.problem(status: 404, detail: "there is no such path; /docs lists them")
+  }
+
+  /// Whether there is something at `path`.
+  private func respond(
+    _ request: Request, _ path: RawSpan, into response: inout ResponseWriter
+  ) -> Bool {
+    if let index = index(of: path, in: paths) {
+      response.route = UInt32(index)
+      send(answers[index], request, into: &response)
+      return true
+    }
+    guard let index = index(of: path, in: assetPaths) else { return false }
+    response.route = UInt32(Routes.api.count)
+    send(assets[index], request, into: &response)
+    return true
+  }
+
+  @inline(__always)
+  private func index(of path: RawSpan, in paths: [[UInt8]]) -> Int? {
+    for index in 0..<paths.count {
+      let known = paths[index]
+      if unsafe ByteCompare.equal(known.span.bytes, path) { return index }
+    }
+    return nil
+  }
+
+  @inline(__always)
+  private func send(
+    _ answer: PreparedResponse, _ request: Request, into response: inout ResponseWriter
+  ) {
+    if request.method == .get || request.method == .head { return response.send(answer) }
+    response.problem(
+      status: 405, detail: "this path is read only", extraFields: "Allow: GET, HEAD\r\n")
   }
 
   func answered(_ answer: Answer) {

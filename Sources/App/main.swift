@@ -6,12 +6,21 @@ import Platform
 
 private let prefix = "SIMPLE_SERVER"
 
+private let standardFolder = "/swagger-ui"
+
 private let table: [Option] = [
   Option("listen", "HOST:PORT", "0.0.0.0:8081", "Where the API is served."),
   Option(
     "events-socket", "PATH", "/run/metrics/events.sock",
     "Where events go; they wait here while nothing listens there. Empty: no events."),
   Option("workers", "N", "0", "Threads, each with its own loop; 0: the processors there are."),
+  Option(
+    "swagger-ui", "DIR", standardFolder,
+    "Folder with swagger-ui.css and swagger-ui-bundle.js for /docs. Empty, or the default and not "
+      + "there: a CDN's, checked by their hashes."),
+  Option(
+    "root-path", "PATH", "",
+    "Where a proxy shows the API, such as /api; requests may come with or without it."),
 ]
 
 private let usage = """
@@ -62,7 +71,8 @@ private func run() throws(Options.Mistake) {
   case "serve":
     let workers = try options.number("workers", in: 0...256)
     serve(
-      address, options.text("events-socket"), workers: workers == 0 ? Processors.count : workers)
+      address, options.text("events-socket"), try docs(options),
+      workers: workers == 0 ? Processors.count : workers)
   case "healthcheck": healthcheck(address)
   default:
     let near = Spelling.closest(to: command, among: ["serve", "healthcheck", "stress"])
@@ -79,7 +89,25 @@ private func healthcheck(_ address: NetworkAddress) {
   } catch { fail("nothing answers on http://\(address.description)/health") }
 }
 
-private func serve(_ address: NetworkAddress, _ eventsPath: String, workers: Int) {
+private func docs(_ options: Options) throws(Options.Mistake) -> Docs {
+  guard let rootPath = RootPath(options.text("root-path")) else {
+    throw Options.Mistake(
+      "--root-path takes a path such as /api, of letters, digits and /._~-, not "
+        + "'\(options.text("root-path"))'")
+  }
+  let folder = options.text("swagger-ui")
+  guard !folder.isEmpty else { return Docs(rootPath: rootPath, swaggerUI: .remote) }
+  do throws(SwaggerUI.Failure) {
+    return Docs(rootPath: rootPath, swaggerUI: try SwaggerUI(folder: folder))
+  } catch {
+    if folder == standardFolder, error.reason == .noSuchFile {
+      return Docs(rootPath: rootPath, swaggerUI: .remote)
+    }
+    fail("cannot read \(error.path) for /docs: \(error.reason.description); see --swagger-ui")
+  }
+}
+
+private func serve(_ address: NetworkAddress, _ eventsPath: String, _ docs: Docs, workers: Int) {
   do throws(Errno) {
     // One descriptor tells every worker to stop, so it is there before they are.
     let signals = try Signals()
@@ -87,9 +115,9 @@ private func serve(_ address: NetworkAddress, _ eventsPath: String, workers: Int
     Log().info("Running on http://\(address.description) (CTRL + C to quit)")
     for _ in 1..<max(workers, 1) {
       let listener = listen(address)
-      try start(listener, eventsPath, signals.raw)
+      try start(listener, eventsPath, docs, signals.raw)
     }
-    let worker = try makeWorker(eventsPath, signals.raw)
+    let worker = try makeWorker(eventsPath, docs, signals.raw)
     worker.countStart()
     try worker.run(first)
     Workers.join()
@@ -97,18 +125,20 @@ private func serve(_ address: NetworkAddress, _ eventsPath: String, workers: Int
   } catch { fail("cannot start: \(error.description)") }
 }
 
-private func makeWorker(_ eventsPath: String, _ stopDescriptor: Int32) throws(Errno) -> Worker {
+private func makeWorker(
+  _ eventsPath: String, _ docs: Docs, _ stopDescriptor: Int32
+) throws(Errno) -> Worker {
   let events = eventsPath.isEmpty ? nil : try EventClient(path: eventsPath)
-  return Worker(Routes.all, events: events, stopDescriptor: stopDescriptor)
+  return Worker(docs, events: events, stopDescriptor: stopDescriptor)
 }
 
 private func start(
-  _ listener: consuming Descriptor, _ eventsPath: String, _ stopDescriptor: Int32
+  _ listener: consuming Descriptor, _ eventsPath: String, _ docs: Docs, _ stopDescriptor: Int32
 ) throws(Errno) {
   let raw = listener.release()
   try Workers.start {
     do throws(Errno) {
-      let worker = try makeWorker(eventsPath, stopDescriptor)
+      let worker = try makeWorker(eventsPath, docs, stopDescriptor)
       try worker.run(Descriptor(owning: raw))
     } catch { fail("a worker cannot start: \(error.description)") }
   }
