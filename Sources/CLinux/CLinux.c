@@ -20,11 +20,13 @@
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -134,6 +136,12 @@ void *cl_map_shared(int fd, uint64_t size) {
 }
 void *cl_map_anonymous(uint64_t size) {
   void *base = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return base == MAP_FAILED ? NULL : base;
+}
+void *cl_map_anonymous_shared(uint64_t size) {
+  FAULT_NULL("mmap");
+  int flags = MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE;
+  void *base = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, flags, -1, 0);
   return base == MAP_FAILED ? NULL : base;
 }
 int cl_unmap(void *base, uint64_t size) { return RESULT(munmap(base, (size_t)size)); }
@@ -307,20 +315,56 @@ int cl_set_timeouts(int fd, int64_t milliseconds) {
 }
 int cl_shutdown_write(int fd) { return RESULT(shutdown(fd, SHUT_WR)); }
 
+// The inbox is memory that outlives the process that receives into it: `lengths` of the messages are
+// written by the kernel, so a successor sees what was handed over even to one that was killed.
 #define MAXIMUM_DATAGRAMS 64
-int cl_receive_datagrams(int fd, void *slab, size_t stride, uint32_t *sizes, int count) {
-  FAULT("recvmmsg");
-  struct mmsghdr messages[MAXIMUM_DATAGRAMS];
+#define NOT_RECEIVED 0xffffffffu
+typedef struct inbox {
+  uint64_t number;  // of the batch; 1, 2, 3 …
+  uint64_t shared[4];
+  int32_t source;
+  int32_t used;  // messages that the last batch has filled
   struct iovec parts[MAXIMUM_DATAGRAMS];
-  if (count > MAXIMUM_DATAGRAMS) count = MAXIMUM_DATAGRAMS;
-  for (int i = 0; i < count; i++) {
-    parts[i] = (struct iovec){.iov_base = (char *)slab + stride * (size_t)i, .iov_len = stride};
-    messages[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1};
+  struct mmsghdr messages[MAXIMUM_DATAGRAMS];
+} inbox;
+int cl_inbox_capacity(void) { return MAXIMUM_DATAGRAMS; }
+size_t cl_inbox_head_byte_count(void) { return sizeof(inbox); }
+void cl_inbox_prepare(void *head, void *slab, size_t stride) {
+  inbox *box = head;
+  for (int i = 0; i < MAXIMUM_DATAGRAMS; i++) {
+    box->parts[i] = (struct iovec){.iov_base = (char *)slab + stride * (size_t)i, .iov_len = stride};
+    box->messages[i].msg_hdr = (struct msghdr){.msg_iov = &box->parts[i], .msg_iovlen = 1};
+    box->messages[i].msg_len = NOT_RECEIVED;
   }
-  int received = REPEAT(int, recvmmsg(fd, messages, (unsigned)count, MSG_DONTWAIT, NULL));
-  for (int i = 0; i < received; i++)
-    sizes[i] = messages[i].msg_len | ((messages[i].msg_hdr.msg_flags & MSG_TRUNC) ? 0x80000000u : 0);
-  return received;
+}
+int cl_inbox_received(const void *head) {
+  int count = 0;
+  while (count < MAXIMUM_DATAGRAMS && ((const inbox *)head)->messages[count].msg_len != NOT_RECEIVED) count++;
+  return count;
+}
+int cl_inbox_receive(void *head, int fd, int source) {
+  FAULT("recvmmsg");
+  inbox *box = head;
+  // A predecessor may have died before it could say how many there are, so the lengths say it.
+  for (int i = 0; i < MAXIMUM_DATAGRAMS && box->messages[i].msg_len != NOT_RECEIVED; i++) {
+    box->messages[i].msg_len = NOT_RECEIVED;
+    box->messages[i].msg_hdr.msg_flags = 0;
+  }
+  box->source = source;
+  // A process that is killed leaves its stores in program order; the compiler must not change it.
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  __atomic_store_n(&box->number, box->number + 1, __ATOMIC_RELAXED);
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  return REPEAT(int, recvmmsg(fd, box->messages, MAXIMUM_DATAGRAMS, MSG_DONTWAIT, NULL));
+}
+uint32_t cl_inbox_length(const void *head, int index) {
+  const struct mmsghdr *message = &((const inbox *)head)->messages[index];
+  return message->msg_len | ((message->msg_hdr.msg_flags & MSG_TRUNC) ? 0x80000000u : 0);
+}
+uint64_t cl_inbox_number(const void *head) { return ((const inbox *)head)->number; }
+int cl_inbox_source(const void *head) { return ((const inbox *)head)->source; }
+uint64_t cl_inbox_shared(void *head, int index, uint64_t amount) {
+  return ((inbox *)head)->shared[index & 3] += amount;
 }
 
 // -- epoll
@@ -422,6 +466,61 @@ int cl_signal_read(int fd) {
   return read(fd, &byte, 1) == 1 ? byte : -EAGAIN;
 }
 int cl_ignore_broken_pipes(void) { return signal(SIGPIPE, SIG_IGN) == SIG_ERR ? -errno : 0; }
+
+// -- A parent and its worker
+
+static int parent_signals(sigset_t *set) {
+  sigemptyset(set);
+  sigaddset(set, SIGTERM);
+  sigaddset(set, SIGINT);
+  sigaddset(set, SIGHUP);
+  sigaddset(set, SIGCHLD);
+  return 0;
+}
+int cl_parent_begin(void) {
+  sigset_t set;
+  parent_signals(&set);
+  return RESULT(sigprocmask(SIG_BLOCK, &set, NULL));
+}
+int cl_parent_fork(void) {
+  FAULT("fork");
+  pid_t parent = getpid();
+  pid_t child = fork();
+  if (child != 0) return child < 0 ? -errno : child;
+  // A parent that is gone before this line cannot tell us, so we look.
+  prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (getppid() != parent) _exit(1);
+  sigset_t set;
+  parent_signals(&set);
+  sigprocmask(SIG_UNBLOCK, &set, NULL);
+  return 0;
+}
+// What has ended, if anything: 2 the worker exited, 3 it was killed; `code` says how.
+static int reap(int worker, int *code) {
+  int status;
+  pid_t ended;
+  while ((ended = waitpid(-1, &status, WNOHANG)) > 0) {
+    if (ended != worker) continue;
+    *code = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+    return WIFSIGNALED(status) ? 3 : 2;
+  }
+  return 0;
+}
+int cl_parent_wait(int worker, int64_t timeout_milliseconds, int *code) {
+  sigset_t set;
+  parent_signals(&set);
+  int64_t wait = timeout_milliseconds < 0 ? 0 : timeout_milliseconds;
+  struct timespec time = {.tv_sec = wait / 1000, .tv_nsec = wait % 1000 * 1000000};
+  int news = reap(worker, code);  // one SIGCHLD may stand for many ends
+  if (news) return news;
+  int number = timeout_milliseconds < 0 ? sigwaitinfo(&set, NULL) : sigtimedwait(&set, NULL, &time);
+  if (number == SIGCHLD) return reap(worker, code);
+  if (number <= 0) return 0;
+  *code = number;
+  return 1;
+}
+int cl_kill(int process, int number) { return RESULT(kill(process, number)); }
+
 int cl_random(void *bytes, size_t count) {
   FAULT("getrandom");
   return REPEAT(ssize_t, getrandom(bytes, count, 0)) == (ssize_t)count ? 0 : -EIO;

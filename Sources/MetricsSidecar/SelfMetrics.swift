@@ -5,6 +5,7 @@ import Platform
 struct SelfMetrics {
   var connections = 0
   var scrapeSeconds = 0.0
+  var supervision: (restarts: UInt64, recovered: UInt64, lost: UInt64)?
   var stateResets: UInt64 = 0
   var openFileLimit = 0
   /// The sockets that there are; the others have no lines.
@@ -69,6 +70,19 @@ struct SelfMetrics {
     one(
       "metrics_sidecar_state_bytes", "gauge", "Bytes of the state file in use",
       Double(registry.state.usedByteCount), &page)
+    if let supervision {
+      one(
+        "metrics_sidecar_worker_restarts_total", "counter", "Workers that were killed",
+        Double(supervision.restarts), &page)
+      one(
+        "metrics_sidecar_datagrams_recovered_total", "counter",
+        "Datagrams that a killed worker had received, applied by its successor",
+        Double(supervision.recovered), &page)
+      one(
+        "metrics_sidecar_datagrams_lost_total", "counter",
+        "Datagrams given up because worker after worker died of them", Double(supervision.lost),
+        &page)
+    }
     head("metrics_sidecar_build_info", "gauge", "The version, as a label", &page)
     page.append("metrics_sidecar_build_info{version=\"\(Version.number)\"} 1.0\n")
     process(&page)

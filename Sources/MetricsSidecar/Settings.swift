@@ -22,6 +22,9 @@ struct Settings: Sendable {
     Option("parse-librato-tags", nil, "true", "Read name#tag=value:1|c as tags."),
     Option("parse-influxdb-tags", nil, "true", "Read name,tag=value:1|c as tags."),
     Option("parse-signalfx-tags", nil, "true", "Read name[tag=value]:1|c as tags."),
+    Option(
+      "supervise", nil, "false",
+      "A parent keeps the sockets open and starts another worker when one is killed."),
     Option("socket-mode", "MODE", "0660", "Permissions of the Unix sockets, in octal."),
     Option(
       "socket-group", "GID", "",
@@ -56,6 +59,7 @@ struct Settings: Sendable {
   var statsdTCP: NetworkAddress?
   var spectatorSocket = ""
   var dialects = TagDialects()
+  var supervises = false
   var receiveBufferByteCount = 4 << 20
   var socketMode: UInt32 = 0o660
   var socketGroup: Int64 = -1
@@ -74,6 +78,7 @@ struct Settings: Sendable {
     if try options.flag("parse-librato-tags") { dialects.insert(.librato) }
     if try options.flag("parse-influxdb-tags") { dialects.insert(.influxDB) }
     if try options.flag("parse-signalfx-tags") { dialects.insert(.signalFX) }
+    supervises = try options.flag("supervise")
     receiveBufferByteCount = try options.byteCount("receive-buffer", in: 4096...(1 << 30))
     guard let mode = UInt32(options.text("socket-mode"), radix: 8), mode <= 0o777 else {
       throw Options.Mistake(

@@ -13,7 +13,7 @@ final class Sidecar: Responder {
   var server: Server<Sidecar>?
   let sockets: IntakeSockets
   private let signals: Signals
-  private var datagrams: Datagrams
+  let inbox: Inbox
   private var connections: [EventConnection?] = []
   private var free: [Int] = []
   /// Connections that a timer looks at, instead of the kernel waking us at each write.
@@ -35,14 +35,14 @@ final class Sidecar: Responder {
   private static let firstConnection: UInt32 = 16
 
   init(
-    registry: Registry, settings: Settings, sockets: IntakeSockets, signals: consuming Signals,
-    stateResets: UInt64
+    registry: Registry, settings: Settings, sockets: IntakeSockets,
+    datagrams: consuming Datagrams, signals: consuming Signals, stateResets: UInt64
   ) {
     applier = Applier(registry: registry, limits: settings.limits)
     self.settings = settings
     self.sockets = sockets
     self.signals = signals
-    datagrams = Datagrams(maximumByteCount: settings.limits.datagramByteCount)
+    inbox = Inbox(datagrams, isSupervised: settings.supervises)
     selfMetrics = SelfMetrics()
     selfMetrics.stateResets = stateResets
     selfMetrics.openFileLimit = Process.openFileLimit
@@ -54,6 +54,7 @@ final class Sidecar: Responder {
 
   /// Serves until a signal ends it.
   func run(_ listener: consuming Descriptor) throws(Errno) {
+    inbox.recover(applier, log: settings.log)
     var limits = HTTPLimits()
     limits.connections = settings.limits.httpConnections
     let server = try Server(listener: listener, limits: limits, responder: self)
@@ -221,20 +222,7 @@ final class Sidecar: Responder {
 
   private func receiveDatagrams(_ raw: Int32, _ source: IntakeCounts.Source) {
     guard raw >= 0 else { return }
-    // A bounded number of batches a turn, so that a flood does not hold up the rest.
-    for _ in 0..<16 {
-      guard case .bytes(let count) = datagrams.receive(from: raw) else { return }
-      for index in 0..<count {
-        if datagrams.isTruncated(index) {
-          applier.counts.datagramsTruncated += 1
-        } else if source == .spectator {
-          applier.spectatorLines(datagrams.bytes(index))
-        } else {
-          applier.lines(datagrams.bytes(index), from: 0, source)
-        }
-      }
-      if count < 64 { return }
-    }
+    inbox.receive(from: raw, source, applier)
   }
 
   /// Takes everything that the kernel holds for us, so that a scrape sees what was accepted before
@@ -253,5 +241,9 @@ final class Sidecar: Responder {
     receiveDatagrams(sockets.spectator, .spectator)
     applier.registry.commit()
     acknowledge()
+    if sockets.udp >= 0 { selfMetrics.udpDropCount = Socket.dropCount(sockets.udp) }
+    if settings.supervises {
+      selfMetrics.supervision = (inbox.restartCount, inbox.recoveredCount, inbox.lostCount)
+    }
   }
 }

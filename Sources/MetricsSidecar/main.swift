@@ -61,6 +61,23 @@ private func healthcheck(_ settings: Settings) {
 }
 
 private func serve(_ settings: Settings) {
+  let datagrams: Datagrams
+  do throws(Errno) {
+    datagrams = try Datagrams(maximumByteCount: settings.limits.datagramByteCount)
+  } catch { fail("no memory for datagrams: \(error.description)") }
+  guard settings.supervises else { return work(settings, datagrams, sockets: nil) }
+  // From here on everything is done by workers, with the parent's sockets.
+  let sockets = openSockets(settings)
+  do throws(Errno) {
+    var supervisor = Supervisor(log: settings.log)
+    try supervisor.run(datagrams)
+  } catch { fail("cannot start a worker: \(error.description)") }
+  work(settings, datagrams, sockets: sockets)
+}
+
+private func work(
+  _ settings: Settings, _ datagrams: consuming Datagrams, sockets: IntakeSockets?
+) {
   let signals: Signals
   do throws(Errno) { signals = try Signals() } catch { fail("signals: \(error.description)") }
   let rules: Rules
@@ -71,11 +88,11 @@ private func serve(_ settings: Settings) {
     let opened = try StateOpening.open(settings)
     let registry = Registry(state: opened.state, rules: rules, limits: settings.limits)
     registry.dialects = settings.dialects
-    let sockets = openSockets(settings)
+    let sockets = sockets ?? openSockets(settings)
     let listener = listen(settings)
     let sidecar = Sidecar(
-      registry: registry, settings: settings, sockets: sockets, signals: signals,
-      stateResets: opened.resets)
+      registry: registry, settings: settings, sockets: sockets, datagrams: datagrams,
+      signals: signals, stateResets: opened.resets)
     do throws(Errno) { try sidecar.run(listener) } catch { fail("epoll: \(error.description)") }
   } catch { fail(error.message) }
 }

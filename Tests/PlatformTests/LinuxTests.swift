@@ -71,11 +71,32 @@ private func temporaryPath() -> String {
     for size in [3, 100, 64] {
       #expect(sender.send([UInt8](repeating: 65, count: size).span.bytes) == .bytes(size))
     }
-    var datagrams = Datagrams(maximumByteCount: 64)
+    var datagrams = try Datagrams(maximumByteCount: 64)
     #expect(datagrams.receive(from: receiver.raw) == .bytes(3))
     #expect(datagrams.bytes(0).byteCount == 3)
     #expect((0..<3).map { datagrams.isTruncated($0) } == [false, true, false])
+    #expect(datagrams.number == 1)
     #expect(datagrams.receive(from: receiver.raw) == .wouldBlock)
+    datagrams.restore()
+    #expect(datagrams.count == 0)
+  }
+
+  @Test func `what was received last is found again by its number and lengths`() throws {
+    let path = temporaryPath()
+    let receiver = try Socket.listenUnix(path: path, kind: .datagram, mode: 0o600)
+    let sender = try Socket.connectUnix(path: path, kind: .datagram)
+    var datagrams = try Datagrams(maximumByteCount: 64)
+    for sizes in [[1, 2, 3], [0, 5]] {
+      for size in sizes {
+        #expect(sender.send([UInt8](repeating: 65, count: size).span.bytes) == .bytes(size))
+      }
+      #expect(datagrams.receive(from: receiver.raw, source: 7) == .bytes(sizes.count))
+      datagrams.restore()
+      #expect(datagrams.source == 7)
+      #expect((0..<datagrams.count).map { datagrams.bytes($0).byteCount } == sizes)
+    }
+    #expect(datagrams.number == 2)
+    #expect(datagrams.addShared(1, 3) == 3 && datagrams.shared(1) == 3 && datagrams.shared(0) == 0)
   }
 
   @Test func `a log line is the one that people know, or JSON`() {

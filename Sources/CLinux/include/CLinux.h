@@ -27,6 +27,7 @@ int cl_is_writable_directory(const char *path);
 int64_t cl_inode(const char *path);
 void *cl_map_shared(int fd, uint64_t size);   // NULL when it fails; errno by cl_last_error
 void *cl_map_anonymous(uint64_t size);
+void *cl_map_anonymous_shared(uint64_t size);
 int cl_unmap(void *base, uint64_t size);
 int cl_last_error(void);
 
@@ -47,9 +48,17 @@ int64_t cl_socket_drops(int fd);   // datagrams dropped for want of room
 int cl_set_send_buffer(int fd, int byte_count);
 int cl_set_timeouts(int fd, int64_t milliseconds);
 int cl_shutdown_write(int fd);
-// Up to `count` datagrams, each into its own `stride` bytes of `slab`. `sizes[i]` is the length
-// received; its top bit is set when the datagram was longer than `stride` (MSG_TRUNC).
-int cl_receive_datagrams(int fd, void *slab, size_t stride, uint32_t *sizes, int count);
+// The inbox: many datagrams a call, in memory that a forked successor shares. `head` is laid out by
+// `prepare`; a length's top bit is set when the datagram was longer than `stride` (MSG_TRUNC).
+int cl_inbox_capacity(void);
+size_t cl_inbox_head_byte_count(void);
+void cl_inbox_prepare(void *head, void *slab, size_t stride);
+int cl_inbox_receive(void *head, int fd, int source);
+int cl_inbox_received(const void *head);
+uint32_t cl_inbox_length(const void *head, int index);
+uint64_t cl_inbox_number(const void *head);
+int cl_inbox_source(const void *head);
+uint64_t cl_inbox_shared(void *head, int index, uint64_t amount);
 
 // -- epoll
 typedef struct cl_event { uint64_t data; uint32_t events; uint32_t padding; } cl_event;
@@ -89,6 +98,12 @@ int cl_count_open_files(void);
 const char *cl_error_name(int code);
 const char *cl_error_text(int code);
 int cl_sleep_milliseconds(int64_t milliseconds);
+
+// -- A parent and its worker. `wait`: 1 a signal, 2 the worker exited, 3 it was killed, 0 neither.
+int cl_parent_begin(void);
+int cl_parent_fork(void);
+int cl_parent_wait(int worker, int64_t timeout_milliseconds, int *code);
+int cl_kill(int process, int number);
 
 // -- Threads
 int cl_thread_start(void (*body)(void *), void *argument, uint64_t *thread);

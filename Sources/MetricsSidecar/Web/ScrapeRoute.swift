@@ -8,7 +8,6 @@ extension Sidecar {
     drain(start)
     response.begin(status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8")
     TextFormat.append(applier.registry, to: &response.buffer)
-    if sockets.udp >= 0 { selfMetrics.udpDropCount = Socket.dropCount(sockets.udp) }
     selfMetrics.append(applier, to: &response.buffer)
     response.end()
     selfMetrics.scrapeSeconds = Double(Clock.monotonicNanoseconds - start) / 1e9

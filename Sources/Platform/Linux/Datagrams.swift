@@ -1,33 +1,63 @@
 import CLinux
 
 /// Many datagrams a call, each in its own part of one slab.
+///
+/// The memory is shared with processes that are forked later, the lengths that the kernel writes as
+/// well as the bytes. So when a process dies between receiving and applying, by whatever signal, its
+/// successor finds what the kernel had handed over, and nothing is lost.
+///
+/// What must stay true: `number` rises with each batch, after the lengths of the last one are wiped
+/// and before the kernel writes new ones; so a successor that knows which number was applied knows
+/// whether what lies here was.
 @safe
 public struct Datagrams: ~Copyable {
-  // Sound: `capacity * stride` bytes and `capacity` sizes, allocated in `init`, freed in `deinit`;
-  // the kernel writes at most `stride` bytes into each part.
+  // Sound: one mapping of `byteCount` bytes, made in `init` and unmapped once in `deinit`: the head
+  // that C lays out, then `capacity` parts of `stride` bytes, into which the kernel writes.
+  private let head: UnsafeMutableRawPointer
   private let slab: UnsafeMutableRawPointer
-  private let sizes: UnsafeMutablePointer<UInt32>
-  private let capacity: Int
+  private let byteCount: Int
   private let stride: Int
   public private(set) var count = 0
+  /// Drawn at random; the same in all processes that share this.
+  public let identity: (UInt64, UInt64)
+
+  /// The most that one call takes.
+  public static var capacity: Int { Int(cl_inbox_capacity()) }
 
   /// Room for 64 datagrams of at most `maximumByteCount` bytes. Memory that is never received into
   /// is never touched, so it costs nothing.
-  public init(maximumByteCount: Int) {
-    capacity = 64
-    stride = (maximumByteCount + 63) & ~63
-    unsafe slab = .allocate(byteCount: capacity * stride, alignment: 64)
-    unsafe sizes = .allocate(capacity: capacity)
+  public init(maximumByteCount: Int) throws(Errno) {
+    let identity = try Self.randomIdentity()
+    let stride = (maximumByteCount + 63) & ~63
+    let headByteCount = (Int(cl_inbox_head_byte_count()) + 63) & ~63
+    let byteCount = headByteCount + Self.capacity * stride
+    guard let memory = unsafe cl_map_anonymous_shared(UInt64(byteCount)) else {
+      throw Errno(cl_last_error())
+    }
+    unsafe cl_inbox_prepare(memory, memory + headByteCount, stride)
+    unsafe head = memory
+    unsafe slab = memory + headByteCount
+    self.byteCount = byteCount
+    self.stride = stride
+    self.identity = identity
   }
 
-  deinit {
-    unsafe slab.deallocate()
-    unsafe sizes.deallocate()
+  private static func randomIdentity() throws(Errno) -> (UInt64, UInt64) {
+    var bytes = [UInt8](repeating: 0, count: 16)
+    try Process.fillRandom(&bytes)
+    var halves: (UInt64, UInt64) = (0, 0)
+    for index in 0..<8 {
+      halves.0 = halves.0 << 8 | UInt64(bytes[index])
+      halves.1 = halves.1 << 8 | UInt64(bytes[index + 8])
+    }
+    return halves
   }
 
-  /// Takes what is waiting on `descriptor`, at most 64.
-  public mutating func receive(from descriptor: Int32) -> IOResult {
-    let result = unsafe cl_receive_datagrams(descriptor, slab, stride, sizes, Int32(capacity))
+  deinit { _ = unsafe cl_unmap(head, UInt64(byteCount)) }
+
+  /// Takes what is waiting on `descriptor`, at most `capacity`. `source` is kept with the batch.
+  public mutating func receive(from descriptor: Int32, source: Int = 0) -> IOResult {
+    let result = unsafe cl_inbox_receive(head, descriptor, Int32(source))
     count = max(0, Int(result))
     if result == -Errno.wouldBlock.rawValue { return .wouldBlock }
     return result < 0 ? .failed(Errno(-result)) : .bytes(Int(result))
@@ -36,16 +66,36 @@ public struct Datagrams: ~Copyable {
   /// Whether the `index`-th was longer than the buffer; what is here of it is cut.
   public borrowing func isTruncated(_ index: Int) -> Bool {
     precondition(index >= 0 && index < count)
-    return unsafe sizes[index] & 0x8000_0000 != 0
+    return unsafe cl_inbox_length(head, Int32(index)) & 0x8000_0000 != 0
   }
 
   /// The bytes of the `index`-th.
   @_lifetime(borrow self)
   public borrowing func bytes(_ index: Int) -> RawSpan {
     precondition(index >= 0 && index < count)
-    let size = unsafe min(Int(sizes[index] & 0x7fff_ffff), stride)
+    let size = unsafe min(Int(cl_inbox_length(head, Int32(index)) & 0x7fff_ffff), stride)
     let span = unsafe RawSpan(
       _unsafeStart: UnsafeRawPointer(slab + index * stride), byteCount: size)
     return unsafe _overrideLifetime(span, borrowing: self)
+  }
+
+  // MARK: Across processes
+
+  /// The batch that is here, or is being received.
+  public var number: UInt64 { unsafe cl_inbox_number(head) }
+
+  /// Where it comes from.
+  public var source: Int { Int(unsafe cl_inbox_source(head)) }
+
+  /// Looks at what a predecessor has received last; `count` says how many.
+  public mutating func restore() { count = Int(unsafe cl_inbox_received(head)) }
+
+  /// Numbers that all processes share: each has its own `index`, below 4.
+  public func shared(_ index: Int) -> UInt64 { unsafe cl_inbox_shared(head, Int32(index), 0) }
+
+  /// Adds to a shared number; what it is then.
+  @discardableResult
+  public func addShared(_ index: Int, _ amount: UInt64) -> UInt64 {
+    unsafe cl_inbox_shared(head, Int32(index), amount)
   }
 }

@@ -43,6 +43,9 @@ public enum Process {
   /// Ends the process at once.
   public static func exit(_ code: ExitCode) -> Never { cl_exit(code.rawValue) }
 
+  /// Ends the process with the code of another.
+  public static func exit(rawCode: Int32) -> Never { cl_exit(rawCode) }
+
   public static func sleep(milliseconds: Int) { _ = cl_sleep_milliseconds(Int64(milliseconds)) }
 
   /// Writes to standard output (1) or standard error (2), whole unless that is closed.

@@ -1,0 +1,44 @@
+import CLinux
+
+/// A process forked from this one, which goes on in the same program with the same descriptors and
+/// the same shared memory. Only for a program that has started no thread.
+public enum ForkedProcess {
+  /// Where `fork` has returned.
+  public enum Side: Sendable {
+    case worker
+    case parent(worker: Int32)
+  }
+
+  /// What the parent has woken up for.
+  public enum News: Equatable, Sendable {
+    /// SIGTERM, SIGINT or SIGHUP by number, for the worker.
+    case signal(Int32)
+    case exited(code: Int32)
+    case killed(signal: Int32)
+    case timedOut
+  }
+
+  /// Has the parent take its signals by `wait` from now on. Before the first `fork`.
+  public static func beParent() throws(Errno) { _ = try SystemCall.check(cl_parent_begin()) }
+
+  /// Starts a worker. It gets SIGTERM when the parent dies.
+  public static func fork() throws(Errno) -> Side {
+    let id = try SystemCall.check(cl_parent_fork())
+    return id == 0 ? .worker : .parent(worker: id)
+  }
+
+  /// Waits for a signal or the worker's end; orphans that became ours are reaped on the way.
+  /// `timeoutMilliseconds` -1 waits without end.
+  public static func wait(for worker: Int32, timeoutMilliseconds: Int64) -> News {
+    var code: Int32 = 0
+    let news = unsafe cl_parent_wait(worker, timeoutMilliseconds, &code)
+    switch news {
+    case 1: return .signal(code)
+    case 2: return .exited(code: code)
+    case 3: return .killed(signal: code)
+    default: return .timedOut
+    }
+  }
+
+  public static func send(_ signal: Int32, to worker: Int32) { _ = cl_kill(worker, signal) }
+}
