@@ -47,8 +47,11 @@ final class Worker: Responder {
     answered.reserveCapacity(4096)
   }
 
+  /// Counts a start of the program, and hands that to the kernel.
   func countStart() {
-    if let events { events.add(events.counter("app.start"), 1) }
+    guard let events else { return }
+    events.add(events.counter("app.start"), 1)
+    events.flush(now: Clock.monotonicNanoseconds)
   }
 
   func run(_ listener: consuming Descriptor) throws(Errno) {

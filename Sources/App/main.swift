@@ -107,18 +107,17 @@ private func docs(_ options: Options) throws(Options.Mistake) -> Docs {
   }
 }
 
+/// The start is counted before anybody can connect: who sees the server running sees it counted.
 private func serve(_ address: NetworkAddress, _ eventsPath: String, _ docs: Docs, workers: Int) {
   do throws(Errno) {
     // One descriptor tells every worker to stop, so it is there before they are.
     let signals = try Signals()
-    let first = listen(address)
-    Log().info("Running on http://\(address.description) (CTRL + C to quit)")
-    for _ in 1..<max(workers, 1) {
-      let listener = listen(address)
-      try start(listener, eventsPath, docs, signals.raw)
-    }
+    let first = bind(address)
     let worker = try makeWorker(eventsPath, docs, signals.raw)
     worker.countStart()
+    try Socket.listen(first.raw)
+    Log().info("Running on http://\(address.description) (CTRL + C to quit)")
+    for _ in 1..<max(workers, 1) { try start(bind(address), eventsPath, docs, signals.raw) }
     try worker.run(first)
     Workers.join()
     Log().info("Stopped")
@@ -139,14 +138,15 @@ private func start(
   try Workers.start {
     do throws(Errno) {
       let worker = try makeWorker(eventsPath, docs, stopDescriptor)
+      try Socket.listen(raw)
       try worker.run(Descriptor(owning: raw))
     } catch { fail("a worker cannot start: \(error.description)") }
   }
 }
 
-private func listen(_ address: NetworkAddress) -> Descriptor {
+private func bind(_ address: NetworkAddress) -> Descriptor {
   do throws(Errno) {
-    return try Socket.listenTCP(host: address.host, port: address.port)
+    return try Socket.bindTCP(host: address.host, port: address.port)
   } catch {
     let hint =
       error == .addressInUse

@@ -175,7 +175,7 @@ static socklen_t parse_address(const char *host, uint16_t port, address *out) {
   return 0;
 }
 
-int cl_listen_tcp(const char *host, uint16_t port, int backlog) {
+int cl_bind_tcp(const char *host, uint16_t port) {
   address where;
   socklen_t length = parse_address(host, port, &where);
   if (length == 0) return -EINVAL;
@@ -190,9 +190,11 @@ int cl_listen_tcp(const char *host, uint16_t port, int backlog) {
   int planned = fault_due("bind");
   if (planned) { errno = planned; return failed(fd); }
 #endif
-  if (bind(fd, &where.any, length) < 0 || listen(fd, backlog) < 0) return failed(fd);
+  if (bind(fd, &where.any, length) < 0) return failed(fd);
   return fd;
 }
+
+int cl_listen(int fd, int backlog) { FAULT("listen"); return RESULT(listen(fd, backlog)); }
 
 int cl_bind_udp(const char *host, uint16_t port) {
   address where;

@@ -12,7 +12,18 @@ public enum Socket {
   public static func listenTCP(
     host: String, port: UInt16, backlog: Int = 1024
   ) throws(Errno) -> Descriptor {
-    unsafe Descriptor(owning: try SystemCall.check(cl_listen_tcp(host, port, Int32(backlog))))
+    let socket = try bindTCP(host: host, port: port)
+    try listen(socket.raw, backlog: backlog)
+    return socket
+  }
+
+  /// Takes a TCP address, on which nobody can connect before `listen`.
+  public static func bindTCP(host: String, port: UInt16) throws(Errno) -> Descriptor {
+    unsafe Descriptor(owning: try SystemCall.check(cl_bind_tcp(host, port)))
+  }
+
+  public static func listen(_ descriptor: Int32, backlog: Int = 1024) throws(Errno) {
+    _ = try SystemCall.check(cl_listen(descriptor, Int32(backlog)))
   }
 
   public static func bindUDP(host: String, port: UInt16) throws(Errno) -> Descriptor {
