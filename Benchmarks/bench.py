@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+"""Compares the pair with nginx and with a C receiver. Standard library only.
+
+    python3 Benchmarks/bench.py [--programs dist/linux-amd64] [--only NAME] [--slices 5]
+
+Each row is a ratio of work per CPU second, ours to the named peer's, as the median of slices that
+take turns, with the least and the most. CPU seconds are the process's own, as the kernel counts
+them. A peer that is not installed is named and left out. Nothing fails here: a noisy machine makes
+a noisy table.
+"""
+import argparse
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", ".ci"))
+from verify import Pair, free_port, wait_for  # noqa: E402
+
+BODY = '{"health": "ok"}'
+
+
+def cpu_seconds(pid):
+    """User and system time of all threads of a process, to the nanosecond."""
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/schedstat") as f:
+            total += int(f.read().split()[0])
+    return total / 1e9
+
+
+def resident_kib(pid, field="VmRSS"):
+    with open(f"/proc/{pid}/status") as f:
+        return int(re.search(field + r":\s+(\d+)", f.read()).group(1))
+
+
+def wrk(url, seconds, pipelined=False):
+    """Requests that were answered in so many seconds from 64 connections."""
+    script = ["-s", os.path.join(HERE, "pipeline.lua")] if pipelined else []
+    text = subprocess.run(["wrk", "-t1", "-c64", f"-d{seconds}s", *script, url], check=True,
+                          capture_output=True, text=True).stdout
+    return int(re.search(r"(\d+) requests in", text).group(1))
+
+
+def row(name, ratios, note=""):
+    print(f"  {name:<52} {statistics.median(ratios):6.2f}   ({min(ratios):.2f} to {max(ratios):.2f})"
+          f"  {note}", flush=True)
+
+
+class Nginx:
+    """One worker that answers a fixed body, without a log."""
+
+    def __enter__(self):
+        self.folder = tempfile.mkdtemp(prefix="bench-")
+        self.port = free_port()
+        path = os.path.join(self.folder, "nginx.conf")
+        with open(path, "w") as f:
+            f.write(f"""worker_processes 1; daemon off; pid {self.folder}/pid; error_log /dev/null;
+events {{ worker_connections 1024; }}
+http {{ access_log off; keepalive_requests 100000000; client_body_temp_path {self.folder};
+server {{ listen 127.0.0.1:{self.port}; location /health {{
+default_type application/json; return 200 '{BODY}'; }} }} }}
+""")
+        self.process = subprocess.Popen(["nginx", "-c", path, "-p", self.folder],
+                                        stderr=subprocess.DEVNULL)
+        self.children = []
+
+        def has_worker():
+            text = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)],
+                                  capture_output=True, text=True).stdout
+            self.children = [int(p) for p in text.split()]
+            return self.children
+        wait_for(has_worker, "nginx")
+        self.pid = self.children[0]
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+        shutil.rmtree(self.folder)
+
+
+def http(options):
+    """/health, 64 connections, one worker each: requests per CPU second of the server."""
+    with Pair(options.programs) as pair, Pair(options.programs) as bare, Nginx() as nginx:
+        pair.start_sidecar()
+        pair.start_app("--workers", "1")
+        bare.start_app("--workers", "1", "--events-socket", "")
+        servers = {"ours": (pair.app.pid, pair.api), "bare": (bare.app.pid, bare.api),
+                   "nginx": (nginx.pid, nginx.port)}
+
+        def measure(name, pipelined=False):
+            pid, port = servers[name]
+            before = cpu_seconds(pid), cpu_seconds(pair.sidecar.pid)
+            count = wrk(f"http://127.0.0.1:{port}/health", options.seconds, pipelined)
+            used = cpu_seconds(pid) - before[0]
+            return count / used, (cpu_seconds(pair.sidecar.pid) - before[1]) / used
+        for name in servers:
+            measure(name)
+        plain, piped, counting, sidecar, nginx_rates, our_rates = [], [], [], [], [], []
+        for _ in range(options.slices):
+            theirs, _ = measure("nginx")
+            ours, share = measure("ours")
+            without, _ = measure("bare")
+            deep, _ = measure("ours", pipelined=True)
+            plain.append(ours / theirs)
+            piped.append(deep / theirs)
+            counting.append(without / ours - 1)
+            sidecar.append(share)
+            nginx_rates.append(theirs)
+            our_rates.append(ours)
+        row("counted /health : nginx", plain,
+            f"{statistics.median(our_rates):,.0f} : {statistics.median(nginx_rates):,.0f} a CPU s")
+        row("counted /health, 16 pipelined : nginx", piped)
+        print(f"  counting adds {statistics.median(counting):.1%} to the App's CPU a request "
+              f"({min(counting):.1%} to {max(counting):.1%})")
+        print(f"  the sidecar takes {statistics.median(sidecar):.1%} of the App's CPU "
+              f"({min(sidecar):.1%} to {max(sidecar):.1%})")
+        print(f"  resident after the load: App {resident_kib(pair.app.pid)} KiB, "
+              f"sidecar {resident_kib(pair.sidecar.pid)} KiB")
+
+
+def build(name, folder):
+    target = os.path.join(folder, name)
+    subprocess.run(["gcc", "-O3", "-o", target, os.path.join(HERE, name + ".c")], check=True)
+    return target
+
+
+def intake(options):
+    """Lines of 55 bytes over 200 series: events per CPU second of the receiver."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        sender, receiver = build("sender", folder), build("receiver", folder)
+        for kind, size, lines in (("stream", 8192, 4_000_000), ("dgram", 8192, 4_000_000),
+                                  ("dgram", 1432, 2_000_000), ("dgram", 1, 500_000)):
+            ratios, rates = [], []
+            for _ in range(options.slices):
+                theirs = c_receiver(sender, receiver, kind, size, lines, folder)
+                ours = sidecar(options, sender, kind, size, lines)
+                ratios.append(ours / theirs)
+                rates.append((ours, theirs))
+            what = "frames" if kind == "stream" else "datagrams"
+            size_text = "one line" if size == 1 else f"{size} bytes"
+            middle = sorted(rates)[len(rates) // 2]
+            row(f"{what} of {size_text} : C receiver", ratios,
+                f"{middle[0] / 1e6:.2f} : {middle[1] / 1e6:.2f} million a CPU s")
+
+
+def c_receiver(sender, receiver, kind, size, lines, folder):
+    path = os.path.join(folder, "c.sock")
+    process = subprocess.Popen([receiver, kind, path], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, text=True)
+    wait_for(lambda: os.path.exists(path), "the C receiver")
+    time.sleep(0.05)
+    before = cpu_seconds(process.pid)
+    sent = int(subprocess.run([sender, kind, path, str(lines), str(size)], check=True,
+                              capture_output=True, text=True).stdout)
+
+    def is_idle(last=[0.0]):
+        now = cpu_seconds(process.pid)
+        idle, last[0] = now == last[0], now
+        time.sleep(0.02)
+        return idle
+    wait_for(is_idle, "the C receiver to be idle")
+    used = cpu_seconds(process.pid) - before
+    counted = int(process.communicate("")[0])
+    if counted != sent:
+        raise SystemExit(f"the C receiver counted {counted} of {sent}")
+    return sent / used
+
+
+def sidecar(options, sender, kind, size, lines):
+    with Pair(options.programs) as pair:
+        pair.start_sidecar()
+        path = pair.path("events.sock" if kind == "stream" else "statsd.sock")
+        before = cpu_seconds(pair.sidecar.pid)
+        sent = int(subprocess.run([sender, kind, path, str(lines), str(size)], check=True,
+                                  capture_output=True, text=True).stdout)
+        counted = sum(float(v) for k, v in pair.values().items()
+                      if k.startswith("app_requests_total"))
+        used = cpu_seconds(pair.sidecar.pid) - before
+        if counted != sent:
+            raise SystemExit(f"the sidecar counted {counted} of {sent}")
+        return sent / used
+
+
+def start(options):
+    """From exec to the first answer, in milliseconds, and the memory then."""
+    for name, path in (("App", "/health"), ("sidecar", "/metrics")):
+        times = []
+        for _ in range(20):
+            with Pair(options.programs) as pair:
+                begin = time.monotonic()
+                if name == "App":
+                    pair.start_app(wait=False)
+                    port = pair.api
+                else:
+                    pair.start_sidecar(wait=False)
+                    port = pair.metrics
+                while pair.get(port, path) is None:
+                    if time.monotonic() - begin > 5:
+                        raise SystemExit(f"{name} does not answer")
+                times.append((time.monotonic() - begin) * 1000)
+        print(f"  {name}: {statistics.median(times):.1f} ms from fork to the first answer "
+              f"({min(times):.1f} to {max(times):.1f})")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--programs", default="dist/linux-amd64")
+    parser.add_argument("--only")
+    parser.add_argument("--slices", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=2)
+    options = parser.parse_args()
+    options.programs = os.path.abspath(options.programs)
+    for each, tools in ((http, ["wrk", "nginx"]), (intake, ["gcc"]), (start, [])):
+        if options.only and each.__name__ != options.only:
+            continue
+        print(f"{each.__name__}: {each.__doc__}", flush=True)
+        missing = [tool for tool in tools if not shutil.which(tool)]
+        if missing:
+            print(f"  left out: {', '.join(missing)} is not installed")
+            continue
+        each(options)
+
+
+if __name__ == "__main__":
+    main()
