@@ -215,6 +215,87 @@ def socket_files(programs):
         refused("in numbers", "--statsd-socket", "", "--statsd-tcp", "example.org:8125")
 
 
+def frame(*lines):
+    data = "\n".join(lines).encode()
+    return len(data).to_bytes(4, "little") + data
+
+
+class Wire:
+    """A client of events.sock that says just what it is told to."""
+
+    def __init__(self, sidecar):
+        self.socket = sidecar.unix("events.sock", socket.SOCK_STREAM)
+        self.socket.settimeout(5)
+
+    def send(self, *frames):
+        self.socket.sendall(b"".join(frames))
+        return self
+
+    def answers(self, count):
+        """The text of so many frames; "closed" where the connection ends."""
+        texts = []
+        while len(texts) < count:
+            head = self.socket.recv(4, socket.MSG_WAITALL)
+            if len(head) < 4:
+                return texts + ["closed"]
+            texts.append(self.socket.recv(int.from_bytes(head, "little"),
+                                          socket.MSG_WAITALL).decode())
+        return texts
+
+
+def session_answers(programs):
+    """What docs/protocol.md says is answered to sessions, good and bad, to the byte."""
+    def session(number):
+        return frame("_session|" + f"{number:032x}")
+
+    with Sidecar(programs, "--max-connections", "8", "--max-frame-size", "1024") as sidecar:
+        def answered(expected, *frames):
+            wire = Wire(sidecar).send(*frames)
+            is_answer = wire.answers(len(expected)) == expected
+            wire.socket.close()
+            check(is_answer, f"{frames} should be answered {expected}")
+            wait_for(lambda: sidecar.values().get("metrics_sidecar_connections") == 0, "its end")
+
+        wire = Wire(sidecar).send(bytes.fromhex(
+            "290000005f73657373696f6e7c3030313132323333343435353636373738383939616162626363646465"
+            "656666"))
+        check(wire.answers(1) == ["_ack|0"], "the example's hello")
+        wire.send(bytes.fromhex("0f0000005f7365717c310a6a6f62733a317c63"))
+        check(wire.answers(1) == ["_ack|1"], "the example's frame")
+        wire.socket.close()
+        sidecar.expect({"jobs_total": 1})
+        answered(["_ack|0", "_ack|2"], session(1), frame("_seq|1", "a:1|c"),
+                 frame("_seq|2", "bad", "a:1|c"))
+        answered(["_ack|2", "_ack|3"], session(1), frame("_seq|2", "a:1|c"),
+                 frame("_seq|3", "a:1|c"))
+        sidecar.expect({"a_total": 3, 'metrics_sidecar_frames_total{result="duplicate"}': 1})
+        answered(["_ack|3", "closed"], session(1), frame("_seq|5", "a:1|c"))
+        answered(["_ack|3", "closed"], session(1), frame("a:1|c"))
+        answered(["_ack|3", "closed"], session(1), frame("_seq|0", "a:1|c"))
+        answered(["_ack|3", "closed"], session(1), session(2))
+        answered(["closed"], frame("_seq|1", "a:1|c"))
+        answered(["closed"], (2000).to_bytes(4, "little"))
+        sidecar.expect({"a_total": 3, 'metrics_sidecar_frames_total{result="rejected"}': 6})
+        # Without a session: no answer, and a frame that is cut does not count.
+        wire = Wire(sidecar).send(frame("_session|x"), frame("b:1|c"), frame("b:1|c")[:-1])
+        wire.socket.close()
+        sidecar.expect({"b_total": 1, 'metrics_sidecar_events_rejected_total{reason="no_value"}': 2})
+        # At the limit of connections the next is closed; the others go on.
+        wires = [Wire(sidecar) for _ in range(8)]
+        check(wires[7].send(session(3)).answers(1) == ["_ack|0"], "the eighth")
+        check(Wire(sidecar).answers(1) == ["closed"], "the ninth connection")
+        sidecar.expect({"metrics_sidecar_connections": 8,
+                        "metrics_sidecar_connections_refused_total": 1})
+        sent = subprocess.run(
+            [sidecar.program, "emit", "emitted:2|c", "emitted:1|c|@0.5", "--statsd-socket",
+             sidecar.path("statsd.sock")], capture_output=True, text=True, timeout=10)
+        check(sent.returncode == 0, str(sent))
+        sidecar.expect({"emitted_total": 4})
+        sent = subprocess.run([sidecar.program, "emit", "a:1|c", "--statsd-socket", "/no/s"],
+                              capture_output=True, text=True, timeout=10)
+        check(sent.returncode == 1 and "is the sidecar running" in sent.stderr, str(sent))
+
+
 class Killer(threading.Thread):
     """Kills the sidecar again and again, and has it come back each time."""
 
@@ -374,7 +455,7 @@ def dies_at_once(programs):
         print(f"  {len(killed)} workers in two seconds")
 
 
-CHECKS = [every_socket, grammars, socket_files, exactly_once, worker_killed, dies_at_once]
+CHECKS = [every_socket, grammars, socket_files, session_answers, exactly_once, worker_killed, dies_at_once]
 
 
 def main():
