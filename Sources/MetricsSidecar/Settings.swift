@@ -48,6 +48,25 @@ struct Settings: Sendable {
     Option("max-line-length", "SIZE", "8KiB", "The longest line of one event."),
     Option("max-labels", "N", "32", "The most labels of a series."),
     Option("max-http-connections", "N", "256", "HTTP connections at once."),
+    Option("push", nil, "false", "Take pushes as Pushgateway does, at /metrics/job/…"),
+    Option("push-admin", nil, "false", "Allow PUT /api/v1/admin/wipe, which deletes all groups."),
+    Option(
+      "push-ttl", "TIME", "0",
+      "How long a group outlives its last push, where the push does not say. 0: for ever."),
+    Option(
+      "push-aggregate", nil, "false",
+      "Add pushes up, as ?mode=aggregate does, where the push does not say."),
+    Option(
+      "push-gauges", "last|sum|max", "last", "What becomes of gauges in pushes that are added up."),
+    Option(
+      "push-auth", "FILE", "",
+      "Who may push: lines that hash-password writes. Empty: everybody."),
+    Option(
+      "max-push-size", "SIZE", "1MiB",
+      "The longest body of a push, before and after it is "
+        + "decompressed."),
+    Option("max-push-groups", "N", "10000", "Groups kept."),
+    Option("max-push-series", "N", "100000", "Series kept over all groups."),
     Option("log-format", "text|json", "text", "How log lines look."),
     Option("log-level", "LEVEL", "info", "debug, info, warning or error."),
   ]
@@ -66,6 +85,7 @@ struct Settings: Sendable {
   var state = ""
   var rules = ""
   var limits = Limits()
+  var push = PushSettings()
   var log = Log()
 
   init(_ options: Options) throws(Options.Mistake) {
@@ -100,6 +120,7 @@ struct Settings: Sendable {
     limits.labels = try options.number("max-labels", in: 1...256)
     limits.stateByteCount = try options.byteCount("state-size", in: (1 << 20)...(1 << 30))
     limits.httpConnections = try options.number("max-http-connections", in: 1...100_000)
+    push = try PushSettings(options, labels: limits.labels)
     log = try Self.log(options)
   }
 

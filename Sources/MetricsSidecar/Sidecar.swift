@@ -20,6 +20,7 @@ final class Sidecar: Responder {
   private var polled: [UInt32] = []
   private var nextLook = UInt64.max
   var selfMetrics: SelfMetrics
+  var push: PushAPI?
   /// Those that have read something since the last commit.
   private var touched: [UInt32] = []
 
@@ -57,6 +58,7 @@ final class Sidecar: Responder {
     inbox.recover(applier, log: settings.log)
     var limits = HTTPLimits()
     limits.connections = settings.limits.httpConnections
+    if push != nil { limits.bodyByteCount = settings.push.limits.bodyByteCount }
     let server = try Server(listener: listener, limits: limits, responder: self)
     self.server = server
     try server.watch(signals.raw, .readable, token: Self.signalsToken)

@@ -5,13 +5,13 @@ import Platform
 enum StateOpening {
   struct Failure: Error { let message: String }
 
-  /// The file, and how many damaged ones were set aside on the way (0 or 1).
+  /// The file, how many damaged ones were set aside on the way (0 or 1), and where it is.
   static func open(
     _ settings: Settings
-  ) throws(Failure) -> (state: StateFile, resets: UInt64) {
+  ) throws(Failure) -> (state: StateFile, resets: UInt64, path: String) {
     let path = choosePath(settings)
     do throws(StateFile.OpenFailure) {
-      return (try StateFile(try map(path, settings)), 0)
+      return (try StateFile(try map(path, settings)), 0, path)
     } catch {
       switch error {
       case .system(let code): throw cannot(path, code)
@@ -22,7 +22,7 @@ enum StateOpening {
           "state: \(path) is not trusted: \(damage.description). It is kept as \(aside), and "
             + "counting starts at zero")
         do throws(StateFile.OpenFailure) {
-          return (try StateFile(try map(path, settings)), 1)
+          return (try StateFile(try map(path, settings)), 1, path)
         } catch { throw Failure(message: "cannot make a new state file \(path)") }
       }
     }

@@ -12,6 +12,7 @@ private let usage = """
     metrics-sidecar emit LINE… [flags]     send events: emit 'jobs.done:1|c'
     metrics-sidecar check-rules FILE       tell every mistake of a rules file
     metrics-sidecar healthcheck [flags]    exit 0 when the sidecar is ready
+    metrics-sidecar hash-password NAME     a line for --push-auth, of the password on standard input
 
   Flags, each with its environment variable:
 
@@ -44,8 +45,11 @@ private func run() throws(Options.Mistake) {
     guard operands.count == 1 else { throw Options.Mistake("check-rules takes one file") }
     Process.exit(RuleLoading.check(operands[0]))
   case "healthcheck": healthcheck(settings)
+  case "hash-password":
+    guard operands.count == 1 else { throw Options.Mistake("hash-password takes one name") }
+    Process.exit(HashPassword.run(operands[0]))
   case let other:
-    let commands = ["serve", "emit", "check-rules", "healthcheck"]
+    let commands = ["serve", "emit", "check-rules", "healthcheck", "hash-password"]
     let near = Spelling.closest(to: other, among: commands)
     throw Options.Mistake(
       "unknown command \(other)" + (near.map { ": did you mean \($0)?" } ?? ": see --help"))
@@ -88,12 +92,20 @@ private func work(
     let opened = try StateOpening.open(settings)
     let registry = Registry(state: opened.state, rules: rules, limits: settings.limits)
     registry.dialects = settings.dialects
+    let push = openPush(settings, opened.path)
     let sockets = sockets ?? openSockets(settings)
     let listener = listen(settings)
     let sidecar = Sidecar(
       registry: registry, settings: settings, sockets: sockets, datagrams: datagrams,
       signals: signals, stateResets: opened.resets)
+    if let push { sidecar.take(push) }
     do throws(Errno) { try sidecar.run(listener) } catch { fail("epoll: \(error.description)") }
+  } catch { fail(error.message) }
+}
+
+private func openPush(_ settings: Settings, _ statePath: String) -> PushAPI? {
+  do throws(PushOpening.Failure) {
+    return try PushOpening.open(settings, state: statePath)
   } catch { fail(error.message) }
 }
 

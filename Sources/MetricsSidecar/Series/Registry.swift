@@ -255,6 +255,9 @@ final class Registry {
 
   // MARK: Families
 
+  /// The kind of the family called `name`, if there is one.
+  func kind(of name: [UInt8]) -> Record.Kind? { familyIndex[name].map { families[$0].kind } }
+
   private func declare(_ rule: FamilyRule) {
     let family = Family(
       name: Array(rule.name.utf8), kind: rule.kind, help: rule.help, bounds: rule.buckets)

@@ -17,6 +17,8 @@ extension Sidecar {
     } else if path.isEqual(to: "/-/ready") {
       guard isRead(request, &response) else { return }
       say("ready\n", &response)
+    } else if let push, push.respond(to: request, head: head, body: body, into: &response) {
+      // A push, or another of its paths: answered.
     } else {
       response.problem(
         status: 404, detail: "the paths are /metrics, /, /-/healthy and /-/ready")

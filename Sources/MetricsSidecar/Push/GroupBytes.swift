@@ -1,0 +1,130 @@
+import Platform
+
+/// A group as one run of bytes, which is what its record in the state file holds.
+///
+///       0   8  time of the last push that succeeded, in Unix seconds (a Double, as all numbers)
+///       8   8  time of the last one that failed       16   8  time to live in seconds, 0 for ever
+///      24   …  families, one after the other
+///
+///     family      0   4  bytes of it, with these     4   1  type      5   1  zero
+///                 6   2  bytes of the name           8   4  bytes of the help text, escaped
+///                12   4  metrics                    16   8  time of the push it came with
+///                24   …  name, help text, metrics
+///
+///     metric      0   4  bytes of it, with these     4   4  bytes of its labels
+///                 8   4  buckets or quantiles       12   …  labels: `a="1",job="x"`
+///                 …   8  value, or sum;  then for histograms and summaries:
+///                 …   8  count                       …  16  each: bound, value (cumulative)
+///
+/// All numbers are little-endian. What must stay true: a histogram's last bucket is +Inf.
+enum GroupBytes {
+  static let headByteCount = 24
+  static let familyHeadByteCount = 24
+  static let metricHeadByteCount = 12
+
+  struct Times: Equatable {
+    var pushed = 0.0
+    var failed = 0.0
+    var timeToLive = 0.0
+  }
+
+  static func appendHead(_ times: Times, to buffer: inout ByteBuffer) {
+    buffer.append(times.pushed)
+    buffer.append(times.failed)
+    buffer.append(times.timeToLive)
+  }
+
+  static func times(_ group: RawSpan) -> Times {
+    Times(
+      pushed: group.double(at: 0), failed: group.double(at: 8), timeToLive: group.double(at: 16))
+  }
+
+  /// A family's place and head.
+  struct Family {
+    let range: Range<Int>
+    let type: PushType
+    let metricCount: Int
+    let time: Double
+    let name: Range<Int>
+    let help: Range<Int>
+    var metrics: Range<Int> { help.upperBound..<range.upperBound }
+  }
+
+  /// The family at `at`; `nil` at the group's end.
+  static func family(_ group: RawSpan, at: Int) -> Family? {
+    guard at + familyHeadByteCount <= group.byteCount else { return nil }
+    let nameStart = at + familyHeadByteCount
+    let nameEnd = nameStart + Int(group.at(at + 6)) + Int(group.at(at + 7)) << 8
+    let helpEnd = nameEnd + group.count32(at: at + 8)
+    let end = at + group.count32(at: at)
+    guard let type = PushType(rawValue: group.at(at + 4)), helpEnd <= end, end <= group.byteCount
+    else { return nil }
+    return Family(
+      range: at..<end, type: type, metricCount: group.count32(at: at + 12),
+      time: group.double(at: at + 16), name: nameStart..<nameEnd, help: nameEnd..<helpEnd)
+  }
+
+  struct Metric {
+    let range: Range<Int>
+    let labels: Range<Int>
+    let pointCount: Int
+    /// Where the value or sum is; the count follows, and then the points.
+    var value: Int { labels.upperBound }
+    var count: Int { value + 8 }
+    func bound(_ point: Int) -> Int { value + 16 + 16 * point }
+    func pointValue(_ point: Int) -> Int { value + 24 + 16 * point }
+  }
+
+  /// The metric at `at`, which must lie within a family.
+  @inline(__always)
+  static func metric(_ group: RawSpan, at: Int) -> Metric {
+    let labels = at + metricHeadByteCount
+    return Metric(
+      range: at..<(at + max(metricHeadByteCount, group.count32(at: at))),
+      labels: labels..<(labels + group.count32(at: at + 4)),
+      pointCount: group.count32(at: at + 8))
+  }
+}
+
+extension RawSpan {
+  @inline(__always)
+  func double(at offset: Int) -> Double {
+    Double(
+      bitPattern: UInt64(
+        littleEndian: unsafe unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self)))
+  }
+
+  @inline(__always)
+  func count32(at offset: Int) -> Int {
+    Int(
+      clamping: UInt32(
+        littleEndian: unsafe unsafeLoadUnaligned(fromByteOffset: offset, as: UInt32.self)))
+  }
+}
+
+extension ByteBuffer {
+  @inline(__always)
+  mutating func append(_ number: Double) {
+    let bits = number.bitPattern.littleEndian
+    unsafe appendUnsafe(capacity: 8) { memory in
+      unsafe memory.storeBytes(of: bits, as: UInt64.self)
+      return 8
+    }
+  }
+
+  @inline(__always)
+  mutating func append32(_ count: Int) {
+    let bits = UInt32(truncatingIfNeeded: count).littleEndian
+    unsafe appendUnsafe(capacity: 4) { memory in
+      unsafe memory.storeBytes(of: bits, as: UInt32.self)
+      return 4
+    }
+  }
+
+  /// Writes a length that was not known before.
+  mutating func patch32(at offset: Int, _ count: Int) {
+    for index in 0..<4 {
+      replace(at: offset + index, with: UInt8(truncatingIfNeeded: count >> (8 * index)))
+    }
+  }
+}

@@ -1,0 +1,56 @@
+import Platform
+
+/// A sample's value as Go's `ParseFloat` takes it, which is what Prometheus reads with.
+enum Number {
+  /// `nil` where the text is no number. Hexadecimal numbers and `_` are not taken.
+  static func parse(_ text: RawSpan) -> Double? {
+    if let simple = parseSimple(text) { return simple }
+    guard text.byteCount > 0 else { return nil }
+    let value = Decimal.parse(text)
+    return value.isNaN && !isNaN(text) ? nil : value
+  }
+
+  /// Up to 15 digits with a point are exact: a whole number by a power of ten that is exact too.
+  @inline(__always)
+  private static func parseSimple(_ text: RawSpan) -> Double? {
+    let count = text.byteCount
+    guard count > 0, count <= 17 else { return nil }
+    var index = 0
+    let isNegative = text.at(0) == UInt8(ascii: "-")
+    if isNegative { index = 1 }
+    var digits: Int64 = 0
+    var digitCount = 0
+    var fraction = -1
+    while index < count {
+      let byte = text.at(index)
+      if byte >= 48, byte <= 57 {
+        digits = digits * 10 + Int64(byte - 48)
+        digitCount += 1
+        if fraction >= 0 { fraction += 1 }
+      } else if byte == UInt8(ascii: "."), fraction < 0 {
+        fraction = 0
+      } else {
+        return nil
+      }
+      index += 1
+    }
+    guard digitCount > 0, digitCount <= 15 else { return nil }
+    var value = Double(digits)
+    if fraction > 0 { value /= Decimal.powerOfTen(fraction) }
+    return isNegative ? -value : value
+  }
+
+  private static func isNaN(_ text: RawSpan) -> Bool {
+    text.byteCount == 3 && text.at(0) | 0x20 == UInt8(ascii: "n")
+      && text.at(1) | 0x20 == UInt8(ascii: "a") && text.at(2) | 0x20 == UInt8(ascii: "n")
+  }
+}
+
+extension RawSpan {
+  @inline(__always)
+  func equals(_ text: StaticString) -> Bool {
+    guard byteCount == text.utf8CodeUnitCount else { return false }
+    for index in 0..<byteCount where unsafe at(index) != text.utf8Start[index] { return false }
+    return true
+  }
+}

@@ -1,0 +1,224 @@
+import HTTP
+import Platform
+
+/// Pushgateway's API: `PUT`, `POST` and `DELETE` of `/metrics/job/<job>{/<label>/<value>}`.
+/// https://github.com/prometheus/pushgateway#api
+final class PushAPI {
+  let store: PushStore
+  let settings: PushSettings
+  var counts = PushCounts()
+  private var auth: PushAuth?
+  private let batch = PushBatch()
+  private var plain = ByteBuffer(capacity: 4096)
+  /// Grouping keys of paths that came lately.
+  private var keys: [[UInt8]: GroupingKey] = [:]
+  private static let keyLimit = 4096
+  private static let applied = PreparedResponse(
+    status: 200, contentType: "text/plain; charset=utf-8", body: [])
+  private static let accepted = PreparedResponse(
+    status: 202, contentType: "text/plain; charset=utf-8", body: [])
+
+  init(store: PushStore, settings: PushSettings, auth: PushAuth? = nil) {
+    self.store = store
+    self.settings = settings
+    self.auth = auth
+  }
+
+  /// Answers a request for one of its paths; whether it was one.
+  func respond(
+    to request: Request, head: RawSpan, body: RawSpan, into response: inout ResponseWriter
+  ) -> Bool {
+    let path = head.extracting(request.path)
+    if path.starts(with: "/metrics/job") {
+      change(request, path.extracting(12..<path.byteCount), head, body, &response)
+    } else if path.equals("/api/v1/admin/wipe") {
+      wipe(request, head, &response)
+    } else {
+      return false
+    }
+    return true
+  }
+
+  // MARK: Pushes
+
+  private func change(
+    _ request: Request, _ path: RawSpan, _ head: RawSpan, _ body: RawSpan,
+    _ response: inout ResponseWriter
+  ) {
+    guard request.method == .put || request.method == .post || request.method == .delete else {
+      return response.problem(
+        status: 405, detail: "PUT, POST and DELETE only",
+        extraFields: "Allow: PUT, POST, DELETE\r\n")
+    }
+    guard isAllowed(request, head, &response) else { return }
+    do throws(PushError) {
+      let key = try groupingKey(path)
+      if request.method == .delete {
+        try store.delete(key.identity)
+        counts.deleted += 1
+        return response.send(Self.accepted)
+      }
+      try push(key, request, head, body, &response)
+    } catch { refuse(error, &response) }
+  }
+
+  private func push(
+    _ key: GroupingKey, _ request: Request, _ head: RawSpan, _ body: RawSpan,
+    _ response: inout ResponseWriter
+  ) throws(PushError) {
+    let options = try PushOptions(
+      query: head.extracting(request.query), field: request.field("push-ttl", in: head),
+      isPut: request.method == .put, settings)
+    try read(key, request, head, body)
+    let now = Double(Clock.unixNanoseconds) / 1e9
+    do throws(PushError) {
+      try store.push(
+        key, batch, mode: options.mode, timeToLive: options.timeToLive, now: now,
+        isDryRun: options.isDryRun)
+    } catch {
+      if !options.isDryRun { store.fail(key, timeToLive: options.timeToLive, now: now) }
+      throw error
+    }
+    guard options.isDryRun else {
+      counts.applied += 1
+      return response.send(Self.applied)
+    }
+    response.begin(status: 200, contentType: "text/plain; charset=utf-8")
+    response.buffer.append(
+      "ok: \(batch.families.count) families, \(batch.metrics.count) series\n")
+    response.end()
+  }
+
+  /// Decompresses and parses the body into the batch.
+  private func read(
+    _ key: GroupingKey, _ request: Request, _ head: RawSpan, _ body: RawSpan
+  ) throws(PushError) {
+    batch.begin(key)
+    guard let encoding = request.field("content-encoding", in: head), encoding.byteCount > 0,
+      !encoding.equalsLetters("identity")
+    else { return try parse(request, head, body) }
+    let isSnappy = encoding.equalsLetters("snappy")
+    guard isSnappy || encoding.equalsLetters("gzip") else {
+      throw PushError("a body is plain, gzip or snappy", status: 415)
+    }
+    plain.removeAll()
+    plain.shrink(to: 1 << 20)
+    do throws(Inflate.Failure) {
+      let limit = settings.limits.bodyByteCount
+      if isSnappy {
+        try Snappy.decode(body, limit: limit, into: &plain)
+      } else {
+        try Inflate.gunzip(body, limit: limit, into: &plain)
+      }
+    } catch {
+      switch error {
+      case .malformed: throw PushError("the body is not what its Content-Encoding says")
+      case .tooLarge:
+        throw PushError(
+          "decompressed, the body has more than \(settings.limits.bodyByteCount) bytes", status: 413
+        )
+      }
+    }
+    var body = ByteBuffer(capacity: 16)
+    swap(&body, &plain)
+    defer { swap(&body, &plain) }
+    try parse(request, head, body.bytes)
+  }
+
+  private func parse(
+    _ request: Request, _ head: RawSpan, _ body: RawSpan
+  ) throws(PushError) {
+    if let type = request.field("content-type", in: head), MediaType.isProtobuf(type) {
+      try ProtobufParser.parse(body, into: batch, limits: settings.limits)
+    } else {
+      try TextParser.parse(body, into: batch, limits: settings.limits)
+    }
+  }
+
+  private func groupingKey(_ path: RawSpan) throws(PushError) -> GroupingKey {
+    let bytes = SeriesKey.array(path)
+    if let known = keys[bytes] { return known }
+    let key = try GroupingKey(path: path, limits: settings.limits)
+    if keys.count >= Self.keyLimit { keys.removeAll(keepingCapacity: true) }
+    keys[bytes] = key
+    return key
+  }
+
+  private func refuse(_ error: PushError, _ response: inout ResponseWriter) {
+    counts.refuse(error.status)
+    response.begin(status: error.status, contentType: "text/plain; charset=utf-8")
+    response.buffer.append(error.message)
+    response.buffer.append("\n")
+    response.end()
+  }
+
+  // MARK: Administration
+
+  private func wipe(_ request: Request, _ head: RawSpan, _ response: inout ResponseWriter) {
+    guard settings.isAdmin else {
+      return response.problem(status: 404, detail: "--push-admin switches this on")
+    }
+    guard request.method == .put else {
+      return response.problem(status: 405, detail: "PUT only", extraFields: "Allow: PUT\r\n")
+    }
+    guard isAllowed(request, head, &response) else { return }
+    do throws(PushError) { try store.deleteAll() } catch { return refuse(error, &response) }
+    response.send(Self.accepted)
+  }
+
+  private func isAllowed(
+    _ request: Request, _ head: RawSpan, _ response: inout ResponseWriter
+  ) -> Bool {
+    guard auth != nil else { return true }
+    let verdict = auth!.check(
+      request.field("authorization", in: head), now: Clock.monotonicNanoseconds)
+    switch verdict {
+    case .allowed: return true
+    case .refused:
+      counts.refuse(401)
+      response.problem(
+        status: 401, detail: "a name and a password that --push-auth knows are needed",
+        extraFields: "WWW-Authenticate: Basic realm=\"push\"\r\n")
+    case .tooMany:
+      counts.refuse(429)
+      response.problem(
+        status: 429, detail: "too many wrong passwords; try again in a second",
+        extraFields: "Retry-After: 1\r\n")
+    }
+    return false
+  }
+}
+
+/// What became of pushes.
+struct PushCounts {
+  var applied: UInt64 = 0
+  var deleted: UInt64 = 0
+  var malformed: UInt64 = 0
+  var limited: UInt64 = 0
+  var unauthorized: UInt64 = 0
+
+  mutating func refuse(_ status: Int) {
+    switch status {
+    case 401, 429: unauthorized += 1
+    case 413, 507: limited += 1
+    default: malformed += 1
+    }
+  }
+}
+
+extension RawSpan {
+  @inline(__always)
+  func starts(with text: StaticString) -> Bool {
+    byteCount >= text.utf8CodeUnitCount
+      && extracting(0..<text.utf8CodeUnitCount).equals(text)
+  }
+
+  /// Whether it is `text`, given in lower case, in any case.
+  func equalsLetters(_ text: StaticString) -> Bool {
+    guard byteCount == text.utf8CodeUnitCount else { return false }
+    for index in 0..<byteCount where unsafe at(index) | 0x20 != text.utf8Start[index] | 0x20 {
+      return false
+    }
+    return true
+  }
+}

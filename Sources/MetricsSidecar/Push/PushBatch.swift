@@ -1,0 +1,311 @@
+import Platform
+
+/// What one body says: families with their metrics, labels already merged with the grouping key's.
+///
+/// One batch is kept and emptied for each push, so a push of a known shape allocates nothing here.
+/// What must stay true: all ranges lie in `bytes`; a metric's labels are sorted by name, escaped as
+/// the text format has them and free of duplicates; no two metrics of a family have the same labels.
+final class PushBatch {
+  struct Family {
+    var name: Range<Int>
+    /// Escaped as in the text format.
+    var help = 0..<0
+    var type = PushType.untyped
+    var hasHelp = false
+    var hasType = false
+    var firstMetric = -1
+    var lastMetric = -1
+    var metricCount = 0
+    fileprivate var hash: UInt64
+  }
+
+  struct Metric {
+    var labels: Range<Int>
+    var family: Int
+    var next = -1
+    /// The value, or the sum of a histogram or summary.
+    var value = 0.0
+    /// The number of observations, histograms and summaries only.
+    var count = Double.nan
+    var firstPoint = -1
+    var lastPoint = -1
+    var pointCount = 0
+    fileprivate var hash: UInt64
+  }
+
+  /// A bucket with its cumulative count, or a quantile with its value.
+  struct Point {
+    var bound: Double
+    var value: Double
+    var next = -1
+  }
+
+  private(set) var bytes = ByteBuffer(capacity: 4096)
+  private(set) var families: [Family] = []
+  private(set) var metrics: [Metric] = []
+  private(set) var points: [Point] = []
+  /// The first thing that makes a readable body inconsistent; nothing of it may be stored.
+  private(set) var problem: String?
+  private var key = GroupingKey()
+  private var familySlots = IndexSlots()
+  private var metricSlots = IndexSlots()
+  private var labels: [Label] = []
+
+  /// A label of the line being read, as ranges of the body.
+  private struct Label {
+    var name: Range<Int>
+    var value: Range<Int>
+    /// The value has to be escaped; otherwise it is the text format's already.
+    var isRaw: Bool
+  }
+
+  /// Forgets the last body. Labels of `key` go into every metric and win over the body's.
+  func begin(_ key: GroupingKey) {
+    self.key = key
+    bytes.removeAll()
+    bytes.shrink(to: 1 << 20)
+    families.removeAll(keepingCapacity: true)
+    metrics.removeAll(keepingCapacity: true)
+    points.removeAll(keepingCapacity: true)
+    labels.removeAll(keepingCapacity: true)
+    problem = nil
+    familySlots.removeAll()
+    metricSlots.removeAll()
+  }
+
+  func note(_ problem: @autoclosure () -> String) {
+    if self.problem == nil { self.problem = problem() }
+  }
+
+  // MARK: Families
+
+  func findFamily(_ name: RawSpan) -> Int? {
+    if let last = families.last, ByteCompare.equal(bytes.bytes.extracting(last.name), name) {
+      return families.count - 1
+    }
+    let hash = Digest.hash(name)
+    var probe = familySlots.probe(hash)
+    while let index = familySlots.next(&probe) {
+      let family = families[index]
+      if family.hash == hash, ByteCompare.equal(bytes.bytes.extracting(family.name), name) {
+        return index
+      }
+    }
+    return nil
+  }
+
+  /// The family called `name`, made if it is new.
+  func family(_ name: RawSpan) -> Int {
+    if let known = findFamily(name) { return known }
+    let hash = Digest.hash(name)
+    families.append(Family(name: append(name), hash: hash))
+    let index = families.count - 1
+    if familySlots.isFull {
+      familySlots.grow()
+      for old in 0..<index { familySlots.insert(families[old].hash, old) }
+    }
+    familySlots.insert(hash, index)
+    return index
+  }
+
+  /// What a sample's name says it is of its family.
+  enum Part { case whole, bucket, sum, count }
+
+  /// The family of a sample's line: `a_sum` is one of the histogram `a`, if there is no `a_sum`.
+  func sampleFamily(_ name: RawSpan) -> (family: Int, part: Part) {
+    if let known = findFamily(name) { return (known, .whole) }
+    for (suffix, part) in Self.suffixes {
+      let count = name.byteCount - suffix.utf8CodeUnitCount
+      guard count > 0, name.extracting(count..<name.byteCount).equals(suffix),
+        let base = findFamily(name.extracting(0..<count))
+      else { continue }
+      let type = families[base].type
+      if type == .histogram || type == .summary && part != .bucket { return (base, part) }
+    }
+    return (family(name), .whole)
+  }
+
+  private static let suffixes: [(StaticString, Part)] = [
+    ("_bucket", .bucket), ("_sum", .sum), ("_count", .count),
+  ]
+
+  func setHelp(_ family: Int, _ help: RawSpan) {
+    families[family].help = append(help)
+    families[family].hasHelp = true
+  }
+
+  func setType(_ family: Int, _ type: PushType) {
+    families[family].type = type
+    families[family].hasType = true
+  }
+
+  func name(_ family: Int) -> String {
+    text(families[family].name)
+  }
+
+  private func append(_ span: RawSpan) -> Range<Int> {
+    let start = bytes.count
+    bytes.append(span)
+    return start..<bytes.count
+  }
+
+  // MARK: Labels
+
+  func addLabel(name: Range<Int>, value: Range<Int>, isRaw: Bool) {
+    labels.append(Label(name: name, value: value, isRaw: isRaw))
+  }
+
+  var labelCount: Int { labels.count }
+
+  /// Sorts the line's labels, merges them with the grouping key's and appends the result.
+  /// The ranges given to `addLabel` were of `body`.
+  private func mergeLabels(_ body: RawSpan) -> Range<Int> {
+    for index in 0..<labels.count {
+      var at = index
+      while at > 0, body.order(labels[at - 1].name, body, labels[at].name) > 0 {
+        labels.swapAt(at - 1, at)
+        at -= 1
+      }
+    }
+    let start = bytes.count
+    let keyBytes = key.bytes
+    var next = 0
+    for label in labels {
+      var isOverridden = false
+      while next < key.labels.count {
+        let own = key.labels[next]
+        let order = unsafe keyBytes.span.bytes.order(own.name, body, label.name)
+        if order > 0 { break }
+        if order == 0 {
+          isOverridden = !own.isDefault
+          if own.isDefault { next += 1 }
+          break
+        }
+        appendKeyLabel(keyBytes, own.text, start)
+        next += 1
+      }
+      if !isOverridden { appendBodyLabel(label, body, start) }
+    }
+    while next < key.labels.count {
+      appendKeyLabel(keyBytes, key.labels[next].text, start)
+      next += 1
+    }
+    labels.removeAll(keepingCapacity: true)
+    return start..<bytes.count
+  }
+
+  /// Whether the line's labels have this name already. They are few.
+  func hasLabel(_ name: Range<Int>, in body: RawSpan) -> Bool {
+    for label in labels where body.order(label.name, body, name) == 0 { return true }
+    return false
+  }
+
+  private func appendKeyLabel(_ keyBytes: [UInt8], _ text: Range<Int>, _ start: Int) {
+    if bytes.count > start { bytes.append(UInt8(ascii: ",")) }
+    unsafe bytes.append(keyBytes.span.bytes.extracting(text))
+  }
+
+  private func appendBodyLabel(_ label: Label, _ body: RawSpan, _ start: Int) {
+    if bytes.count > start { bytes.append(UInt8(ascii: ",")) }
+    bytes.append(body.extracting(label.name))
+    bytes.append("=\"")
+    let value = body.extracting(label.value)
+    if label.isRaw { LabelText.appendEscaped(value, to: &bytes) } else { bytes.append(value) }
+    bytes.append(UInt8(ascii: "\""))
+  }
+
+  // MARK: Metrics
+
+  /// A metric with the labels added since the last one; one that is there already is a problem.
+  func addMetric(_ family: Int, _ body: RawSpan) -> Int {
+    let (index, isNew) = metric(family, body)
+    if !isNew { noteDuplicate(index) }
+    return index
+  }
+
+  /// The metric of `family` with the labels added since the last one, made if it is new.
+  func metric(_ family: Int, _ body: RawSpan) -> (index: Int, isNew: Bool) {
+    let labels = mergeLabels(body)
+    let last = families[family].lastMetric
+    if last >= 0, isEqual(metrics[last].labels, labels) {
+      bytes.truncate(to: labels.lowerBound)
+      return (last, false)
+    }
+    let hash = Digest.hash(
+      bytes.bytes.extracting(labels), seed: UInt64(truncatingIfNeeded: family))
+    var probe = metricSlots.probe(hash)
+    while let index = metricSlots.next(&probe) {
+      let metric = metrics[index]
+      if metric.hash == hash, metric.family == family, isEqual(metric.labels, labels) {
+        bytes.truncate(to: labels.lowerBound)
+        return (index, false)
+      }
+    }
+    let index = metrics.count
+    metrics.append(Metric(labels: labels, family: family, hash: hash))
+    if metricSlots.isFull {
+      metricSlots.grow()
+      for old in 0..<index { metricSlots.insert(metrics[old].hash, old) }
+    }
+    metricSlots.insert(hash, index)
+    if last >= 0 { metrics[last].next = index } else { families[family].firstMetric = index }
+    families[family].lastMetric = index
+    families[family].metricCount += 1
+    return (index, true)
+  }
+
+  private func isEqual(_ a: Range<Int>, _ b: Range<Int>) -> Bool {
+    bytes.areEqual(a, b)
+  }
+
+  func setValue(_ metric: Int, _ value: Double) { metrics[metric].value = value }
+  func setSum(_ metric: Int, _ sum: Double) { metrics[metric].value = sum }
+  func setCount(_ metric: Int, _ count: Double) { metrics[metric].count = count }
+
+  /// Adds a bucket or quantile. They are kept in the order of their bounds.
+  func addPoint(_ metric: Int, bound: Double, value: Double) {
+    let index = points.count
+    points.append(Point(bound: bound, value: value))
+    metrics[metric].pointCount += 1
+    let last = metrics[metric].lastPoint
+    guard last >= 0, !(points[last].bound < bound) else {
+      if last >= 0 { points[last].next = index } else { metrics[metric].firstPoint = index }
+      metrics[metric].lastPoint = index
+      return
+    }
+    insertPoint(metric, index)
+  }
+
+  /// For the rare body whose bounds do not rise.
+  private func insertPoint(_ metric: Int, _ index: Int) {
+    let bound = points[index].bound
+    var before = -1
+    var at = metrics[metric].firstPoint
+    while at >= 0, points[at].bound < bound {
+      before = at
+      at = points[at].next
+    }
+    if at >= 0, points[at].bound == bound { note("\(describe(metric)) has a bound twice") }
+    points[index].next = at
+    if before >= 0 { points[before].next = index } else { metrics[metric].firstPoint = index }
+    if at < 0 { metrics[metric].lastPoint = index }
+  }
+
+  func noteDuplicate(_ metric: Int) { note("\(describe(metric)) is there twice") }
+
+  func describe(_ metric: Int) -> String {
+    "\(name(metrics[metric].family)){\(text(metrics[metric].labels))}"
+  }
+
+  private func text(_ range: Range<Int>) -> String {
+    bytes.text(range)
+  }
+}
+
+extension ByteBuffer {
+  func areEqual(_ a: Range<Int>, _ b: Range<Int>) -> Bool {
+    ByteCompare.equal(bytes.extracting(a), bytes.extracting(b))
+  }
+
+  func text(_ range: Range<Int>) -> String { String(copying: bytes.extracting(range)) }
+}

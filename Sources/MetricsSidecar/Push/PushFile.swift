@@ -1,0 +1,300 @@
+import CLinux
+import Platform
+
+/// Where pushed groups survive a kill: a mapped file with one record for each change of a group.
+///
+///       0   8  "MSIDPUSH"        8   4  version
+///      64  32  header of the regions with an even generation
+///      96  32  header of those with an odd one
+///    4096   …  regions
+///
+///     header      0   4  generation       4   4  where the region starts, in 8 bytes
+///                 8   4  its size, so     12  4  checksum of bytes 0..<12
+///                16   4  how far it is used, in 8 bytes
+///
+///     record      0   4  bytes of it, with these; a multiple of 8
+///                 4   4  checksum of what follows
+///                 8   4  bytes of the key
+///                12   4  bytes of the group; all ones where it was deleted
+///                16   …  key, group, zeros
+///
+/// A record is written behind what is used; the one store of the new "how far" makes it count. So a
+/// kill at any time leaves the group as it was before the change or as it is after it. The last
+/// record of a key counts. When a region is full, live records are copied to another, whose header's
+/// checksum is stored last.
+@safe
+final class PushFile {
+  static let version: UInt32 = 1
+  private static let regionsStart = 4096
+  private static let leastRegionByteCount = 256 << 10
+  private static let headByteCount = 16
+
+  enum Failure: Error {
+    case system(Errno)
+    /// Not to be trusted; why.
+    case damaged(String)
+  }
+
+  /// A live record: where the group's bytes are.
+  struct Place {
+    fileprivate(set) var offset: Int
+    fileprivate(set) var byteCount: Int
+  }
+
+  private var file: MappedFile
+  // Sound: the mapping never moves while `file` lives; everything below `file.size` may be touched,
+  // and offsets are checked against it once, when a region is opened or made.
+  private let base: UnsafeMutableRawPointer
+  private var generation: UInt32 = 0
+  private var start = 0
+  private var end = 0
+  private(set) var used = 0
+  /// The live record of each key.
+  private var live: [[UInt8]: Place] = [:]
+  private(set) var liveByteCount = 0
+
+  /// Takes a file that `MappedFile` has opened. An empty one is made; any other is checked whole.
+  init(_ opened: consuming MappedFile) throws(Failure) {
+    file = opened
+    unsafe base = file.base
+    if file.size == 0 { try format() } else { try recover() }
+  }
+
+  #if DEBUG
+    /// Called after each store that recovery has to cope with.
+    var afterStore: (() -> Void)?
+  #endif
+
+  @inline(__always)
+  private func stored() {
+    #if DEBUG
+      afterStore?()
+    #endif
+  }
+
+  // MARK: Groups
+
+  var keys: [[UInt8]] { Array(live.keys) }
+
+  /// The group's bytes; none where there is no such key. Valid until the file is changed.
+  @_lifetime(borrow self)
+  func group(_ key: [UInt8]) -> RawSpan {
+    let place = live[key] ?? Place(offset: start, byteCount: 0)
+    let span = unsafe RawSpan(
+      _unsafeStart: UnsafeRawPointer(base + place.offset), byteCount: place.byteCount)
+    return unsafe _overrideLifetime(span, borrowing: self)
+  }
+
+  /// Makes `group` the content of `key`. When this returns, a kill does not undo it.
+  func replace(_ key: [UInt8], with group: borrowing ByteBuffer) throws(Errno) {
+    let byteCount = Self.recordByteCount(key.count, group.count)
+    try makeRoom(byteCount)
+    let offset = unsafe write(key.span.bytes, group.bytes)
+    commit(offset + byteCount)
+    forget(key)
+    live[key] = Place(offset: offset + Self.headByteCount + key.count, byteCount: group.count)
+    liveByteCount += byteCount
+  }
+
+  func remove(_ key: [UInt8]) throws(Errno) {
+    guard live[key] != nil else { return }
+    let byteCount = Self.recordByteCount(key.count, 0)
+    try makeRoom(byteCount)
+    let offset = unsafe write(key.span.bytes, nil)
+    commit(offset + byteCount)
+    forget(key)
+  }
+
+  private func forget(_ key: [UInt8]) {
+    guard let place = live.removeValue(forKey: key) else { return }
+    liveByteCount -= Self.recordByteCount(key.count, place.byteCount)
+  }
+
+  private static func recordByteCount(_ key: Int, _ group: Int) -> Int {
+    (headByteCount + key + group + 7) & ~7
+  }
+
+  private func write(_ key: RawSpan, _ group: RawSpan?) -> Int {
+    write(key, group, at: used)
+  }
+
+  private func write(_ key: RawSpan, _ group: RawSpan?, at offset: Int) -> Int {
+    let groupByteCount = group?.byteCount ?? 0
+    let byteCount = Self.recordByteCount(key.byteCount, groupByteCount)
+    let record = unsafe base + offset
+    // The zeros at the end, before the bytes that may lie over them.
+    unsafe (record + byteCount - 8).storeBytes(of: 0, as: UInt64.self)
+    unsafe record.storeBytes(of: UInt32(byteCount), as: UInt32.self)
+    unsafe record.storeBytes(of: UInt32(key.byteCount), toByteOffset: 8, as: UInt32.self)
+    unsafe record.storeBytes(
+      of: group == nil ? .max : UInt32(groupByteCount), toByteOffset: 12, as: UInt32.self)
+    unsafe key.withUnsafeBytes { source in
+      if source.count > 0 {
+        unsafe (record + 16).copyMemory(from: source.baseAddress!, byteCount: source.count)
+      }
+    }
+    if let group {
+      unsafe group.withUnsafeBytes { source in
+        if source.count > 0 {
+          unsafe (record + 16 + key.byteCount).copyMemory(
+            from: source.baseAddress!, byteCount: source.count)
+        }
+      }
+    }
+    unsafe record.storeBytes(of: checksum(offset, byteCount), toByteOffset: 4, as: UInt32.self)
+    return offset
+  }
+
+  private func checksum(_ offset: Int, _ byteCount: Int) -> UInt32 {
+    let content = unsafe RawSpan(
+      _unsafeStart: UnsafeRawPointer(base + offset + 8), byteCount: byteCount - 8)
+    return Digest.checksum(content) ^ UInt32(truncatingIfNeeded: byteCount)
+  }
+
+  private func commit(_ newUsed: Int) {
+    stored()
+    cl_compiler_barrier()
+    unsafe cl_store_32(base + headerOffset(generation) + 16, UInt32(newUsed / 8))
+    stored()
+    used = newUsed
+  }
+
+  // MARK: Regions
+
+  private func headerOffset(_ generation: UInt32) -> Int { generation & 1 == 0 ? 64 : 96 }
+
+  /// Copies what is live to another region, with room to spare, if `byteCount` more do not fit.
+  private func makeRoom(_ byteCount: Int) throws(Errno) {
+    if used + byteCount <= end { return }
+    var size = max(Self.leastRegionByteCount, (liveByteCount + byteCount) * 3)
+    // Near the limit a region that is just large enough will do.
+    var target = place(size)
+    if target + size > file.limit {
+      size = (liveByteCount + byteCount) * 5 / 4 + 4096
+      target = place(size)
+    }
+    size = (size + 4095) & ~4095
+    try file.grow(to: target + size)
+    copyLive(to: target, size)
+  }
+
+  /// Before the region in use if there is room, else behind it.
+  private func place(_ size: Int) -> Int {
+    start - Self.regionsStart >= (size + 4095) & ~4095 ? Self.regionsStart : end
+  }
+
+  private func copyLive(to target: Int, _ size: Int) {
+    var offset = target
+    for (key, place) in live {
+      let group = unsafe RawSpan(
+        _unsafeStart: UnsafeRawPointer(base + place.offset), byteCount: place.byteCount)
+      _ = unsafe write(key.span.bytes, group, at: offset)
+      live[key]?.offset = offset + Self.headByteCount + key.count
+      offset += Self.recordByteCount(key.count, place.byteCount)
+      stored()
+    }
+    openRegion(generation &+ 1, start: target, size: size, used: offset)
+  }
+
+  /// Makes a region the one that counts.
+  private func openRegion(_ generation: UInt32, start: Int, size: Int, used: Int) {
+    let header = unsafe base + headerOffset(generation)
+    // A checksum that does not fit takes the old header out of use first.
+    unsafe cl_store_32(header + 12, ~headerChecksum(generation))
+    cl_compiler_barrier()
+    unsafe header.storeBytes(of: generation, as: UInt32.self)
+    unsafe header.storeBytes(of: UInt32(start / 8), toByteOffset: 4, as: UInt32.self)
+    unsafe header.storeBytes(of: UInt32(size / 8), toByteOffset: 8, as: UInt32.self)
+    unsafe header.storeBytes(of: UInt32(used / 8), toByteOffset: 16, as: UInt32.self)
+    unsafe cl_store_32(header + 12, ~headerChecksum(generation))
+    stored()
+    cl_compiler_barrier()
+    unsafe cl_store_32(header + 12, headerChecksum(generation))
+    stored()
+    self.generation = generation
+    self.start = start
+    end = start + size
+    self.used = used
+  }
+
+  private func headerChecksum(_ generation: UInt32) -> UInt32 {
+    unsafe Digest.checksum(
+      RawSpan(_unsafeStart: UnsafeRawPointer(base + headerOffset(generation)), byteCount: 12))
+  }
+
+  // MARK: Opening
+
+  private func format() throws(Failure) {
+    do throws(Errno) {
+      try file.grow(to: Self.regionsStart + Self.leastRegionByteCount)
+    } catch { throw .system(error) }
+    unsafe base.storeBytes(of: Self.version, toByteOffset: 8, as: UInt32.self)
+    openRegion(
+      0, start: Self.regionsStart, size: Self.leastRegionByteCount, used: Self.regionsStart)
+    // The name comes last: without it, a file of zeros is one that was left half made.
+    unsafe base.copyMemory(from: StaticString("MSIDPUSH").utf8Start, byteCount: 8)
+  }
+
+  private func recover() throws(Failure) {
+    guard file.size >= Self.regionsStart + Self.leastRegionByteCount else {
+      throw .damaged("it is shorter than an empty one")
+    }
+    let name = unsafe RawSpan(_unsafeStart: UnsafeRawPointer(base), byteCount: 8)
+    if unsafe base.load(as: UInt64.self) == 0 { return try format() }
+    guard name.equals("MSIDPUSH") else { throw .damaged("it is no file of pushed groups") }
+    let found = unsafe base.load(fromByteOffset: 8, as: UInt32.self)
+    guard found == Self.version else {
+      throw .damaged("it has version \(found), this is version \(Self.version)")
+    }
+    var best: UInt32?
+    for candidate: UInt32 in 0...1 {
+      let header = unsafe base + headerOffset(candidate)
+      let number = unsafe header.load(as: UInt32.self)
+      guard number & 1 == candidate,
+        unsafe header.load(fromByteOffset: 12, as: UInt32.self) == headerChecksum(candidate)
+      else { continue }
+      // Numbers are one apart; they may have wrapped around.
+      if let known = best, Int32(bitPattern: number &- known) < 0 { continue }
+      best = number
+    }
+    guard let best else { throw .damaged("its header is damaged") }
+    generation = best
+    let header = unsafe base + headerOffset(best)
+    start = Int(clamping: unsafe header.load(fromByteOffset: 4, as: UInt32.self)) * 8
+    end = start + Int(clamping: unsafe header.load(fromByteOffset: 8, as: UInt32.self)) * 8
+    used = Int(clamping: unsafe header.load(fromByteOffset: 16, as: UInt32.self)) * 8
+    guard start >= Self.regionsStart, start <= used, used <= end, end <= file.size else {
+      throw .damaged("its length is damaged")
+    }
+    var offset = start
+    while offset < used { offset = try recoverRecord(at: offset) }
+  }
+
+  private func recoverRecord(at offset: Int) throws(Failure) -> Int {
+    guard used - offset >= Self.headByteCount else { throw .damaged("the end is damaged") }
+    func field(_ at: Int) -> Int {
+      Int(clamping: unsafe (base + offset).load(fromByteOffset: at, as: UInt32.self))
+    }
+    let byteCount = field(0)
+    let keyByteCount = field(8)
+    let isDeleted = unsafe (base + offset).load(fromByteOffset: 12, as: UInt32.self) == .max
+    let groupByteCount = isDeleted ? 0 : field(12)
+    guard byteCount >= Self.headByteCount, byteCount <= used - offset,
+      keyByteCount <= byteCount, groupByteCount <= byteCount,
+      byteCount == Self.recordByteCount(keyByteCount, groupByteCount),
+      unsafe (base + offset).load(fromByteOffset: 4, as: UInt32.self)
+        == checksum(offset, byteCount)
+    else { throw .damaged("the record at \(offset) is damaged") }
+    let key = unsafe SeriesKey.array(
+      RawSpan(
+        _unsafeStart: UnsafeRawPointer(base + offset + Self.headByteCount),
+        byteCount: keyByteCount))
+    forget(key)
+    if !isDeleted {
+      live[key] = Place(
+        offset: offset + Self.headByteCount + keyByteCount, byteCount: groupByteCount)
+      liveByteCount += byteCount
+    }
+    return offset + byteCount
+  }
+}

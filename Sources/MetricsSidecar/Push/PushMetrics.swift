@@ -1,0 +1,63 @@
+import Platform
+
+/// What the sidecar says about pushes.
+extension PushAPI {
+  func appendSelfMetrics(to page: inout ByteBuffer) {
+    head("metrics_sidecar_pushes_total", "counter", "Pushes by what became of them", &page)
+    for (result, count) in [
+      (StaticString("applied"), counts.applied), ("deleted", counts.deleted),
+      ("rejected", counts.malformed), ("limited", counts.limited),
+      ("unauthorized", counts.unauthorized),
+    ] {
+      page.append("metrics_sidecar_pushes_total{result=\"")
+      page.append(result)
+      page.append("\"} ")
+      number(Double(count), &page)
+    }
+    one("metrics_sidecar_push_groups", "gauge", "Groups kept", Double(store.groupCount), &page)
+    one(
+      "metrics_sidecar_push_groups_limit", "gauge", "Groups that may be kept",
+      Double(store.limits.groups), &page)
+    one(
+      "metrics_sidecar_push_groups_expired_total", "counter", "Groups whose time to live was over",
+      Double(store.expiredCount), &page)
+    one(
+      "metrics_sidecar_push_series", "gauge", "Pushed series kept", Double(store.seriesCount), &page
+    )
+    one(
+      "metrics_sidecar_push_series_limit", "gauge", "Pushed series that may be kept",
+      Double(store.limits.series), &page)
+    one(
+      "metrics_sidecar_push_state_bytes", "gauge", "Bytes of the file of groups that are live",
+      Double(store.file.liveByteCount), &page)
+  }
+
+  private func head(
+    _ name: StaticString, _ type: StaticString, _ help: StaticString, _ page: inout ByteBuffer
+  ) {
+    page.append("# HELP ")
+    page.append(name)
+    page.append(" ")
+    page.append(help)
+    page.append("\n# TYPE ")
+    page.append(name)
+    page.append(" ")
+    page.append(type)
+    page.append("\n")
+  }
+
+  private func one(
+    _ name: StaticString, _ type: StaticString, _ help: StaticString, _ value: Double,
+    _ page: inout ByteBuffer
+  ) {
+    head(name, type, help, &page)
+    page.append(name)
+    page.append(" ")
+    number(value, &page)
+  }
+
+  private func number(_ value: Double, _ page: inout ByteBuffer) {
+    NumberFormat.append(value, to: &page)
+    page.append("\n")
+  }
+}

@@ -1,0 +1,89 @@
+import Platform
+
+/// Every pushed family's name and type, with how many groups have it.
+struct PushNames {
+  struct Entry {
+    let name: [UInt8]
+    let hash: UInt64
+    var type: PushType
+    var groupCount: Int
+  }
+
+  private(set) var entries: [Entry] = []
+  private var slots = IndexSlots()
+  private(set) var liveCount = 0
+
+  func find(_ name: RawSpan) -> Int? {
+    let hash = Digest.hash(name)
+    var probe = slots.probe(hash)
+    while let index = slots.next(&probe) {
+      let entry = entries[index]
+      if entry.hash == hash, unsafe ByteCompare.equal(entry.name.span.bytes, name) { return index }
+    }
+    return nil
+  }
+
+  /// The type of a name that a group has.
+  func type(of name: RawSpan) -> PushType? {
+    guard let index = find(name), entries[index].groupCount > 0 else { return nil }
+    return entries[index].type
+  }
+
+  /// One more group has `name`, as `type`; `nil` where others have it with another type.
+  mutating func retain(_ name: RawSpan, _ type: PushType) -> Int? {
+    if let index = find(name) {
+      if entries[index].groupCount == 0 {
+        entries[index].type = type
+        liveCount += 1
+      }
+      guard entries[index].type == type else { return nil }
+      entries[index].groupCount += 1
+      return index
+    }
+    let hash = Digest.hash(name)
+    entries.append(Entry(name: SeriesKey.array(name), hash: hash, type: type, groupCount: 1))
+    liveCount += 1
+    let index = entries.count - 1
+    if slots.isFull {
+      slots.grow()
+      for old in 0..<index { slots.insert(entries[old].hash, old) }
+    }
+    slots.insert(hash, index)
+    return index
+  }
+
+  mutating func release(_ index: Int) {
+    entries[index].groupCount -= 1
+    if entries[index].groupCount == 0 { liveCount -= 1 }
+  }
+
+  /// Whether most names are those of groups that have gone.
+  var isMostlyDead: Bool { entries.count > 1024 && liveCount * 2 < entries.count }
+
+  /// Whether lines of this family would be taken for those of another, as `a_count` for the
+  /// histogram `a`; the other's name then.
+  func collision(of name: RawSpan, _ type: PushType) -> String? {
+    for (suffix, isBucket) in [("_count", false), ("_sum", false), ("_bucket", true)] {
+      if type == .histogram || type == .summary && !isBucket {
+        let longer = SeriesKey.array(name) + Array(suffix.utf8)
+        if unsafe self.type(of: longer.span.bytes) != nil {
+          return String(decoding: longer, as: UTF8.self)
+        }
+      }
+      let count = name.byteCount - suffix.utf8.count
+      guard count > 0, endsWith(name, suffix) else { continue }
+      let base = name.extracting(0..<count)
+      let baseType = self.type(of: base)
+      if baseType == .histogram || baseType == .summary && !isBucket {
+        return String(copying: base)
+      }
+    }
+    return nil
+  }
+
+  private func endsWith(_ name: RawSpan, _ suffix: String) -> Bool {
+    let bytes = Array(suffix.utf8)
+    return unsafe ByteCompare.equal(
+      name.extracting((name.byteCount - bytes.count)..<name.byteCount), bytes.span.bytes)
+  }
+}

@@ -1,0 +1,64 @@
+import Platform
+
+/// Opens what pushing needs: the file of groups, beside the state file, and the password file.
+enum PushOpening {
+  struct Failure: Error { let message: String }
+
+  /// `nil` where pushing is off.
+  static func open(_ settings: Settings, state path: String) throws(Failure) -> PushAPI? {
+    guard settings.push.isOn else { return nil }
+    let auth = try auth(settings.push.authFile)
+    let store = PushStore(file: try file(path + ".push", settings), limits: settings.push.limits)
+    return PushAPI(store: store, settings: settings.push, auth: auth)
+  }
+
+  private static func auth(_ path: String) throws(Failure) -> PushAuth? {
+    if path.isEmpty { return nil }
+    var text = ByteBuffer()
+    do throws(Errno) {
+      try Files.read(path, limit: 1 << 20, into: &text)
+    } catch { throw Failure(message: "cannot read --push-auth \(path): \(error.description)") }
+    do throws(PushError) {
+      return try PushAuth(text.array)
+    } catch { throw Failure(message: "\(path): \(error.message)") }
+  }
+
+  /// A file that is not to be trusted is set aside, as with the state file.
+  private static func file(_ path: String, _ settings: Settings) throws(Failure) -> PushFile {
+    do throws(PushFile.Failure) {
+      return try PushFile(try map(path, settings))
+    } catch {
+      switch error {
+      case .system(let code): throw cannot(path, code)
+      case .damaged(let why):
+        let aside = "\(path).damaged-\(Clock.unixSeconds)"
+        do throws(Errno) { try Files.rename(path, to: aside) } catch { throw cannot(path, error) }
+        settings.log.error(
+          "push: \(path) is not trusted: \(why). It is kept as \(aside), and there are no groups")
+        do throws(PushFile.Failure) {
+          return try PushFile(try map(path, settings))
+        } catch { throw Failure(message: "cannot make a new file \(path)") }
+      }
+    }
+  }
+
+  private static func map(
+    _ path: String, _ settings: Settings
+  ) throws(PushFile.Failure) -> MappedFile {
+    do throws(MappedFile.Failure) {
+      return try MappedFile(path: path, limit: settings.limits.stateByteCount)
+    } catch {
+      switch error {
+      case .locked: throw .system(.wouldBlock)
+      case .open(let code), .map(let code): throw .system(code)
+      }
+    }
+  }
+
+  private static func cannot(_ path: String, _ code: Errno) -> Failure {
+    Failure(
+      message: code == .wouldBlock
+        ? "cannot use \(path): another sidecar has it"
+        : "cannot use \(path): \(code.description) (\(code.name))")
+  }
+}

@@ -1,0 +1,379 @@
+import Platform
+
+/// One group: the metrics of one grouping key.
+final class PushGroup {
+  let key: GroupingKey
+  var times = GroupBytes.Times()
+  var seriesCount = 0
+  /// Where its families start in its bytes, and which entries of `PushNames` they are.
+  var families: [(offset: Int, name: Int)] = []
+
+  init(_ key: GroupingKey) { self.key = key }
+
+  /// When it goes, in Unix seconds; infinity for never. A push that failed does not prolong it.
+  var expiry: Double {
+    guard times.timeToLive > 0 else { return .infinity }
+    return (times.pushed > 0 ? times.pushed : times.failed) + times.timeToLive
+  }
+}
+
+/// All groups. A change is checked whole before anything is changed, and has survived a kill when
+/// the call returns.
+///
+/// What must stay true: a name has one type over all groups; no series is there twice; `names` counts
+/// what the groups have.
+final class PushStore {
+  let file: PushFile
+  let limits: PushLimits
+  private(set) var groups: [PushGroup?] = []
+  private var free: [Int] = []
+  private var index: [[UInt8]: Int] = [:]
+  private(set) var names = PushNames()
+  private(set) var seriesCount = 0
+  private(set) var expiredCount: UInt64 = 0
+  private var nextExpiry = Double.infinity
+  private var writer = GroupWriter()
+  /// How many groups have each set of label names.
+  private var shapes: [[UInt8]: Int] = [:]
+  /// The type that something other than a push gives a name.
+  var otherType: (String) -> PushType? = { _ in nil }
+
+  init(file: PushFile, limits: PushLimits) {
+    self.file = file
+    self.limits = limits
+    for identity in file.keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+      restore(identity)
+    }
+  }
+
+  var groupCount: Int { index.count }
+
+  func group(_ identity: [UInt8]) -> PushGroup? { index[identity].flatMap { groups[$0] } }
+
+  // MARK: Changes
+
+  /// Puts what `batch` has into the group of `key`, or tells why not and changes nothing.
+  func push(
+    _ key: GroupingKey, _ batch: PushBatch, mode: GroupWriter.Mode, timeToLive: Double,
+    now: Double, isDryRun: Bool = false
+  ) throws(PushError) {
+    expire(now)
+    if let problem = batch.problem { throw Self.inconsistent(problem) }
+    let known = group(key.identity)
+    if known == nil, groupCount >= limits.groups {
+      throw PushError("there are \(limits.groups) groups, which is the limit", status: 507)
+    }
+    var times = GroupBytes.Times(pushed: now, failed: 0, timeToLive: timeToLive)
+    if let known { times.failed = known.times.failed }
+    let file = self.file
+    try writer.write(batch, over: file.group(key.identity), mode: mode, times: times)
+    let newSeries = seriesCount - (known?.seriesCount ?? 0) + writer.seriesCount
+    guard newSeries <= limits.series else {
+      throw PushError(
+        "\(newSeries) pushed series would be more than the limit of \(limits.series)", status: 507)
+    }
+    try checkSeries(key, batch)
+    let isSame = known.map { hasSameFamilies($0, batch) } ?? false
+    let names = isSame ? [] : try retainNames(known, batch)
+    if isDryRun {
+      if !isSame { restoreNames(known, names) }
+      return
+    }
+    do throws(Errno) {
+      try file.replace(key.identity, with: writer.bytes)
+    } catch {
+      if !isSame { restoreNames(known, names) }
+      throw Self.full(error)
+    }
+    let group = known ?? add(key)
+    if isSame {
+      for at in group.families.indices { group.families[at].offset = writer.families[at].offset }
+    } else {
+      group.families = zip(writer.families, names).map { ($0.offset, $1) }
+      if self.names.isMostlyDead { rebuildNames() }
+    }
+    take(group, times)
+  }
+
+  /// Notes that a push into the group of `key` has failed, as Pushgateway does.
+  func fail(_ key: GroupingKey, timeToLive: Double, now: Double) {
+    let known = group(key.identity)
+    if known == nil, groupCount >= limits.groups { return }
+    var times = known?.times ?? GroupBytes.Times(timeToLive: timeToLive)
+    times.failed = now
+    let file = self.file
+    writer.write(file.group(key.identity), times: times)
+    do throws(Errno) {
+      try file.replace(key.identity, with: writer.bytes)
+    } catch { return }
+    take(known ?? add(key), times)
+  }
+
+  /// Whether there was such a group.
+  @discardableResult
+  func delete(_ identity: [UInt8]) throws(PushError) -> Bool {
+    guard let place = index[identity], let group = groups[place] else { return false }
+    do throws(Errno) { try file.remove(identity) } catch { throw Self.full(error) }
+    index[identity] = nil
+    groups[place] = nil
+    free.append(place)
+    for family in group.families { names.release(family.name) }
+    seriesCount -= group.seriesCount
+    let shape = group.key.shape
+    if let count = shapes[shape] { shapes[shape] = count > 1 ? count - 1 : nil }
+    if names.isMostlyDead { rebuildNames() }
+    return true
+  }
+
+  func deleteAll() throws(PushError) {
+    for group in groups { if let group { try delete(group.key.identity) } }
+  }
+
+  /// Removes the groups whose time has come.
+  func expire(_ now: Double) {
+    guard now >= nextExpiry else { return }
+    nextExpiry = .infinity
+    for group in groups {
+      guard let group else { continue }
+      if group.expiry <= now {
+        do throws(PushError) {
+          try delete(group.key.identity)
+          expiredCount += 1
+        } catch {}
+      } else {
+        nextExpiry = min(nextExpiry, group.expiry)
+      }
+    }
+  }
+
+  private static func inconsistent(_ problem: String) -> PushError {
+    PushError("pushed metrics are invalid or inconsistent with existing metrics: \(problem)")
+  }
+
+  private static func full(_ error: Errno) -> PushError {
+    PushError(
+      error == .outOfMemory
+        ? "the file of pushed groups has reached its limit; raise --state-size or delete groups"
+        : "the file of pushed groups cannot grow: \(error.description)", status: 507)
+  }
+
+  private func add(_ key: GroupingKey) -> PushGroup {
+    let group = PushGroup(key)
+    let place = free.popLast() ?? groups.count
+    if place == groups.count { groups.append(group) } else { groups[place] = group }
+    index[key.identity] = place
+    shapes[key.shape, default: 0] += 1
+    return group
+  }
+
+  private func take(_ group: PushGroup, _ times: GroupBytes.Times) {
+    group.times = times
+    seriesCount += writer.seriesCount - group.seriesCount
+    group.seriesCount = writer.seriesCount
+    nextExpiry = min(nextExpiry, group.expiry)
+  }
+
+  // MARK: Names and types
+
+  /// Whether the group has exactly the families that were written, in this order: then their types
+  /// have been checked before.
+  private func hasSameFamilies(_ group: PushGroup, _ batch: PushBatch) -> Bool {
+    guard group.families.count == writer.families.count else { return false }
+    for (known, written) in zip(group.families, writer.families) {
+      guard let family = GroupBytes.family(writer.bytes.bytes, at: written.offset) else {
+        return false
+      }
+      let entry = names.entries[known.name]
+      guard entry.type == family.type, writer.isName(family.name, entry.name) else { return false }
+    }
+    return true
+  }
+
+  /// Counts the new families' names in place of the group's old ones; undone where one is refused.
+  private func retainNames(
+    _ group: PushGroup?, _ batch: PushBatch
+  ) throws(PushError) -> [Int] {
+    if let group { for family in group.families { names.release(family.name) } }
+    var retained: [Int] = []
+    for written in writer.families {
+      do throws(PushError) {
+        retained.append(try retainName(written.offset))
+      } catch {
+        restoreNames(group, retained)
+        throw error
+      }
+    }
+    return retained
+  }
+
+  private func retainName(_ offset: Int) throws(PushError) -> Int {
+    let (name, type) = writer.nameAndType(at: offset)
+    let text = String(decoding: name, as: UTF8.self)
+    if text.utf8.starts(with: "metrics_sidecar_".utf8) {
+      throw Self.inconsistent("\(text) is one of the sidecar's own families")
+    }
+    if let other = otherType(text), other != type {
+      throw Self.inconsistent("\(text) is a \(other.text) here, not a \(type.text)")
+    }
+    guard unsafe names.collision(of: name.span.bytes, type) == nil else {
+      throw Self.inconsistent(
+        "\(text) would be taken for lines of \(unsafe names.collision(of: name.span.bytes, type)!)")
+    }
+    guard let index = unsafe names.retain(name.span.bytes, type) else {
+      let known = unsafe names.type(of: name.span.bytes)?.text ?? "family of another type"
+      throw Self.inconsistent("\(text) is a \(known) in another group, not a \(type.text)")
+    }
+    return index
+  }
+
+  private func restoreNames(_ group: PushGroup?, _ retained: [Int]) {
+    for index in retained { names.release(index) }
+    guard let group else { return }
+    for family in group.families {
+      let entry = names.entries[family.name]
+      let type = file.familyType(group.key.identity, at: family.offset) ?? entry.type
+      _ = unsafe names.retain(entry.name.span.bytes, type)
+    }
+  }
+
+  private func rebuildNames() {
+    var fresh = PushNames()
+    for group in groups {
+      guard let group else { continue }
+      for at in group.families.indices {
+        let entry = names.entries[group.families[at].name]
+        group.families[at].name = unsafe fresh.retain(entry.name.span.bytes, entry.type) ?? 0
+      }
+    }
+    names = fresh
+  }
+
+  private func restore(_ identity: [UInt8]) {
+    let key = unsafe GroupingKey(identity: identity.span.bytes)
+    guard key.identity == identity else { return }
+    let group = add(key)
+    let file = self.file
+    let bytes = file.group(identity)
+    guard bytes.byteCount >= GroupBytes.headByteCount else { return }
+    group.times = GroupBytes.times(bytes)
+    var at = GroupBytes.headByteCount
+    while let family = GroupBytes.family(bytes, at: at) {
+      at = family.range.upperBound
+      guard let name = names.retain(bytes.extracting(family.name), family.type) else { continue }
+      group.families.append((family.range.lowerBound, name))
+      group.seriesCount += family.metricCount
+    }
+    seriesCount += group.seriesCount
+    nextExpiry = min(nextExpiry, group.expiry)
+  }
+
+  // MARK: Series
+
+  /// Refuses a series that another group has. Only a group with other label names can have it: with
+  /// the same names one value differs, and it is a label of every series.
+  private func checkSeries(_ key: GroupingKey, _ batch: PushBatch) throws(PushError) {
+    let own = key.shape
+    if shapes.count - (shapes[own] == nil ? 0 : 1) == 0 { return }
+    var seen: [[UInt8]: Set<UInt64>] = [:]
+    for shape in shapes.keys where shape != own {
+      let wanted = shape.split(separator: 0).map { Array($0) }
+      let times = key.fullText
+      if let other = unsafe candidate(times.span.bytes, wanted), other.key.fullText == times {
+        throw Self.inconsistent("the group \(other.key.description) has the same series")
+      }
+      for family in batch.families {
+        var metric = family.firstMetric
+        while metric >= 0 {
+          let labels = batch.array(batch.metrics[metric].labels)
+          if let other = unsafe candidate(labels.span.bytes, wanted) {
+            let name = batch.array(family.name)
+            let series = name + [0] + other.key.identity
+            if seen[series] == nil { seen[series] = file.labelHashes(other.key.identity, name) }
+            if let hashes = seen[series], unsafe hashes.contains(Digest.hash(labels.span.bytes)) {
+              throw Self.inconsistent(
+                "\(batch.describe(metric)) is there already, in the group \(other.key.description)")
+            }
+          }
+          metric = batch.metrics[metric].next
+        }
+      }
+    }
+  }
+
+  /// The group whose labels are those of `wanted` names in `labels`.
+  private func candidate(_ labels: RawSpan, _ wanted: [[UInt8]]) -> PushGroup? {
+    var identity: [UInt8] = []
+    var found = 0
+    LabelText.forEach(labels) { name, value in
+      guard found < wanted.count else { return }
+      let next = wanted[found]
+      guard unsafe ByteCompare.equal(labels.extracting(name), next.span.bytes) else { return }
+      found += 1
+      if !identity.isEmpty { identity.append(UInt8(ascii: ",")) }
+      identity += SeriesKey.array(labels.extracting(name.lowerBound..<(value.upperBound + 1)))
+    }
+    return found == wanted.count ? group(identity) : nil
+  }
+}
+
+extension GroupingKey {
+  /// Its labels' names, each ended by a zero.
+  var shape: [UInt8] {
+    var names: [UInt8] = []
+    for label in labels where !label.isDefault { names += bytes[label.name] + [0] }
+    return names
+  }
+
+  /// All labels that a series without labels of its own has.
+  var fullText: [UInt8] {
+    var text: [UInt8] = []
+    for label in labels {
+      if !text.isEmpty { text.append(UInt8(ascii: ",")) }
+      text += bytes[label.text]
+    }
+    return text
+  }
+
+  var description: String { "{" + String(decoding: identity, as: UTF8.self) + "}" }
+}
+
+extension GroupWriter {
+  func isName(_ range: Range<Int>, _ name: [UInt8]) -> Bool {
+    unsafe bytes.isEqual(range, name.span.bytes)
+  }
+
+  func nameAndType(at offset: Int) -> (name: [UInt8], type: PushType) {
+    guard let family = GroupBytes.family(bytes.bytes, at: offset) else { return ([], .untyped) }
+    return (SeriesKey.array(bytes.bytes.extracting(family.name)), family.type)
+  }
+}
+
+extension PushBatch {
+  func array(_ range: Range<Int>) -> [UInt8] { bytes.array(range) }
+}
+
+extension PushFile {
+  func familyType(_ identity: [UInt8], at offset: Int) -> PushType? {
+    GroupBytes.family(group(identity), at: offset)?.type
+  }
+
+  /// A hash of each series' labels of one family.
+  func labelHashes(_ identity: [UInt8], _ name: [UInt8]) -> Set<UInt64> {
+    let group = self.group(identity)
+    var hashes: Set<UInt64> = []
+    var at = GroupBytes.headByteCount
+    while let family = GroupBytes.family(group, at: at) {
+      at = family.range.upperBound
+      guard unsafe ByteCompare.equal(group.extracting(family.name), name.span.bytes) else {
+        continue
+      }
+      var metric = family.metrics.lowerBound
+      while metric < family.metrics.upperBound {
+        let next = GroupBytes.metric(group, at: metric)
+        hashes.insert(Digest.hash(group.extracting(next.labels)))
+        metric = next.range.upperBound
+      }
+    }
+    return hashes
+  }
+}

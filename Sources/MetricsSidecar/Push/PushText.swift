@@ -1,0 +1,151 @@
+import Platform
+
+/// Pushed groups in text format 0.0.4. Families of one name in several groups become one.
+struct PushText {
+  private let store: PushStore
+  /// The blocks of each name, one after the other: where each name's start, and where each is.
+  private var starts: [Int]
+  private var blocks: [(group: Int, offset: Int)]
+
+  /// Removes what has expired and sorts the groups' families by name.
+  init(_ store: PushStore, now: Double) {
+    store.expire(now)
+    self.store = store
+    starts = [Int](repeating: 0, count: store.names.entries.count + 1)
+    for group in store.groups {
+      guard let group else { continue }
+      for family in group.families { starts[family.name + 1] += 1 }
+    }
+    for name in 1..<max(1, starts.count) { starts[name] += starts[name - 1] }
+    var next = starts
+    blocks = [(group: Int, offset: Int)](
+      repeating: (0, 0), count: starts.last ?? 0)
+    for place in store.groups.indices {
+      guard let group = store.groups[place] else { continue }
+      for family in group.families {
+        blocks[next[family.name]] = (place, family.offset)
+        next[family.name] += 1
+      }
+    }
+  }
+
+  /// Appends all families but those that the sidecar has of itself, whose heads stand already.
+  func append(to page: inout ByteBuffer) {
+    for name in store.names.entries.indices where starts[name] < starts[name + 1] {
+      appendFamily(name, to: &page)
+    }
+    appendTimes(to: &page)
+  }
+
+  private func appendFamily(_ name: Int, to page: inout ByteBuffer) {
+    let entry = store.names.entries[name]
+    let isElsewhere = store.otherType(String(decoding: entry.name, as: UTF8.self)) != nil
+    let file = store.file
+    for block in starts[name]..<starts[name + 1] {
+      let (place, offset) = blocks[block]
+      guard let key = store.groups[place]?.key else { continue }
+      let group = file.group(key.identity)
+      guard let family = GroupBytes.family(group, at: offset) else { continue }
+      if block == starts[name], !isElsewhere {
+        Self.appendHead(
+          entry.name, group.extracting(family.help), family.type, to: &page)
+      }
+      var at = family.metrics.lowerBound
+      while at < family.metrics.upperBound {
+        let metric = GroupBytes.metric(group, at: at)
+        Self.append(metric, of: group, entry.name, family.type, to: &page)
+        at = metric.range.upperBound
+      }
+    }
+  }
+
+  private static func appendHead(
+    _ name: [UInt8], _ help: RawSpan, _ type: PushType, to page: inout ByteBuffer
+  ) {
+    if help.byteCount > 0 {
+      page.append("# HELP ")
+      page.append(name)
+      page.append(UInt8(ascii: " "))
+      page.append(help)
+      page.append(UInt8(ascii: "\n"))
+    }
+    page.append("# TYPE ")
+    page.append(name)
+    page.append(UInt8(ascii: " "))
+    page.append(type.text)
+    page.append(UInt8(ascii: "\n"))
+  }
+
+  private static func append(
+    _ metric: GroupBytes.Metric, of group: RawSpan, _ name: [UInt8], _ type: PushType,
+    to page: inout ByteBuffer
+  ) {
+    let labels = group.extracting(metric.labels)
+    guard type.hasPoints else {
+      appendLine(name, "", labels, group.double(at: metric.value), to: &page)
+      return
+    }
+    for point in 0..<metric.pointCount {
+      page.append(name)
+      if type == .histogram { page.append("_bucket") }
+      page.append(UInt8(ascii: "{"))
+      page.append(labels)
+      page.append(type == .histogram ? ",le=\"" : ",quantile=\"")
+      NumberFormat.append(group.double(at: metric.bound(point)), to: &page)
+      page.append("\"} ")
+      NumberFormat.append(group.double(at: metric.pointValue(point)), to: &page)
+      page.append(UInt8(ascii: "\n"))
+    }
+    appendLine(name, "_sum", labels, group.double(at: metric.value), to: &page)
+    appendLine(name, "_count", labels, group.double(at: metric.count), to: &page)
+  }
+
+  private static func appendLine(
+    _ name: [UInt8], _ suffix: StaticString, _ labels: RawSpan, _ value: Double,
+    to page: inout ByteBuffer
+  ) {
+    page.append(name)
+    page.append(suffix)
+    page.append(UInt8(ascii: "{"))
+    page.append(labels)
+    page.append("} ")
+    NumberFormat.append(value, to: &page)
+    page.append(UInt8(ascii: "\n"))
+  }
+
+  // MARK: Times
+
+  static let pushedHelp: StaticString =
+    "Last Unix time when changing this group in the Pushgateway succeeded."
+  static let failedHelp: StaticString =
+    "Last Unix time when changing this group in the Pushgateway failed."
+
+  private func appendTimes(to page: inout ByteBuffer) {
+    guard store.groupCount > 0 else { return }
+    page.append("# HELP push_failure_time_seconds ")
+    page.append(Self.failedHelp)
+    page.append("\n# TYPE push_failure_time_seconds gauge\n")
+    for group in store.groups {
+      guard let group else { continue }
+      appendTime("push_failure_time_seconds", group.key, group.times.failed, to: &page)
+    }
+    page.append("# HELP push_time_seconds ")
+    page.append(Self.pushedHelp)
+    page.append("\n# TYPE push_time_seconds gauge\n")
+    for group in store.groups {
+      guard let group else { continue }
+      appendTime("push_time_seconds", group.key, group.times.pushed, to: &page)
+    }
+  }
+
+  private func appendTime(
+    _ name: StaticString, _ key: GroupingKey, _ value: Double, to page: inout ByteBuffer
+  ) {
+    page.append(name)
+    page.append(UInt8(ascii: "{"))
+    page.append(key.fullText)
+    page.append("} ")
+    NumberFormat.append(value, to: &page)
+    page.append(UInt8(ascii: "\n"))
+  }
+}

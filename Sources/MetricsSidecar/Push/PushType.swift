@@ -1,0 +1,57 @@
+/// The types a family can be pushed with. The numbers are those of the protobuf format, and part of
+/// the state file's.
+enum PushType: UInt8 {
+  case counter = 0
+  case gauge = 1
+  case summary = 2
+  case untyped = 3
+  case histogram = 4
+
+  /// As `# TYPE` has it.
+  var text: StaticString {
+    switch self {
+    case .counter: "counter"
+    case .gauge: "gauge"
+    case .summary: "summary"
+    case .untyped: "untyped"
+    case .histogram: "histogram"
+    }
+  }
+
+  /// As Pushgateway's API has it.
+  var capitals: StaticString {
+    switch self {
+    case .counter: "COUNTER"
+    case .gauge: "GAUGE"
+    case .summary: "SUMMARY"
+    case .untyped: "UNTYPED"
+    case .histogram: "HISTOGRAM"
+    }
+  }
+
+  /// Reads `text` in upper or lower case.
+  init?(_ name: String) {
+    switch name.lowercased() {
+    case "counter": self = .counter
+    case "gauge": self = .gauge
+    case "summary": self = .summary
+    case "untyped": self = .untyped
+    case "histogram": self = .histogram
+    default: return nil
+    }
+  }
+
+  /// Has a sum, a count and buckets or quantiles.
+  var hasPoints: Bool { self == .histogram || self == .summary }
+}
+
+/// Why a push is refused: the status of the answer and a sentence for the person who pushes.
+struct PushError: Error, Equatable {
+  let status: Int
+  let message: String
+
+  init(_ message: String, status: Int = 400) {
+    self.status = status
+    self.message = message
+  }
+}

@@ -1,0 +1,135 @@
+import Platform
+
+/// Undoes Snappy's framing format, which is what Go's `snappy.NewReader` and Pushgateway take.
+/// https://github.com/google/snappy/blob/main/framing_format.txt, format_description.txt
+///
+///     chunk   type, length (3 bytes, little-endian), then that many bytes
+///     type    0x00 compressed, 0x01 plain, each after a checksum of 4 bytes;
+///             0xff "sNaPpY"; 0x80..0xfe to be skipped; the rest is an error
+///
+/// What must stay true: never more than `limit` bytes come out, whatever goes in.
+enum Snappy {
+  typealias Failure = Inflate.Failure
+
+  private static let chunkLimit = 65_536
+
+  static func decode(
+    _ bytes: RawSpan, limit: Int, into output: inout ByteBuffer
+  ) throws(Failure) {
+    let limit = output.count + limit
+    var at = 0
+    var hasHeader = false
+    while at < bytes.byteCount {
+      guard bytes.byteCount - at >= 4 else { throw .malformed }
+      let type = bytes.at(at)
+      let count = Int(bytes.at(at + 1)) | Int(bytes.at(at + 2)) << 8 | Int(bytes.at(at + 3)) << 16
+      at += 4
+      guard bytes.byteCount - at >= count else { throw .malformed }
+      let chunk = bytes.extracting(at..<(at + count))
+      at += count
+      switch type {
+      case 0xff:
+        guard chunk.equals("sNaPpY") else { throw .malformed }
+        hasHeader = true
+      case 0x00 where hasHeader, 0x01 where hasHeader:
+        try data(chunk, isPlain: type == 1, limit, &output)
+      case 0x80...0xfe where hasHeader: break
+      default: throw .malformed
+      }
+    }
+  }
+
+  private static func data(
+    _ chunk: RawSpan, isPlain: Bool, _ limit: Int, _ output: inout ByteBuffer
+  ) throws(Failure) {
+    guard chunk.byteCount >= 4 else { throw .malformed }
+    var check: UInt32 = 0
+    for index in 0..<4 { check |= UInt32(chunk.at(index)) << UInt32(8 * index) }
+    let content = chunk.extracting(4..<chunk.byteCount)
+    let start = output.count
+    if isPlain {
+      guard content.byteCount <= chunkLimit else { throw .malformed }
+      if start + content.byteCount > limit { throw .tooLarge }
+      output.append(content)
+    } else {
+      try block(content, limit, &output)
+    }
+    let crc = CRC32C.of(output.bytes.extracting(start..<output.count))
+    guard (crc >> 15 | crc << 17) &+ 0xa282_ead8 == check else { throw .malformed }
+  }
+
+  /// One block: its length as a varint, then literals and copies.
+  private static func block(
+    _ bytes: RawSpan, _ limit: Int, _ output: inout ByteBuffer
+  ) throws(Failure) {
+    var at = 0
+    var length = 0
+    var shift = 0
+    while true {
+      guard at < bytes.byteCount, shift < 28 else { throw .malformed }
+      let byte = Int(bytes.at(at))
+      at += 1
+      length |= (byte & 0x7f) << shift
+      if byte < 0x80 { break }
+      shift += 7
+    }
+    guard length <= chunkLimit else { throw .malformed }
+    let start = output.count
+    if start + length > limit { throw .tooLarge }
+    while at < bytes.byteCount {
+      let tag = Int(bytes.at(at))
+      at += 1
+      var count: Int
+      var distance = 0
+      switch tag & 3 {
+      case 0:
+        count = tag >> 2 + 1
+        if count > 60 { count = try number(bytes, &at, count - 60) + 1 }
+        guard bytes.byteCount - at >= count else { throw .malformed }
+      case 1:
+        count = (tag >> 2 & 7) + 4
+        distance = (tag >> 5) << 8 | (try number(bytes, &at, 1))
+      case 2: (count, distance) = (tag >> 2 + 1, try number(bytes, &at, 2))
+      default: (count, distance) = (tag >> 2 + 1, try number(bytes, &at, 4))
+      }
+      guard count <= length - (output.count - start) else { throw .malformed }
+      if tag & 3 == 0 {
+        output.append(bytes.extracting(at..<(at + count)))
+        at += count
+      } else {
+        guard distance > 0, distance <= output.count - start else { throw .malformed }
+        output.repeatBytes(distance: distance, count: count)
+      }
+    }
+    guard output.count - start == length else { throw .malformed }
+  }
+
+  private static func number(
+    _ bytes: RawSpan, _ at: inout Int, _ count: Int
+  ) throws(Failure) -> Int {
+    guard bytes.byteCount - at >= count else { throw .malformed }
+    var value: UInt32 = 0
+    for index in 0..<count { value |= UInt32(bytes.at(at + index)) << UInt32(8 * index) }
+    at += count
+    // A length or distance beyond a block is refused by the caller; on 32 bits it must not trap.
+    return Int(min(value, 1 << 24))
+  }
+}
+
+/// The checksum of Snappy's frames (Castagnoli's polynomial).
+enum CRC32C {
+  private static let table: [UInt32] = (0..<256).map { index in
+    var value = UInt32(index)
+    for _ in 0..<8 { value = value & 1 == 1 ? 0x82f6_3b78 ^ value >> 1 : value >> 1 }
+    return value
+  }
+
+  static func of(_ bytes: RawSpan) -> UInt32 {
+    var value: UInt32 = 0xffff_ffff
+    let table = self.table
+    for index in 0..<bytes.byteCount {
+      value = table[Int((value ^ UInt32(bytes.at(index))) & 0xff)] ^ value >> 8
+    }
+    return ~value
+  }
+}

@@ -1,0 +1,102 @@
+import Foundation
+import Platform
+import Testing
+
+@testable import MetricsSidecar
+
+@Suite struct PushFileTests {
+  private func open(_ path: String) throws -> PushFile {
+    try PushFile(try MappedFile(path: path, limit: 64 << 20))
+  }
+
+  private func text(_ file: PushFile, _ key: String) -> String {
+    String(copying: file.group(Array(key.utf8)))
+  }
+
+  private func replace(_ file: PushFile, _ key: String, _ text: String) throws {
+    var group = ByteBuffer()
+    group.append(text)
+    try file.replace(Array(key.utf8), with: group)
+  }
+
+  @Test func `killed after any store, a group is as it was or as it is`() throws {
+    let path = NSTemporaryDirectory() + "push-\(UUID().uuidString.prefix(8))"
+    let copy = path + "-copy"
+    defer {
+      try? FileManager.default.removeItem(atPath: path)
+      try? FileManager.default.removeItem(atPath: copy)
+    }
+    let file = try open(path)
+    var expected: [String: [String]] = [:]
+    var checks = 0
+    file.afterStore = {
+      checks += 1
+      guard checks % 7 == 0 || checks < 50 else { return }
+      try? FileManager.default.removeItem(atPath: copy)
+      try? FileManager.default.copyItem(atPath: path, toPath: copy)
+      guard let again = try? self.open(copy) else {
+        Issue.record("not opened after store \(checks)")
+        return
+      }
+      for (key, texts) in expected {
+        #expect(texts.contains(self.text(again, key)), "store \(checks), \(key)")
+      }
+    }
+    for round in 0..<400 {
+      let key = "k\(round % 5)"
+      let before = expected[key]?.last ?? ""
+      if round % 17 == 16 {
+        expected[key] = [before, ""]
+        try file.remove(Array(key.utf8))
+        expected[key] = [""]
+      } else {
+        let now = String(repeating: "\(round),", count: 1 + round * 37 % 2000)
+        expected[key] = [before, now]
+        try replace(file, key, now)
+        expected[key] = [now]
+      }
+      for (key, texts) in expected { #expect(text(file, key) == texts[0]) }
+    }
+    #expect(checks > 800)
+  }
+
+  @Test func `a file does not grow without end`() throws {
+    let path = NSTemporaryDirectory() + "push-\(UUID().uuidString.prefix(8))"
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    let file = try open(path)
+    for round in 0..<20_000 {
+      try replace(file, "k\(round % 10)", String(repeating: "x", count: 999))
+    }
+    let size = try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int ?? 0
+    #expect(size < 1 << 20)
+  }
+
+  @Test func `damage anywhere in use is found`() throws {
+    let path = NSTemporaryDirectory() + "push-\(UUID().uuidString.prefix(8))"
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    do {
+      let file = try open(path)
+      for round in 0..<5 { try replace(file, "key\(round)", "value \(round)") }
+    }
+    let whole = try Data(contentsOf: URL(fileURLWithPath: path))
+    for at in [0, 9, 64, 68, 72, 76, 4096, 4100, 4104, 4108, 4113, 4118, 4200] {
+      var bent = whole
+      bent[at] ^= 0x41
+      try bent.write(to: URL(fileURLWithPath: path))
+      #expect(throws: PushFile.Failure.self, "byte \(at)") { try open(path) }
+    }
+    try whole.write(to: URL(fileURLWithPath: path))
+    #expect(text(try open(path), "key3") == "value 3")
+  }
+
+  @Test func `a full file refuses and keeps what it has`() throws {
+    let path = NSTemporaryDirectory() + "push-\(UUID().uuidString.prefix(8))"
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    let file = try PushFile(try MappedFile(path: path, limit: 512 << 10))
+    try replace(file, "a", "kept")
+    #expect(throws: Errno.self) { try replace(file, "b", String(repeating: "x", count: 400 << 10)) }
+    #expect(text(file, "a") == "kept")
+    try replace(file, "a", "new")
+    #expect(text(file, "a") == "new")
+  }
+}

@@ -1,0 +1,253 @@
+import Foundation
+import Platform
+import Testing
+
+@testable import MetricsSidecar
+
+@Suite struct PushStoreTests {
+  private let prefix = "pushed metrics are invalid or inconsistent with existing metrics: "
+
+  @Test func `PUT replaces the group, POST the families it names`() throws {
+    let fixture = try PushFixture()
+    try fixture.push("/j", "a 1\nb 2\n")
+    try fixture.push("/j", "b 3\nc 4\n", mode: .merge)
+    #expect(
+      fixture.page == """
+        # TYPE a untyped
+        a{instance="",job="j"} 1.0
+        # TYPE b untyped
+        b{instance="",job="j"} 3.0
+        # TYPE c untyped
+        c{instance="",job="j"} 4.0
+
+        """)
+    try fixture.push("/j", "c 5\n")
+    #expect(fixture.page == "# TYPE c untyped\nc{instance=\"\",job=\"j\"} 5.0\n")
+    #expect(fixture.store.seriesCount == 1)
+  }
+
+  @Test func `an empty PUT empties the group and keeps its times`() throws {
+    let fixture = try PushFixture()
+    try fixture.push("/j", "a 1\n")
+    try fixture.push("/j", "")
+    #expect(fixture.page == "")
+    #expect(fixture.times.contains(#"push_time_seconds{instance="",job="j"} 1700000000.0"#))
+  }
+
+  @Test func `families of one name in several groups are one`() throws {
+    let fixture = try PushFixture()
+    try fixture.push("/j/instance/a", "# HELP x one\n# TYPE x gauge\nx 1\n")
+    try fixture.push("/j/instance/b", "# HELP x two\n# TYPE x gauge\nx 2\n")
+    #expect(
+      fixture.page == """
+        # HELP x one
+        # TYPE x gauge
+        x{instance="a",job="j"} 1.0
+        x{instance="b",job="j"} 2.0
+
+        """)
+  }
+
+  @Test func `another type in another group is refused, in the same group it is taken`() throws {
+    let fixture = try PushFixture()
+    try fixture.push("/j/k/a", "# TYPE x gauge\nx 1\n")
+    try fixture.push("/j/k/a", "# TYPE x counter\nx 2\n")
+    #expect(
+      fixture.refusal { try fixture.push("/j/k/b", "# TYPE x gauge\nx 1\n") }
+        == prefix + "x is a counter in another group, not a gauge")
+    try fixture.push("/j/k/b", "# TYPE x counter\nx 1\n")
+    #expect(
+      fixture.refusal { try fixture.push("/j/k/a", "# TYPE x gauge\nx 1\n") }
+        == prefix + "x is a counter in another group, not a gauge")
+    #expect(fixture.page.contains(#"x{instance="",job="j",k="a"} 2.0"#))
+  }
+
+  @Test(arguments: [
+    ("# TYPE h histogram\nh_bucket{le=\"1\"} 1\n", "h_sum 1\n"),
+    ("# TYPE s summary\ns_sum 1\n", "s_count 1\n"),
+    ("h_bucket 1\n", "# TYPE h histogram\nh_sum 1\n"),
+  ])
+  func `a family whose name is that of another's lines is refused`(
+    _ first: String, _ second: String
+  ) throws {
+    let fixture = try PushFixture()
+    try fixture.push("/j/k/a", first)
+    let refusal = fixture.refusal { try fixture.push("/j/k/b", second) }
+    #expect(refusal?.contains("would be taken for lines of") == true, "\(refusal ?? "none")")
+  }
+
+  @Test func `a series that another group has is refused`() throws {
+    let fixture = try PushFixture()
+    try fixture.push("/j", "x{k=\"a\"} 1\n")
+    #expect(
+      fixture.refusal { try fixture.push("/j/k/a", "x 1\n") }
+        == prefix + #"x{instance="",job="j",k="a"} is there already, in the group {job="j"}"#)
+    try fixture.push("/j/k/b", "x 1\n")
+    #expect(
+      fixture.refusal { try fixture.push("/j/instance@base64/=", "y 1\n") }
+        == prefix + #"the group {job="j"} has the same series"#)
+  }
+
+  @Test func `a family of the sidecar keeps its type`() throws {
+    let fixture = try PushFixture()
+    fixture.store.otherType = { $0 == "x" ? .counter : nil }
+    #expect(
+      fixture.refusal { try fixture.push("/j", "# TYPE x gauge\nx 1\n") }
+        == prefix + "x is a counter here, not a gauge")
+    try fixture.push("/j", "# TYPE x counter\nx 1\n")
+    #expect(fixture.refusal { try fixture.push("/j", "metrics_sidecar_series 1\n") } != nil)
+  }
+
+  @Test func `a failed push leaves its time and nothing else`() throws {
+    let fixture = try PushFixture()
+    try fixture.push("/j", "a 1\n")
+    fixture.store.fail(try PushFixture.key("/j"), timeToLive: 0, now: fixture.now + 5)
+    fixture.store.fail(try PushFixture.key("/new"), timeToLive: 0, now: fixture.now + 6)
+    #expect(
+      fixture.times == """
+        push_failure_time_seconds{instance="",job="j"} 1700000005.0
+        push_failure_time_seconds{instance="",job="new"} 1700000006.0
+        push_time_seconds{instance="",job="j"} 1700000000.0
+        push_time_seconds{instance="",job="new"} 0.0
+        """)
+  }
+
+  @Test func `groups outlive the process, deleted ones do not`() throws {
+    let fixture = try PushFixture()
+    try fixture.push("/j/k/a", "# HELP x h\n# TYPE x gauge\nx{l=\"\\\"\"} 1\n", ttl: 60)
+    try fixture.push("/j/k/b", "y 1\n")
+    try fixture.push("/j/k/c", "z 1\n")
+    try fixture.store.delete(try PushFixture.key("/j/k/b").identity)
+    let page = fixture.page
+    try fixture.reopen()
+    #expect(fixture.page == page)
+    #expect(fixture.store.groupCount == 2)
+    #expect(fixture.store.seriesCount == 2)
+    fixture.now += 60
+    #expect(fixture.page == "# TYPE z untyped\nz{instance=\"\",job=\"j\",k=\"c\"} 1.0\n")
+    #expect(fixture.store.expiredCount == 1)
+  }
+
+  @Test func `a push prolongs a group's life, one that failed does not`() throws {
+    let fixture = try PushFixture()
+    try fixture.push("/j", "a 1\n", ttl: 10)
+    fixture.now += 8
+    try fixture.push("/j", "a 2\n", ttl: 10)
+    fixture.now += 8
+    fixture.store.fail(try PushFixture.key("/j"), timeToLive: 10, now: fixture.now)
+    #expect(fixture.page != "")
+    fixture.now += 2
+    #expect(fixture.page == "")
+    #expect(fixture.store.groupCount == 0)
+  }
+
+  @Test func `limits of groups and series are kept, and a known group goes on`() throws {
+    var limits = PushLimits()
+    limits.groups = 2
+    limits.series = 3
+    let fixture = try PushFixture(limits)
+    try fixture.push("/a", "x 1\n")
+    try fixture.push("/b", "x 1\nx{l=\"1\"} 1\n")
+    #expect(
+      fixture.refusal { try fixture.push("/c", "x 1\n") }
+        == "there are 2 groups, which is the limit")
+    #expect(
+      fixture.refusal { try fixture.push("/a", "x 1\ny 1\n") }
+        == "4 pushed series would be more than the limit of 3")
+    try fixture.push("/a", "x 2\n")
+    #expect(fixture.store.seriesCount == 3)
+  }
+
+  @Test func `a dry run tells what is wrong and changes nothing`() throws {
+    let fixture = try PushFixture()
+    try fixture.push("/j/k/a", "# TYPE x gauge\nx 1\n")
+    let page = fixture.page
+    try fixture.push("/j/k/b", "# TYPE x gauge\nx 1\n", isDryRun: true)
+    #expect(
+      fixture.refusal {
+        try fixture.push("/j/k/b", "# TYPE x counter\nx 1\n", isDryRun: true)
+      } != nil)
+    try fixture.push("/j/k/a", "# TYPE x counter\nx 1\n", isDryRun: true)
+    #expect(fixture.page == page)
+    try fixture.push("/j/k/b", "# TYPE x gauge\nx 1\n")
+  }
+
+  @Test func `names of groups that have gone do not pile up`() throws {
+    let fixture = try PushFixture()
+    for round in 0..<5000 { try fixture.push("/j", "name_\(round) 1\n") }
+    #expect(fixture.store.names.entries.count <= 1026)
+    #expect(fixture.page == "# TYPE name_4999 untyped\nname_4999{instance=\"\",job=\"j\"} 1.0\n")
+  }
+}
+
+@Suite struct PushAggregateTests {
+  @Test func `counters, histograms and summaries add up`() throws {
+    let fixture = try PushFixture()
+    let body = """
+      # TYPE c counter
+      c{k="a"} 2
+      # TYPE h histogram
+      h_bucket{le="1"} 1
+      h_bucket{le="+Inf"} 3
+      h_sum 4
+      h_count 3
+      # TYPE s summary
+      s_sum 1.5
+      s_count 2
+
+      """
+    try fixture.push("/j", body, mode: .aggregate(.last))
+    try fixture.push("/j", body, mode: .aggregate(.last))
+    try fixture.push("/j", "# TYPE c counter\nc{k=\"b\"} 7\n", mode: .aggregate(.last))
+    #expect(
+      fixture.page == """
+        # TYPE c counter
+        c{instance="",job="j",k="b"} 7.0
+        c{instance="",job="j",k="a"} 4.0
+        # TYPE h histogram
+        h_bucket{instance="",job="j",le="1.0"} 2.0
+        h_bucket{instance="",job="j",le="+Inf"} 6.0
+        h_sum{instance="",job="j"} 8.0
+        h_count{instance="",job="j"} 6.0
+        # TYPE s summary
+        s_sum{instance="",job="j"} 3.0
+        s_count{instance="",job="j"} 4.0
+
+        """)
+  }
+
+  @Test(arguments: [(GaugeRule.last, "3.0"), (.sum, "8.0"), (.max, "5.0")])
+  func `gauges follow the rule`(_ rule: GaugeRule, _ value: String) throws {
+    let fixture = try PushFixture()
+    try fixture.push("/j", "# TYPE g gauge\ng 5\n", mode: .aggregate(rule))
+    try fixture.push("/j", "# TYPE g gauge\ng 3\n", mode: .aggregate(rule))
+    #expect(fixture.page == "# TYPE g gauge\ng{instance=\"\",job=\"j\"} \(value)\n")
+  }
+
+  @Test(arguments: [
+    (
+      "# TYPE x histogram\nx_bucket{le=\"1\"} 1\n", "# TYPE x histogram\nx_bucket{le=\"2\"} 1\n",
+      "x has other buckets than its group has"
+    ),
+    (
+      "# TYPE x histogram\nx_bucket{le=\"1\"} 1\n",
+      "# TYPE x histogram\nx_bucket{le=\"1\"} 1\nx_bucket{le=\"2\"} 1\n",
+      "x has other buckets than its group has"
+    ),
+    (
+      "# TYPE x summary\nx_sum 1\n", "# TYPE x summary\nx{quantile=\"0.5\"} 1\n",
+      "quantiles cannot be added"
+    ),
+    ("# TYPE x gauge\nx 1\n", "# TYPE x counter\nx 1\n", "x is a gauge in its group"),
+  ])
+  func `what cannot be added is an error and changes nothing`(
+    _ first: String, _ second: String, _ message: String
+  ) throws {
+    let fixture = try PushFixture()
+    try fixture.push("/j", first, mode: .aggregate(.last))
+    let page = fixture.page
+    let refusal = fixture.refusal { try fixture.push("/j", second, mode: .aggregate(.last)) }
+    #expect(refusal?.hasPrefix(message) == true, "\(refusal ?? "none")")
+    #expect(fixture.page == page)
+  }
+}
