@@ -25,6 +25,9 @@ public struct EventLine: Sendable {
   public var tags = 0..<0
   /// How many samples each value stands for: 1 / rate.
   public var weight = 1.0
+  /// The only value, if it is an unsigned number, as most are: it is read on the way to the type.
+  /// Otherwise NaN, and `nextValue` has the values.
+  public private(set) var onlyValue = Double.nan
 
   /// Takes `line` apart, which has no newline.
   /// - Throws: what is wrong with it; an event (`_e{`) or service check (`_sc|`) is `.ignored`.
@@ -36,13 +39,30 @@ public struct EventLine: Sendable {
     if line[byte: 0] == UInt8(ascii: "_"), isIgnored(line) { throw .ignored }
     if colon == count { throw .noValue }
     event.name = 0..<colon
-    // Values are short: byte by byte is faster here than eight a step.
+    // Values are short: byte by byte is faster here than eight a step, and digits add up meanwhile.
     var bar = colon + 1
+    var mantissa: UInt64 = 0
+    var point = -1
+    var isPlain = true
     var hasMore = false
-    while bar < count, line[byte: bar] != UInt8(ascii: "|") {
-      hasMore = hasMore || line[byte: bar] == UInt8(ascii: ":")
+    while bar < count {
+      let byte = line[byte: bar]
+      if byte &- 48 < 10 {
+        mantissa = mantissa &* 10 &+ UInt64(byte &- 48)
+      } else if byte == UInt8(ascii: "|") {
+        break
+      } else if byte == UInt8(ascii: "."), point < 0 {
+        point = bar
+      } else {
+        isPlain = false
+        hasMore = hasMore || byte == UInt8(ascii: ":")
+      }
       bar += 1
     }
+    // Up to 15 digits are exact, and so is a power of ten, so one division rounds correctly.
+    let digits = bar - colon - (point < 0 ? 1 : 2)
+    let fraction = point < 0 ? 0 : bar - point - 1
+    isPlain = isPlain && digits > 0 && digits <= 15
     if bar == count { throw .noType }
     if bar == colon + 1 { throw .noValue }
     event.values = colon + 1..<bar
@@ -52,6 +72,10 @@ public struct EventLine: Sendable {
     while bar < count, line[byte: bar] != UInt8(ascii: "|") { bar += 1 }
     guard let kind = kind(line, typeStart..<bar) else { throw .unknownType }
     event.kind = kind
+    if isPlain, kind != .set {
+      event.onlyValue =
+        fraction == 0 ? Double(mantissa) : Double(mantissa) / Decimal.powerOfTen(fraction)
+    }
     while bar < count {
       let start = bar + 1
       bar = find(UInt8(ascii: "|"), in: line, from: start, to: count)
@@ -142,6 +166,12 @@ public struct EventLine: Sendable {
     public let number: Double
     /// A gauge's `+` or `-`: it moves, and is not set.
     public let isDelta: Bool
+
+    @inlinable
+    public init(number: Double, isDelta: Bool) {
+      self.number = number
+      self.isDelta = isDelta
+    }
   }
 
   // MARK: Bytes

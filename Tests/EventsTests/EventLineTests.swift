@@ -78,3 +78,23 @@ func `a set's value is any text, told apart by all of it`(
   }
   #expect((try member(first) == member(second)) == isEqual)
 }
+
+@Test func `the value that is read on the way is the one that is read by itself`() throws {
+  for text in [
+    "1", "0", "0.5", ".5", "5.", "123456789012345", "1234567890123456", "0.000000000000001",
+    "99999999.9999999", "007", "1e3", "-1", "+1", "1.5.5", ".",
+  ] {
+    for type in ["c", "g", "ms", "h", "d", "s"] {
+      let bytes = Array("a:\(text)|\(type)".utf8)
+      let event = try? EventLine.parse(bytes.span.bytes)
+      guard let event, !event.onlyValue.isNaN else { continue }
+      #expect(type != "s")
+      var index = event.values.lowerBound
+      let value = try event.nextValue(bytes.span.bytes, &index)
+      #expect(value == EventLine.Value(number: event.onlyValue, isDelta: false))
+      #expect(event.onlyValue == Double(text))
+    }
+  }
+  let plain = Array("a:12.5|d".utf8)
+  #expect(try EventLine.parse(plain.span.bytes).onlyValue == 12.5)
+}

@@ -43,3 +43,32 @@ private func content(_ buffer: borrowing ByteBuffer) -> [UInt8] {
     #expect(content(buffer) == [UInt8](repeating: 7, count: 10))
   }
 }
+
+@Test func `a digest is the same however its last bytes are loaded, and depends on each`() {
+  // As it was written first: byte by byte. Series keys and checksums of old files depend on it.
+  func slow(_ bytes: [UInt8], _ seed: UInt64) -> UInt64 {
+    var h = seed ^ (UInt64(bytes.count) &* 0x9e37_79b9_7f4a_7c15)
+    for start in stride(from: 0, to: bytes.count, by: 8) {
+      var word: UInt64 = 0
+      for (index, byte) in bytes[start...].prefix(8).enumerated() {
+        word |= UInt64(byte) << UInt64(8 * index)
+      }
+      h = Digest.mix(h, word)
+    }
+    return h ^ (h >> 29)
+  }
+  for count in 0...40 {
+    var bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 37 &+ 11) }
+    let hash = Digest.hash(bytes.span.bytes, seed: 5)
+    #expect(hash == slow(bytes, 5))
+    let copy = bytes
+    let isEqual = ByteCompare.equal(bytes.span.bytes, copy.span.bytes)
+    #expect(isEqual)
+    for index in bytes.indices {
+      bytes[index] ^= 1
+      let isEqual = ByteCompare.equal(bytes.span.bytes, copy.span.bytes)
+      #expect(!isEqual)
+      bytes[index] ^= 1
+    }
+  }
+}

@@ -60,16 +60,37 @@ final class Applier {
   ) throws(LineError) {
     let name = bytes.extracting(event.name)
     let tags = bytes.extracting(event.tags)
+    let only = event.onlyValue
+    if !only.isNaN {
+      return apply(event, name, tags, .init(number: only, isDelta: false), source)
+    }
+    try applyEach(event, bytes, source)
+  }
+
+  @inline(never)
+  private func applyEach(
+    _ event: EventLine, _ bytes: RawSpan, _ source: IntakeCounts.Source
+  ) throws(LineError) {
+    let name = bytes.extracting(event.name)
+    let tags = bytes.extracting(event.tags)
     var index = event.values.lowerBound
     while let value = try event.nextValue(bytes, &index) {
-      let rejection = registry.apply(
-        name: name, type: event.kind.rawValue, tags: tags, value: value.number,
-        weight: event.weight, isDelta: value.isDelta)
-      if let rejection {
-        counts.reject(rejection)
-      } else {
-        counts.accept(source, event.kind.rawValue)
-      }
+      apply(event, name, tags, value, source)
+    }
+  }
+
+  @inline(__always)
+  private func apply(
+    _ event: EventLine, _ name: RawSpan, _ tags: RawSpan, _ value: EventLine.Value,
+    _ source: IntakeCounts.Source
+  ) {
+    let rejection = registry.apply(
+      name: name, type: event.kind.rawValue, tags: tags, value: value.number,
+      weight: event.weight, isDelta: value.isDelta)
+    if let rejection {
+      counts.reject(rejection)
+    } else {
+      counts.accept(source, event.kind.rawValue)
     }
   }
 }

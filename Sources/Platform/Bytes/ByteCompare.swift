@@ -12,6 +12,13 @@ public enum ByteCompare {
       if x != y { return false }
       index += 8
     }
+    // The rest together with bytes that are known to be equal, if there are any.
+    if index < count, count >= 8 {
+      let last = count - 8
+      let x = unsafe a.unsafeLoadUnaligned(fromUncheckedByteOffset: last, as: UInt64.self)
+      let y = unsafe b.unsafeLoadUnaligned(fromUncheckedByteOffset: last, as: UInt64.self)
+      return x == y
+    }
     while index < count {
       let x = unsafe a.unsafeLoad(fromUncheckedByteOffset: index, as: UInt8.self)
       let y = unsafe b.unsafeLoad(fromUncheckedByteOffset: index, as: UInt8.self)

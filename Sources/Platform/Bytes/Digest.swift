@@ -24,7 +24,12 @@ public enum Digest {
       h = mix(h, UInt64(littleEndian: word))
       index += 8
     }
-    if index < count {
+    if index < count, count >= 8 {
+      // The last bytes, by a word that overlaps the one before, shifted to where they belong.
+      let word = unsafe bytes.unsafeLoadUnaligned(
+        fromUncheckedByteOffset: count - 8, as: UInt64.self)
+      h = mix(h, UInt64(littleEndian: word) >> UInt64(8 * (8 - (count - index))))
+    } else if index < count {
       var tail: UInt64 = 0
       var shift: UInt64 = 0
       while index < count {
