@@ -211,6 +211,10 @@ def socket_files(programs):
                     sidecar.path("open/s"), user=65533)
         refused("another program listens", "--statsd-socket", "", "--statsd-udp",
                 f"127.0.0.1:{sidecar.udp}")
+        refused("another program listens", "--statsd-socket", "", "--statsd-tcp",
+                f"127.0.0.1:{sidecar.tcp}")
+        refused("another program listens", "--statsd-socket", "", "--listen",
+                f"127.0.0.1:{sidecar.metrics}")
         refused("no such address", "--statsd-socket", "", "--statsd-udp", "203.0.113.1:8125")
         refused("in numbers", "--statsd-socket", "", "--statsd-tcp", "example.org:8125")
 
@@ -411,6 +415,11 @@ def worker_killed(programs):
               f"{senders[2].sent} sent, {values['udp_total']:.0f} counted, "
               f"{values['metrics_sidecar_udp_drops_total']:.0f} datagrams dropped by the kernel")
 
+        # A scrape that comes while there is no worker waits in the backlog as well.
+        victim = worker()
+        os.kill(victim, signal.SIGKILL)
+        check(sidecar.page() is not None, "a scrape was refused")
+
         # A stop reaches the worker, which drains; the parent ends with its code.
         client = sidecar.unix("statsd.sock")
         os.kill(worker(), signal.SIGSTOP)
@@ -431,9 +440,9 @@ def worker_killed(programs):
     # A worker that exits by itself ends the parent with its code, and is not started again.
     result = subprocess.run(
         [os.path.join(programs, "metrics-sidecar"), "--supervise", "--events-socket", "",
-         "--statsd-socket", "", "--listen", "203.0.113.1:1", "--state", "/tmp/none/state"],
+         "--statsd-socket", "", "--listen", "127.0.0.1:0", "--rules", "/none/rules.json"],
         capture_output=True, text=True, timeout=10)
-    check(result.returncode == 1 and result.stderr.count("\n") == 1, str(result))
+    check(result.returncode == 2 and result.stderr.count("\n") == 1, str(result))
 
 
 def dies_at_once(programs):

@@ -175,7 +175,7 @@ static socklen_t parse_address(const char *host, uint16_t port, address *out) {
   return 0;
 }
 
-int cl_bind_tcp(const char *host, uint16_t port) {
+int cl_bind_tcp(const char *host, uint16_t port, int is_shared) {
   address where;
   socklen_t length = parse_address(host, port, &where);
   if (length == 0) return -EINVAL;
@@ -184,7 +184,7 @@ int cl_bind_tcp(const char *host, uint16_t port) {
   if (fd < 0) return -errno;
   int on = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+  if (is_shared) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // inherited by what is accepted
 #ifdef CLINUX_FAULTS
   int planned = fault_due("bind");

@@ -69,18 +69,20 @@ private func serve(_ settings: Settings) {
   do throws(Errno) {
     datagrams = try Datagrams(maximumByteCount: settings.limits.datagramByteCount)
   } catch { fail("no memory for datagrams: \(error.description)") }
-  guard settings.supervises else { return work(settings, datagrams, sockets: nil) }
+  guard settings.supervises else { return work(settings, datagrams, nil, nil) }
   // From here on everything is done by workers, with the parent's sockets.
   let sockets = openSockets(settings)
+  let listener = listen(settings)
   do throws(Errno) {
     var supervisor = Supervisor(log: settings.log)
     try supervisor.run(datagrams)
   } catch { fail("cannot start a worker: \(error.description)") }
-  work(settings, datagrams, sockets: sockets)
+  work(settings, datagrams, sockets, listener)
 }
 
 private func work(
-  _ settings: Settings, _ datagrams: consuming Datagrams, sockets: IntakeSockets?
+  _ settings: Settings, _ datagrams: consuming Datagrams, _ sockets: IntakeSockets?,
+  _ listener: consuming Descriptor?
 ) {
   let signals: Signals
   do throws(Errno) { signals = try Signals() } catch { fail("signals: \(error.description)") }
@@ -94,7 +96,7 @@ private func work(
     registry.dialects = settings.dialects
     let push = openPush(settings, opened.path)
     let sockets = sockets ?? openSockets(settings)
-    let listener = listen(settings)
+    let listener = listener ?? listen(settings)
     let sidecar = Sidecar(
       registry: registry, settings: settings, sockets: sockets, datagrams: datagrams,
       signals: signals, stateResets: opened.resets)

@@ -7,19 +7,22 @@ public enum Socket {
   /// The longest path of a Unix socket in bytes: 107 on Linux.
   public static var unixPathLimit: Int { Int(cl_unix_path_limit()) }
 
-  /// Listens on a TCP address with `SO_REUSEPORT`, so that each worker has a queue of its own.
+  /// Listens on a TCP address alone: a second listener there is `EADDRINUSE`.
   /// `port` 0 takes a free one. Names other than `localhost` are not looked up (`EINVAL`).
   public static func listenTCP(
     host: String, port: UInt16, backlog: Int = 1024
   ) throws(Errno) -> Descriptor {
-    let socket = try bindTCP(host: host, port: port)
+    let socket = try bindTCP(host: host, port: port, isShared: false)
     try listen(socket.raw, backlog: backlog)
     return socket
   }
 
-  /// Takes a TCP address, on which nobody can connect before `listen`.
-  public static func bindTCP(host: String, port: UInt16) throws(Errno) -> Descriptor {
-    unsafe Descriptor(owning: try SystemCall.check(cl_bind_tcp(host, port)))
+  /// Takes a TCP address, on which nobody can connect before `listen`. A shared one has
+  /// `SO_REUSEPORT`, so that each worker has a queue of its own.
+  public static func bindTCP(
+    host: String, port: UInt16, isShared: Bool = true
+  ) throws(Errno) -> Descriptor {
+    unsafe Descriptor(owning: try SystemCall.check(cl_bind_tcp(host, port, isShared ? 1 : 0)))
   }
 
   public static func listen(_ descriptor: Int32, backlog: Int = 1024) throws(Errno) {
