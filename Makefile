@@ -82,10 +82,19 @@ dist-all: dist-amd64 dist-arm64 dist-armv7
 sizes: ## Fail if a binary in dist/ has 1,000,000 bytes or more
 	.ci/sizes $(SIZE_LIMIT)
 
+# On a machine of another kind it is cross-compiled as the arm ones are.
+ifeq ($(shell uname -m),x86_64)
 dist-amd64:
 	EMBEDDED=1 swift build $(EMBEDDED_FLAGS) --scratch-path .build-amd64 \
 	  $(call static,x86_64-linux-musl,gcc,x86_64-unknown-linux-gnu)
 	.ci/collect .build-amd64/release dist/linux-amd64
+else
+dist-amd64:
+	EMBEDDED=1 swift build $(EMBEDDED_FLAGS) --scratch-path .build-amd64 \
+	  --triple x86_64-unknown-none-elf -Xswiftc -Xclang-linker -Xswiftc --target=x86_64-linux-gnu \
+	  $(call static,x86_64-linux-musl,x86_64-linux-gnu-gcc,x86_64-unknown-none-elf)
+	.ci/collect .build-amd64/x86_64-unknown-none-elf/release dist/linux-amd64
+endif
 
 dist-arm64:
 	EMBEDDED=1 swift build $(EMBEDDED_FLAGS) --scratch-path .build-arm64 \
