@@ -29,10 +29,10 @@ RUN make "dist-$TARGETARCH$TARGETVARIANT" \
 
 # Swagger UI's files, for /docs. `--build-arg SWAGGER_UI=without` leaves them out: /docs is then a
 # plain page, and the image is smaller than a megabyte.
-FROM --platform=$BUILDPLATFORM docker.io/swaggerapi/swagger-ui:v5.29.0 AS swagger-ui-image
+FROM --platform=$BUILDPLATFORM docker.io/swaggerapi/swagger-ui:v5.34.0 AS swagger-ui-image
 FROM scratch AS swagger-ui-with
 COPY --from=swagger-ui-image /usr/share/nginx/html/swagger-ui.css \
-  /usr/share/nginx/html/swagger-ui-bundle.js /usr/share/nginx/html/favicon-32x32.png /swagger-ui/
+  /usr/share/nginx/html/swagger-ui-bundle.js /swagger-ui/
 FROM scratch AS swagger-ui-without
 WORKDIR /swagger-ui
 ARG SWAGGER_UI=with
