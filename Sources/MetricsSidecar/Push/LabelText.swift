@@ -39,21 +39,28 @@ enum LabelText {
     }
   }
 
+  /// The label at `at`, which moves to the next: ranges of its name and of its escaped value.
+  static func next(
+    _ text: RawSpan, from at: inout Int
+  ) -> (name: Range<Int>, value: Range<Int>)? {
+    guard at < text.byteCount else { return nil }
+    let nameStart = at
+    while at < text.byteCount, text.at(at) != UInt8(ascii: "=") { at += 1 }
+    let name = nameStart..<at
+    at += 2
+    let valueStart = min(at, text.byteCount)
+    while at < text.byteCount, text.at(at) != UInt8(ascii: "\"") {
+      at += text.at(at) == UInt8(ascii: "\\") ? 2 : 1
+    }
+    let value = valueStart..<max(valueStart, min(at, text.byteCount))
+    at += 2
+    return (name, value)
+  }
+
   /// Calls `body` with the ranges of each label's name and of its escaped value.
   static func forEach(_ text: RawSpan, _ body: (Range<Int>, Range<Int>) -> Void) {
     var at = 0
-    while at < text.byteCount {
-      let nameStart = at
-      while at < text.byteCount, text.at(at) != UInt8(ascii: "=") { at += 1 }
-      let name = nameStart..<at
-      at += 2
-      let valueStart = min(at, text.byteCount)
-      while at < text.byteCount, text.at(at) != UInt8(ascii: "\"") {
-        at += text.at(at) == UInt8(ascii: "\\") ? 2 : 1
-      }
-      body(name, valueStart..<max(valueStart, min(at, text.byteCount)))
-      at += 2
-    }
+    while let label = next(text, from: &at) { body(label.name, label.value) }
   }
 }
 

@@ -7,6 +7,7 @@ final class PushAPI {
   let store: PushStore
   let settings: PushSettings
   var counts = PushCounts()
+  let startSeconds = Double(Clock.unixNanoseconds) / 1e9
   private var auth: PushAuth?
   private let batch = PushBatch()
   private var plain = ByteBuffer(capacity: 4096)
@@ -34,7 +35,7 @@ final class PushAPI {
     } else if path.equals("/api/v1/admin/wipe") {
       wipe(request, head, &response)
     } else {
-      return false
+      return query(request, path, into: &response)
     }
     return true
   }

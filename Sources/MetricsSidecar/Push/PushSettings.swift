@@ -11,6 +11,8 @@ struct PushSettings: Sendable {
   var timeToLive = 0.0
   var authFile = ""
   var limits = PushLimits()
+  /// All flags as `/api/v1/status` tells them.
+  var flags: [(name: String, value: String)] = []
 
   init() {}
 
@@ -32,6 +34,7 @@ struct PushSettings: Sendable {
     limits.groups = try options.number("max-push-groups", in: 1...1_000_000)
     limits.series = try options.number("max-push-series", in: 1...10_000_000)
     limits.labels = labels
+    flags = Settings.table.map { ($0.name, options.text($0.name)) }
   }
 }
 

@@ -1,0 +1,274 @@
+import HTTP
+import Platform
+
+/// Pushgateway's query API: `GET /api/v1/status` and `GET /api/v1/metrics`.
+/// https://github.com/prometheus/pushgateway#query-api
+extension PushAPI {
+  /// Any page may read it, as with Pushgateway.
+  private static let fields: StaticString =
+    "Access-Control-Allow-Origin: *\r\nAccess-Control-Allow-Methods: GET, OPTIONS\r\nAccess-Control-Allow-Headers: Accept, Authorization, Content-Type, Origin\r\nAccess-Control-Expose-Headers: Date\r\nCache-Control: no-cache, no-store, must-revalidate\r\n"
+
+  /// Answers a request for one of the paths; whether it was one.
+  func query(_ request: Request, _ path: RawSpan, into response: inout ResponseWriter) -> Bool {
+    let isStatus = path.equals("/api/v1/status")
+    guard isStatus || path.equals("/api/v1/metrics") else { return false }
+    switch request.method {
+    case .get, .head:
+      response.begin(status: 200, contentType: "application/json", extraFields: Self.fields)
+      response.buffer.append("{\"status\":\"success\",\"data\":")
+      if isStatus { appendStatus(to: &response.buffer) } else { appendGroups(to: &response.buffer) }
+      response.buffer.append("}")
+      response.end()
+    case .options:
+      response.begin(status: 200, contentType: "text/plain", extraFields: Self.fields)
+      response.end()
+    default:
+      response.problem(
+        status: 405, detail: "GET and HEAD only", extraFields: "Allow: GET, HEAD, OPTIONS\r\n")
+    }
+    return true
+  }
+
+  private func appendStatus(to page: inout ByteBuffer) {
+    page.append("{\"build_information\":{\"version\":\"")
+    page.append(Version.number)
+    page.append("\"},\"flags\":{")
+    for (index, flag) in settings.flags.enumerated() {
+      if index > 0 { page.append(",") }
+      JSONText.append(flag.name, to: &page)
+      page.append(":")
+      JSONText.append(flag.value, to: &page)
+    }
+    page.append("},\"start_time\":\"")
+    JSONText.append(time: startSeconds, to: &page)
+    page.append("\"}")
+  }
+
+  private func appendGroups(to page: inout ByteBuffer) {
+    store.expire(Double(Clock.unixNanoseconds) / 1e9)
+    page.append("[")
+    var isFirst = true
+    for group in store.groups {
+      guard let group else { continue }
+      if !isFirst { page.append(",") }
+      isFirst = false
+      append(group, to: &page)
+    }
+    page.append("]")
+  }
+
+  private func append(_ group: PushGroup, to page: inout ByteBuffer) {
+    let file = store.file
+    let bytes = file.group(group.key.identity)
+    let identity = group.key.identity
+    let times = group.times
+    page.append("{\"labels\":")
+    unsafe JSONText.append(labels: identity.span.bytes, to: &page)
+    page.append(",\"last_push_successful\":")
+    page.append(times.failed <= times.pushed ? "true" : "false")
+    if times.timeToLive > 0 {
+      page.append(",\"expires\":\"")
+      JSONText.append(time: group.expiry, to: &page)
+      page.append("\"")
+    }
+    appendTime("push_time_seconds", PushText.pushedHelp, group, times.pushed, to: &page)
+    appendTime("push_failure_time_seconds", PushText.failedHelp, group, times.failed, to: &page)
+    for place in group.families {
+      guard let family = GroupBytes.family(bytes, at: place.offset) else { continue }
+      page.append(",")
+      JSONText.append(escaped: bytes.extracting(family.name), to: &page)
+      page.append(":{\"time_stamp\":\"")
+      JSONText.append(time: family.time, to: &page)
+      page.append("\",\"type\":\"")
+      page.append(family.type.capitals)
+      if !family.help.isEmpty {
+        page.append("\",\"help\":")
+        JSONText.append(escaped: bytes.extracting(family.help), to: &page)
+        page.append(",\"metrics\":[")
+      } else {
+        page.append("\",\"metrics\":[")
+      }
+      var at = family.metrics.lowerBound
+      while at < family.metrics.upperBound {
+        let metric = GroupBytes.metric(bytes, at: at)
+        if at > family.metrics.lowerBound { page.append(",") }
+        append(metric, family.type, bytes, to: &page)
+        at = metric.range.upperBound
+      }
+      page.append("]}")
+    }
+    page.append("}")
+  }
+
+  private func appendTime(
+    _ name: StaticString, _ help: StaticString, _ group: PushGroup, _ value: Double,
+    to page: inout ByteBuffer
+  ) {
+    page.append(",\"")
+    page.append(name)
+    page.append("\":{\"time_stamp\":\"")
+    JSONText.append(time: max(group.times.pushed, group.times.failed), to: &page)
+    page.append("\",\"type\":\"GAUGE\",\"help\":\"")
+    page.append(help)
+    page.append("\",\"metrics\":[{\"labels\":")
+    let labels = group.key.fullText
+    unsafe JSONText.append(labels: labels.span.bytes, to: &page)
+    page.append(",\"value\":\"")
+    JSONText.append(number: value, to: &page)
+    page.append("\"}]}")
+  }
+
+  private func append(
+    _ metric: GroupBytes.Metric, _ type: PushType, _ bytes: RawSpan, to page: inout ByteBuffer
+  ) {
+    page.append("{\"labels\":")
+    JSONText.append(labels: bytes.extracting(metric.labels), to: &page)
+    guard type.hasPoints else {
+      page.append(",\"value\":\"")
+      JSONText.append(number: bytes.double(at: metric.value), to: &page)
+      page.append("\"}")
+      return
+    }
+    page.append(type == .histogram ? ",\"buckets\":{" : ",\"quantiles\":{")
+    for point in 0..<metric.pointCount {
+      page.append(point > 0 ? ",\"" : "\"")
+      JSONText.append(number: bytes.double(at: metric.bound(point)), to: &page)
+      page.append("\":\"")
+      JSONText.append(number: bytes.double(at: metric.pointValue(point)), to: &page)
+      page.append("\"")
+    }
+    page.append("},\"count\":\"")
+    JSONText.append(number: bytes.double(at: metric.count), to: &page)
+    page.append("\",\"sum\":\"")
+    JSONText.append(number: bytes.double(at: metric.value), to: &page)
+    page.append("\"}")
+  }
+}
+
+/// Pieces of JSON (RFC 8259).
+enum JSONText {
+  static func append(_ text: String, to page: inout ByteBuffer) {
+    page.append(UInt8(ascii: "\""))
+    for byte in text.utf8 { append(byte, to: &page) }
+    page.append(UInt8(ascii: "\""))
+  }
+
+  /// A text that the text format has escaped.
+  static func append(escaped text: RawSpan, to page: inout ByteBuffer) {
+    var plain = ByteBuffer(capacity: text.byteCount + 16)
+    LabelText.appendUnescaped(text, to: &plain)
+    page.append(UInt8(ascii: "\""))
+    for index in 0..<plain.count { append(plain.bytes.at(index), to: &page) }
+    page.append(UInt8(ascii: "\""))
+  }
+
+  /// Labels of the text format as an object.
+  static func append(labels: RawSpan, to page: inout ByteBuffer) {
+    page.append(UInt8(ascii: "{"))
+    var at = 0
+    while let label = LabelText.next(labels, from: &at) {
+      if label.name.lowerBound > 0 { page.append(UInt8(ascii: ",")) }
+      append(escaped: labels.extracting(label.name), to: &page)
+      page.append(UInt8(ascii: ":"))
+      append(escaped: labels.extracting(label.value), to: &page)
+    }
+    page.append(UInt8(ascii: "}"))
+  }
+
+  private static func append(_ byte: UInt8, to page: inout ByteBuffer) {
+    switch byte {
+    case UInt8(ascii: "\""): page.append("\\\"")
+    case UInt8(ascii: "\\"): page.append("\\\\")
+    case 10: page.append("\\n")
+    case 13: page.append("\\r")
+    case 9: page.append("\\t")
+    case 0..<32:
+      page.append("\\u00")
+      for digit in [byte >> 4, byte & 15] { page.append(digit < 10 ? 48 + digit : 87 + digit) }
+    // What a page could take for markup, as Go's encoder does.
+    case UInt8(ascii: "<"): page.append("\\u003c")
+    case UInt8(ascii: ">"): page.append("\\u003e")
+    case UInt8(ascii: "&"): page.append("\\u0026")
+    default: page.append(byte)
+    }
+  }
+
+  /// A number as Go prints it: `3`, `0.5`, `1.7e+09`, `+Inf`.
+  static func append(number value: Double, to page: inout ByteBuffer) {
+    var text = ByteBuffer(capacity: 32)
+    Decimal.append(value, to: &text)
+    guard value.isFinite, value != 0 else {
+      if value == 0 { page.append(value.sign == .minus ? "-0" : "0") } else { page.append(text.bytes) }
+      return
+    }
+    var digits: [UInt8] = []
+    var point: Int?
+    var exponent = 0
+    for (index, byte) in text.array.enumerated() {
+      if byte == UInt8(ascii: "e") {
+        exponent = Int(String(decoding: text.array[(index + 1)...], as: UTF8.self)) ?? 0
+        break
+      }
+      if byte == UInt8(ascii: ".") { point = digits.count }
+      if byte >= 48, byte <= 57 { digits.append(byte) }
+    }
+    exponent += (point ?? digits.count) - 1
+    while digits.first == 48 {
+      digits.removeFirst()
+      exponent -= 1
+    }
+    while digits.last == 48 { digits.removeLast() }
+    if value < 0 { page.append("-") }
+    append(digits, exponent, to: &page)
+  }
+
+  /// `digits` with the point after the first, times ten to `exponent`.
+  private static func append(_ digits: [UInt8], _ exponent: Int, to page: inout ByteBuffer) {
+    if exponent < -4 || exponent >= 6 {
+      page.append(digits[0])
+      if digits.count > 1 { page.append(".") }
+      page.append(Array(digits.dropFirst()))
+      page.append(exponent < 0 ? "e-" : "e+")
+      if exponent.magnitude < 10 { page.append("0") }
+      Decimal.append(UInt64(exponent.magnitude), to: &page)
+    } else if exponent < 0 {
+      page.append("0.")
+      for _ in 1..<(-exponent) { page.append("0") }
+      page.append(digits)
+    } else {
+      for index in 0...exponent { page.append(index < digits.count ? digits[index] : 48) }
+      if digits.count > exponent + 1 { page.append(".") }
+      page.append(Array(digits.dropFirst(exponent + 1)))
+    }
+  }
+
+  /// `2026-01-31T09:44:22.123456Z` (RFC 3339).
+  static func append(time seconds: Double, to page: inout ByteBuffer) {
+    let bounded = min(max(seconds, 0), 253_402_300_799)
+    let whole = Int64(bounded)
+    let time = CivilTime(unixSeconds: whole)
+    append(time.year, 4, to: &page)
+    page.append("-")
+    append(time.month, 2, to: &page)
+    page.append("-")
+    append(time.day, 2, to: &page)
+    page.append("T")
+    append(time.hour, 2, to: &page)
+    page.append(":")
+    append(time.minute, 2, to: &page)
+    page.append(":")
+    append(time.second, 2, to: &page)
+    page.append(".")
+    append(Int((bounded - Double(whole)) * 1_000_000), 6, to: &page)
+    page.append("Z")
+  }
+
+  private static func append(_ number: Int, _ width: Int, to page: inout ByteBuffer) {
+    var scale = 1
+    for _ in 1..<width { scale *= 10 }
+    while scale > 0 {
+      page.append(UInt8(truncatingIfNeeded: 48 + number / scale % 10))
+      scale /= 10
+    }
+  }
+}
