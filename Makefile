@@ -17,7 +17,7 @@ static = -Xcc -isystem -Xcc /usr/include/$(1) \
 SIZE_LIMIT := 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test coverage lint format bench verify verify-intake verify-monitoring verify-workflows clients dist dist-all dist-amd64 dist-arm64 dist-armv7 \
+.PHONY: help push run build test coverage lint format bench verify verify-intake verify-monitoring verify-workflows clients dist dist-all dist-amd64 dist-arm64 dist-armv7 \
 	sizes smoke-arm tsan asan fuzz clean
 
 help: ## List the targets
@@ -63,6 +63,9 @@ verify-monitoring: dist-amd64 ## Rules, dashboard and Slack messages with a real
 
 verify-workflows: ## Workflows by actionlint and zizmor; versions from commit messages
 	.ci/python .ci/verify_workflows.py
+
+push: dist-amd64 ## Compare pushes with Pushgateway, kill after each answer, measure
+	.ci/python .ci/push.py --program dist/linux-amd64/metrics-sidecar
 
 tsan: ## Run the tests under ThreadSanitizer
 	swift test --sanitize=thread --scratch-path .build-tsan

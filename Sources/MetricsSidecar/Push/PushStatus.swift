@@ -198,7 +198,11 @@ enum JSONText {
     var text = ByteBuffer(capacity: 32)
     Decimal.append(value, to: &text)
     guard value.isFinite, value != 0 else {
-      if value == 0 { page.append(value.sign == .minus ? "-0" : "0") } else { page.append(text.bytes) }
+      if value == 0 {
+        page.append(value.sign == .minus ? "-0" : "0")
+      } else {
+        page.append(text.bytes)
+      }
       return
     }
     var digits: [UInt8] = []

@@ -98,7 +98,7 @@ final class PushStore {
   /// Notes that a push into the group of `key` has failed, as Pushgateway does.
   func fail(_ key: GroupingKey, timeToLive: Double, now: Double) {
     let known = group(key.identity)
-    if known == nil, groupCount >= limits.groups { return }
+    if known == nil, groupCount >= limits.groups || twin(of: key) != nil { return }
     var times = known?.times ?? GroupBytes.Times(timeToLive: timeToLive)
     times.failed = now
     let file = self.file
@@ -274,13 +274,12 @@ final class PushStore {
   private func checkSeries(_ key: GroupingKey, _ batch: PushBatch) throws(PushError) {
     let own = key.shape
     if shapes.count - (shapes[own] == nil ? 0 : 1) == 0 { return }
+    if let other = twin(of: key) {
+      throw Self.inconsistent("the group \(other.key.description) has the same series")
+    }
     var seen: [[UInt8]: Set<UInt64>] = [:]
     for shape in shapes.keys where shape != own {
       let wanted = shape.split(separator: 0).map { Array($0) }
-      let times = key.fullText
-      if let other = unsafe candidate(times.span.bytes, wanted), other.key.fullText == times {
-        throw Self.inconsistent("the group \(other.key.description) has the same series")
-      }
       for family in batch.families {
         var metric = family.firstMetric
         while metric >= 0 {
@@ -298,6 +297,19 @@ final class PushStore {
         }
       }
     }
+  }
+
+  /// Another group whose own series would be the same: one with `instance=""` in its key is a twin
+  /// of the one without.
+  private func twin(of key: GroupingKey) -> PushGroup? {
+    let text = key.fullText
+    for shape in shapes.keys where shape != key.shape {
+      let wanted = shape.split(separator: 0).map { Array($0) }
+      if let other = unsafe candidate(text.span.bytes, wanted), other.key.fullText == text {
+        return other
+      }
+    }
+    return nil
   }
 
   /// The group whose labels are those of `wanted` names in `labels`.

@@ -1,0 +1,556 @@
+#!/usr/bin/env python3
+"""Pushes: the same requests to the sidecar and to Debian's Pushgateway, the official Python client,
+kills right after an answer, and pushes a CPU second of both.
+
+    python3 .ci/push.py --program dist/linux-amd64/metrics-sidecar [--rates]
+
+Every difference from Pushgateway that is expected has a line in DIFFERENCES, and docs/push.md
+explains it. Only loopback, free ports, a folder of its own.
+"""
+import argparse
+import base64
+import gzip
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+
+TEXT = "text/plain; version=0.0.4"
+PROTOBUF = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+
+
+def check(condition, message):
+    if not condition:
+        raise SystemExit(f"FAILED: {message}")
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Program:
+    """A server in a folder of its own."""
+
+    def __init__(self, name, command):
+        self.name = name
+        self.port = free_port()
+        self.folder = tempfile.mkdtemp(prefix="push-")
+        self.command = command
+        self.start()
+
+    def start(self):
+        arguments = [part.format(port=self.port, folder=self.folder) for part in self.command]
+        self.log = open(os.path.join(self.folder, "log"), "ab")
+        self.process = subprocess.Popen(arguments, stdout=self.log, stderr=self.log)
+        for _ in range(2000):
+            try:
+                self.request("GET", "/-/ready")
+                return
+            except OSError:
+                check(self.process.poll() is None, f"{self.name} ended: see {self.folder}/log")
+                time.sleep(0.005)
+        raise SystemExit(f"FAILED: {self.name} does not answer")
+
+    def request(self, method, path, body=b"", headers=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.log.close()
+
+    def cpu_ticks(self):
+        with open(f"/proc/{self.process.pid}/stat") as stat:
+            fields = stat.read().rsplit(")", 1)[1].split()
+        return int(fields[11]) + int(fields[12])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def sidecar(options, *flags):
+    return Program(
+        "sidecar",
+        [options.program, "--listen", "127.0.0.1:{port}", "--events-socket", "", "--statsd-socket",
+         "", "--state", "{folder}/state", "--push", *flags])
+
+
+def pushgateway(options):
+    return Program(
+        "pushgateway",
+        [options.pushgateway, "--web.listen-address=127.0.0.1:{port}", "--persistence.file=",
+         "--web.enable-admin-api"])
+
+
+def samples(page):
+    """Lines of an exposition as {series: value}, types as {"TYPE name": type}; times only as 0 or
+    1. What each server says of itself is left out."""
+    own = re.compile(r"^(go_|process_|promhttp_|pushgateway_|metrics_sidecar_)")
+    found = {}
+    for line in page.decode().splitlines():
+        if line.startswith("# TYPE "):
+            name, kind = line[7:].split(" ")
+            if not own.match(name):
+                found[f"TYPE {name}"] = kind
+        elif line.startswith("# HELP "):
+            name, _, text = line[7:].partition(" ")
+            if not own.match(name) and text:
+                found[f"HELP {name}"] = text
+        elif line and not own.match(line):
+            series, value = line.rsplit(" ", 1)
+            labels = dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', series))
+            for bound in ("le", "quantile"):
+                # Pushed as labels of untyped families they are texts, which stay as they are.
+                try:
+                    labels[bound] = str(float(labels[bound].replace("Inf", "inf")))
+                except (KeyError, ValueError):
+                    pass
+            key = series.split("{")[0] + json.dumps(labels, sort_keys=True)
+            number = float(value.replace("Inf", "inf").replace("NaN", "nan"))
+            if series.startswith(("push_time_seconds", "push_failure_time_seconds")):
+                number = float(number > 0)
+            check(key not in found, f"the series {key} is there twice")
+            found[key] = repr(number)
+    return found
+
+
+def varint(number):
+    out = b""
+    while number > 127:
+        out += bytes([number & 127 | 128])
+        number >>= 7
+    return out + bytes([number])
+
+
+def field(number, content):
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def double(number, value):
+    import struct
+    return varint(number << 3 | 1) + struct.pack("<d", value)
+
+
+def family(name, kind, *metrics, help_text=None):
+    message = field(1, name) + (field(2, help_text) if help_text is not None else b"")
+    message += varint(3 << 3) + varint(kind) + b"".join(field(4, m) for m in metrics)
+    return varint(len(message)) + message
+
+
+def label(name, value):
+    return field(1, field(1, name) + field(2, value))
+
+
+COUNTER = family(b"pb_total", 0, label(b"k", b'a"\n') + field(3, double(1, 3)), help_text=b"a\\b")
+HISTOGRAM = family(
+    b"pb_h", 4,
+    field(7, varint(8) + varint(5) + double(2, 7.5)
+          + field(3, varint(8) + varint(2) + double(2, 0.5))
+          + field(3, varint(8) + varint(4) + double(2, 2))))
+SUMMARY = family(
+    b"pb_s", 2, field(4, varint(8) + varint(2) + double(2, 1) + field(3, double(1, .9) + double(2, 4))))
+STAMPED = family(b"pb_t", 1, field(2, double(1, 1)) + varint(6 << 3) + varint(1000))
+NO_VALUE = family(b"pb_n", 1, label(b"k", b"1"))
+
+
+def snappy_frame(data):
+    """The framing format with plain chunks, and one compressed chunk that is a single literal."""
+    table = []
+    for n in range(256):
+        for _ in range(8):
+            n = n >> 1 ^ 0x82F63B78 if n & 1 else n >> 1
+        table.append(n)
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = table[(crc ^ byte) & 255] ^ crc >> 8
+    crc ^= 0xFFFFFFFF
+    masked = ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    check(len(data) <= 60, "a short literal")
+    block = varint(len(data)) + bytes([len(data) - 1 << 2]) + data
+    chunk = masked.to_bytes(4, "little") + block
+    return b"\xff\x06\x00\x00sNaPpY" + b"\x00" + len(chunk).to_bytes(3, "little") + chunk
+
+
+def b64(text):
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+HISTOGRAM_TEXT = b"""# HELP h A histogram
+# TYPE h histogram
+h_bucket{x="1",le="0.1"} 1
+h_bucket{x="1",le="1"} 2
+h_bucket{x="1",le="+Inf"} 3
+h_sum{x="1"} 4.5
+h_count{x="1"} 3
+"""
+# name, method, path, body, headers
+REQUESTS = [
+    ("put", "PUT", "/metrics/job/a", b"# TYPE c counter\nc 3\n# HELP g hi\n# TYPE g gauge\ng{x=\"1\"} 2.5\n", {}),
+    ("put again", "PUT", "/metrics/job/a", b"# TYPE c counter\nc 4\n", {}),
+    ("post adds", "POST", "/metrics/job/a", b"# TYPE g gauge\ng{x=\"2\"} 1\n", {}),
+    ("post replaces the family", "POST", "/metrics/job/a", b"# TYPE g gauge\ng{x=\"3\"} 1\n", {}),
+    ("labels in the path", "PUT", "/metrics/job/b/instance/i/z/1", b"u 1\nu{instance=\"w\",job=\"w\",y=\"2\"} 2\n", {}),
+    ("instance of the body", "PUT", "/metrics/job/c", b"u{instance=\"body\"} 1\n", {}),
+    ("histogram", "PUT", "/metrics/job/h", HISTOGRAM_TEXT, {}),
+    ("summary", "PUT", "/metrics/job/s", b"# TYPE s summary\ns{quantile=\"0.5\"} 1\ns_sum 3\ns_count 2\n", {}),
+    ("numbers", "PUT", "/metrics/job/n", b"n{v=\"1\"} NaN\nn{v=\"2\"} +Inf\nn{v=\"3\"} -Inf\nn{v=\"4\"} 1e300\nn{v=\"5\"} -0\nn{v=\"6\"} .5\n", {}),
+    ("spaces and commas", "PUT", "/metrics/job/sp", b" \tsp\t{ a = \"1\" , } \t 2 \n\n# comment\n#\n", {}),
+    ("escapes", "PUT", "/metrics/job/esc", b"# HELP e a\\\\b\\nc\ne{a=\"\\\\\\\"\\n\"} 1\n", {}),
+    ("UTF-8", "PUT", "/metrics/job/utf", "# HELP uu \u00e4\nuu{a=\"\u2713\"} 1\n".encode(), {}),
+    ("empty put", "PUT", "/metrics/job/a", b"", {}),
+    ("empty post", "POST", "/metrics/job/e", b"", {}),
+    ("type only", "PUT", "/metrics/job/to", b"# TYPE to gauge\n", {}),
+    ("untyped word", "PUT", "/metrics/job/uw", b"# TYPE uw untyped\nuw 1\n", {}),
+    ("type in capitals", "PUT", "/metrics/job/tc", b"# TYPE tc COUNTER\ntc 1\n", {}),
+    ("scattered family", "PUT", "/metrics/job/sc", b"sa 1\nsb 2\nsa{x=\"1\"} 3\n", {}),
+    ("own times are dropped", "PUT", "/metrics/job/ot", b"push_time_seconds 5\nother 1\n", {}),
+    ("base64 job", "PUT", f"/metrics/job@base64/{b64('a/b')}", b"x 1\n", {}),
+    ("base64 label", "PUT", f"/metrics/job/x/p@base64/{b64('/v/ä')}", b"x 1\n", {}),
+    ("base64 padded", "PUT", "/metrics/job/x/p@base64/YQ==", b"x 1\n", {}),
+    ("base64 empty", "PUT", "/metrics/job/x/p@base64/=", b"x 1\n", {}),
+    ("escaped slash", "PUT", "/metrics/job/x/q/a%2Fr/b", b"x 1\n", {}),
+    ("escaped space", "PUT", "/metrics/job/x%20y", b"x 1\n", {}),
+    ("trailing slash", "PUT", "/metrics/job/ts/", b"x 1\n", {}),
+    ("label twice in the path", "PUT", "/metrics/job/tw/p/1/p/2", b"x 1\n", {}),
+    ("job as a label", "PUT", "/metrics/job/tj/job/2", b"x 1\n", {}),
+    ("gzip", "PUT", "/metrics/job/gz", gzip.compress(b"gz 1\n"), {"Content-Encoding": "gzip"}),
+    ("snappy", "PUT", "/metrics/job/sn", snappy_frame(b"sn 1\n"), {"Content-Encoding": "snappy"}),
+    ("broken gzip", "PUT", "/metrics/job/bg", b"nothing", {"Content-Encoding": "gzip"}),
+    ("broken snappy", "PUT", "/metrics/job/bs", b"nothing", {"Content-Encoding": "snappy"}),
+    ("zstd", "PUT", "/metrics/job/zs", b"\x28\xb5\x2f\xfdnothing", {"Content-Encoding": "zstd"}),
+    ("protobuf", "PUT", "/metrics/job/pb", COUNTER + HISTOGRAM + SUMMARY, {"Content-Type": PROTOBUF}),
+    ("protobuf gzip", "POST", "/metrics/job/pb", gzip.compress(COUNTER), {"Content-Type": PROTOBUF, "Content-Encoding": "gzip"}),
+    ("protobuf cut", "PUT", "/metrics/job/pc", COUNTER[:-3], {"Content-Type": PROTOBUF}),
+    ("protobuf timestamp", "PUT", "/metrics/job/pt", STAMPED, {"Content-Type": PROTOBUF}),
+    ("protobuf without value", "PUT", "/metrics/job/pn", NO_VALUE, {"Content-Type": PROTOBUF}),
+    ("protobuf as text", "PUT", "/metrics/job/px", COUNTER, {}),
+    ("delete", "DELETE", "/metrics/job/n", b"", {}),
+    ("delete unknown", "DELETE", "/metrics/job/never", b"", {}),
+    ("no newline", "PUT", "/metrics/job/w1", b"a 1", {}),
+    ("CRLF", "PUT", "/metrics/job/w2", b"a 1\r\n", {}),
+    ("no value", "PUT", "/metrics/job/w3", b"a\n", {}),
+    ("not a number", "PUT", "/metrics/job/w4", b"a b\n", {}),
+    ("hexadecimal", "PUT", "/metrics/job/w5", b"a 0x1p3\n", {}),
+    ("bad name", "PUT", "/metrics/job/w6", b"9a 1\n", {}),
+    ("bad label", "PUT", "/metrics/job/w7", b"a{9=\"1\"} 1\n", {}),
+    ("label twice", "PUT", "/metrics/job/w8", b"a{b=\"1\",b=\"2\"} 1\n", {}),
+    ("label __name__", "PUT", "/metrics/job/w9", b"a{__name__=\"1\"} 1\n", {}),
+    ("open label", "PUT", "/metrics/job/w10", b"a{b=\"1\n", {}),
+    ("unknown escape", "PUT", "/metrics/job/w11", b"a{b=\"\\t\"} 1\n", {}),
+    ("unknown escape in help", "PUT", "/metrics/job/w11", b"# HELP a \\t\na 1\n", {}),
+    ("label not UTF-8", "PUT", "/metrics/job/w12", b"a{b=\"\xff\"} 1\n", {}),
+    ("unknown type", "PUT", "/metrics/job/w13", b"# TYPE a foo\na 1\n", {}),
+    ("TYPE twice", "PUT", "/metrics/job/w14", b"# TYPE a gauge\n# TYPE a gauge\na 1\n", {}),
+    ("HELP twice", "PUT", "/metrics/job/w15", b"# HELP a 1\n# HELP a 2\na 1\n", {}),
+    ("TYPE after sample", "PUT", "/metrics/job/w16", b"a 1\n# TYPE a gauge\n", {}),
+    ("bound not a number", "PUT", "/metrics/job/w17", b"# TYPE hw histogram\nhw_bucket{le=\"x\"} 1\n", {}),
+    ("junk after value", "PUT", "/metrics/job/w18", b"a 1 x\n", {}),
+    ("timestamp", "PUT", "/metrics/job/w19", b"a 1 1000\n", {}),
+    ("timestamp into a group", "POST", "/metrics/job/c", b"u 1 1000\n", {}),
+    ("series twice", "PUT", "/metrics/job/w20", b"# TYPE tw gauge\ntw 1\ntw 2\n", {}),
+    ("series twice by the path", "PUT", "/metrics/job/w21", b"twp{job=\"1\"} 1\ntwp{job=\"2\"} 1\n", {}),
+    ("another type", "PUT", "/metrics/job/w22", b"# TYPE x gauge\nx 1\n", {}),
+    ("another help", "PUT", "/metrics/job/w23", b"# HELP h Another\n# TYPE h histogram\nh_sum 1\nh_count 1\n", {}),
+    ("name of a histogram's line", "PUT", "/metrics/job/w24", b"h_count 1\n", {}),
+    ("name of a summary's line", "PUT", "/metrics/job/w24", b"s_sum 1\n", {}),
+    ("same series in another group", "PUT", "/metrics/job/c/instance/body", b"u 1\n", {}),
+    ("no job", "PUT", "/metrics/job@base64/=", b"a 1\n", {}),
+    ("odd path", "PUT", "/metrics/job/x/y", b"a 1\n", {}),
+    ("reserved label", "PUT", "/metrics/job/x/__y/1", b"a 1\n", {}),
+    ("bad label in the path", "PUT", "/metrics/job/x/9y/1", b"a 1\n", {}),
+    ("bad base64", "PUT", "/metrics/job/x/y@base64/!!", b"a 1\n", {}),
+    ("nothing after job", "PUT", "/metrics/job", b"a 1\n", {}),
+    ("nothing after job/", "PUT", "/metrics/job/", b"a 1\n", {}),
+    ("empty value", "PUT", "/metrics/job/x/y//z/1", b"ev 1\n", {}),
+    ("GET of a group", "GET", "/metrics/job/x", b"", {}),
+    ("PATCH of a group", "PATCH", "/metrics/job/x", b"", {}),
+    ("PUT of metrics", "PUT", "/metrics", b"", {}),
+    ("healthy", "GET", "/-/healthy", b"", {}),
+    ("ready", "GET", "/-/ready", b"", {}),
+    ("status", "GET", "/api/v1/status", b"", {}),
+    ("metrics of the API", "GET", "/api/v1/metrics", b"", {}),
+    ("histogram without buckets", "PUT", "/metrics/job/hn", b"# TYPE hn histogram\nhn_sum 1\nhn_count 2\n", {}),
+    ("bucket without +Inf", "PUT", "/metrics/job/hb", b"# TYPE hb histogram\nhb_bucket{le=\"1\"} 2\nhb_sum 1\nhb_count 3\n", {}),
+    ("histogram without count", "PUT", "/metrics/job/hc", b"# TYPE hc histogram\nhc_bucket{le=\"1\"} 2\nhc_sum 1\n", {}),
+    ("bare line of a histogram", "PUT", "/metrics/job/hl", b"# TYPE hl histogram\nhl 2\n", {}),
+    ("family of its own", "PUT", "/metrics/job/own", b"# TYPE process_open_fds gauge\nprocess_open_fds 7\n", {}),
+    ("family of its own, another type", "PUT", "/metrics/job/own2", b"# TYPE process_open_fds counter\nprocess_open_fds 7\n", {}),
+]
+
+# name of the request: (status here, status there), explained in docs/push.md under that name.
+DIFFERENCES = {
+    "spaces and commas": (200, 400),
+    "snappy": (200, 400),
+    "zstd": (415, 400),
+    "nothing after job/": (400, 307),
+    "empty value": (200, 301),
+    "bare line of a histogram": (400, 200),
+}
+# series that one of the two has otherwise, explained in docs/push.md.
+OTHER_SERIES = {
+    # What came of the requests above.
+    r"(TYPE )?(sp|sn|ev|hl)(_bucket|_sum|_count)?({|$)": "another status",
+    r'push_(failure_)?time_seconds{"instance": "", "job": "(sp|sn|hl)"}': "another status",
+    r'push_(failure_)?time_seconds{.*"y": "", "z": "1"}': "another status",
+    r"HELP h$": "the first help text",
+    r"hc_(bucket|count){": "without a `_count` line",
+}
+
+
+def compare(options):
+    print("== the same requests to both")
+    ours, theirs = sidecar(options, "--push-admin"), pushgateway(options)
+    with ours, theirs:
+        unexpected = []
+        seen = set()
+        for name, method, path, body, headers in REQUESTS:
+            here = ours.request(method, path, body, headers)
+            there = theirs.request(method, path, body, headers)
+            if here[0] != there[0]:
+                seen.add(name)
+                if DIFFERENCES.get(name) != (here[0], there[0]):
+                    unexpected.append(f"{name}: {here[0]} here, {there[0]} there: {here[1][:150]} / {there[1][:150]}")
+        pages = [samples(p.request("GET", "/metrics")[1]) for p in (ours, theirs)]
+        for key in sorted(set(pages[0]) | set(pages[1])):
+            pair = (pages[0].get(key), pages[1].get(key))
+            if pair[0] != pair[1] and not any(re.match(p, key) for p in OTHER_SERIES):
+                unexpected.append(f"{key}: {pair[0]} here, {pair[1]} there")
+        for name in set(DIFFERENCES) - seen:
+            unexpected.append(f"{name}: no difference any more; take it out of the table")
+        check(not unexpected, "differences:\n  " + "\n  ".join(unexpected))
+        # A group whose key has an empty instance is a twin of the one without.
+        for program in (ours, theirs):
+            twin = program.request("PUT", "/metrics/job/c/instance@base64/=", b"u2 1\n")[0]
+            check(twin == 400, f"a twin of a group: {twin}")
+        after = [p.request("GET", "/metrics")[0] for p in (ours, theirs)]
+        check(after[0] == 200, f"/metrics after a refused push: {after[0]}")
+        print(f"  after a push that both refuse, /metrics is {after[0]} here and {after[1]} there")
+        wipe = [p.request("PUT", "/api/v1/admin/wipe")[0] for p in (ours, theirs)]
+        check(wipe == [202, 202], f"wipe: {wipe}")
+        check(not samples(ours.request("GET", "/metrics")[1]), "groups after a wipe")
+    print(f"  {len(REQUESTS)} requests, {len(DIFFERENCES)} with another status and {len(OTHER_SERIES)} kinds of "
+          f"series told otherwise, {len(pages[0])} lines of exposition compared")
+
+
+def documented():
+    """Every expected difference is explained."""
+    with open("docs/push.md") as page:
+        text = page.read()
+    for name in DIFFERENCES:
+        check(f"`{name}`" in text, f"docs/push.md does not explain `{name}`")
+    for pattern, why in OTHER_SERIES.items():
+        check(why in text, f"docs/push.md does not say: {why}")
+
+
+def same_api(options):
+    print("== the query API of both")
+
+    def cleaned(data):
+        out = {}
+        for group in data["data"]:
+            for name, value in group.items():
+                if isinstance(value, dict) and "time_stamp" in value:
+                    check(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z$", value.pop("time_stamp")), "a time")
+                    if name.startswith("push_"):
+                        for metric in value["metrics"]:
+                            metric["value"] = float(metric["value"]) > 0
+            out[json.dumps(group["labels"], sort_keys=True)] = group
+        return out
+
+    ours, theirs = sidecar(options), pushgateway(options)
+    with ours, theirs:
+        for path, body in [
+            ("/metrics/job/a/z/1", b"# HELP b \"q\" \\\\ \\n<\n# TYPE b gauge\nb{x=\"1\"} 2.5\nb{x=\"2\"} 1234567\n"
+             b"b{x=\"3\"} 0.00001234\nb{x=\"4\"} 123456\nb{x=\"5\"} -Inf\nb{x=\"6\\n\\\"<\"} 1e21\nb{x=\"7\"} -0.5\n"),
+            ("/metrics/job/h", HISTOGRAM_TEXT),
+            ("/metrics/job/s", b"# TYPE s summary\ns{quantile=\"0.5\"} 0.0001\ns_sum 1\ns_count 2\n"),
+            ("/metrics/job/bad", b"x 1 5\n"),
+        ]:
+            for program in (ours, theirs):
+                program.request("PUT", path, body)
+        answers = [cleaned(json.loads(p.request("GET", "/api/v1/metrics")[1])) for p in (ours, theirs)]
+        check(answers[0] == answers[1], f"the API's answers differ:\n{answers[0]}\n{answers[1]}")
+        status = json.loads(ours.request("GET", "/api/v1/status")[1])
+        check(set(status["data"]) == {"flags", "start_time", "build_information"}, "status")
+        print(f"  {len(answers[0])} groups, the same but for the times")
+
+
+def python_client(options):
+    from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
+    from prometheus_client import REGISTRY, delete_from_gateway, push_to_gateway, pushadd_to_gateway
+    from prometheus_client.exposition import basic_auth_handler
+    from prometheus_client.parser import text_string_to_metric_families
+
+    print("== the official Python client")
+    ours, theirs = sidecar(options), pushgateway(options)
+    with ours, theirs:
+        for program in (ours, theirs):
+            gateway = f"127.0.0.1:{program.port}"
+            registry = CollectorRegistry()
+            Counter("jobs", "Jobs", ["kind"], registry=registry).labels('a"\n\\').inc(3)
+            Gauge("temperature", "How warm", registry=registry).set(-1.5)
+            Histogram("seconds", "Time", registry=registry).observe(0.3)
+            Summary("size", "Size", registry=registry).observe(7)
+            push_to_gateway(gateway, "batch", registry, {"path": "/a/b", "empty": ""})
+            more = CollectorRegistry()
+            Gauge("temperature", "How warm", registry=more).set(20)
+            pushadd_to_gateway(gateway, "batch", more, {"path": "/a/b", "empty": ""})
+            push_to_gateway(gateway, "gone", registry)
+            delete_from_gateway(gateway, "gone")
+            push_to_gateway(gateway, "whole", REGISTRY, {"instance": "i"})
+        ignored = re.compile(r".*(_created|python_)")
+        pages = []
+        for program in (ours, theirs):
+            page = program.request("GET", "/metrics")[1]
+            list(text_string_to_metric_families(page.decode()))
+            pages.append({k: v for k, v in samples(page).items() if not ignored.match(k)})
+        check(pages[0] == pages[1], f"{set(pages[0].items()) ^ set(pages[1].items())}")
+        check(any('"path": "/a/b"' in key for key in pages[0]), "the group is there")
+        check(not any('"gone"' in key for key in pages[0]), "a deleted group is there")
+        print(f"  push, pushadd, delete: {len(pages[0])} lines of exposition, the same in both")
+    line = subprocess.run(
+        [options.program, "hash-password", "ci"], input=b"se:cret\n", capture_output=True, check=True).stdout
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(line)
+        file.flush()
+        with sidecar(options, "--push-auth", file.name, "--push-admin") as program:
+            gateway = f"127.0.0.1:{program.port}"
+            registry = CollectorRegistry()
+            Gauge("temperature", "How warm", registry=registry).set(1)
+
+            def handler(**arguments):
+                return basic_auth_handler(**arguments, username="ci", password="se:cret")
+
+            push_to_gateway(gateway, "batch", registry, handler=handler)
+            for method, path in [("PUT", "/metrics/job/batch"), ("DELETE", "/metrics/job/batch"), ("PUT", "/api/v1/admin/wipe")]:
+                check(program.request(method, path)[0] == 401, f"{method} {path} without a password")
+            wrong = {"Authorization": "Basic " + base64.b64encode(b"ci:guess").decode()}
+            answers = [program.request("PUT", "/metrics/job/batch", b"", wrong)[0] for _ in range(20)]
+            check(set(answers) <= {401, 429} and 429 in answers, f"guesses: {answers}")
+            push_to_gateway(gateway, "batch", registry, handler=handler)
+            check(b'temperature{instance="",job="batch"} 1.0' in program.request("GET", "/metrics")[1], "the push")
+    print("  basic auth: known passwords pass, guesses are 401 and then 429")
+
+
+def beyond(options):
+    print("== what Pushgateway does not have")
+    with sidecar(options, "--max-push-size", "64KiB", "--max-push-groups", "3", "--max-push-series", "50") as program:
+        def push(path, body, headers=None, method="POST"):
+            return program.request(method, path, body, headers or {})
+
+        counter = b"# TYPE runs_total counter\nruns_total 2\n"
+        for _ in range(3):
+            check(push("/metrics/job/a?mode=aggregate", counter)[0] == 200, "aggregate")
+        page = program.request("GET", "/metrics")[1]
+        check(b'runs_total{instance="",job="a"} 6.0' in page, "counters add up")
+        status, text = push("/metrics/job/b?check=1", b"# TYPE runs_total gauge\nruns_total 1\n")
+        check(status == 400 and b"runs_total is a counter" in text, f"check=1: {status} {text}")
+        status, text = push("/metrics/job/b?check=1", counter)
+        check(status == 200 and text == b"ok: 1 families, 1 series\n", f"check=1: {status} {text}")
+        check(b'job="b"' not in program.request("GET", "/metrics")[1], "a dry run left something")
+        check(push("/metrics/job/b?ttl=1s", b"short 1\n")[0] == 200, "ttl")
+        check(push("/metrics/job/c", b"short_too 1\n", {"Push-TTL": "1s"})[0] == 200, "Push-TTL")
+        check(push("/metrics/job/d", b"x 1\n")[0] == 507, "a fourth group")
+        check(push("/metrics/job/a", b"".join(b"x%d 1\n" % n for n in range(51)))[0] == 507, "51 series")
+        check(push("/metrics/job/a", b"#" * 70_000)[0] == 413, "a long body")
+        bomb = gzip.compress(b"#" * 50_000_000)
+        check(len(bomb) < 65_536, "the bomb is small")
+        check(push("/metrics/job/a", bomb, {"Content-Encoding": "gzip"})[0] == 413, "a gzip bomb")
+        end = time.monotonic() + 10
+        while time.monotonic() < end and b"short" in program.request("GET", "/metrics")[1]:
+            time.sleep(0.05)
+        page = program.request("GET", "/metrics")[1]
+        check(b"short" not in page and b'job="a"' in page, "groups whose time is over")
+        check(program.request("PUT", "/api/v1/admin/wipe")[0] == 404, "wipe without --push-admin")
+        print("  aggregate, dry run, time to live, limits, a gzip bomb of 50 MB")
+
+
+def kills(options):
+    print("== killed right after the answer")
+    lost = 0
+    with sidecar(options) as program:
+        for number in range(options.kills):
+            body = b"# TYPE last gauge\nlast %d\n" % number + b"".join(
+                b"filler{n=\"%d\"} %d\n" % (n, number) for n in range(number % 200))
+            status, _ = program.request("PUT", f"/metrics/job/j{number % 3}", body)
+            program.kill()
+            check(status == 200, f"push {number}: {status}")
+            program.start()
+            page = program.request("GET", "/metrics")[1]
+            expected = b'last{instance="",job="j%d"} %d.0\n' % (number % 3, number)
+            whole = page.count(b'job="j%d",n="' % (number % 3)) == number % 200
+            lost += expected not in page or not whole
+        check(lost == 0, f"{lost} of {options.kills} pushes were lost or torn")
+        check(b"damaged" not in open(os.path.join(program.folder, "log"), "rb").read(), "a damaged file")
+    print(f"  {options.kills} kills, no push lost, none torn")
+
+
+def wrk(program, body, seconds):
+    script = os.path.join(program.folder, "push.lua")
+    text = body.decode().replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    with open(script, "w") as file:
+        file.write(f'wrk.method = "PUT"\nwrk.body = "{text}"\n')
+    before = program.cpu_ticks()
+    out = subprocess.run(
+        ["wrk", "-t1", "-c8", f"-d{seconds}", "-s", script,
+         f"http://127.0.0.1:{program.port}/metrics/job/backup/instance/db-1"],
+        capture_output=True, text=True, check=True).stdout
+    ticks = program.cpu_ticks() - before
+    check("Non-2xx" not in out, out)
+    count = int(re.search(r"(\d+) requests in", out).group(1))
+    return count * os.sysconf("SC_CLK_TCK") / max(1, ticks)
+
+
+def rates(options):
+    print("== pushes a CPU second of the server (8 connections)")
+    three = (b"# TYPE runs_total counter\nruns_total 3\n# HELP last_success_seconds When it last went well\n"
+             b"# TYPE last_success_seconds gauge\nlast_success_seconds 1.7e9\n# TYPE items gauge\nitems{kind=\"mail\"} 25.5\n")
+    hundred = b"# HELP stage_seconds How long each stage took\n# TYPE stage_seconds gauge\n" + b"".join(
+        b'stage_seconds{stage="stage-%d",region="eu-west-1"} %.3f\n' % (n, n * 1.234) for n in range(100))
+    ours, theirs = sidecar(options), pushgateway(options)
+    with ours, theirs:
+        for what, body, factor in [("3 series", three, 10), ("100 series", hundred, 5)]:
+            here, there = wrk(ours, body, options.seconds), wrk(theirs, body, options.seconds)
+            print(f"  {what}: sidecar {here:,.0f}, pushgateway {there:,.0f}: {here / there:.1f} times")
+            check(here > factor * there, f"less than {factor} times the rate of Pushgateway")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--program", default="dist/linux-amd64/metrics-sidecar")
+    parser.add_argument("--pushgateway", default=shutil.which("prometheus-pushgateway"))
+    parser.add_argument("--kills", type=int, default=60)
+    parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--only", default="")
+    options = parser.parse_args()
+    check(options.pushgateway, "no prometheus-pushgateway on PATH")
+    for step in (documented, compare, same_api, python_client, beyond, kills, rates):
+        if options.only in ("", step.__name__):
+            step(options) if step is not documented else step()
+    print("pushes: all checks passed")
+
+
+if __name__ == "__main__":
+    main()
