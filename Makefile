@@ -51,6 +51,9 @@ verify-intake: dist-amd64 ## Every way in, on real sockets: grammars, bad input,
 	swift build --package-path Examples
 	python3 .ci/verify_intake.py --programs dist/linux-amd64
 
+verify-exposition: dist-amd64 ## The page in each format, read by parsers and a Prometheus that others wrote
+	.ci/python .ci/verify_exposition.py --programs dist/linux-amd64
+
 clients: dist-amd64 ## Have clients that others wrote count to the unit (Python, in .venv)
 	.ci/python .ci/clients.py --programs dist/linux-amd64
 

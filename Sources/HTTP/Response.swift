@@ -59,6 +59,25 @@ public struct ResponseWriter: ~Copyable {
   public mutating func begin(
     status: Int, contentType: StaticString, extraFields: StaticString = ""
   ) {
+    beginFields(status)
+    buffer.append(contentType)
+    beginLength()
+    buffer.append(extraFields)
+    endFields()
+    bodyAt = buffer.count
+  }
+
+  /// The same with fields that are put together at run time.
+  public mutating func begin(status: Int, contentType: [UInt8], extraFields: [UInt8]) {
+    beginFields(status)
+    buffer.append(contentType)
+    beginLength()
+    buffer.append(extraFields)
+    endFields()
+    bodyAt = buffer.count
+  }
+
+  private mutating func beginFields(_ status: Int) {
     self.status = status
     buffer.append("HTTP/1.1 ")
     appendNumber(status)
@@ -67,26 +86,29 @@ public struct ResponseWriter: ~Copyable {
     buffer.append("\r\nDate: ")
     buffer.append(date.text)
     buffer.append("\r\nContent-Type: ")
-    buffer.append(contentType)
+  }
+
+  private mutating func beginLength() {
     // The length is not known yet: its place is kept, and space before a value is allowed.
     buffer.append("\r\nContent-Length: ")
     lengthAt = buffer.count
     buffer.append("          \r\n")
-    buffer.append(extraFields)
-    endFields()
-    bodyAt = buffer.count
   }
 
   /// Ends the body that `begin` has started.
   public mutating func end() {
-    var length = buffer.count - bodyAt
+    setLength(buffer.count - bodyAt)
+    if isHead { buffer.truncate(to: bodyAt) }
+  }
+
+  mutating func setLength(_ byteCount: Int) {
+    var length = byteCount
     var index = lengthAt + 9
     repeat {
       buffer.replace(at: index, with: UInt8(ascii: "0") + UInt8(length % 10))
       length /= 10
       index -= 1
     } while length > 0
-    if isHead { buffer.truncate(to: bodyAt) }
   }
 
   /// An error as `application/problem+json` (RFC 9457).

@@ -4,6 +4,7 @@ import Platform
 final class Family {
   let name: [UInt8]
   let kind: Record.Kind
+  let help: String
   /// `# HELP` and `# TYPE`, as the exposition has them; no HELP where there is no help text.
   let header: [UInt8]
   /// Upper bounds without +Inf; empty but for histograms.
@@ -21,6 +22,7 @@ final class Family {
   init(name: [UInt8], kind: Record.Kind, help: String, bounds: [Double]) {
     self.name = name
     self.kind = kind
+    self.help = help
     self.bounds = bounds
     header = Self.header(name, kind, help)
     boundTexts = (bounds + [.infinity]).map { bound in

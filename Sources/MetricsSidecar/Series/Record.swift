@@ -5,7 +5,8 @@
 ///      16   4  cells                        20   4  bytes of the name at the key's start
 ///      24   4  shape: which buckets         28   4  zero
 ///      32   …  the key, filled up to a multiple of 32
-///       …   …  the cells; the first is 1 while the record is in use
+///       …   …  the cells; the first is not 0 while the record is in use: a series has there when
+///              it was made, in Unix milliseconds
 struct Record: Equatable {
   /// What a record holds; the numbers are part of the file's format.
   enum Kind: UInt8 {

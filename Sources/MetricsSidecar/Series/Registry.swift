@@ -10,7 +10,7 @@ final class Registry {
   let limits: Limits
   private(set) var rules: Rules
   private(set) var families: [Family] = []
-  private var familyIndex: [[UInt8]: Int] = [:]
+  private(set) var familyIndex: [[UInt8]: Int] = [:]
   private var table = SeriesTable()
   private var lines: LineTable
   var sessions: SessionTable
@@ -180,7 +180,7 @@ final class Registry {
   /// Whether lines of a family of this name would be taken for those of a histogram, as `a_count`
   /// for `a`: a scrape with both would be refused whole.
   private func isSampleOfAnother(_ name: [UInt8], _ kind: Record.Kind) -> Bool {
-    for suffix in ["_bucket", "_count", "_sum"] {
+    for suffix in ["_bucket", "_count", "_sum", "_created"] {
       if kind == .histogram, familyIndex[name + Array(suffix.utf8)] != nil { return true }
       guard name.count > suffix.utf8.count,
         name.suffix(suffix.utf8.count).elementsEqual(suffix.utf8)
@@ -247,7 +247,8 @@ final class Registry {
       let record = try state.append(
         kind: family.kind, key: key, nameByteCount: family.name.count, shape: family.shape,
         cellCount: family.cellCount)
-      state.store(record.firstCell, UInt64(1))
+      // In use, and since when: OpenMetrics and protobuf tell it.
+      state.store(record.firstCell, max(1, Clock.unixNanoseconds / 1_000_000))
       table.insert(record, key: key)
       return record
     } catch { throw .stateFull }
@@ -289,7 +290,7 @@ final class Registry {
     while offset < state.usedByteCount {
       let record = state.record(at: offset)
       offset = record.end
-      guard state.value(record.firstCell) == 1 else { continue }
+      guard state.value(record.firstCell) != 0 else { continue }
       if state.kind(record) == .session {
         sessions.restore(record, in: state)
       } else {

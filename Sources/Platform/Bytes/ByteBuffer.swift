@@ -107,6 +107,18 @@ public struct ByteBuffer: ~Copyable {
     unsafe base.storeBytes(of: byte, toByteOffset: head + offset, as: UInt8.self)
   }
 
+  /// Moves what follows `offset` by `byteCount` bytes, which become zeros.
+  public mutating func insertZeros(_ byteCount: Int, at offset: Int) {
+    precondition(offset >= 0 && offset <= count && byteCount >= 0)
+    let moved = count - offset
+    reserve(byteCount)
+    let start = unsafe base + head + offset
+    // `copyMemory` allows the two to overlap.
+    unsafe (start + byteCount).copyMemory(from: start, byteCount: moved)
+    unsafe start.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
+    tail += byteCount
+  }
+
   /// Appends what `body` writes into at most `capacity` bytes; `body` returns how many it wrote.
   /// For system calls and formatters that fill memory themselves.
   @inline(__always)

@@ -1,0 +1,104 @@
+import Platform
+
+/// OpenMetrics 1.0: the lines of text 0.0.4 under other heads, `_created` after each series, `# EOF`.
+/// https://prometheus.io/docs/specs/om/open_metrics_spec/
+///
+/// A counter's family has no `_total`, its sample has:
+///
+///     # TYPE jobs_done counter
+///     # HELP jobs_done Jobs that were done
+///     jobs_done_total{queue="mail"} 4.0
+///     jobs_done_created{queue="mail"} 1767225600.25
+///
+/// A counter that is not called `_total`, or whose short name is another family's, is of type
+/// `unknown`, so that one family never spoils the page.
+enum OpenMetricsFormat {
+  static let end: StaticString = "# EOF\n"
+
+  static func canBeCounter(_ name: [UInt8], _ families: [[UInt8]: Int]) -> Bool {
+    guard hasSuffix(name, "_total"), name.count > 6 else { return false }
+    let short = Array(name.dropLast(6))
+    return families[short] == nil && families[short + Array("_created".utf8)] == nil
+  }
+
+  static func head(_ family: Family, isCounter: Bool, to page: inout ByteBuffer) {
+    let type: StaticString =
+      switch family.kind {
+      case .counter: isCounter ? "counter" : "unknown"
+      case .histogram: "histogram"
+      default: "gauge"
+      }
+    let name = isCounter ? Array(family.name.dropLast(6)) : family.name
+    head(name, type, help: Array(family.help.utf8), to: &page)
+  }
+
+  /// `help` is as it was written, without escapes.
+  static func head(
+    _ name: [UInt8], _ type: StaticString, help: [UInt8], to page: inout ByteBuffer
+  ) {
+    line("# TYPE ", name, to: &page)
+    page.append(type)
+    page.append("\n")
+    if let unit = unit(of: name) {
+      line("# UNIT ", name, to: &page)
+      page.append(unit)
+      page.append("\n")
+    }
+    guard !help.isEmpty else { return }
+    line("# HELP ", name, to: &page)
+    for byte in help {
+      switch byte {
+      case UInt8(ascii: "\\"): page.append("\\\\")
+      case UInt8(ascii: "\n"): page.append("\\n")
+      case UInt8(ascii: "\""): page.append("\\\"")
+      default: page.append(byte)
+      }
+    }
+    page.append("\n")
+  }
+
+  /// When the series was made, in seconds; nothing where that is not known. `nameByteCount` is that
+  /// of the family's name without `_total`, `suffixByteCount` of what follows it in `key`.
+  static func created(
+    _ milliseconds: UInt64, _ key: RawSpan, _ nameByteCount: Int, _ suffixByteCount: Int,
+    to page: inout ByteBuffer
+  ) {
+    guard milliseconds > 1 else { return }
+    page.append(key.extracting(0..<nameByteCount))
+    page.append("_created")
+    page.append(key.extracting(nameByteCount + suffixByteCount..<key.byteCount))
+    page.append(" ")
+    NumberFormat.append(Double(milliseconds) / 1000, to: &page)
+    page.append("\n")
+  }
+
+  /// The base units that names end with.
+  static func unit(of name: [UInt8]) -> StaticString? {
+    let units: [StaticString] = [
+      "seconds", "bytes", "ratio", "meters", "grams", "joules", "volts", "amperes", "celsius",
+    ]
+    for unit in units
+    where name.count > unit.utf8CodeUnitCount + 1 && hasSuffix(name, unit)
+      && name[name.count - unit.utf8CodeUnitCount - 1] == UInt8(ascii: "_")
+    {
+      return unit
+    }
+    return nil
+  }
+
+  static func hasSuffix(_ name: [UInt8], _ suffix: StaticString) -> Bool {
+    let start = name.count - suffix.utf8CodeUnitCount
+    guard start >= 0 else { return false }
+    for index in 0..<suffix.utf8CodeUnitCount
+    where unsafe name[start + index] != suffix.utf8Start[index] {
+      return false
+    }
+    return true
+  }
+
+  private static func line(_ start: StaticString, _ name: [UInt8], to page: inout ByteBuffer) {
+    page.append(start)
+    page.append(name)
+    page.append(" ")
+  }
+}

@@ -1,0 +1,162 @@
+import Platform
+
+/// Writes a snapshot as a page, some bytes a call, so that a large page is made between the turns of
+/// the loop.
+final class PageWriter {
+  private let snapshot: Snapshot
+  private let shape: PageShape
+  private let filter: NameFilter
+  private var part = 0
+  private var series = 0
+  /// Where the protobuf family being written starts in the page; its length is known last.
+  private var familyStart = -1
+
+  init(_ snapshot: Snapshot, shape: PageShape, filter: NameFilter) {
+    self.snapshot = snapshot
+    self.shape = shape
+    self.filter = filter
+  }
+
+  /// Whether all that is written may be taken out of the page before the next call.
+  var isBetweenFamilies: Bool { familyStart < 0 }
+
+  /// Appends about `byteCount` bytes, or the rest. Whether the page is complete.
+  func write(into page: inout ByteBuffer, byteCount: Int) -> Bool {
+    let end = page.count + byteCount
+    while part < snapshot.parts.count {
+      let current = snapshot.parts[part]
+      if series == 0 { head(current, to: &page) }
+      switch shape.format {
+      case .protobuf: protobuf(current, &page, end)
+      case .openMetrics001, .openMetrics100: openMetrics(current, &page, end)
+      case .text004, .text100: text(current, &page, end)
+      }
+      if series < current.series.count { return false }
+      if familyStart >= 0 {
+        ProtobufFormat.endFamily(current.family.name, from: familyStart, in: &page)
+        familyStart = -1
+      }
+      part += 1
+      series = 0
+      if page.count >= end { return false }
+    }
+    selfMetrics(to: &page)
+    return true
+  }
+
+  private func head(_ current: Snapshot.Part, to page: inout ByteBuffer) {
+    let family = current.family
+    switch shape.format {
+    case .protobuf:
+      familyStart = ProtobufFormat.beginFamily(
+        family.name, type(family), help: Array(family.help.utf8), to: &page)
+    case .openMetrics001, .openMetrics100:
+      OpenMetricsFormat.head(family, isCounter: isCounter(family), to: &page)
+    case .text004, .text100: page.append(family.header)
+    }
+  }
+
+  private func type(_ family: Family) -> ProtobufFormat.FamilyType {
+    switch family.kind {
+    case .counter: .counter
+    case .histogram: .histogram
+    default: .gauge
+    }
+  }
+
+  /// Whether OpenMetrics calls the part being written a counter.
+  private func isCounter(_ family: Family) -> Bool {
+    family.kind == .counter && !snapshot.unknownCounters.contains(part)
+  }
+
+  // MARK: The three kinds of page
+
+  private func text(_ current: Snapshot.Part, _ page: inout ByteBuffer, _ end: Int) {
+    let all = snapshot.values
+    let values = all.span
+    let state = snapshot.state
+    if current.family.kind == .histogram {
+      while series < current.series.count, page.count < end {
+        TextFormat.histogram(
+          state.key(current.series[series]), current.family, self.values(current, values),
+          hasSum: true, to: &page)
+        series += 1
+      }
+    } else {
+      var index = series
+      let count = current.series.count
+      while index < count, page.count < end {
+        TextFormat.line(
+          state.key(current.series[index]), values[current.firstValue + index], to: &page)
+        index += 1
+      }
+      series = index
+    }
+  }
+
+  private func openMetrics(_ current: Snapshot.Part, _ page: inout ByteBuffer, _ end: Int) {
+    let all = snapshot.values
+    let values = all.span
+    let state = snapshot.state
+    let family = current.family
+    let isCounter = isCounter(family)
+    // OpenMetrics takes no sum where observations may be negative.
+    let hasSum = family.bounds.first.map { $0 >= 0 } ?? true
+    while series < current.series.count, page.count < end {
+      let record = current.series[series]
+      let key = state.key(record)
+      let created = snapshot.createdMilliseconds(record)
+      if family.kind == .histogram {
+        TextFormat.histogram(
+          key, family, self.values(current, values), hasSum: hasSum, to: &page)
+        OpenMetricsFormat.created(created, key, family.name.count, 0, to: &page)
+      } else {
+        TextFormat.line(key, values[current.firstValue + series], to: &page)
+        if isCounter {
+          OpenMetricsFormat.created(created, key, family.name.count - 6, 6, to: &page)
+        }
+      }
+      series += 1
+    }
+  }
+
+  private func protobuf(_ current: Snapshot.Part, _ page: inout ByteBuffer, _ end: Int) {
+    let all = snapshot.values
+    let values = all.span
+    let state = snapshot.state
+    let family = current.family
+    let type = type(family)
+    while series < current.series.count, page.count < end {
+      let record = current.series[series]
+      let key = state.key(record)
+      let created = snapshot.createdMilliseconds(record)
+      if type == .histogram {
+        ProtobufFormat.histogram(
+          key, family, self.values(current, values), createdMilliseconds: created, to: &page)
+      } else {
+        ProtobufFormat.metric(
+          key, family.name.count, type, values[current.firstValue + series],
+          createdMilliseconds: created, to: &page)
+      }
+      series += 1
+    }
+  }
+
+  /// The values of the series being written.
+  @_lifetime(copy values)
+  private func values(_ current: Snapshot.Part, _ values: Span<Double>) -> Span<Double> {
+    let start = current.firstValue + series * current.valuesPerSeries
+    return values.extracting(start..<start + current.valuesPerSeries)
+  }
+
+  private func selfMetrics(to page: inout ByteBuffer) {
+    if shape.format == .text004, filter.names.isEmpty {
+      page.append(snapshot.selfText)
+    } else {
+      let text = snapshot.selfText
+      var families = unsafe TextFamilies(text.span.bytes, shape.format, filter)
+      families.append(to: &page)
+    }
+    if shape.format.isOpenMetrics { page.append(OpenMetricsFormat.end) }
+  }
+}

@@ -1,0 +1,220 @@
+import Platform
+
+/// The protobuf exposition: one `io.prometheus.client.MetricFamily` after the other, each with its
+/// length before it as a varint. Field numbers as in the public `metrics.proto`:
+/// https://github.com/prometheus/client_model/blob/master/io/prometheus/client/metrics.proto
+///
+///     85 80 80 80 00   length 5, in five bytes since it is known last
+///     0a 01 61         name = 1: "a"
+///     18 01            type = 3: GAUGE
+enum ProtobufFormat {
+  static let lengthByteCount = 5
+
+  enum FamilyType: UInt8 {
+    case counter = 0
+    case gauge = 1
+    case summary = 2
+    case untyped = 3
+    case histogram = 4
+  }
+
+  /// Starts a family; `endFamily` has to follow. Gives where it starts.
+  static func beginFamily(
+    _ name: [UInt8], _ type: FamilyType, help: [UInt8], to page: inout ByteBuffer
+  ) -> Int {
+    let start = page.count
+    for _ in 0..<lengthByteCount { page.append(UInt8(0)) }
+    text(1, name, to: &page)
+    if !help.isEmpty { text(2, help, to: &page) }
+    page.append(3 << 3)
+    page.append(type.rawValue)
+    return start
+  }
+
+  /// Writes the unit, then the length over the five bytes kept for it.
+  static func endFamily(_ name: [UInt8], from start: Int, in page: inout ByteBuffer) {
+    let isTotal = OpenMetricsFormat.hasSuffix(name, "_total")
+    let short = isTotal ? Array(name.dropLast(6)) : name
+    if let unit = OpenMetricsFormat.unit(of: short) {
+      page.append(5 << 3 | 2)
+      page.append(UInt8(truncatingIfNeeded: unit.utf8CodeUnitCount))
+      page.append(unit)
+    }
+    var rest = UInt64(page.count - start - lengthByteCount)
+    for index in 0..<lengthByteCount {
+      let isLast = index == lengthByteCount - 1
+      page.replace(at: start + index, with: UInt8(rest & 0x7f) | (isLast ? 0 : 0x80))
+      rest >>= 7
+    }
+  }
+
+  /// One `Metric` of a family that is no histogram: labels of `key`, then the value.
+  static func metric(
+    _ key: RawSpan, _ nameByteCount: Int, _ type: FamilyType, _ value: Double,
+    createdMilliseconds: UInt64, to page: inout ByteBuffer
+  ) {
+    let metric = begin(4, &page)
+    labels(key, from: nameByteCount, to: &page)
+    let field: UInt8 =
+      switch type {
+      case .counter: 3
+      case .gauge: 2
+      default: 5
+      }
+    let inner = begin(field, &page)
+    double(1, value, to: &page)
+    if type == .counter { created(3, createdMilliseconds, to: &page) }
+    end(inner, &page)
+    end(metric, &page)
+  }
+
+  /// One `Metric` with a `Histogram`; `values` are those of `HistogramCells`, without the first.
+  static func histogram(
+    _ key: RawSpan, _ family: Family, _ values: Span<Double>, createdMilliseconds: UInt64,
+    to page: inout ByteBuffer
+  ) {
+    let metric = begin(4, &page)
+    labels(key, from: family.name.count, to: &page)
+    let inner = begin(7, &page)
+    var total = 0.0
+    for index in HistogramCells.firstBucket - 1..<values.count { total += values[index] }
+    page.append(1 << 3)
+    varint(whole(total), to: &page)
+    double(2, values[HistogramCells.sum - 1], to: &page)
+    var cumulative = 0.0
+    for index in 0...family.bounds.count {
+      cumulative += values[HistogramCells.firstBucket - 1 + index]
+      let bucket = begin(3, &page)
+      page.append(1 << 3)
+      varint(whole(cumulative), to: &page)
+      double(2, index < family.bounds.count ? family.bounds[index] : .infinity, to: &page)
+      end(bucket, &page)
+    }
+    created(15, createdMilliseconds, to: &page)
+    end(inner, &page)
+    end(metric, &page)
+  }
+
+  /// One `Metric` with a `Histogram` or `Summary` whose points are bucket bounds with cumulative
+  /// counts, or quantiles with values.
+  static func points(
+    _ labels: RawSpan, _ type: FamilyType, _ points: [(at: Double, value: Double)], sum: Double,
+    count: Double, to page: inout ByteBuffer
+  ) {
+    let metric = begin(4, &page)
+    self.labels(labels, from: 0, to: &page)
+    let inner = begin(type == .histogram ? 7 : 4, &page)
+    page.append(1 << 3)
+    varint(whole(count), to: &page)
+    double(2, sum, to: &page)
+    for point in points {
+      let part = begin(3, &page)
+      if type == .histogram {
+        page.append(1 << 3)
+        varint(whole(point.value), to: &page)
+        double(2, point.at, to: &page)
+      } else {
+        double(1, point.at, to: &page)
+        double(2, point.value, to: &page)
+      }
+      end(part, &page)
+    }
+    end(inner, &page)
+    end(metric, &page)
+  }
+
+  private static func whole(_ count: Double) -> UInt64 { UInt64(exactly: count.rounded()) ?? 0 }
+
+  // MARK: Labels
+
+  /// `{a="b",c="d"}` after the name: one `LabelPair` each, without the escapes.
+  static func labels(_ key: RawSpan, from start: Int, to page: inout ByteBuffer) {
+    var index = start + 1
+    while index < key.byteCount, key.byte(index) != UInt8(ascii: "}") {
+      let pair = begin(1, &page)
+      let nameStart = index
+      while key.byte(index) != UInt8(ascii: "=") { index += 1 }
+      page.append(1 << 3 | 2)
+      varint(UInt64(index - nameStart), to: &page)
+      page.append(key.extracting(nameStart..<index))
+      index += 2
+      let value = begin(2, &page)
+      while key.byte(index) != UInt8(ascii: "\"") {
+        var byte = key.byte(index)
+        if byte == UInt8(ascii: "\\") {
+          index += 1
+          byte = key.byte(index)
+          if byte == UInt8(ascii: "n") { byte = 10 }
+        }
+        page.append(byte)
+        index += 1
+      }
+      end(value, &page)
+      end(pair, &page)
+      index += 1
+      if index < key.byteCount, key.byte(index) == UInt8(ascii: ",") { index += 1 }
+    }
+  }
+
+  // MARK: Fields
+
+  /// Starts a message or text of a length not known yet: gives where its length stands.
+  private static func begin(_ field: UInt8, _ page: inout ByteBuffer) -> Int {
+    page.append(field << 3 | 2)
+    page.append(UInt8(0))
+    return page.count - 1
+  }
+
+  /// Ends it. A length over 127 needs more bytes than were kept, so what follows it moves.
+  private static func end(_ lengthAt: Int, _ page: inout ByteBuffer) {
+    let length = page.count - lengthAt - 1
+    if length < 0x80 { return page.replace(at: lengthAt, with: UInt8(length)) }
+    var extra = 0
+    var rest = length >> 7
+    while rest > 0 {
+      extra += 1
+      rest >>= 7
+    }
+    page.insertZeros(extra, at: lengthAt + 1)
+    rest = length
+    for index in 0...extra {
+      page.replace(at: lengthAt + index, with: UInt8(rest & 0x7f) | (index < extra ? 0x80 : 0))
+      rest >>= 7
+    }
+  }
+
+  private static func text(_ field: UInt8, _ bytes: [UInt8], to page: inout ByteBuffer) {
+    page.append(field << 3 | 2)
+    varint(UInt64(bytes.count), to: &page)
+    page.append(bytes)
+  }
+
+  private static func double(_ field: UInt8, _ value: Double, to page: inout ByteBuffer) {
+    page.append(field << 3 | 1)
+    var bits = value.bitPattern
+    for _ in 0..<8 {
+      page.append(UInt8(truncatingIfNeeded: bits))
+      bits >>= 8
+    }
+  }
+
+  /// A `google.protobuf.Timestamp`; nothing where it is not known.
+  private static func created(_ field: UInt8, _ milliseconds: UInt64, to page: inout ByteBuffer) {
+    guard milliseconds > 1 else { return }
+    let time = begin(field, &page)
+    page.append(1 << 3)
+    varint(milliseconds / 1000, to: &page)
+    page.append(2 << 3)
+    varint(milliseconds % 1000 * 1_000_000, to: &page)
+    end(time, &page)
+  }
+
+  static func varint(_ value: UInt64, to page: inout ByteBuffer) {
+    var rest = value
+    while rest >= 0x80 {
+      page.append(UInt8(rest & 0x7f) | 0x80)
+      rest >>= 7
+    }
+    page.append(UInt8(rest))
+  }
+}

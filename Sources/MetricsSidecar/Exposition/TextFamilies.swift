@@ -1,0 +1,177 @@
+import Platform
+
+/// Text 0.0.4 as the sidecar's own metrics and pushed groups are written, told again in another
+/// format. Each family is `# HELP` where it has one, `# TYPE`, then its samples; a histogram's or
+/// summary's lines end with `_count`, and `le` or `quantile` is the last label.
+///
+/// Samples of a family whose head stands elsewhere on the page may follow without one.
+struct TextFamilies: ~Escapable {
+  private let text: RawSpan
+  private let format: PageFormat
+  private let filter: NameFilter
+  private var name: [UInt8] = []
+  private var type = ProtobufFormat.FamilyType.untyped
+  private var help = 0..<0
+  private var isIncluded = false
+  /// Where the protobuf family being written starts.
+  private var familyStart = -1
+  private var points: [(at: Double, value: Double)] = []
+  private var sum = 0.0
+
+  @_lifetime(copy text)
+  init(_ text: RawSpan, _ format: PageFormat, _ filter: NameFilter) {
+    self.text = text
+    self.format = format
+    self.filter = filter
+  }
+
+  mutating func append(to page: inout ByteBuffer) {
+    var start = 0
+    while start < text.byteCount {
+      var end = start
+      while end < text.byteCount, text.byte(end) != 10 { end += 1 }
+      if end > start { line(start..<end, &page) }
+      start = end + 1
+    }
+    endFamily(&page)
+  }
+
+  private mutating func line(_ line: Range<Int>, _ page: inout ByteBuffer) {
+    guard text.byte(line.lowerBound) == UInt8(ascii: "#") else { return sample(line, &page) }
+    if text.byte(line.lowerBound + 2) == UInt8(ascii: "H") {
+      help = line
+      return
+    }
+    endFamily(&page)
+    let space = self.space(in: line.lowerBound + 7..<line.upperBound)
+    name = SeriesKey.array(text.extracting(line.lowerBound + 7..<space))
+    type = Self.type(text.extracting(space + 1..<line.upperBound))
+    isIncluded = filter.includes(name)
+    if isIncluded { head(line, &page) }
+    help = 0..<0
+  }
+
+  private mutating func head(_ typeLine: Range<Int>, _ page: inout ByteBuffer) {
+    switch format {
+    case .text004, .text100:
+      if !help.isEmpty {
+        page.append(text.extracting(help))
+        page.append("\n")
+      }
+      page.append(text.extracting(typeLine))
+      page.append("\n")
+    case .openMetrics001, .openMetrics100:
+      let isCounter = type == .counter && OpenMetricsFormat.hasSuffix(name, "_total")
+      let word: StaticString =
+        switch type {
+        case .counter: isCounter ? "counter" : "unknown"
+        case .gauge: "gauge"
+        case .histogram: "histogram"
+        case .summary: "summary"
+        case .untyped: "unknown"
+        }
+      OpenMetricsFormat.head(
+        isCounter ? Array(name.dropLast(6)) : name, word, help: helpText, to: &page)
+    case .protobuf:
+      familyStart = ProtobufFormat.beginFamily(name, type, help: helpText, to: &page)
+    }
+  }
+
+  /// The help without its escapes.
+  private var helpText: [UInt8] {
+    guard !help.isEmpty else { return [] }
+    var bytes: [UInt8] = []
+    var index = space(in: help.lowerBound + 7..<help.upperBound) + 1
+    while index < help.upperBound {
+      var byte = text.byte(index)
+      if byte == UInt8(ascii: "\\"), index + 1 < help.upperBound {
+        index += 1
+        byte = text.byte(index) == UInt8(ascii: "n") ? 10 : text.byte(index)
+      }
+      bytes.append(byte)
+      index += 1
+    }
+    return bytes
+  }
+
+  private mutating func sample(_ line: Range<Int>, _ page: inout ByteBuffer) {
+    // The value has no space in it, a label's value may.
+    var space = line.upperBound
+    while space > line.lowerBound + 1, text.byte(space - 1) != 32 { space -= 1 }
+    let key = text.extracting(line.lowerBound..<space - 1)
+    var nameEnd = 0
+    while nameEnd < key.byteCount, key.byte(nameEnd) != UInt8(ascii: "{") { nameEnd += 1 }
+    let isOwn = isSample(key.extracting(0..<nameEnd))
+    guard isOwn ? isIncluded : filter.includes(SeriesKey.array(key.extracting(0..<nameEnd))) else {
+      return
+    }
+    guard format == .protobuf else {
+      page.append(text.extracting(line))
+      page.append("\n")
+      return
+    }
+    if !isOwn {
+      endFamily(&page)
+      name = SeriesKey.array(key.extracting(0..<nameEnd))
+      type = .untyped
+      isIncluded = true
+      familyStart = ProtobufFormat.beginFamily(name, type, help: [], to: &page)
+    }
+    let value = Decimal.parse(text.extracting(space..<line.upperBound))
+    if type == .histogram || type == .summary {
+      point(key, nameEnd, value, &page)
+    } else {
+      ProtobufFormat.metric(key, nameEnd, type, value, createdMilliseconds: 0, to: &page)
+    }
+  }
+
+  /// One of the lines of a histogram or summary: the last of them writes it.
+  private mutating func point(
+    _ key: RawSpan, _ nameEnd: Int, _ value: Double, _ page: inout ByteBuffer
+  ) {
+    let suffix = key.extracting(min(name.count, nameEnd)..<nameEnd)
+    if suffix.equalsIgnoringCase("_sum") {
+      sum = value
+    } else if suffix.equalsIgnoringCase("_count") {
+      ProtobufFormat.points(
+        key.extracting(nameEnd..<key.byteCount), type, points, sum: sum, count: value, to: &page)
+      points.removeAll()
+    } else if key.byteCount > nameEnd + 2 {
+      // `…="0.5"}`
+      var start = key.byteCount - 2
+      while start > nameEnd, key.byte(start - 1) != UInt8(ascii: "\"") { start -= 1 }
+      points.append((Decimal.parse(key.extracting(start..<key.byteCount - 2)), value))
+    }
+  }
+
+  private mutating func endFamily(_ page: inout ByteBuffer) {
+    if familyStart >= 0 { ProtobufFormat.endFamily(name, from: familyStart, in: &page) }
+    familyStart = -1
+    points.removeAll()
+  }
+
+  /// Whether a sample of that name belongs to the family whose head was read last.
+  private func isSample(_ sample: RawSpan) -> Bool {
+    guard sample.byteCount >= name.count else { return false }
+    let start = SeriesKey.array(sample.extracting(0..<name.count))
+    guard start == name else { return false }
+    let suffix = sample.extracting(name.count..<sample.byteCount)
+    if suffix.byteCount == 0 { return type != .histogram }
+    guard type == .histogram || type == .summary else { return false }
+    return suffix.equalsIgnoringCase("_sum") || suffix.equalsIgnoringCase("_count")
+      || type == .histogram && suffix.equalsIgnoringCase("_bucket")
+  }
+
+  private func space(in range: Range<Int>) -> Int {
+    var index = range.lowerBound
+    while index < range.upperBound, text.byte(index) != 32 { index += 1 }
+    return index
+  }
+
+  private static func type(_ word: RawSpan) -> ProtobufFormat.FamilyType {
+    if word.equalsIgnoringCase("counter") { return .counter }
+    if word.equalsIgnoringCase("gauge") { return .gauge }
+    if word.equalsIgnoringCase("histogram") { return .histogram }
+    return word.equalsIgnoringCase("summary") ? .summary : .untyped
+  }
+}

@@ -1,0 +1,103 @@
+import Platform
+import Testing
+
+@testable import MetricsSidecar
+
+@Suite struct PageWriterTests {
+  /// A page written some bytes a call, with times of birth made the same.
+  private func page(
+    _ fixture: Fixture, _ format: PageFormat, own: String = "", slice: Int = 1 << 20
+  ) -> [UInt8] {
+    let snapshot = Snapshot(
+      fixture.registry, filter: NameFilter(), isOpenMetrics: format.isOpenMetrics)
+    snapshot.selfText = Array(own.utf8)
+    let writer = PageWriter(snapshot, shape: PageShape(format: format), filter: NameFilter())
+    var page = ByteBuffer()
+    while !writer.write(into: &page, byteCount: slice) {}
+    return page.array
+  }
+
+  private func filled() throws -> Fixture {
+    let fixture = try Fixture(
+      rules: #"""
+        {"families": [
+          {"name": "jobs_total", "type": "counter", "help": "Jobs \"done\"", "labels": ["queue"],
+           "events": [{"event": "jobs"}]},
+          {"name": "wait_seconds", "type": "histogram", "buckets": [0.5, 1],
+           "events": [{"event": "wait"}]},
+          {"name": "calls", "type": "counter", "events": [{"event": "calls"}]}]}
+        """#)
+    fixture.apply("jobs", "c", 4, tags: "queue:mail")
+    fixture.apply("wait", "d", 0.7)
+    return fixture
+  }
+
+  @Test func `OpenMetrics: short names of counters, units, times of birth, an end`() throws {
+    let text = String(
+      decoding: page(
+        try filled(), .openMetrics100,
+        own: "# HELP up_bytes_total Of \\ it\n# TYPE up_bytes_total counter\nup_bytes_total 1.0\n"),
+      as: UTF8.self)
+    let lines = text.split(separator: "\n").map { line in
+      line.contains("_created")
+        ? line.prefix(while: { $0 != " " }) + " T" : line
+    }
+    #expect(
+      lines.joined(separator: "\n") == #"""
+        # TYPE jobs counter
+        # HELP jobs Jobs \"done\"
+        jobs_total{queue="mail"} 4.0
+        jobs_created{queue="mail"} T
+        # TYPE wait_seconds histogram
+        # UNIT wait_seconds seconds
+        wait_seconds_bucket{le="0.5"} 0.0
+        wait_seconds_bucket{le="1.0"} 1.0
+        wait_seconds_bucket{le="+Inf"} 1.0
+        wait_seconds_count 1.0
+        wait_seconds_sum 0.7
+        wait_seconds_created T
+        # TYPE calls unknown
+        calls 0.0
+        # TYPE up_bytes counter
+        # UNIT up_bytes bytes
+        # HELP up_bytes Of \\ it
+        up_bytes_total 1.0
+        # EOF
+        """#)
+  }
+
+  @Test(arguments: PageFormat.allCases)
+  func `a page written in slices is the page written at once`(_ format: PageFormat) throws {
+    let fixture = try filled()
+    for n in 0..<200 { fixture.apply("jobs", "c", 1, tags: "queue:q\(n)") }
+    #expect(page(fixture, format, slice: 1) == page(fixture, format))
+    #expect(page(fixture, format, slice: 777) == page(fixture, format))
+  }
+
+  @Test func `a snapshot keeps its values and series while events go on`() throws {
+    let fixture = try filled()
+    let writer = PageWriter(
+      Snapshot(fixture.registry, filter: NameFilter()), shape: PageShape(), filter: NameFilter())
+    let before = fixture.page
+    fixture.apply("jobs", "c", 5, tags: "queue:mail")
+    fixture.apply("jobs", "c", 5, tags: "queue:other")
+    fixture.apply("new", "g", 5)
+    var page = ByteBuffer()
+    while !writer.write(into: &page, byteCount: 1) {}
+    #expect(String(decoding: page.array, as: UTF8.self) == before)
+    #expect(fixture.page != before)
+  }
+
+  @Test func `protobuf: a family's bytes`() throws {
+    let fixture = try Fixture()
+    fixture.apply("g", "g", 2, tags: "k:\"v")
+    #expect(
+      page(fixture, .protobuf)
+        == [0x9b, 0x80, 0x80, 0x80, 0x00]  // 27 bytes follow
+        + [0x0a, 1, 0x67]  // name
+        + [0x18, 1]  // GAUGE
+        + [0x22, 20]  // metric
+        + [0x0a, 7, 0x0a, 1, 0x6b, 0x12, 2, 0x22, 0x76]  // label
+        + [0x12, 9, 0x09, 0, 0, 0, 0, 0, 0, 0, 0x40])
+  }
+}
