@@ -98,3 +98,28 @@ func `a set's value is any text, told apart by all of it`(
   let plain = Array("a:12.5|d".utf8)
   #expect(try EventLine.parse(plain.span.bytes).onlyValue == 12.5)
 }
+
+@Test func `a byte is found wherever it stands, and only within the range`() {
+  for count in 0...40 {
+    var bytes = [UInt8](repeating: 0x3b, count: count)
+    for start in 0...count {
+      for end in start...count {
+        let nowhere = EventLine.find(0x3a, in: bytes.span.bytes, from: start, to: end)
+        #expect(nowhere == end)
+      }
+    }
+    for place in bytes.indices {
+      bytes[place] = 0x3a
+      for start in 0...count {
+        for end in start...count {
+          let found = EventLine.find(0x3a, in: bytes.span.bytes, from: start, to: end)
+          let isInside = (start..<end).contains(place)
+          if found != (isInside ? place : end) {
+            Issue.record("\(place) from \(start) to \(end): \(found)")
+          }
+        }
+      }
+      bytes[place] = 0x3b
+    }
+  }
+}

@@ -8,6 +8,8 @@ final class Applier {
   let limits: Limits
   var counts = IntakeCounts()
   var spectators: SpectatorSources
+  /// What connections read into; taken out meanwhile, so never `nil` between two calls.
+  var scratch: ByteBuffer? = ByteBuffer(capacity: 4 * 65_536)
 
   init(registry: Registry, limits: Limits) {
     self.registry = registry

@@ -41,19 +41,39 @@ final class EventConnection {
 
   /// Reads once and applies what is whole. Does not commit.
   func receive(_ applier: Applier, _ now: UInt64) -> Outcome {
-    guard var input = input.take() else { return .nothing }
+    guard var input = input.take(), var scratch = applier.scratch.take() else { return .nothing }
+    // All connections read into one buffer, and keep only what is left of a frame: so a read needs
+    // no memory of its own. A long frame gathers where it is, not to be copied at each read.
     let outcome: Outcome
-    switch socket.receive(into: &input, capacity: 65_536) {
+    if input.count <= Self.readByteCount {
+      scratch.append(input.bytes)
+      input.removeAll()
+      outcome = receive(into: &scratch, applier, now)
+      input.append(scratch.bytes)
+      scratch.removeAll()
+    } else {
+      outcome = receive(into: &input, applier, now)
+    }
+    if input.count <= Self.readByteCount { input.shrink(to: Self.readByteCount) }
+    applier.scratch = consume scratch
+    self.input = consume input
+    return outcome
+  }
+
+  private static let readByteCount = 65_536
+
+  private func receive(
+    into input: inout ByteBuffer, _ applier: Applier, _ now: UInt64
+  ) -> Outcome {
+    switch socket.receive(into: &input, capacity: Self.readByteCount) {
     case .bytes(let count):
-      outcome = apply(&input, applier, now).map { .broken($0) } ?? .read(count)
-    case .wouldBlock: outcome = .nothing
+      return apply(&input, applier, now).map { .broken($0) } ?? .read(count)
+    case .wouldBlock: return .nothing
     case .closed, .failed:
       // A last line may have come without its newline.
       if server.isPlain, !input.isEmpty { applier.line(input.bytes, source) }
-      outcome = .closed
+      return .closed
     }
-    self.input = consume input
-    return outcome
   }
 
   /// Applies what is whole; why the client has to go, or `nil`.
@@ -77,7 +97,6 @@ final class EventConnection {
     }
     input.removeFirst(server.takeConsumed())
     applier.counts.framesDuplicate += server.takeDuplicates()
-    if input.isEmpty { input.shrink(to: 1 << 17) }
     return failure
   }
 
