@@ -1,0 +1,119 @@
+import Foundation
+import Platform
+import Testing
+
+@testable import MetricsSidecar
+
+/// Writes messages as a client does.
+private enum Wire {
+  static func varint(_ number: UInt64) -> [UInt8] {
+    number < 128 ? [UInt8(number)] : [UInt8(number & 127) | 128] + varint(number >> 7)
+  }
+  static func field(_ number: Int, _ content: [UInt8]) -> [UInt8] {
+    varint(UInt64(number << 3 | 2)) + varint(UInt64(content.count)) + content
+  }
+  static func field(_ number: Int, _ text: String) -> [UInt8] { field(number, Array(text.utf8)) }
+  static func number(_ field: Int, _ value: UInt64) -> [UInt8] {
+    varint(UInt64(field << 3)) + varint(value)
+  }
+  static func double(_ number: Int, _ value: Double) -> [UInt8] {
+    varint(UInt64(number << 3 | 1))
+      + (0..<8).map { UInt8(truncatingIfNeeded: value.bitPattern >> UInt64(8 * $0)) }
+  }
+  static func label(_ name: String, _ value: String) -> [UInt8] {
+    field(1, field(1, name) + field(2, value))
+  }
+  static func family(
+    _ name: String, _ type: UInt64, help: String? = nil, _ metrics: [[UInt8]]
+  ) -> [UInt8] {
+    let message =
+      metrics.flatMap { field(4, $0) } + (help.map { field(2, $0) } ?? []) + field(1, name)
+      + number(3, type)
+    return varint(UInt64(message.count)) + message
+  }
+}
+
+@Suite struct ProtobufParserTests {
+  private func push(_ body: [UInt8]) throws -> String {
+    let fixture = try PushFixture()
+    let key = try PushFixture.key("/j")
+    fixture.batch.begin(key)
+    try ProtobufParser.parse(body.span.bytes, into: fixture.batch, limits: fixture.limits)
+    try fixture.store.push(key, fixture.batch, mode: .replace, timeToLive: 0, now: fixture.now)
+    return fixture.page
+  }
+
+  @Test func `all types are read, whatever the order of the fields`() throws {
+    let body =
+      Wire.family(
+        "c", 0, help: "a\\b\n\"", [Wire.label("k", "v\"\\\n") + Wire.field(3, Wire.double(1, 3))])
+      + Wire.family("g", 1, [Wire.field(2, Wire.double(1, -1.5)) + Wire.number(99, 7)])
+      + Wire.family("u", 3, [Wire.field(5, Wire.double(1, .infinity))])
+      + Wire.family(
+        "h", 4,
+        [
+          Wire.field(
+            7,
+            Wire.number(1, 5) + Wire.double(2, 7.5)
+              + Wire.field(3, Wire.number(1, 4) + Wire.double(2, 2))
+              + Wire.field(3, Wire.number(1, 2) + Wire.double(2, 0.5)))
+        ])
+      + Wire.family(
+        "s", 2,
+        [
+          Wire.field(
+            4,
+            Wire.number(1, 2) + Wire.double(2, 1)
+              + Wire.field(3, Wire.double(1, 0.9) + Wire.double(2, 4)))
+        ])
+    #expect(
+      try push(body) == #"""
+        # HELP c a\\b\n"
+        # TYPE c counter
+        c{instance="",job="j",k="v\"\\\n"} 3.0
+        # TYPE g gauge
+        g{instance="",job="j"} -1.5
+        # TYPE u untyped
+        u{instance="",job="j"} +Inf
+        # TYPE h histogram
+        h_bucket{instance="",job="j",le="0.5"} 2.0
+        h_bucket{instance="",job="j",le="2.0"} 4.0
+        h_bucket{instance="",job="j",le="+Inf"} 5.0
+        h_sum{instance="",job="j"} 7.5
+        h_count{instance="",job="j"} 5.0
+        # TYPE s summary
+        s{instance="",job="j",quantile="0.9"} 4.0
+        s_sum{instance="",job="j"} 1.0
+        s_count{instance="",job="j"} 2.0
+
+        """#)
+  }
+
+  @Test(arguments: [
+    (Wire.family("c", 0, [Wire.field(2, Wire.double(1, 3))]), "has no counter value"),
+    (Wire.family("c", 9, []), "has the type 9"),
+    (Wire.family("9c", 0, []), "a family's name that Prometheus does not allow"),
+    (Wire.family("c", 1, [Wire.label("k-", "v")]), "a label's name that Prometheus does not allow"),
+    (Wire.family("c", 1, []) + Wire.family("c", 1, []), "is there twice"),
+    (
+      Wire.family("c", 1, [Wire.field(2, Wire.double(1, 3)) + Wire.number(6, 1)]),
+      "must not have timestamps"
+    ),
+    (
+      Wire.family("h", 4, [Wire.field(7, Wire.number(1, 1) + Wire.field(12, [8, 0]))]),
+      "is a native histogram"
+    ),
+    ([5, 1, 2], "no delimited protobuf"),
+    ([2, 10, 200], "no delimited protobuf"),
+    ([255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1], "no delimited protobuf"),
+  ])
+  func `a body that cannot be taken says why`(_ body: [UInt8], _ message: String) {
+    do {
+      _ = try push(body)
+      Issue.record("taken")
+    } catch {
+      let text = (error as? PushError)?.message ?? ""
+      #expect(text.contains(message), "\(text)")
+    }
+  }
+}
