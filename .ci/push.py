@@ -487,6 +487,88 @@ def beyond(options):
         print("  aggregate, dry run, time to live, limits, a gzip bomb of 50 MB")
 
 
+def fields(message):
+    """Fields of a protobuf message as (number, value)."""
+    at = 0
+
+    def number():
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = message[at]
+            at += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    while at < len(message):
+        key = number()
+        if key & 7 == 0:
+            yield key >> 3, number()
+        else:
+            length = 8 if key & 7 == 1 else number()
+            yield key >> 3, message[at:at + length]
+            at += length
+
+
+def formats(options):
+    print("== one family of events, of the sidecar and of pushes, in each format")
+    from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+    from prometheus_client.parser import text_string_to_metric_families as text
+    with tempfile.TemporaryDirectory() as folder:
+        statsd = os.path.join(folder, "statsd")
+        with sidecar(options, "--statsd-socket", statsd) as program:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+                client.sendto(b"jobs:3|c|#kind:mail\nwait:30|ms", statsd)
+            body = (b"# TYPE jobs_total counter\njobs_total{kind=\"x\"} 4\n# TYPE process_open_fds gauge\n"
+                    b"process_open_fds 7\n" + HISTOGRAM_TEXT +
+                    b"# TYPE s summary\ns{quantile=\"0.5\"} 1\ns_sum 3\ns_count 2\nu 5\n")
+            check(program.request("GET", "/metrics")[0] == 200, "a scrape")
+            check(program.request("PUT", "/metrics/job/p", body)[0] == 200, "the push")
+            status, answer = program.request("PUT", "/metrics/job/q", b"# TYPE jobs_total gauge\njobs_total 1\n")
+            check(status == 400 and b"jobs_total is a counter here" in answer, f"another type: {answer}")
+            expected = {"jobs": 2, "process_open_fds": 2, "h": 5, "s": 3, "u": 1, "push_time_seconds": 2}
+            for name, parse, accept in [
+                ("text", text, "text/plain"),
+                ("OpenMetrics", openmetrics, "application/openmetrics-text;version=1.0.0"),
+            ]:
+                page = program.request("GET", "/metrics", headers={"Accept": accept})[1].decode()
+                found = {}
+                for family in parse(page):
+                    check(family.name not in found, f"{name}: {family.name} is there twice")
+                    found[family.name] = len([s for s in family.samples if not s.name.endswith("_created")])
+                counts = {key: found.get(key) for key in expected}
+                check(counts == expected, f"{name}: {counts}")
+            page = program.request(
+                "GET", "/metrics", headers={"Accept": PROTOBUF.replace("; ", ";")})[1]
+            found = {}
+            for _, message in fields(b"".join(b"\x0a" + part for part in split_delimited(page))):
+                parts = list(fields(message))
+                name = dict(parts)[1].decode()
+                check(name not in found, f"protobuf: {name} is there twice")
+                found[name] = sum(1 for number, _ in parts if number == 4)
+            counts = {key: found.get(key) for key in ("jobs_total", "process_open_fds", "h", "s", "u")}
+            check(counts == {"jobs_total": 2, "process_open_fds": 2, "h": 1, "s": 1, "u": 1}, f"protobuf: {counts}")
+    print("  text, OpenMetrics, protobuf: each family once, with the series of both")
+
+
+def split_delimited(page):
+    at = 0
+    while at < len(page):
+        start = at
+        length = shift = 0
+        while True:
+            byte = page[at]
+            at += 1
+            length |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                break
+        at += length
+        yield page[start:at]
+
+
 def kills(options):
     print("== killed right after the answer")
     lost = 0
@@ -546,7 +628,7 @@ def main():
     parser.add_argument("--only", default="")
     options = parser.parse_args()
     check(options.pushgateway, "no prometheus-pushgateway on PATH")
-    for step in (documented, compare, same_api, python_client, beyond, kills, rates):
+    for step in (documented, compare, same_api, python_client, beyond, formats, kills, rates):
         if options.only in ("", step.__name__):
             step(options) if step is not documented else step()
     print("pushes: all checks passed")

@@ -32,6 +32,7 @@ final class PageWriter {
       case .text004, .text100: text(current, &page, end)
       }
       if series < current.series.count { return false }
+      pushed(current, to: &page)
       if familyStart >= 0 {
         ProtobufFormat.endFamily(current.family.name, from: familyStart, in: &page)
         familyStart = -1
@@ -147,6 +148,14 @@ final class PageWriter {
   private func values(_ current: Snapshot.Part, _ values: Span<Double>) -> Span<Double> {
     let start = current.firstValue + series * current.valuesPerSeries
     return values.extracting(start..<start + current.valuesPerSeries)
+  }
+
+  /// Series of the family that were pushed.
+  private func pushed(_ current: Snapshot.Part, to page: inout ByteBuffer) {
+    guard let lines = snapshot.pushedText[current.family.name] else { return }
+    guard shape.format == .protobuf else { return page.append(lines) }
+    var families = unsafe TextFamilies(lines.span.bytes, shape.format, filter)
+    families.appendSamples(of: current.family.name, type(current.family), to: &page)
   }
 
   private func selfMetrics(to page: inout ByteBuffer) {

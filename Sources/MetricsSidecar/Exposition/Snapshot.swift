@@ -20,6 +20,8 @@ final class Snapshot {
   private(set) var values: [Double] = []
   /// What the sidecar says of itself, in text 0.0.4.
   var selfText: [UInt8] = []
+  /// Lines of pushed series whose family is one of `parts`, by its name.
+  var pushedText: [[UInt8]: [UInt8]] = [:]
   /// Families that OpenMetrics must not call counters; see `OpenMetricsFormat`.
   private(set) var unknownCounters: Set<Int> = []
 

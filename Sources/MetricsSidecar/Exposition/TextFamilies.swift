@@ -25,6 +25,22 @@ struct TextFamilies: ~Escapable {
     self.filter = filter
   }
 
+  /// Appends a text of samples alone to the protobuf family that has been begun.
+  mutating func appendSamples(
+    of family: [UInt8], _ type: ProtobufFormat.FamilyType, to page: inout ByteBuffer
+  ) {
+    name = family
+    self.type = type
+    isIncluded = true
+    var start = 0
+    while start < text.byteCount {
+      var end = start
+      while end < text.byteCount, text.byte(end) != 10 { end += 1 }
+      if end > start { sample(start..<end, &page) }
+      start = end + 1
+    }
+  }
+
   mutating func append(to page: inout ByteBuffer) {
     var start = 0
     while start < text.byteCount {

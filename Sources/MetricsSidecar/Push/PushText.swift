@@ -29,24 +29,36 @@ struct PushText {
     }
   }
 
-  /// Appends all families but those that the sidecar has of itself, whose heads stand already.
-  func append(to page: inout ByteBuffer) {
+  /// Appends all families but those that stand elsewhere on the page.
+  func append(to page: inout ByteBuffer, except others: Set<[UInt8]> = []) {
     for name in store.names.entries.indices where starts[name] < starts[name + 1] {
-      appendFamily(name, to: &page)
+      if others.isEmpty || !others.contains(store.names.entries[name].name) {
+        appendFamily(name, hasHead: true, to: &page)
+      }
     }
     appendTimes(to: &page)
   }
 
-  private func appendFamily(_ name: Int, to page: inout ByteBuffer) {
+  /// The type of a family that was pushed.
+  func type(of name: [UInt8]) -> PushType? { unsafe store.names.type(of: name.span.bytes) }
+
+  /// A family's lines without its head.
+  func samples(of name: [UInt8]) -> [UInt8] {
+    guard let index = unsafe store.names.find(name.span.bytes) else { return [] }
+    var lines = ByteBuffer()
+    appendFamily(index, hasHead: false, to: &lines)
+    return lines.array
+  }
+
+  private func appendFamily(_ name: Int, hasHead: Bool, to page: inout ByteBuffer) {
     let entry = store.names.entries[name]
-    let isElsewhere = store.otherType(String(decoding: entry.name, as: UTF8.self)) != nil
     let file = store.file
     for block in starts[name]..<starts[name + 1] {
       let (place, offset) = blocks[block]
       guard let key = store.groups[place]?.key else { continue }
       let group = file.group(key.identity)
       guard let family = GroupBytes.family(group, at: offset) else { continue }
-      if block == starts[name], !isElsewhere {
+      if block == starts[name], hasHead {
         Self.appendHead(
           entry.name, group.extracting(family.help), family.type, to: &page)
       }

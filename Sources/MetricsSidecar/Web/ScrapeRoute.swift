@@ -12,7 +12,7 @@ extension Sidecar {
       applier.registry, filter: filter, isOpenMetrics: shape.format.isOpenMetrics)
     var text = ByteBuffer(capacity: 8192)
     selfMetrics.append(applier, to: &text)
-    appendPushed(to: &text)
+    appendPushed(to: &text, snapshot)
     snapshot.selfText = text.array
     let writer = PageWriter(snapshot, shape: shape, filter: filter)
     response.begin(
