@@ -10,6 +10,8 @@ public struct Connection: ~Copyable {
     case head
     /// The head is here, the body is not.
     case body
+    /// A request's answer is postponed; those after it wait.
+    case waiting
     /// The last answer is written; what else comes is thrown away.
     case closing
   }
@@ -95,6 +97,7 @@ public struct Connection: ~Copyable {
       let rest = bytes.extracting(start..<bytes.byteCount)
       guard let used = one(rest, now, limits, responder, &response) else { return start }
       start += used
+      if phase == .waiting { return start }
       if phase == .closing {
         if start < bytes.byteCount { mustLinger = true }
         return start
@@ -128,7 +131,7 @@ public struct Connection: ~Copyable {
         }
         if !request.isChunked && request.contentLength == 0 {
           answer(bytes, RawSpan(), responder, &response)
-          deadline = now + limits.idleMilliseconds * 1_000_000
+          rest(now, limits)
           return request.headByteCount
         }
         phase = .body
@@ -170,8 +173,14 @@ public struct Connection: ~Copyable {
       answer(bytes, bytes.extracting(request.headByteCount..<end), responder, &response)
     }
     if phase == .body { phase = .head }
-    deadline = now + limits.idleMilliseconds * 1_000_000
+    rest(now, limits)
     return end
+  }
+
+  /// A request is done with. One that waits for its answer has no deadline: that is the responder's.
+  @inline(__always)
+  private mutating func rest(_ now: UInt64, _ limits: HTTPLimits) {
+    deadline = phase == .waiting ? .max : now + limits.idleMilliseconds * 1_000_000
   }
 
   @inline(__always)
@@ -186,14 +195,47 @@ public struct Connection: ~Copyable {
     response.isKeptAlive = request.isKeptAlive
     response.isHTTP10 = request.isHTTP10
     response.route = Answer.noRoute
+    response.isPostponed = false
     let start = response.buffer.count
     responder.respond(to: request, head: bytes, body: body, into: &response)
+    if response.isPostponed, response.buffer.count == start {
+      request.route = response.route
+      phase = .waiting
+      return
+    }
     if response.buffer.count == start { response.unanswered() }
     responder.answered(
       Answer(
         route: response.route, method: request.method, status: response.status,
         arrivedAt: request.arrivedAt))
     if !request.isKeptAlive { phase = .closing }
+  }
+
+  /// Writes the head of an answer that was postponed. Whether its body is to be sent.
+  mutating func answer<R: Responder>(
+    _ head: PostponedHead, bodyByteCount: Int, now: UInt64, limits: HTTPLimits, responder: R,
+    into response: inout ResponseWriter
+  ) -> Bool {
+    if isStopping && request.isKeptAlive {
+      request.isKeptAlive = false
+      mustLinger = true
+    }
+    response.isHead = request.method == .head
+    response.isKeptAlive = request.isKeptAlive
+    response.isHTTP10 = request.isHTTP10
+    response.begin(
+      status: head.status, contentType: head.contentType, extraFields: head.extraFields)
+    response.setLength(bodyByteCount)
+    responder.answered(
+      Answer(
+        route: request.route, method: request.method, status: head.status,
+        arrivedAt: request.arrivedAt))
+    phase = request.isKeptAlive ? .head : .closing
+    if phase == .closing, !input.isEmpty { mustLinger = true }
+    hasMore = phase == .head && !input.isEmpty
+    arrivedAt = now
+    rest(now, limits)
+    return !response.isHead
   }
 
   /// Answers with an error of ours and takes no more requests: where one was not understood, nobody

@@ -19,6 +19,9 @@ public struct Request {
   /// When its first byte was read, in monotonic nanoseconds.
   public internal(set) var arrivedAt: UInt64 = 0
 
+  /// What the responder calls the route of an answer that it postponed.
+  var route = Answer.noRoute
+
   // How its body comes (RFC 9112 §6.3).
   var contentLength = 0
   var isChunked = false

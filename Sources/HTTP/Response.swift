@@ -39,6 +39,9 @@ public struct ResponseWriter: ~Copyable {
   var isHead = false
   var isKeptAlive = true
   var isHTTP10 = false
+  /// Which connection is being answered.
+  var ticket = Ticket(slot: -1, generation: 0)
+  var isPostponed = false
   private var lengthAt = 0
   private var bodyAt = 0
 
@@ -53,6 +56,13 @@ public struct ResponseWriter: ~Copyable {
     buffer.append(response.fields)
     endFields()
     if !isHead { buffer.append(response.body) }
+  }
+
+  /// Leaves the answer for later: `Server.answer` gives it by this ticket, in another call of the
+  /// loop. Until then the connection's next requests wait, so that answers keep their order.
+  public mutating func postpone() -> Ticket {
+    isPostponed = true
+    return ticket
   }
 
   /// Starts an answer whose body follows in `buffer`; `extraFields` are whole lines.

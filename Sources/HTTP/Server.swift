@@ -10,9 +10,13 @@ public final class Server<R: Responder> {
     let socket: Descriptor
     var connection: Connection
     var output = ByteBuffer(capacity: 16)
+    /// A body that follows `output`.
+    var body: SendingBody?
     let generation: UInt32
     var interest = Poller.Interest.readable
-    /// When the peer has to have taken something of `output`, or be gone.
+    /// Whether the kernel has all of the answers.
+    var isSent: Bool { output.isEmpty && body == nil }
+    /// When the peer has to have taken something of them, or be gone.
     var writeDeadline = UInt64.max
     /// The answers are out and our side is shut; the peer's last bytes are thrown away.
     var isLingering = false
@@ -32,6 +36,8 @@ public final class Server<R: Responder> {
     /// Tells the connection that was answered from a later one in the same slot.
     let generation: UInt32
     let range: Range<Int>
+    /// Follows those bytes.
+    var body: ResponseBody?
   }
 
   private enum Kind: UInt64 {
@@ -39,6 +45,9 @@ public final class Server<R: Responder> {
     case client = 1
     case external = 2
   }
+
+  /// Of one body in one turn: a kernel with a large buffer takes more than that at once.
+  private static var bodyByteCountPerTurn: Int { 512 << 10 }
 
   private let listener: Descriptor
   private let poller: Poller
@@ -122,7 +131,7 @@ public final class Server<R: Responder> {
 
   /// Whether nothing of the client is in flight: no request, no answer.
   private func isIdle(_ client: Client) -> Bool {
-    client.connection.isAtRest && client.output.isEmpty && !client.isAnswered
+    client.connection.isAtRest && client.isSent && !client.isAnswered
       && !client.isLingering
   }
 
@@ -183,6 +192,7 @@ public final class Server<R: Responder> {
     for send in sends {
       guard let client = clients[send.slot], client.generation == send.generation else { continue }
       client.isAnswered = false
+      client.body = send.body.map { SendingBody($0) }
       self.send(send.slot, client, response.buffer.bytes.extracting(send.range), now)
     }
     sends.removeAll(keepingCapacity: true)
@@ -242,6 +252,11 @@ public final class Server<R: Responder> {
     if client.isLingering { return drain(slot, client) }
     // First what it has sent already: it may have closed its side and still wait for the answers.
     if client.isPending || client.isAnswered { return }
+    if client.connection.phase == .waiting {
+      // Told without asking only: the client has gone, or the answer before this one can go on.
+      if !interest.isDisjoint(with: [.error, .hangup]) { return close(slot) }
+      if client.isSent { return }
+    }
     if interest.contains(.writable) {
       sendRest(slot, client, now)
     } else {
@@ -254,6 +269,7 @@ public final class Server<R: Responder> {
     switch client.socket.receive(into: &slab, capacity: 65_536) {
     case .bytes:
       let start = response.buffer.count
+      response.ticket = Ticket(slot: slot, generation: client.generation)
       client.connection.receive(
         slab.bytes, now: now, limits: limits, responder: responder, into: &response)
       finish(slot, client, start)
@@ -266,23 +282,47 @@ public final class Server<R: Responder> {
   private func resume(_ slot: Int, _ now: UInt64) {
     guard let client = clients[slot] else { return }
     client.isPending = false
-    guard client.output.isEmpty, !client.isLingering else { return }
+    guard client.isSent, !client.isLingering, client.connection.phase != .waiting else { return }
     let start = response.buffer.count
+    response.ticket = Ticket(slot: slot, generation: client.generation)
     client.connection.resume(now: now, limits: limits, responder: responder, into: &response)
     finish(slot, client, start)
   }
 
-  private func finish(_ slot: Int, _ client: Client, _ start: Int) {
+  private func finish(
+    _ slot: Int, _ client: Client, _ start: Int, _ body: ResponseBody? = nil
+  ) {
     if response.buffer.count > start {
       client.isAnswered = true
       sends.append(
-        Send(slot: slot, generation: client.generation, range: start..<response.buffer.count))
+        Send(
+          slot: slot, generation: client.generation, range: start..<response.buffer.count,
+          body: body))
     } else if client.connection.phase == .closing {
       close(slot)
       return
     }
     schedule(client.connection.deadline)
     if client.connection.hasMore { postpone(slot, client) }
+    // Nothing is read from who waits for an answer.
+    if client.connection.phase == .waiting, client.isSent { setInterest(slot, client, []) }
+  }
+
+  // MARK: Answers that come later
+
+  /// Answers a request that was postponed. Not from within `respond`; a ticket answers once, and
+  /// nothing happens where the client has gone.
+  public func answer(_ ticket: Ticket, _ head: PostponedHead, _ body: ResponseBody, now: UInt64) {
+    guard ticket.slot >= 0, ticket.slot < clients.count, let client = clients[ticket.slot],
+      client.generation == ticket.generation, client.connection.phase == .waiting
+    else { return }
+    let start = response.buffer.count
+    let hasBody = client.connection.answer(
+      head, bodyByteCount: body.byteCount, now: now, limits: limits, responder: responder,
+      into: &response)
+    if client.isSent { setInterest(ticket.slot, client, .readable) }
+    guard clients[ticket.slot] != nil else { return }
+    finish(ticket.slot, client, start, hasBody && body.byteCount > 0 ? body : nil)
   }
 
   private func postpone(_ slot: Int, _ client: Client) {
@@ -302,30 +342,52 @@ public final class Server<R: Responder> {
       case .closed, .failed: return close(slot)
       }
       if rest.byteCount == 0 {
-        if client.connection.phase == .closing { end(slot, client, now) }
-        return
+        // A body goes on when its client is writable: not all in the turn that made it.
+        if client.body == nil {
+          if client.connection.phase == .closing { end(slot, client, now) }
+          return
+        }
+        return sendRest(slot, client, now, isFirst: true)
       }
       // The peer reads slowly: nothing more is read from it until it has taken this.
-      client.writeDeadline = now + limits.writeMilliseconds * 1_000_000
-      schedule(client.writeDeadline)
-      setInterest(slot, client, .writable)
+      wait(slot, client, now)
     }
     client.output.append(rest)
   }
 
-  private func sendRest(_ slot: Int, _ client: Client, _ now: UInt64) {
-    switch client.socket.send(client.output.bytes) {
-    case .bytes(let count):
-      client.output.removeFirst(count)
-      client.writeDeadline = now + limits.writeMilliseconds * 1_000_000
-    case .wouldBlock: return
-    case .closed, .failed: return close(slot)
+  private func wait(_ slot: Int, _ client: Client, _ now: UInt64) {
+    client.writeDeadline = now + limits.writeMilliseconds * 1_000_000
+    schedule(client.writeDeadline)
+    setInterest(slot, client, .writable)
+  }
+
+  private func sendRest(_ slot: Int, _ client: Client, _ now: UInt64, isFirst: Bool = false) {
+    var hasProgress = isFirst
+    if !client.output.isEmpty {
+      switch client.socket.send(client.output.bytes) {
+      case .bytes(let count):
+        client.output.removeFirst(count)
+        hasProgress = true
+      case .wouldBlock: return
+      case .closed, .failed: return close(slot)
+      }
     }
-    guard client.output.isEmpty else { return }
+    if client.output.isEmpty, var body = client.body {
+      switch body.send(to: client.socket, limit: Self.bodyByteCountPerTurn) {
+      case .progress: hasProgress = true
+      case .blocked: break
+      case .failed: return close(slot)
+      }
+      client.body = body.isSent ? nil : body
+    }
+    guard client.isSent else {
+      if hasProgress { wait(slot, client, now) }
+      return
+    }
     client.output.shrink(to: 16)
     client.writeDeadline = .max
     if client.connection.phase == .closing { return end(slot, client, now) }
-    setInterest(slot, client, .readable)
+    setInterest(slot, client, client.connection.phase == .waiting ? [] : .readable)
     if client.connection.hasMore { postpone(slot, client) }
   }
 
@@ -373,13 +435,13 @@ public final class Server<R: Responder> {
     for slot in clients.indices {
       guard let client = clients[slot] else { continue }
       let deadline =
-        client.output.isEmpty && !client.isLingering
+        client.isSent && !client.isLingering
         ? client.connection.deadline : client.writeDeadline
       if now < deadline {
         schedule(deadline)
         continue
       }
-      if !client.output.isEmpty || client.isLingering || isIdle(client) {
+      if !client.isSent || client.isLingering || isIdle(client) {
         close(slot)
       } else if !client.isAnswered {
         let start = response.buffer.count
@@ -398,7 +460,7 @@ public final class Server<R: Responder> {
   }
 
   private func isInHead(_ client: Client) -> Bool {
-    client.connection.phase == .head && !client.connection.hasMore && client.output.isEmpty
+    client.connection.phase == .head && !client.connection.hasMore && client.isSent
       && !client.isAnswered && !client.isLingering
   }
 

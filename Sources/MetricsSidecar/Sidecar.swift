@@ -20,6 +20,8 @@ final class Sidecar: Responder {
   private var polled: [UInt32] = []
   private var nextLook = UInt64.max
   var selfMetrics: SelfMetrics
+  /// Pages that are being written between the turns of the loop.
+  var scrapes = ScrapeQueue()
   var push: PushAPI?
   /// Those that have read something since the last commit.
   private var touched: [UInt32] = []
@@ -94,9 +96,14 @@ final class Sidecar: Responder {
     acknowledge()
   }
 
-  func nextDeadline() -> UInt64 { nextLook }
+  func nextDeadline() -> UInt64 { scrapes.isIdle ? nextLook : 0 }
 
   func deadlineReached(now: UInt64) {
+    if !scrapes.isIdle { continueScrapes(now) }
+    if now >= nextLook { look(now) }
+  }
+
+  private func look(_ now: UInt64) {
     let looking = polled
     polled.removeAll(keepingCapacity: true)
     nextLook = .max

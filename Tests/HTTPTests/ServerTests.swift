@@ -36,15 +36,44 @@ private final class Running: @unchecked Sendable {
   }
 }
 
+/// Answers `/later` some turns later, everything else at once.
 private final class Loop: Responder {
   let recorder = Recorder()
+  var tickets: [Ticket] = []
+  var turns = 0
+  /// Turns until the tickets are answered.
+  var delay = 5
   let wake = Pipe()
   var server: Server<Loop>?
 
   func respond(
     to request: Request, head: RawSpan, body: RawSpan, into response: inout ResponseWriter
   ) {
+    if head.extracting(request.path).isEqual(to: "/later") {
+      tickets.append(response.postpone())
+      turns = 0
+      return
+    }
     recorder.respond(to: request, head: head, body: body, into: &response)
+  }
+
+  func nextDeadline() -> UInt64 { tickets.isEmpty ? .max : 0 }
+
+  func deadlineReached(now: UInt64) {
+    turns += 1
+    guard turns > delay else { return }
+    let body = ResponseBody()
+    for _ in 0..<recorder.bigByteCount / 100_000 {
+      var piece = ByteBuffer()
+      for _ in 0..<100_000 { piece.append(0x78 as UInt8) }
+      body.append(piece)
+    }
+    let waiting = tickets
+    tickets = []
+    for ticket in waiting {
+      server?.answer(
+        ticket, PostponedHead(status: 200, contentType: Array("text/plain".utf8)), body, now: now)
+    }
   }
 
   func answered(_ answer: Answer) { recorder.answered(answer) }
@@ -262,6 +291,72 @@ private final class Peer: @unchecked Sendable {
     let address = NetworkAddress(host: "127.0.0.1", port: server.port)
     #expect(try Client.status(of: "/health", at: address, timeoutMilliseconds: 2000) == 200)
     #expect(try Client.status(of: "/none", at: address, timeoutMilliseconds: 2000) == 404)
+    #expect(server.stop())
+  }
+
+  @Test func `an answer that comes later keeps its place among those of its connection`() throws {
+    let server = try Running()
+    let peer = Peer(server.port)
+    peer.send(
+      "GET /health HTTP/1.1\r\nHost: a\r\n\r\nGET /later HTTP/1.1\r\nHost: a\r\n\r\n"
+        + "HEAD /later HTTP/1.1\r\nHost: a\r\n\r\n"
+        + "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    let text = try #require(peer.read())
+    let parts = text.components(separatedBy: "HTTP/1.1 200 OK\r\n").dropFirst()
+    #expect(parts.count == 4)
+    #expect(
+      parts.map { $0.components(separatedBy: "\r\n\r\n").last?.count ?? -1 }
+        == [16, 1_000_000, 0, 19])
+    #expect(server.stop())
+    #expect(server.responder.recorder.answers.count == 4)
+  }
+
+  @Test func `one body answers many who wait, while others are served`() throws {
+    let server = try Running { $0.idleMilliseconds = 60_000 }
+    server.responder.delay = 2000
+    let peers = (0..<8).map { _ in Peer(server.port) }
+    for peer in peers {
+      peer.send("GET /later HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    }
+    #expect(Peer(server.port).get() == 200)
+    for peer in peers { #expect(peer.read()?.body.utf8.count == 1_000_000) }
+    #expect(server.stop())
+  }
+
+  @Test func `who leaves before the answer harms nobody`() throws {
+    let server = try Running()
+    server.responder.delay = 3000
+    for _ in 0..<5 {
+      let gone = Peer(server.port)
+      gone.send("GET /later HTTP/1.1\r\nHost: a\r\n\r\n")
+    }
+    let half = Peer(server.port)
+    half.send("GET /later HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    shutdown(half.socket, Int32(SHUT_WR))
+    #expect(half.read()?.body.utf8.count == 1_000_000)
+    #expect(Peer(server.port).get() == 200)
+    #expect(server.stop())
+  }
+
+  @Test func `a stop waits for an answer that comes later`() throws {
+    let server = try Running()
+    server.responder.delay = 3000
+    let peer = Peer(server.port)
+    peer.send("GET /later HTTP/1.1\r\nHost: a\r\n\r\n")
+    #expect(Peer(server.port).get() == 200)
+    #expect(server.stop())
+    let text = try #require(peer.read())
+    #expect(text.contains("Connection: close\r\n"))
+    #expect(text.body.utf8.count == 1_000_000)
+  }
+
+  @Test func `a slow reader gets all of a body in pieces`() throws {
+    let server = try Running()
+    server.responder.recorder.bigByteCount = 8_000_000
+    let slow = Peer(server.port, receiveBuffer: 4096)
+    slow.send("GET /later HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    for _ in 0..<20 { #expect(Peer(server.port).get() == 200) }
+    #expect(slow.read()?.body.utf8.count == 8_000_000)
     #expect(server.stop())
   }
 }

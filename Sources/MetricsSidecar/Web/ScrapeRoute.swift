@@ -2,24 +2,52 @@ import HTTP
 import Platform
 
 /// `/metrics`: first what the kernel holds, then the page in the form that the scraper likes best.
+/// A page of one slice is answered at once, a larger one is written between the turns of the loop.
 extension Sidecar {
   func scrape(_ request: Request, _ head: RawSpan, into response: inout ResponseWriter) {
-    let start = Clock.monotonicNanoseconds
-    drain(start)
-    let shape = AcceptField.shape(request.field("accept", in: head))
-    let filter = NameFilter(query: head.extracting(request.query))
+    let kind = ScrapeKind(
+      shape: AcceptField.shape(request.field("accept", in: head)),
+      filter: NameFilter(query: head.extracting(request.query)))
+    guard scrapes.isIdle else { return scrapes.wait(response.postpone(), kind) }
+    let job = makeJob(kind, Clock.monotonicNanoseconds)
+    if job.writeSlice() {
+      response.begin(
+        status: 200, contentType: kind.shape.contentType, extraFields: job.fields)
+      job.body.copy(to: &response.buffer)
+      response.end()
+      ended(job)
+    } else {
+      job.tickets = [response.postpone()]
+      scrapes.current = job
+    }
+  }
+
+  /// One slice of the page being written, or the start of the next one.
+  func continueScrapes(_ now: UInt64) {
+    if scrapes.current == nil, let next = scrapes.takeNext() {
+      let job = makeJob(next.kind, now)
+      job.tickets = next.tickets
+      scrapes.current = job
+    }
+    guard let job = scrapes.current, job.writeSlice() else { return }
+    scrapes.current = nil
+    for ticket in job.tickets { server?.answer(ticket, job.head, job.body, now: now) }
+    ended(job)
+  }
+
+  /// Takes what was accepted before now, and the values as they are then.
+  private func makeJob(_ kind: ScrapeKind, _ now: UInt64) -> ScrapeJob {
+    drain(now)
     let snapshot = Snapshot(
-      applier.registry, filter: filter, isOpenMetrics: shape.format.isOpenMetrics)
+      applier.registry, filter: kind.filter, isOpenMetrics: kind.shape.format.isOpenMetrics)
     var text = ByteBuffer(capacity: 8192)
     selfMetrics.append(applier, to: &text)
     appendPushed(to: &text, snapshot)
     snapshot.selfText = text.array
-    let writer = PageWriter(snapshot, shape: shape, filter: filter)
-    response.begin(
-      status: 200, contentType: shape.contentType,
-      extraFields: Array("Vary: Accept, Accept-Encoding\r\n".utf8))
-    while !writer.write(into: &response.buffer, byteCount: 1 << 20) {}
-    response.end()
-    selfMetrics.scrapeSeconds = Double(Clock.monotonicNanoseconds - start) / 1e9
+    return ScrapeJob(kind, snapshot, startedAt: now)
+  }
+
+  private func ended(_ job: ScrapeJob) {
+    selfMetrics.scrapeSeconds = Double(Clock.monotonicNanoseconds - job.startedAt) / 1e9
   }
 }

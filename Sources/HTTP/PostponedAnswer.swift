@@ -1,0 +1,100 @@
+import Platform
+
+/// Tells which connection waits for an answer. One whose client has gone is of no use any more, and
+/// harmless.
+public struct Ticket: Equatable, Sendable {
+  let slot: Int
+  let generation: UInt32
+}
+
+/// A body in pieces, sent as they are, so that a large one is never copied. It may be the answer to
+/// several requests at once; it does not change once it is.
+public final class ResponseBody {
+  /// Holds a buffer where an array can have it.
+  final class Piece {
+    let bytes: ByteBuffer
+    init(_ bytes: consuming ByteBuffer) { self.bytes = bytes }
+
+    func send(from offset: Int, atMost limit: Int, to socket: borrowing Descriptor) -> IOResult {
+      Self.send(bytes, offset, limit, socket)
+    }
+
+    private static func send(
+      _ bytes: borrowing ByteBuffer, _ offset: Int, _ limit: Int, _ socket: borrowing Descriptor
+    ) -> IOResult {
+      socket.send(bytes.bytes.extracting(offset..<min(bytes.count, offset + limit)))
+    }
+  }
+
+  private(set) var pieces: [Piece] = []
+  public private(set) var byteCount = 0
+
+  public init() {}
+
+  public func append(_ bytes: consuming ByteBuffer) {
+    guard !bytes.isEmpty else { return }
+    byteCount += bytes.count
+    pieces.append(Piece(bytes))
+  }
+}
+
+extension ResponseBody {
+  /// For a small body that is answered at once.
+  public func copy(to buffer: inout ByteBuffer) {
+    for piece in pieces { Self.copy(piece.bytes, to: &buffer) }
+  }
+
+  private static func copy(_ bytes: borrowing ByteBuffer, to buffer: inout ByteBuffer) {
+    buffer.append(bytes.bytes)
+  }
+}
+
+/// What stands before the body of an answer that comes later.
+public struct PostponedHead {
+  var status: Int
+  var contentType: [UInt8]
+  var extraFields: [UInt8]
+
+  /// `extraFields` are whole lines, each with its CRLF.
+  public init(status: Int, contentType: [UInt8], extraFields: [UInt8] = []) {
+    self.status = status
+    self.contentType = contentType
+    self.extraFields = extraFields
+  }
+}
+
+/// How far a body has been sent to one client.
+struct SendingBody {
+  let body: ResponseBody
+  private var piece = 0
+  private var offset = 0
+
+  init(_ body: ResponseBody) { self.body = body }
+
+  var isSent: Bool { piece == body.pieces.count }
+
+  /// Sends until the kernel takes no more, or `limit` bytes in one turn, so that one client with a
+  /// large buffer does not hold up the others.
+  mutating func send(to socket: borrowing Descriptor, limit: Int) -> Outcome {
+    var rest = limit
+    var hasProgress = false
+    while !isSent, rest > 0 {
+      let current = body.pieces[piece]
+      switch current.send(from: offset, atMost: rest, to: socket) {
+      case .bytes(let count):
+        hasProgress = true
+        offset += count
+        rest -= count
+        if offset == current.bytes.count {
+          piece += 1
+          offset = 0
+        }
+      case .wouldBlock: return hasProgress ? .progress : .blocked
+      case .closed, .failed: return .failed
+      }
+    }
+    return .progress
+  }
+
+  enum Outcome { case progress, blocked, failed }
+}

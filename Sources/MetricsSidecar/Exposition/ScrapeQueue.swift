@@ -1,0 +1,72 @@
+import HTTP
+import Platform
+
+/// What a scrape asks for. Scrapes that ask for the same can share a page.
+struct ScrapeKind: Equatable {
+  var shape: PageShape
+  var filter: NameFilter
+}
+
+/// One page on its way: its snapshot is taken, some bytes of it are written each turn.
+final class ScrapeJob {
+  let kind: ScrapeKind
+  /// Who gets it.
+  var tickets: [Ticket]
+  let startedAt: UInt64
+  let body = ResponseBody()
+  private let writer: PageWriter
+  private var piece = ByteBuffer(capacity: pieceByteCount + 16_384)
+
+  /// Of one turn: about a tenth of a millisecond.
+  static let sliceByteCount = 64 << 10
+  /// Of one piece of the body: large enough that the allocator maps it, and so gives it back.
+  static let pieceByteCount = 192 << 10
+
+  init(_ kind: ScrapeKind, _ snapshot: Snapshot, startedAt: UInt64) {
+    self.kind = kind
+    self.startedAt = startedAt
+    tickets = []
+    writer = PageWriter(snapshot, shape: kind.shape, filter: kind.filter)
+  }
+
+  /// Writes one slice. Whether the page is complete.
+  func writeSlice() -> Bool {
+    let isComplete = writer.write(into: &piece, byteCount: Self.sliceByteCount)
+    if isComplete || piece.count >= Self.pieceByteCount && writer.isBetweenFamilies { takePiece() }
+    return isComplete
+  }
+
+  private func takePiece() {
+    var next = ByteBuffer(capacity: 16)
+    swap(&next, &piece)
+    body.append(next)
+    piece.reserve(Self.pieceByteCount + 16_384)
+  }
+
+  var head: PostponedHead {
+    PostponedHead(status: 200, contentType: kind.shape.contentType, extraFields: fields)
+  }
+
+  var fields: [UInt8] { Array("Vary: Accept, Accept-Encoding\r\n".utf8) }
+}
+
+/// The page being written and the scrapes that wait for the next one.
+///
+/// What must stay true: a scrape gets a page whose snapshot was taken after it came, so those that
+/// come while a page is written wait for one of their own; they share it where they ask for the same.
+struct ScrapeQueue {
+  var current: ScrapeJob?
+  private var waiting: [(ticket: Ticket, kind: ScrapeKind)] = []
+
+  var isIdle: Bool { current == nil && waiting.isEmpty }
+
+  mutating func wait(_ ticket: Ticket, _ kind: ScrapeKind) { waiting.append((ticket, kind)) }
+
+  /// The scrapes that the next page is for: the first that waits, and all that ask for the same.
+  mutating func takeNext() -> (kind: ScrapeKind, tickets: [Ticket])? {
+    guard let kind = waiting.first?.kind else { return nil }
+    let tickets = waiting.filter { $0.kind == kind }.map { $0.ticket }
+    waiting.removeAll { $0.kind == kind }
+    return (kind, tickets)
+  }
+}
