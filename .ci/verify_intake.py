@@ -437,6 +437,17 @@ def worker_killed(programs):
         sidecar.process.kill()
         sidecar.process.wait()
         wait_for(lambda: not os.path.exists(f"/proc/{last}"), "the worker to follow its parent")
+    # A stop that comes while a worker starts is not lost, and is no failure.
+    with Sidecar(programs, "--supervise") as sidecar:
+        for index in range(20):
+            sidecar.process.terminate()
+            code = sidecar.process.wait(10)
+            # Before the parent takes its signals, one ends it as it ends any process.
+            check(code in (0, -signal.SIGTERM), f"a stop at the start ended with {code}")
+            sidecar.process = subprocess.Popen(sidecar.arguments(), stdout=sidecar.log,
+                                               stderr=sidecar.log)
+            time.sleep(0.001 * (index % 10))
+        wait_for(sidecar.page, "the sidecar")
     # A worker that exits by itself ends the parent with its code, and is not started again.
     result = subprocess.run(
         [os.path.join(programs, "metrics-sidecar"), "--supervise", "--events-socket", "",

@@ -445,6 +445,13 @@ int cl_processor_count(void) {
   int count = CPU_COUNT(&set);
   return count > 0 ? count : 1;
 }
+static void parent_signals(sigset_t *set) {
+  sigemptyset(set);
+  sigaddset(set, SIGTERM);
+  sigaddset(set, SIGINT);
+  sigaddset(set, SIGHUP);
+  sigaddset(set, SIGCHLD);
+}
 // Signals become bytes in a pipe. A signalfd would do, but user-mode emulators lose what is sent to it.
 static int signal_pipe[2] = {-1, -1};
 static void keep_signal(int number) {
@@ -461,6 +468,10 @@ int cl_signal_descriptor(const int *signals, int count) {
   sigemptyset(&action.sa_mask);
   for (int i = 0; i < count; i++)
     if (sigaction(signals[i], &action, NULL) < 0) return -errno;
+  // A worker inherits them blocked, so that none is lost before this line.
+  sigset_t set;
+  parent_signals(&set);
+  sigprocmask(SIG_UNBLOCK, &set, NULL);
   return signal_pipe[0];
 }
 int cl_signal_read(int fd) {
@@ -471,14 +482,6 @@ int cl_ignore_broken_pipes(void) { return signal(SIGPIPE, SIG_IGN) == SIG_ERR ? 
 
 // -- A parent and its worker
 
-static int parent_signals(sigset_t *set) {
-  sigemptyset(set);
-  sigaddset(set, SIGTERM);
-  sigaddset(set, SIGINT);
-  sigaddset(set, SIGHUP);
-  sigaddset(set, SIGCHLD);
-  return 0;
-}
 int cl_parent_begin(void) {
   sigset_t set;
   parent_signals(&set);
@@ -492,10 +495,7 @@ int cl_parent_fork(void) {
   // A parent that is gone before this line cannot tell us, so we look.
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (getppid() != parent) _exit(1);
-  sigset_t set;
-  parent_signals(&set);
-  sigprocmask(SIG_UNBLOCK, &set, NULL);
-  return 0;
+  return 0;  // its signals wait until it takes them by cl_signal_descriptor
 }
 // What has ended, if anything: 2 the worker exited, 3 it was killed; `code` says how.
 static int reap(int worker, int *code) {
