@@ -17,7 +17,7 @@ static = -Xcc -isystem -Xcc /usr/include/$(1) \
 SIZE_LIMIT := 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help push run build test coverage lint format bench verify verify-intake verify-monitoring verify-workflows clients dist dist-all dist-amd64 dist-arm64 dist-armv7 \
+.PHONY: help push run build test coverage lint format bench verify verify-intake verify-monitoring verify-workflows pictures clients dist dist-all dist-amd64 dist-arm64 dist-armv7 \
 	sizes smoke-arm tsan asan fuzz clean
 
 help: ## List the targets
@@ -63,6 +63,9 @@ verify: dist-amd64 ## Kill, stop and flood real processes, and check every count
 
 verify-monitoring: dist-amd64 ## Rules, dashboard and Slack messages with a real Prometheus and Alertmanager
 	.ci/python .ci/verify_monitoring.py --programs dist/linux-amd64
+
+pictures: dist-amd64 ## Take docs/pictures of the running pair and of Prometheus
+	.ci/python .ci/pictures.py --programs dist/linux-amd64
 
 verify-workflows: ## Workflows by actionlint and zizmor; versions from commit messages
 	.ci/python .ci/verify_workflows.py
