@@ -575,7 +575,7 @@ def idle(programs, options):
             threads = len(os.listdir(f"/proc/{p.pid}/task"))
             begun = [line for line in lines if " resumed>" not in line]
             ended = [line for line in lines if re.search(r"\) += ", line)]
-            check(len(begun) == threads and all("epoll_wait(" in line for line in begun),
+            check(len(begun) == threads and all(re.search(r"epoll_p?wait\(", line) for line in begun),
                   f"{threads} threads, strace saw {lines[:5]}")
             check(not ended, f"woke up: {ended[:5]}")
         print("  no system call in ten seconds in either process")
