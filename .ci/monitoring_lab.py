@@ -4,6 +4,7 @@ import http.client
 import http.server
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 import threading
@@ -122,9 +123,10 @@ class Lab:
             process.wait(20)
         self.pair.__exit__()
 
-    def run(self, *command):
+    def run(self, *command, folder=None):
         self.processes.append(subprocess.Popen(
-            [str(part) for part in command], stdout=self.pair.log, stderr=self.pair.log))
+            [str(part) for part in command], cwd=folder, stdout=self.pair.log,
+            stderr=self.pair.log))
 
     def start_alertmanager(self):
         """The configuration of the values; only the places of its two files are others here."""
@@ -147,7 +149,7 @@ class Lab:
             return {"targets": [f"127.0.0.1:{port}"], "labels": labels}
         config = {
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-            "rule_files": [str(ROOT / "chart/files/alerts.yaml")],
+            "rule_files": ["alerts.yaml"],
             "alerting": {"alertmanagers": [{"static_configs": [target(self.alertmanager)]}]},
             "scrape_configs": [
                 {"job_name": JOB,
@@ -157,9 +159,10 @@ class Lab:
             ],
         }
         pathlib.Path(self.pair.path("prometheus.yaml")).write_text(yaml.safe_dump(config))
-        self.run("prometheus", "--config.file", self.pair.path("prometheus.yaml"),
-                 "--storage.tsdb.path", self.pair.path("data"),
-                 "--web.listen-address", f"127.0.0.1:{self.prometheus}")
+        shutil.copy(ROOT / "chart/files/alerts.yaml", self.pair.folder)
+        # From its own folder, so that its pages show no path of this machine.
+        self.run("prometheus", "--config.file", "prometheus.yaml", "--storage.tsdb.path", "data",
+                 "--web.listen-address", f"127.0.0.1:{self.prometheus}", folder=self.pair.folder)
         wait_for(lambda: len(self.query("up == 1") or []) == 2, "both targets to be up", 60)
 
     def get_json(self, port, path):

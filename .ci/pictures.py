@@ -22,7 +22,7 @@ def graph(lab, *expressions):
     return f"http://127.0.0.1:{lab.prometheus}/graph?{panels}"
 
 
-def take(lab, name, url, width=1200, height=700):
+def take(lab, name, url, width=1200, height=850):
     target = FOLDER / f"{name}.png"
     target.unlink(missing_ok=True)
     subprocess.run(
@@ -46,7 +46,6 @@ def main():
         take(lab, "prometheus-rates", graph(
             lab, f'sum by (endpoint) (rate(http_requests_total{{job="{JOB}"}}[1m]))'))
         take(lab, "api-docs", f"http://127.0.0.1:{lab.pair.api}/docs")
-        take(lab, "sidecar-page", f"http://127.0.0.1:{lab.pair.metrics}/")
         lab.restart_sidecar(damage=True)
         for _ in range(60):
             if lab.firing() and lab.get_json(lab.alertmanager, "/api/v2/alerts"):

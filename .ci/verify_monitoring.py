@@ -84,8 +84,10 @@ def series(lab):
     (samples,) = lab.query(f'scrape_samples_scraped{{job="{JOB}"}}')
     (own,) = lab.query(f'count({{__name__=~"(metrics_sidecar|process)_.+", job="{JOB}"}})')
     (buckets,) = lab.query(f'count(http_request_duration_seconds_bucket{{job="{JOB}"}})')
+    (summed,) = lab.query('count({__name__=~".+:.+"})')
     print(f"  one pod: {samples['value'][1]} series a scrape, {own['value'][1]} of them the "
           f"sidecar's own, {buckets['value'][1]} latency buckets")
+    print(f"  {summed['value'][1]} recorded series")
 
 
 def slack(lab):
