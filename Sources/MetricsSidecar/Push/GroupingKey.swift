@@ -15,7 +15,7 @@ struct GroupingKey {
   private(set) var bytes: [UInt8] = []
   private(set) var labels: [Label] = []
   /// `a="1",job="x"`: the group's identity, and its record's key.
-  private(set) var identity: [UInt8] = []
+  private(set) var identity = ByteKey()
 
   init() {}
 
@@ -91,7 +91,7 @@ struct GroupingKey {
       identity.append(text.bytes.extracting(start..<text.count))
     }
     bytes = text.array
-    self.identity = identity.array
+    self.identity = ByteKey(identity.array)
   }
 
   // MARK: Parts of the path

@@ -12,7 +12,7 @@ final class PushAPI {
   private let batch = PushBatch()
   private var plain = ByteBuffer(capacity: 4096)
   /// Grouping keys of paths that came lately.
-  private var keys: [[UInt8]: GroupingKey] = [:]
+  private var keys: [ByteKey: GroupingKey] = [:]
   private static let keyLimit = 4096
   private static let applied = PreparedResponse(
     status: 200, contentType: "text/plain; charset=utf-8", body: [])
@@ -137,7 +137,7 @@ final class PushAPI {
   }
 
   private func groupingKey(_ path: RawSpan) throws(PushError) -> GroupingKey {
-    let bytes = SeriesKey.array(path)
+    let bytes = ByteKey(SeriesKey.array(path))
     if let known = keys[bytes] { return known }
     let key = try GroupingKey(path: path, limits: settings.limits)
     if keys.count >= Self.keyLimit { keys.removeAll(keepingCapacity: true) }

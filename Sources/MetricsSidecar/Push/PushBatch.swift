@@ -83,7 +83,7 @@ final class PushBatch {
     if let last = families.last, ByteCompare.equal(bytes.bytes.extracting(last.name), name) {
       return families.count - 1
     }
-    let hash = Digest.hash(name)
+    let hash = Digest.hash(name, seed: ByteKey.seed)
     var probe = familySlots.probe(hash)
     while let index = familySlots.next(&probe) {
       let family = families[index]
@@ -97,7 +97,7 @@ final class PushBatch {
   /// The family called `name`, made if it is new.
   func family(_ name: RawSpan) -> Int {
     if let known = findFamily(name) { return known }
-    let hash = Digest.hash(name)
+    let hash = Digest.hash(name, seed: ByteKey.seed)
     families.append(Family(name: append(name), hash: hash))
     let index = families.count - 1
     if familySlots.isFull {
@@ -232,7 +232,7 @@ final class PushBatch {
       return (last, false)
     }
     let hash = Digest.hash(
-      bytes.bytes.extracting(labels), seed: UInt64(truncatingIfNeeded: family))
+      bytes.bytes.extracting(labels), seed: ByteKey.seed &+ UInt64(truncatingIfNeeded: family))
     var probe = metricSlots.probe(hash)
     while let index = metricSlots.next(&probe) {
       let metric = metrics[index]

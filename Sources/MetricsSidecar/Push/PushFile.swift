@@ -50,7 +50,7 @@ final class PushFile {
   private var end = 0
   private(set) var used = 0
   /// The live record of each key.
-  private var live: [[UInt8]: Place] = [:]
+  private var live: [ByteKey: Place] = [:]
   private(set) var liveByteCount = 0
 
   /// Takes a file that `MappedFile` has opened. An empty one is made; any other is checked whole.
@@ -74,11 +74,11 @@ final class PushFile {
 
   // MARK: Groups
 
-  var keys: [[UInt8]] { Array(live.keys) }
+  var keys: [ByteKey] { Array(live.keys) }
 
   /// The group's bytes; none where there is no such key. Valid until the file is changed.
   @_lifetime(borrow self)
-  func group(_ key: [UInt8]) -> RawSpan {
+  func group(_ key: ByteKey) -> RawSpan {
     let place = live[key] ?? Place(offset: start, byteCount: 0)
     let span = unsafe RawSpan(
       _unsafeStart: UnsafeRawPointer(base + place.offset), byteCount: place.byteCount)
@@ -86,28 +86,28 @@ final class PushFile {
   }
 
   /// Makes `group` the content of `key`. When this returns, a kill does not undo it.
-  func replace(_ key: [UInt8], with group: borrowing ByteBuffer) throws(Errno) {
-    let byteCount = Self.recordByteCount(key.count, group.count)
+  func replace(_ key: ByteKey, with group: borrowing ByteBuffer) throws(Errno) {
+    let byteCount = Self.recordByteCount(key.bytes.count, group.count)
     try makeRoom(byteCount)
-    let offset = unsafe write(key.span.bytes, group.bytes)
+    let offset = unsafe write(key.bytes.span.bytes, group.bytes)
     commit(offset + byteCount)
     forget(key)
-    live[key] = Place(offset: offset + Self.headByteCount + key.count, byteCount: group.count)
+    live[key] = Place(offset: offset + Self.headByteCount + key.bytes.count, byteCount: group.count)
     liveByteCount += byteCount
   }
 
-  func remove(_ key: [UInt8]) throws(Errno) {
+  func remove(_ key: ByteKey) throws(Errno) {
     guard live[key] != nil else { return }
-    let byteCount = Self.recordByteCount(key.count, 0)
+    let byteCount = Self.recordByteCount(key.bytes.count, 0)
     try makeRoom(byteCount)
-    let offset = unsafe write(key.span.bytes, nil)
+    let offset = unsafe write(key.bytes.span.bytes, nil)
     commit(offset + byteCount)
     forget(key)
   }
 
-  private func forget(_ key: [UInt8]) {
+  private func forget(_ key: ByteKey) {
     guard let place = live.removeValue(forKey: key) else { return }
-    liveByteCount -= Self.recordByteCount(key.count, place.byteCount)
+    liveByteCount -= Self.recordByteCount(key.bytes.count, place.byteCount)
   }
 
   private static func recordByteCount(_ key: Int, _ group: Int) -> Int {
@@ -188,9 +188,9 @@ final class PushFile {
     for (key, place) in live {
       let group = unsafe RawSpan(
         _unsafeStart: UnsafeRawPointer(base + place.offset), byteCount: place.byteCount)
-      _ = unsafe write(key.span.bytes, group, at: offset)
-      live[key]?.offset = offset + Self.headByteCount + key.count
-      offset += Self.recordByteCount(key.count, place.byteCount)
+      _ = unsafe write(key.bytes.span.bytes, group, at: offset)
+      live[key]?.offset = offset + Self.headByteCount + key.bytes.count
+      offset += Self.recordByteCount(key.bytes.count, place.byteCount)
       stored()
     }
     openRegion(generation &+ 1, start: target, size: size, used: offset)
@@ -285,10 +285,11 @@ final class PushFile {
       unsafe (base + offset).load(fromByteOffset: 4, as: UInt32.self)
         == checksum(offset, byteCount)
     else { throw .damaged("the record at \(offset) is damaged") }
-    let key = unsafe SeriesKey.array(
-      RawSpan(
-        _unsafeStart: UnsafeRawPointer(base + offset + Self.headByteCount),
-        byteCount: keyByteCount))
+    let key = unsafe ByteKey(
+      SeriesKey.array(
+        RawSpan(
+          _unsafeStart: UnsafeRawPointer(base + offset + Self.headByteCount),
+          byteCount: keyByteCount)))
     forget(key)
     if !isDeleted {
       live[key] = Place(

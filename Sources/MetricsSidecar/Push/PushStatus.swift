@@ -60,7 +60,7 @@ extension PushAPI {
   private func append(_ group: PushGroup, to page: inout ByteBuffer) {
     let file = store.file
     let bytes = file.group(group.key.identity)
-    let identity = group.key.identity
+    let identity = group.key.identity.bytes
     let times = group.times
     page.append("{\"labels\":")
     unsafe JSONText.append(labels: identity.span.bytes, to: &page)

@@ -27,7 +27,7 @@ final class PushStore {
   let limits: PushLimits
   private(set) var groups: [PushGroup?] = []
   private var free: [Int] = []
-  private var index: [[UInt8]: Int] = [:]
+  private var index: [ByteKey: Int] = [:]
   private(set) var names = PushNames()
   private(set) var seriesCount = 0
   private(set) var expiredCount: UInt64 = 0
@@ -41,14 +41,14 @@ final class PushStore {
   init(file: PushFile, limits: PushLimits) {
     self.file = file
     self.limits = limits
-    for identity in file.keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+    for identity in file.keys.sorted(by: { $0.bytes.lexicographicallyPrecedes($1.bytes) }) {
       restore(identity)
     }
   }
 
   var groupCount: Int { index.count }
 
-  func group(_ identity: [UInt8]) -> PushGroup? { index[identity].flatMap { groups[$0] } }
+  func group(_ identity: ByteKey) -> PushGroup? { index[identity].flatMap { groups[$0] } }
 
   // MARK: Changes
 
@@ -111,7 +111,7 @@ final class PushStore {
 
   /// Whether there was such a group.
   @discardableResult
-  func delete(_ identity: [UInt8]) throws(PushError) -> Bool {
+  func delete(_ identity: ByteKey) throws(PushError) -> Bool {
     guard let place = index[identity], let group = groups[place] else { return false }
     do throws(Errno) { try file.remove(identity) } catch { throw Self.full(error) }
     index[identity] = nil
@@ -248,8 +248,8 @@ final class PushStore {
     names = fresh
   }
 
-  private func restore(_ identity: [UInt8]) {
-    let key = unsafe GroupingKey(identity: identity.span.bytes)
+  private func restore(_ identity: ByteKey) {
+    let key = unsafe GroupingKey(identity: identity.bytes.span.bytes)
     guard key.identity == identity else { return }
     let group = add(key)
     let file = self.file
@@ -286,7 +286,7 @@ final class PushStore {
           let labels = batch.array(batch.metrics[metric].labels)
           if let other = unsafe candidate(labels.span.bytes, wanted) {
             let name = batch.array(family.name)
-            let series = name + [0] + other.key.identity
+            let series = name + [0] + other.key.identity.bytes
             if seen[series] == nil { seen[series] = file.labelHashes(other.key.identity, name) }
             if let hashes = seen[series], unsafe hashes.contains(Digest.hash(labels.span.bytes)) {
               throw Self.inconsistent(
@@ -324,7 +324,7 @@ final class PushStore {
       if !identity.isEmpty { identity.append(UInt8(ascii: ",")) }
       identity += SeriesKey.array(labels.extracting(name.lowerBound..<(value.upperBound + 1)))
     }
-    return found == wanted.count ? group(identity) : nil
+    return found == wanted.count ? group(ByteKey(identity)) : nil
   }
 }
 
@@ -346,7 +346,7 @@ extension GroupingKey {
     return text
   }
 
-  var description: String { "{" + String(decoding: identity, as: UTF8.self) + "}" }
+  var description: String { "{" + String(decoding: identity.bytes, as: UTF8.self) + "}" }
 }
 
 extension GroupWriter {
@@ -365,12 +365,12 @@ extension PushBatch {
 }
 
 extension PushFile {
-  func familyType(_ identity: [UInt8], at offset: Int) -> PushType? {
+  func familyType(_ identity: ByteKey, at offset: Int) -> PushType? {
     GroupBytes.family(group(identity), at: offset)?.type
   }
 
   /// A hash of each series' labels of one family.
-  func labelHashes(_ identity: [UInt8], _ name: [UInt8]) -> Set<UInt64> {
+  func labelHashes(_ identity: ByteKey, _ name: [UInt8]) -> Set<UInt64> {
     let group = self.group(identity)
     var hashes: Set<UInt64> = []
     var at = GroupBytes.headByteCount

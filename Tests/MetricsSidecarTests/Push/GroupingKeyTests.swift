@@ -23,8 +23,8 @@ import Testing
   ])
   func `a path names a group`(_ path: String, _ identity: String) throws {
     let key = try PushFixture.key(path)
-    #expect(String(decoding: key.identity, as: UTF8.self) == identity)
-    let again = GroupingKey(identity: key.identity.span.bytes)
+    #expect(String(decoding: key.identity.bytes, as: UTF8.self) == identity)
+    let again = GroupingKey(identity: key.identity.bytes.span.bytes)
     #expect(again.identity == key.identity)
     #expect(again.fullText == key.fullText)
   }

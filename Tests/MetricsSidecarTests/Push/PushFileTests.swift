@@ -10,13 +10,13 @@ import Testing
   }
 
   private func text(_ file: PushFile, _ key: String) -> String {
-    String(copying: file.group(Array(key.utf8)))
+    String(copying: file.group(ByteKey(Array(key.utf8))))
   }
 
   private func replace(_ file: PushFile, _ key: String, _ text: String) throws {
     var group = ByteBuffer()
     group.append(text)
-    try file.replace(Array(key.utf8), with: group)
+    try file.replace(ByteKey(Array(key.utf8)), with: group)
   }
 
   @Test func `killed after any store, a group is as it was or as it is`() throws {
@@ -47,7 +47,7 @@ import Testing
       let before = expected[key]?.last ?? ""
       if round % 17 == 16 {
         expected[key] = [before, ""]
-        try file.remove(Array(key.utf8))
+        try file.remove(ByteKey(Array(key.utf8)))
         expected[key] = [""]
       } else {
         let now = String(repeating: "\(round),", count: 1 + round * 37 % 2000)
