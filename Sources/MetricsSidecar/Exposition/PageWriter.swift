@@ -8,6 +8,8 @@ final class PageWriter {
   private let filter: NameFilter
   private var part = 0
   private var series = 0
+  /// The family's head is written: a slice may end before its first series.
+  private var hasHead = false
   /// Where the protobuf family being written starts in the page; its length is known last.
   private var familyStart = -1
 
@@ -25,7 +27,8 @@ final class PageWriter {
     let end = page.count + byteCount
     while part < snapshot.parts.count {
       let current = snapshot.parts[part]
-      if series == 0 { head(current, to: &page) }
+      if !hasHead { head(current, to: &page) }
+      hasHead = true
       switch shape.format {
       case .protobuf: protobuf(current, &page, end)
       case .openMetrics001, .openMetrics100: openMetrics(current, &page, end)
@@ -39,6 +42,7 @@ final class PageWriter {
       }
       part += 1
       series = 0
+      hasHead = false
       if page.count >= end { return false }
     }
     selfMetrics(to: &page)
