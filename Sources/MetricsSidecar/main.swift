@@ -12,6 +12,7 @@ private let usage = """
     metrics-sidecar emit LINE… [flags]     send events: emit 'jobs.done:1|c'
     metrics-sidecar check-rules FILE       tell every mistake of a rules file
     metrics-sidecar healthcheck [flags]    exit 0 when the sidecar is ready
+    metrics-sidecar sleep SECONDS          wait: a preStop hook for images without a shell
     metrics-sidecar hash-password NAME     a line for --push-auth, of the password on standard input
 
   Flags, each with its environment variable:
@@ -45,11 +46,16 @@ private func run() throws(Options.Mistake) {
     guard operands.count == 1 else { throw Options.Mistake("check-rules takes one file") }
     Process.exit(RuleLoading.check(operands[0]))
   case "healthcheck": healthcheck(settings)
+  case "sleep":
+    guard operands.count == 1, let seconds = Int(operands[0]), (0...3600).contains(seconds) else {
+      throw Options.Mistake("sleep takes a whole number of seconds from 0 to 3600")
+    }
+    Process.sleep(milliseconds: seconds * 1000)
   case "hash-password":
     guard operands.count == 1 else { throw Options.Mistake("hash-password takes one name") }
     Process.exit(HashPassword.run(operands[0]))
   case let other:
-    let commands = ["serve", "emit", "check-rules", "healthcheck", "hash-password"]
+    let commands = ["serve", "emit", "check-rules", "healthcheck", "sleep", "hash-password"]
     let near = Spelling.closest(to: other, among: commands)
     throw Options.Mistake(
       "unknown command \(other)" + (near.map { ": did you mean \($0)?" } ?? ": see --help"))

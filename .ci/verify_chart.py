@@ -1,0 +1,244 @@
+"""The chart: linted strictly, rendered for the oldest and the newest Kubernetes with each set of
+values, every manifest validated, wrong values refused, and what the templates promise looked for.
+
+    verify_chart.py [--write]      --write makes chart/README.md from values.yaml
+
+HELM names the helm to run. CRD_SCHEMAS may name a folder with servicemonitor.json, podmonitor.json
+and prometheusrule.json, made from the operator's CRDs; without it those kinds are not validated.
+"""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+import jsonschema
+import kubernetes_validate
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+CHART = ROOT / "chart"
+HELM = os.environ.get("HELM", "helm")
+SCHEMAS = os.environ.get("CRD_SCHEMAS", "")
+CRDS = {"ServiceMonitor", "PodMonitor", "PrometheusRule"}
+OLDEST, BEFORE_SLEEP, NEWEST = "1.28.3", "1.29.0", kubernetes_validate.latest_version()
+VALUES = {
+    "default values": [],
+    "all values": ["-f", "chart/ci/full-values.yaml"],
+    "a PodMonitor": ["-f", "chart/ci/podmonitor-values.yaml"],
+    "an app of one's own": ["-f", "chart/examples/gunicorn.yaml"],
+}
+REFUSED = {
+    "an unknown key": ["--set", "replicas=2"],
+    "an unknown key inside": ["--set", "sidecar.image.repo=x"],
+    "a wrong type": ["--set", "replicaCount=many"],
+    "a text for a switch": ["--set-string", "ingress.enabled=yes"],
+    "a port out of range": ["--set", "service.port=70000"],
+    "a port's name with capitals": ["--set", "app.ports[0].name=HTTP,app.ports[0].containerPort=1"],
+    "no port": ["--set-json", "app.ports=[]"],
+    "a policy that is none": ["--set", "image.pullPolicy=Sometimes"],
+    "an interval without unit": ["--set-string", "serviceMonitor.interval=30"],
+    "a path without slash": ["--set", "app.healthPath=health"],
+    "a memory that is none": ["--set", "resources.limits.memory=lots"],
+    "both monitors": ["--set", "serviceMonitor.enabled=true,podMonitor.enabled=true"],
+}
+checks = 0
+
+
+def check(holds, what):
+    global checks
+    checks += 1
+    if not holds:
+        sys.exit(f"verify-chart: {what}")
+
+
+def helm(*arguments):
+    return subprocess.run([HELM, *arguments], cwd=ROOT, capture_output=True, text=True)
+
+
+def render(version, arguments):
+    done = helm("template", "my-app", "chart", "--namespace", "practica",
+                "--kube-version", version, *arguments)
+    if done.returncode != 0:
+        sys.exit(f"verify-chart: {version} {arguments}: {done.stderr}")
+    return [manifest for manifest in yaml.safe_load_all(done.stdout) if manifest]
+
+
+def only(manifests, kind, suffix=""):
+    found = [m for m in manifests if m["kind"] == kind and m["metadata"]["name"].endswith(suffix)]
+    check(len(found) == 1, f"there are {len(found)} of {kind} {suffix}")
+    return found[0]
+
+
+def pod(manifests):
+    spec = only(manifests, "Deployment")["spec"]["template"]["spec"]
+    return spec, {c["name"]: c for c in spec.get("initContainers", []) + spec["containers"]}
+
+
+def validate(manifests, version, what):
+    for manifest in manifests:
+        kind = manifest["kind"]
+        if kind not in CRDS:
+            try:
+                kubernetes_validate.validate(manifest, version, strict=True)
+            except Exception as error:  # its errors have no common class
+                sys.exit(f"verify-chart: {what}, {version}, {kind}: {error}")
+            check(True, "")
+        elif SCHEMAS:
+            # Go takes a flag within an expression; Python wants it first.
+            text = pathlib.Path(SCHEMAS, f"{kind.lower()}.json").read_text()
+            schema = json.loads(text.replace("^(?i)", "(?i)^"))
+            errors = list(jsonschema.Draft202012Validator(schema).iter_errors(manifest))
+            check(not errors, f"{what}, {kind}: {[error.message for error in errors]}")
+
+
+def check_pod(manifests, version, what):
+    """What every rendered pod has to keep, whatever the values."""
+    spec, containers = pod(manifests)
+    sidecar, app = containers["metrics-sidecar"], containers["app"]
+    native = "initContainers" in spec
+    minor = int(version.split(".")[1])
+    check(native == (minor >= 29), f"{what}: a native sidecar from 1.29 on, not at {version}")
+    check(native == (sidecar.get("restartPolicy") == "Always"), f"{what}: restartPolicy")
+    hook = sidecar["lifecycle"]["preStop"]
+    check(("sleep" in hook) == (minor >= 30), f"{what}: the kubelet sleeps from 1.30 on")
+    own = app.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+    linger = hook["sleep"]["seconds"] if "sleep" in hook else int(hook["exec"]["command"][-1])
+    check(own < linger < spec["terminationGracePeriodSeconds"], f"{what}: the sidecar stays longer")
+    check(spec["automountServiceAccountToken"] is False, f"{what}: no token")
+    check(spec["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault", f"{what}: seccomp")
+    check(spec["securityContext"]["fsGroup"] == 65532, f"{what}: fsGroup")
+    users = set()
+    for container in (sidecar, app):
+        security = container["securityContext"]
+        users.add(security["runAsUser"])
+        check(security["runAsNonRoot"] and security["readOnlyRootFilesystem"], f"{what}: hardened")
+        check(not security["allowPrivilegeEscalation"], f"{what}: no escalation")
+        check(security["capabilities"]["drop"] == ["ALL"], f"{what}: no capabilities")
+        check(security["runAsGroup"] == 65532, f"{what}: one group")
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            check(probe in container, f"{what}: {container['name']} has no {probe}")
+        for key in ("requests", "limits"):
+            check({"cpu", "memory"} <= set(container["resources"][key]), f"{what}: {key}")
+        check(any(m["name"] == "sockets" for m in container["volumeMounts"]), f"{what}: sockets")
+    check(len(users) == 2, f"{what}: different users")
+    volumes = {volume["name"]: volume for volume in spec["volumes"]}
+    check(volumes["sockets"]["emptyDir"]["medium"] == "Memory", f"{what}: sockets in memory")
+    check("medium" not in volumes["state"]["emptyDir"], f"{what}: state on disk")
+    service = only(manifests, "Service")["spec"]["ports"]
+    targets = {p["name"] for c in containers.values() for p in c["ports"]}
+    check({p["targetPort"] for p in service} <= targets, f"{what}: the service finds its ports")
+
+
+def check_promises():
+    plain, full = render(NEWEST, VALUES["default values"]), render(NEWEST, VALUES["all values"])
+    check({m["kind"] for m in plain} == {
+        "ServiceAccount", "ConfigMap", "Service", "Deployment", "Pod"}, "kinds by default")
+    check({m["kind"] for m in full} == {
+        "ServiceAccount", "ConfigMap", "Service", "Deployment", "Pod", "Ingress",
+        "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy", "ServiceMonitor",
+        "PrometheusRule"}, "kinds with everything on")
+    check(only(plain, "Deployment")["metadata"]["namespace"] == "practica", "the namespace")
+    check(only(plain, "Deployment")["spec"]["replicas"] == 1, "replicas without autoscaling")
+    check("replicas" not in only(full, "Deployment")["spec"], "replicas are the autoscaler's")
+    ports = {p["name"]: p["port"] for p in only(plain, "Service")["spec"]["ports"]}
+    check(ports == {"http": 8081, "metrics": 8000}, "the service's ports")
+    rules = json.loads(only(plain, "ConfigMap", "-rules")["data"]["rules.json"])
+    check(rules == json.loads((CHART / "files/rules.json").read_text()), "the rules")
+    sums = [only(m, "Deployment")["spec"]["template"]["metadata"]["annotations"]["checksum/rules"]
+            for m in (plain, full)]
+    check(sums[0] != sums[1], "other rules restart the pods")
+    alerts = yaml.safe_load((CHART / "files/alerts.yaml").read_text())["groups"]
+    groups = only(full, "PrometheusRule")["spec"]["groups"]
+    check(groups[:-1] == alerts and groups[-1]["name"] == "mine", "the alerts, whole")
+    board = only(full, "ConfigMap", "-dashboard")
+    check(board["metadata"]["labels"]["grafana_dashboard"] == "1", "Grafana finds the dashboard")
+    check(json.loads(next(iter(board["data"].values())))
+          == json.loads((CHART / "files/dashboard.json").read_text()), "the dashboard, whole")
+    for kind, values, key in (("ServiceMonitor", "all values", "endpoints"),
+                              ("PodMonitor", "a PodMonitor", "podMetricsEndpoints")):
+        endpoint = only(render(NEWEST, VALUES[values]), kind)["spec"][key][0]
+        check(endpoint["port"] == "metrics" and endpoint["relabelings"][0]
+              == {"action": "labeldrop", "regex": "endpoint"}, f"{kind} keeps the app's labels")
+    policy = only(full, "NetworkPolicy")["spec"]
+    metrics = [i for i in policy["ingress"] if i["ports"][0]["port"] == "metrics"]
+    check(len(metrics) == 1 and metrics[0]["from"], "not everybody reads /metrics")
+    app = pod(render(NEWEST, VALUES["an app of one's own"]))[1]["app"]
+    check(app["image"].startswith("registry.example.com/") and app["command"] == ["gunicorn"]
+          and app["ports"][0]["containerPort"] == 8080, "an app of one's own")
+    by_hand = pod(render(NEWEST, ["--set", "sidecar.native=false"]))[0]
+    check("initContainers" not in by_hand, "native can be switched off")
+
+
+def documented():
+    """(key, default, words) of each key of values.yaml that a `# --` comment stands above."""
+    rows, path, words = [], [], None
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    for line in (CHART / "values.yaml").read_text().splitlines():
+        text = line.strip()
+        if text.startswith("# -- "):
+            words = text[5:]
+        elif text.startswith("#") and words is not None:
+            words += " " + text[2:]
+        elif match := re.match(r"( *)([A-Za-z]+):", line):
+            depth = len(match[1]) // 2
+            if depth > len(path) or (rows and ".".join(path[:depth]).startswith(rows[-1][0])
+                                     and depth == len(rows[-1][0].split("."))):
+                continue  # inside the value of the last key
+            path = path[:depth] + [match[2]]
+            if words is not None:
+                value = values
+                for part in path:
+                    value = value[part]
+                rows.append((".".join(path), value, words))
+                words = None
+    return rows
+
+
+def leaves(values, known, prefix=""):
+    for key, value in values.items():
+        path = prefix + key
+        if path not in known and isinstance(value, dict) and value:
+            yield from leaves(value, known, path + ".")
+        else:
+            yield path
+
+
+def readme():
+    rows = documented()
+    known = {row[0] for row in rows}
+    missing = set(leaves(yaml.safe_load((CHART / "values.yaml").read_text()), known)) - known
+    check(not missing, f"values without a `# --` comment: {sorted(missing)}")
+    table = "\n".join(
+        f"| `{key}` | `{json.dumps(value)}` | {words} |".replace("||", "| |")
+        for key, value, words in rows)
+    return (CHART / "README.md.gotmpl").read_text().replace("{{ values }}", table)
+
+
+def main():
+    if "--write" in sys.argv:
+        (CHART / "README.md").write_text(readme())
+        return
+    check((CHART / "README.md").read_text() == readme(),
+          "chart/README.md is not what values.yaml says: run .ci/python .ci/verify_chart.py --write")
+    for what, arguments in VALUES.items():
+        done = helm("lint", "--strict", "chart", *arguments)
+        check(done.returncode == 0, f"{what}: {done.stdout}{done.stderr}")
+        for version in (OLDEST, BEFORE_SLEEP, NEWEST):
+            manifests = render(version, arguments)
+            validate(manifests, version, what)
+            check_pod(manifests, version, what)
+    for what, arguments in REFUSED.items():
+        done = helm("template", "my-app", "chart", *arguments)
+        check(done.returncode != 0, f"{what} is not refused")
+    check_promises()
+    done = helm("package", "chart", "--destination", tempfile.mkdtemp())
+    check(done.returncode == 0, f"package: {done.stderr}")
+    print(f"chart: {checks} checks for Kubernetes {OLDEST}, {BEFORE_SLEEP} and {NEWEST}; "
+          + ("CRDs too" if SCHEMAS else "CRDs not validated: CRD_SCHEMAS names no folder"))
+
+
+main()
