@@ -73,6 +73,9 @@ verify-workflows: ## Workflows by actionlint and zizmor; versions from commit me
 push: dist-amd64 ## Compare pushes with Pushgateway, kill after each answer, measure
 	.ci/python .ci/push.py --program dist/linux-amd64/metrics-sidecar
 
+verify-chart: ## Lint, render and validate the chart for the oldest and newest Kubernetes (HELM)
+	.ci/python .ci/verify_chart.py
+
 tsan: ## Run the tests under ThreadSanitizer
 	swift test --sanitize=thread --scratch-path .build-tsan
 
