@@ -45,7 +45,6 @@ def main():
         take(lab, "prometheus-calls", graph(lab, f'server_requests_total{{job="{JOB}"}}'))
         take(lab, "prometheus-rates", graph(
             lab, f'sum by (endpoint) (rate(http_requests_total{{job="{JOB}"}}[1m]))'))
-        take(lab, "api-docs", f"http://127.0.0.1:{lab.pair.api}/docs")
         lab.restart_sidecar(damage=True)
         for _ in range(60):
             if lab.firing() and lab.get_json(lab.alertmanager, "/api/v2/alerts"):
