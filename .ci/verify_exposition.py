@@ -16,6 +16,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import zlib
 
@@ -357,6 +358,43 @@ def compressed(sidecar):
     print("  gzip is what Python's zlib reads, no longer than its level 1 by more than 15 %")
 
 
+def large(sidecar):
+    """Pages of many slices, several at once, whole in each format; a client that leaves; a stop."""
+    count = 9000
+    for start in range(0, count, 500):
+        sidecar.send(*(f"many:1|c|#n:{n},path:/api/v1/things/{n % 7}"
+                       for n in range(start, start + 500)))
+    path = "/metrics?name[]=many_total"
+    _, plain = sidecar.get(path)
+    expect(plain.count(b"\nmany_total{") == count, "lines are missing")
+    results = []
+
+    def scrape(fields):
+        _, body = sidecar.get(path, **fields)
+        if "accept_encoding" in fields:
+            body = gzip.decompress(body)
+        if "accept" in fields:
+            body = samples_of_protobuf(parse_protobuf(body))
+            expect(len(body) == count, "protobuf has", len(body))
+        else:
+            expect(body == plain, "another page")
+        results.append(True)
+
+    kinds = ({}, {"accept_encoding": "gzip"}, {"accept": PROTO},
+             {"accept": PROTO, "accept_encoding": "gzip"})
+    threads = [threading.Thread(target=scrape, args=(kinds[n % 4],)) for n in range(24)]
+    for thread in threads:
+        thread.start()
+    for _ in range(10):
+        gone = socket.create_connection(("127.0.0.1", sidecar.port))
+        gone.send(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 3)
+        gone.close()
+    for thread in threads:
+        thread.join(30)
+    expect(len(results) == len(threads), "some scrapes failed")
+    print("  pages of many slices:", len(results), "at once, in each format, with clients that leave")
+
+
 def prometheus(sidecar, folder):
     if not shutil.which("prometheus"):
         print("  prometheus is not installed: skipped")
@@ -412,9 +450,9 @@ def main():
     arguments = options.parse_args()
     program = os.path.join(arguments.programs, "metrics-sidecar")
     with tempfile.TemporaryDirectory(prefix="exposition-") as folder:
-        sidecar = Sidecar(program, folder)
+        sidecar = Sidecar(program, folder, "--max-series", "20000")
         try:
-            for check in (formats, head_and_filter, promtool, numbers):
+            for check in (formats, head_and_filter, promtool, numbers, compressed, large):
                 check(sidecar)
             prometheus(sidecar, folder)
         finally:

@@ -5,6 +5,7 @@ import Platform
 struct ScrapeKind: Equatable {
   var shape: PageShape
   var filter: NameFilter
+  var isGzip: Bool
 }
 
 /// One page on its way: its snapshot is taken, some bytes of it are written each turn.
@@ -15,6 +16,10 @@ final class ScrapeJob {
   let startedAt: UInt64
   let body = ResponseBody()
   private let writer: PageWriter
+  /// What is written is compressed at once, so that the whole page is never in memory.
+  private var gzip: Gzip?
+  private var raw = ByteBuffer(capacity: 16)
+  private var isWritten = false
   private var piece = ByteBuffer(capacity: pieceByteCount + 16_384)
 
   /// Of one turn: about a tenth of a millisecond.
@@ -26,13 +31,32 @@ final class ScrapeJob {
     self.kind = kind
     self.startedAt = startedAt
     tickets = []
+    gzip = kind.isGzip ? Gzip() : nil
     writer = PageWriter(snapshot, shape: kind.shape, filter: kind.filter)
   }
 
   /// Writes one slice. Whether the page is complete.
   func writeSlice() -> Bool {
+    if kind.isGzip { return writeCompressedSlice() }
     let isComplete = writer.write(into: &piece, byteCount: Self.sliceByteCount)
     if isComplete || piece.count >= Self.pieceByteCount && writer.isBetweenFamilies { takePiece() }
+    return isComplete
+  }
+
+  private func writeCompressedSlice() -> Bool {
+    if raw.isEmpty || !writer.isBetweenFamilies {
+      isWritten = writer.write(into: &raw, byteCount: Self.sliceByteCount)
+    }
+    // A protobuf family is compressed once it is whole; a long one over several turns.
+    if writer.isBetweenFamilies || isWritten {
+      let count = min(raw.count, 2 * Self.sliceByteCount)
+      gzip?.append(raw.bytes.extracting(0..<count), to: &piece)
+      raw.removeFirst(count)
+      if raw.isEmpty { raw.shrink(to: 2 * Self.sliceByteCount) }
+    }
+    let isComplete = isWritten && raw.isEmpty
+    if isComplete { gzip?.finish(&piece) }
+    if isComplete || piece.count >= Self.pieceByteCount { takePiece() }
     return isComplete
   }
 
@@ -47,7 +71,10 @@ final class ScrapeJob {
     PostponedHead(status: 200, contentType: kind.shape.contentType, extraFields: fields)
   }
 
-  var fields: [UInt8] { Array("Vary: Accept, Accept-Encoding\r\n".utf8) }
+  var fields: [UInt8] {
+    Array("Vary: Accept, Accept-Encoding\r\n".utf8)
+      + (kind.isGzip ? Array("Content-Encoding: gzip\r\n".utf8) : [])
+  }
 }
 
 /// The page being written and the scrapes that wait for the next one.

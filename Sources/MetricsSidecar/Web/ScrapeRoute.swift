@@ -7,7 +7,8 @@ extension Sidecar {
   func scrape(_ request: Request, _ head: RawSpan, into response: inout ResponseWriter) {
     let kind = ScrapeKind(
       shape: AcceptField.shape(request.field("accept", in: head)),
-      filter: NameFilter(query: head.extracting(request.query)))
+      filter: NameFilter(query: head.extracting(request.query)),
+      isGzip: AcceptField.takesGzip(request.field("accept-encoding", in: head)))
     guard scrapes.isIdle else { return scrapes.wait(response.postpone(), kind) }
     let job = makeJob(kind, Clock.monotonicNanoseconds)
     if job.writeSlice() {

@@ -1,0 +1,33 @@
+/// Deflate with the head and end of RFC 1952: what `Content-Encoding: gzip` stands for.
+public struct Gzip: ~Copyable {
+  private var deflate = Deflate()
+  private var checksum = CRC32()
+  private var byteCount = UInt32(0)
+  private var hasBegun = false
+
+  public init() {}
+
+  public mutating func append(_ bytes: RawSpan, to output: inout ByteBuffer) {
+    begin(&output)
+    checksum.update(bytes)
+    byteCount &+= UInt32(truncatingIfNeeded: bytes.byteCount)
+    deflate.append(bytes, to: &output)
+  }
+
+  public mutating func finish(_ output: inout ByteBuffer) {
+    begin(&output)
+    deflate.finish(&output)
+    for word in [checksum.value, byteCount] {
+      for shift: UInt32 in [0, 8, 16, 24] {
+        output.append(UInt8(truncatingIfNeeded: word >> shift))
+      }
+    }
+  }
+
+  /// Magic, deflate, no flags, no time, fastest, Unix.
+  private mutating func begin(_ output: inout ByteBuffer) {
+    guard !hasBegun else { return }
+    hasBegun = true
+    for byte: UInt8 in [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 3] { output.append(byte) }
+  }
+}
