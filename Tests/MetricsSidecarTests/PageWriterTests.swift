@@ -36,7 +36,8 @@ import Testing
     let text = String(
       decoding: page(
         try filled(), .openMetrics100,
-        own: "# HELP up_bytes_total Of \\ it\n# TYPE up_bytes_total counter\nup_bytes_total 1.0\n"),
+        own: "# HELP up_bytes_total Of \\\\ it\n# TYPE up_bytes_total counter\nup_bytes_total 1.0\n"
+      ),
       as: UTF8.self)
     let lines = text.split(separator: "\n").map { line in
       line.contains("_created")
