@@ -1,4 +1,6 @@
 # syntax=docker/dockerfile:1
+# with or without: see the stage swagger-ui.
+ARG SWAGGER_UI=with
 # The build stage runs on the builder's own platform and cross-compiles, so no emulation is needed.
 # Both Dockerfiles have the same one: the second image is built from the first one's cache.
 FROM --platform=$BUILDPLATFORM docker.io/library/swift:6.3-bookworm AS build
@@ -35,7 +37,6 @@ COPY --from=swagger-ui-image /usr/share/nginx/html/swagger-ui.css \
   /usr/share/nginx/html/swagger-ui-bundle.js /swagger-ui/
 FROM scratch AS swagger-ui-without
 WORKDIR /swagger-ui
-ARG SWAGGER_UI=with
 # hadolint ignore=DL3006
 FROM swagger-ui-$SWAGGER_UI AS swagger-ui
 
