@@ -54,6 +54,9 @@ verify-intake: dist-amd64 ## Every way in, on real sockets: grammars, bad input,
 verify-exposition: dist-amd64 ## The page in each format, read by parsers and a Prometheus that others wrote
 	.ci/python .ci/verify_exposition.py --programs dist/linux-amd64
 
+readme: ## Run README.md's sessions and compare what they print
+	python3 .ci/readme.py
+
 clients: dist-amd64 ## Have clients that others wrote count to the unit (Python, in .venv)
 	.ci/python .ci/clients.py --programs dist/linux-amd64
 
