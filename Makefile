@@ -38,6 +38,7 @@ coverage: ## Run the tests and report coverage under coverage/
 
 lint: ## Check formatting, warnings and shell scripts
 	swift format lint --strict --recursive Sources Tests Package.swift
+	.ci/page --check
 	.ci/no-warnings
 	if command -v shellcheck >/dev/null; then shellcheck .ci/run .ci/run-pair .ci/coverage .ci/no-warnings .ci/smoke-arm .ci/sizes .ci/collect .ci/python; fi
 

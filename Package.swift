@@ -29,7 +29,10 @@ let programs: [Target] = [
     name: "App", dependencies: ["Platform", "HTTP", "Events"], swiftSettings: swiftSettings),
   .executableTarget(
     name: "MetricsSidecar", dependencies: ["CLinux", "Platform", "HTTP", "Events"],
-    exclude: ["README.md"],
+    exclude: [
+      "README.md", "Page/page.html", "Page/page.css", "Page/store.js", "Page/format.js",
+      "Page/list.js", "Page/detail.js", "Page/main.js",
+    ],
     swiftSettings: swiftSettings),
 ]
 

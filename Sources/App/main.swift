@@ -16,8 +16,8 @@ private let table: [Option] = [
   Option("workers", "N", "0", "Threads, each with its own loop; 0: the processors there are."),
   Option(
     "swagger-ui", "DIR", standardFolder,
-    "Folder with swagger-ui.css and swagger-ui-bundle.js for /docs. Empty, or the default and not "
-      + "there: a CDN's, checked by their hashes."),
+    "Folder with swagger-ui.css and swagger-ui-bundle.js (release 5) for /docs. Empty, or not "
+      + "there in the default: a CDN's, checked by their hashes."),
   Option(
     "root-path", "PATH", "",
     "Where a proxy shows the API, such as /api; requests may come with or without it."),

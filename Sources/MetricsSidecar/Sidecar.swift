@@ -10,6 +10,7 @@ import Platform
 final class Sidecar: Responder {
   let applier: Applier
   let settings: Settings
+  let page: Page
   var server: Server<Sidecar>?
   let sockets: IntakeSockets
   private let signals: Signals
@@ -43,6 +44,7 @@ final class Sidecar: Responder {
   ) {
     applier = Applier(registry: registry, limits: settings.limits)
     self.settings = settings
+    page = Page(flags: settings.push.isAdmin ? "push-admin" : "")
     self.sockets = sockets
     self.signals = signals
     inbox = Inbox(datagrams, isSupervised: settings.supervises)

@@ -10,6 +10,9 @@ extension Sidecar {
     let path = head.extracting(request.path)
     if path.isEqual(to: "/metrics") || path.isEqual(to: "/") {
       guard isRead(request, &response) else { return }
+      if path.byteCount == 1, Page.isWanted(request.field("accept", in: head)) {
+        return response.send(page.answer)
+      }
       scrape(request, head, into: &response)
     } else if path.isEqual(to: "/-/healthy") {
       guard isRead(request, &response) else { return }

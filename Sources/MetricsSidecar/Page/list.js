@@ -1,0 +1,150 @@
+// The list: only the rows in view are in the document, however many there are.
+const $ = (id) => document.getElementById(id)
+const store = new Store()
+const view = { items: [], offsets: [0], open: new Map(), selected: null, pool: [], showsPush: false }
+const FEW = 12
+
+const hasOne = (family) => family.rows.length === 1 && family.rows[0].labels.length === 0
+const isOpen = (family, searching) => view.open.get(family.name) ?? (searching || family.rows.length <= FEW)
+const rowHeight = (item) => item.kind === 'family' ? 54 : matchMedia('(max-width: 760px)').matches ? 40 : 32
+
+function arrange() {
+  const words = $('search').value.toLowerCase().split(/\s+/).filter((word) => word)
+  const type = $('type').value, scope = $('scope').value, sort = $('sort').value
+  const fits = (text) => words.every((word) =>
+    word.length > 1 && word[0] === '-' ? !text.includes(word.slice(1)) : text.includes(word))
+  const found = []
+  let seriesCount = 0
+  for (const family of store.families.values()) {
+    if (type && family.type !== type || scope && (scope === 'own') !== family.own) continue
+    const own = (family.name + ' ' + family.help + ' ').toLowerCase()
+    const rows = family.rows.filter((row) => !Number.isNaN(store.value(row))
+      && (!words.length || fits(own + row.text.toLowerCase())))
+    if (!rows.length) continue
+    seriesCount += rows.length
+    found.push([family, rows])
+  }
+  const measure = (row) => (sort === 'rate' ? store.rate(row) : store.value(row)) || 0
+  if (sort === 'series') found.sort((a, b) => b[1].length - a[1].length)
+  else if (sort === 'name') found.sort((a, b) => a[0].own - b[0].own || (a[0].name < b[0].name ? -1 : 1))
+  else {
+    for (const entry of found) {
+      const keys = new Map(entry[1].map((row) => [row, measure(row)]))
+      entry[1].sort((a, b) => keys.get(b) - keys.get(a))
+      entry[2] = measure(entry[0])
+    }
+    found.sort((a, b) => b[2] - a[2])
+  }
+  view.items = []
+  view.offsets = [0]
+  const put = (item) => {
+    view.items.push(item)
+    view.offsets.push(view.offsets.at(-1) + rowHeight(item))
+  }
+  for (const [family, rows] of found) {
+    put(family)
+    if (!hasOne(family) && isOpen(family, words.length > 0)) rows.forEach(put)
+  }
+  $('found').textContent = found.length + ' families, ' + short(seriesCount) + ' series'
+  $('none').hidden = found.length > 0 || !store.times.length
+  $('space').style.height = view.offsets.at(-1) + 'px'
+  paint()
+}
+
+function makeRow() {
+  const row = make('div', { role: 'option' })
+  row.arrow = make('span', { class: 'arrow' })
+  row.name = make('span', { class: 'mono' })
+  row.badge = make('span', { class: 'type' })
+  row.head = make('div', { class: 'title' }, row.arrow, row.name, row.badge)
+  row.note = make('div', { class: 'note' })
+  row.first = make('div', {}, row.head, row.note)
+  row.amount = make('div', { class: 'value' })
+  row.rate = make('div', { class: 'rate' })
+  row.graph = spark(92, 24)
+  row.append(row.first, row.amount, row.rate, row.graph)
+  row.addEventListener('click', () => choose(row.item, true))
+  $('list').append(row)
+  return row
+}
+
+function paint() {
+  const list = $('list')
+  let index = 0, high = view.items.length
+  while (index < high) {
+    const middle = (index + high) >> 1
+    if (view.offsets[middle + 1] <= list.scrollTop) index = middle + 1
+    else high = middle
+  }
+  const bottom = list.scrollTop + list.clientHeight
+  let used = 0
+  for (; index < view.items.length && view.offsets[index] < bottom; index++, used++) {
+    const row = (view.pool[used] ??= makeRow())
+    fill(row, view.items[index], index)
+  }
+  for (; used < view.pool.length; used++) view.pool[used].hidden = true
+}
+
+function fill(row, item, index) {
+  const family = item.family || item
+  const isFamily = item.kind === 'family'
+  row.item = item
+  row.hidden = false
+  row.id = 'row-' + index
+  row.className = 'row ' + item.kind + (item === view.selected ? ' selected' : '')
+  row.setAttribute('aria-selected', item === view.selected)
+  row.dataset.type = ['counter', 'gauge', 'histogram', 'summary'].includes(family.type) ? family.type : 'untyped'
+  row.style.transform = 'translateY(' + view.offsets[index] + 'px)'
+  row.head.hidden = row.note.hidden = !isFamily
+  if (isFamily) {
+    const next = view.items[index + 1]
+    row.arrow.textContent = hasOne(item) ? '' : next && next.family === item ? '▾' : '▸'
+    row.name.textContent = item.name
+    row.badge.textContent = item.type
+    row.note.textContent = [hasOne(item) ? '' : short(item.rows.length) + ' series', item.help]
+      .filter((text) => text).join(' · ')
+    if (row.first.firstChild !== row.head) row.first.replaceChildren(row.head, row.note)
+    row.first.className = ''
+  } else {
+    row.first.replaceChildren(...labelNodes(item.labels))
+    row.first.className = 'mono labels'
+  }
+  const value = store.value(item)
+  row.amount.textContent = isFamily && family.type === 'gauge' && !hasOne(family) ? ''
+    : shown(family.name, value)
+  row.amount.title = String(value)
+  const rate = store.rate(item)
+  const middle = family.type === 'histogram' && item.buckets ? store.quantile(item, 0.95, -1, store.columns.length - 1) : NaN
+  row.rate.textContent = middle === middle ? 'p95 ' + short(Number(middle.toPrecision(3)))
+    : rate === rate ? scaled(rate) + '/s' : ''
+  sparkline(row.graph, store.points(item, 60), 92, 24)
+}
+
+function labelNodes(labels) {
+  if (!labels.length) return [make('em', {}, 'no labels')]
+  return labels.flatMap(([k, v], i) => [make('em', {}, (i ? '  ' : '') + k + (k ? '=' : '')), v])
+}
+
+function choose(item, toggles) {
+  if (toggles && item.kind === 'family' && !hasOne(item) && view.selected === item) {
+    const open = view.items[view.items.indexOf(item) + 1]?.family === item
+    view.open.set(item.name, !open)
+  }
+  view.selected = item
+  view.showsPush = false
+  arrange()
+  detail()
+}
+
+function move(step) {
+  const at = view.items.indexOf(view.selected)
+  const index = Math.min(view.items.length - 1, Math.max(0, at + step))
+  const item = view.items[index]
+  if (!item) return
+  const list = $('list')
+  if (view.offsets[index] < list.scrollTop) list.scrollTop = view.offsets[index]
+  const over = view.offsets[index + 1] - list.scrollTop - list.clientHeight
+  if (over > 0) list.scrollTop += over
+  choose(item)
+  list.setAttribute('aria-activedescendant', 'row-' + index)
+}
