@@ -17,7 +17,7 @@ static = -Xcc -isystem -Xcc /usr/include/$(1) \
 SIZE_LIMIT := 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help push run build test coverage lint format bench verify verify-intake verify-monitoring verify-workflows pictures clients dist dist-all dist-amd64 dist-arm64 dist-armv7 \
+.PHONY: help push run build test coverage lint format bench verify verify-intake verify-monitoring verify-workflows pictures clients browser dist dist-all dist-amd64 dist-arm64 dist-armv7 \
 	sizes smoke-arm tsan asan fuzz clean
 
 help: ## List the targets
@@ -57,6 +57,8 @@ verify-exposition: dist-amd64 ## The page in each format, read by parsers and a 
 
 readme: ## Run README.md's sessions and compare what they print
 	python3 .ci/readme.py
+browser: dist-amd64 ## Use both pages in headless Chromium, and picture them
+	.ci/python .ci/browser.py --programs dist/linux-amd64 $(BROWSER)
 
 clients: dist-amd64 ## Have clients that others wrote count to the unit (Python, in .venv)
 	.ci/python .ci/clients.py --programs dist/linux-amd64
