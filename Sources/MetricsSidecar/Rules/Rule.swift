@@ -4,8 +4,10 @@ struct Rule {
   var event: Pattern
   /// All have to hold.
   var conditions: [Condition]
-  /// Of the family, in its list.
-  var family: Int
+  /// Of the family, in its list; `nil` for a rule that drops the event.
+  var family: Int?
+  /// Whether no rule after this one is tried.
+  var isLast = false
 }
 
 /// A condition on one tag. A tag that is missing has the empty value.
@@ -33,17 +35,28 @@ struct Pattern: Equatable {
     self.parts = parts
   }
 
-  func matches(_ text: ArraySlice<UInt8>) -> Bool {
-    guard parts.count > 1 else { return text.elementsEqual(parts[0]) }
-    guard text.starts(with: parts[0]) else { return false }
+  var isExact: Bool { parts.count == 1 }
+  /// The text before the first star.
+  var prefix: [UInt8] { parts[0] }
+  var starCount: Int { parts.count - 1 }
+
+  func matches(_ text: ArraySlice<UInt8>) -> Bool { captures(text) != nil }
+
+  /// What each star stands for; `nil` where the pattern does not match.
+  func captures(_ text: ArraySlice<UInt8>) -> [ArraySlice<UInt8>]? {
+    guard parts.count > 1 else { return text.elementsEqual(parts[0]) ? [] : nil }
+    guard text.starts(with: parts[0]) else { return nil }
     var rest = text.dropFirst(parts[0].count)
+    var captures: [ArraySlice<UInt8>] = []
     // Each middle part at its first place leaves the most room for the others.
     for part in parts[1..<(parts.count - 1)] {
-      guard let start = Self.find(part, in: rest) else { return false }
+      guard let start = Self.find(part, in: rest) else { return nil }
+      captures.append(rest[..<start])
       rest = rest[(start + part.count)...]
     }
     let last = parts[parts.count - 1]
-    return rest.count >= last.count && rest.suffix(last.count).elementsEqual(last)
+    guard rest.count >= last.count, rest.suffix(last.count).elementsEqual(last) else { return nil }
+    return captures + [rest.dropLast(last.count)]
   }
 
   private static func find(_ part: [UInt8], in text: ArraySlice<UInt8>) -> Int? {
@@ -62,7 +75,7 @@ struct FamilyRule {
   /// Where a label's value comes from.
   enum Source: Equatable {
     case tag([UInt8])
-    case constant([UInt8])
+    case constant(Template)
   }
 
   var name: String

@@ -10,77 +10,155 @@ import Platform
 /// `labels` is a list of tags, or an object of label and tag. `when` has, for a tag, a pattern, a
 /// list of patterns, or `{"not": …}`.
 enum RuleFile {
+  /// The rules, or the first mistake.
   static func parse(_ text: [UInt8]) throws(JSON.Mistake) -> Rules {
-    let document = try JSON.parse(text)
-    var rules = Rules()
-    for (name, value) in try document.members(allowed: ["unmatched", "families"]) {
-      switch name {
-      case "unmatched":
-        switch try value.text() {
-        case "expose": rules.exposesUnmatched = true
-        case "drop": rules.exposesUnmatched = false
-        default: throw value.mistake("\"unmatched\" is \"expose\" or \"drop\"")
-        }
-      default:
-        for item in try value.items() { try family(item, into: &rules) }
-      }
-    }
+    let (rules, mistakes) = read(text)
+    if let first = mistakes.first { throw first }
     return rules
   }
 
-  private static func family(_ json: JSON, into rules: inout Rules) throws(JSON.Mistake) {
-    let members = try json.members(
-      allowed: ["name", "type", "help", "labels", "constants", "buckets", "events"])
-    var family = FamilyRule(name: "", kind: .counter, help: "", labels: [], buckets: [])
-    var hasType = false
-    var events: [JSON] = []
+  /// What can be read of the rules, and every mistake in the order of the text. A text that is not
+  /// JSON has one mistake: what stands behind it cannot be told.
+  static func read(_ text: [UInt8]) -> (rules: Rules, mistakes: [JSON.Mistake]) {
+    var rules = Rules()
+    var mistakes: [JSON.Mistake] = []
+    do throws(JSON.Mistake) {
+      let document = try JSON.parse(text)
+      try fill(&rules, document, &mistakes)
+    } catch { mistakes.append(error) }
+    mistakes.sort {
+      ($0.position.line, $0.position.column) < ($1.position.line, $1.position.column)
+    }
+    return (rules, mistakes)
+  }
+
+  private static func fill(
+    _ rules: inout Rules, _ document: JSON, _ mistakes: inout [JSON.Mistake]
+  ) throws(JSON.Mistake) {
+    let members = try document.members(["unmatched", "match", "families"], &mistakes)
+    var families: [JSON] = []
+    var stopsAtFirst = false
     for (name, value) in members {
-      switch name {
-      case "name": family.name = try familyName(value)
-      case "type":
-        family.kind = try kind(value)
-        hasType = true
-      case "help": family.help = try value.text()
-      case "labels": family.labels += try labels(value)
-      case "constants":
-        for (label, constant) in try value.members(allowed: nil) {
-          try check(label: label, at: value)
-          family.labels.append((label, .constant(Array(try constant.text().utf8))))
+      do throws(JSON.Mistake) {
+        switch name {
+        case "unmatched": rules.exposesUnmatched = try value.choice("expose", "drop", name)
+        case "match": stopsAtFirst = try value.choice("first", "all", name)
+        default: families = try value.items()
         }
-      case "buckets": family.buckets = try buckets(value)
-      default: events = try value.items()
+      } catch { mistakes.append(error) }
+    }
+    for item in families {
+      do throws(JSON.Mistake) {
+        try family(item, stopsAtFirst, into: &rules, &mistakes)
+      } catch { mistakes.append(error) }
+    }
+  }
+
+  private static func family(
+    _ json: JSON, _ stopsAtFirst: Bool, into rules: inout Rules,
+    _ mistakes: inout [JSON.Mistake]
+  ) throws(JSON.Mistake) {
+    var family = FamilyRule(name: "", kind: .counter, help: "", labels: [], buckets: [])
+    var kind: Record.Kind?
+    var events: [Rule] = []
+    var drops = false
+    let names = [
+      "name", "type", "help", "labels", "constants", "buckets", "events", "action",
+    ]
+    let members = try json.members(names, &mistakes)
+    for (name, value) in members {
+      do throws(JSON.Mistake) {
+        switch name {
+        case "name": family.name = try familyName(value)
+        case "type": kind = try self.kind(value)
+        case "help": family.help = try value.text()
+        case "labels": family.labels += try labels(value)
+        case "constants":
+          for (label, constant) in try value.members(allowed: nil) {
+            try check(label: label, at: constant)
+            family.labels.append((label, .constant(Template(try constant.text()))))
+          }
+        case "buckets": family.buckets = try buckets(value)
+        case "action": drops = try value.choice("drop", "feed", name)
+        default:
+          for event in try value.items() {
+            do throws(JSON.Mistake) {
+              var rule = try rule(event, stopsAtFirst, &mistakes)
+              rule.family = rules.families.count
+              events.append(rule)
+            } catch { mistakes.append(error) }
+          }
+        }
+      } catch { mistakes.append(error) }
+    }
+    let has: (String) -> Bool = { name in members.contains { $0.name == name } }
+    if drops {
+      if events.isEmpty, !has("events") { throw json.mistake("\"drop\" needs \"events\"") }
+      for (name, value) in members where name != "events" && name != "action" {
+        mistakes.append(value.mistake("\"\(name)\" has no meaning where the action is drop"))
       }
+      for index in events.indices { events[index].family = nil }
+      rules.rules += events
+      return
     }
-    if family.name.isEmpty { throw json.mistake("a family needs a \"name\"") }
-    if !hasType {
-      throw json.mistake("a family needs a \"type\": counter, gauge or histogram")
+    if !has("name") { mistakes.append(json.mistake("a family needs a \"name\"")) }
+    if !has("type") {
+      mistakes.append(json.mistake("a family needs a \"type\": counter, gauge or histogram"))
     }
-    if rules.families.contains(where: { $0.name == family.name }) {
-      throw json.mistake("there is a family \(family.name) already")
+    if !family.name.isEmpty, rules.families.contains(where: { $0.name == family.name }) {
+      mistakes.append(json.mistake("there is a family \(family.name) already"))
     }
-    if family.kind == .histogram {
+    if kind == .histogram {
       if family.buckets.isEmpty { family.buckets = FamilyRule.defaultBuckets }
-    } else if !family.buckets.isEmpty {
-      throw json.mistake("\"buckets\" are for histograms")
+    } else if kind != nil, !family.buckets.isEmpty {
+      mistakes.append(json.mistake("\"buckets\" are for histograms"))
     }
-    for event in events { rules.rules.append(try rule(event, family: rules.families.count)) }
+    checkLabels(family, events, json, &mistakes)
+    family.kind = kind ?? .counter
+    rules.rules += events
     rules.families.append(family)
   }
 
-  private static func rule(_ json: JSON, family: Int) throws(JSON.Mistake) -> Rule {
-    var event: Pattern?
-    var conditions: [Condition] = []
-    for (name, value) in try json.members(allowed: ["event", "when"]) {
-      if name == "event" {
-        event = Pattern(try value.text())
-      } else {
-        for (tag, wanted) in try value.members(allowed: nil) {
-          conditions.append(try condition(tag: Array(tag.utf8), wanted))
-        }
+  /// Each label once, and no capture that one of the events does not have.
+  private static func checkLabels(
+    _ family: FamilyRule, _ events: [Rule], _ json: JSON, _ mistakes: inout [JSON.Mistake]
+  ) {
+    for (index, label) in family.labels.enumerated() {
+      if family.labels[..<index].contains(where: { $0.name == label.name }) {
+        mistakes.append(json.mistake("the label \(label.name) is there twice"))
+      }
+      guard case .constant(let template) = label.source else { continue }
+      if events.contains(where: { $0.event.starCount < template.captureCount }) {
+        mistakes.append(
+          json.mistake(
+            "$\(template.captureCount) in \(label.name): an event of this family has fewer *"))
       }
     }
-    guard let event else { throw json.mistake("needs an \"event\": a name, or a glob with *") }
-    return Rule(event: event, conditions: conditions, family: family)
+  }
+
+  private static func rule(
+    _ json: JSON, _ stopsAtFirst: Bool, _ mistakes: inout [JSON.Mistake]
+  ) throws(JSON.Mistake) -> Rule {
+    var event: Pattern?
+    var hasEvent = false
+    var conditions: [Condition] = []
+    var isLast = stopsAtFirst
+    for (name, value) in try json.members(["event", "when", "match"], &mistakes) {
+      do throws(JSON.Mistake) {
+        switch name {
+        case "event":
+          hasEvent = true
+          event = Pattern(try value.text())
+        case "match": isLast = try value.choice("first", "all", name)
+        default:
+          for (tag, wanted) in try value.members(allowed: nil) {
+            conditions.append(try condition(tag: Array(tag.utf8), wanted))
+          }
+        }
+      } catch { mistakes.append(error) }
+    }
+    if !hasEvent { throw json.mistake("needs an \"event\": a name, or a glob with *") }
+    return Rule(event: event ?? Pattern("*"), conditions: conditions, isLast: isLast)
   }
 
   private static func condition(tag: [UInt8], _ json: JSON) throws(JSON.Mistake) -> Condition {
@@ -172,6 +250,31 @@ extension JSON {
   fileprivate func items() throws(Mistake) -> [JSON] {
     guard case .array(let items) = value else { throw mistake("expected a list: [ … ]") }
     return items
+  }
+
+  /// Whether the text is `yes`; a mistake where it is not `no` either.
+  fileprivate func choice(
+    _ yes: String, _ no: String, _ name: String
+  ) throws(Mistake) -> Bool {
+    let text = try text()
+    if text == yes { return true }
+    guard text == no else { throw mistake("\"\(name)\" is \"\(yes)\" or \"\(no)\"") }
+    return false
+  }
+
+  /// The members that are known; the others are mistakes.
+  fileprivate func members(
+    _ known: [String], _ mistakes: inout [Mistake]
+  ) throws(Mistake) -> [(name: String, value: JSON)] {
+    var list: [(name: String, value: JSON)] = []
+    for (name, value) in try members(allowed: nil) {
+      if known.contains(name) { list.append((name, value)); continue }
+      let near = Spelling.closest(to: name, among: known)
+      mistakes.append(
+        value.mistake(
+          "unknown name \"\(name)\"" + (near.map { ": did you mean \"\($0)\"?" } ?? "")))
+    }
+    return list
   }
 
   fileprivate func members(

@@ -9,6 +9,7 @@ final class Registry {
   let state: StateFile
   let limits: Limits
   private(set) var rules: Rules
+  private let matcher: RuleMatcher
   private(set) var families: [Family] = []
   private(set) var familyIndex: [[UInt8]: Int] = [:]
   private var table = SeriesTable()
@@ -25,6 +26,7 @@ final class Registry {
     self.state = state
     self.limits = limits
     self.rules = rules
+    matcher = RuleMatcher(rules.rules)
     lines = LineTable(limit: limits.series * 2)
     sessions = SessionTable(limit: limits.sessions)
     for rule in rules.families { declare(rule) }
@@ -136,20 +138,28 @@ final class Registry {
     if event.tags.count > limits.labels { throw .tooManyLabels }
     guard let kind = event.kind else { throw .unsupportedType }
     var isMatched = false
-    for rule in rules.rules where rule.event.matches(event.name[...]) {
-      guard rule.conditions.allSatisfy({ $0.holds(for: event.value(of: $0.tag)) }) else { continue }
+    for candidate in matcher.candidates(for: event.name) {
+      let rule = rules.rules[candidate]
+      guard let captures = rule.event.captures(event.name[...]),
+        rule.conditions.allSatisfy({ $0.holds(for: event.value(of: $0.tag)) })
+      else { continue }
+      guard let index = rule.family else {
+        if isMatched { return }
+        throw .dropped
+      }
       isMatched = true
-      let family = families[rule.family]
+      let family = families[index]
       guard family.kind == kind || family.kind == .counter && kind == .histogram else {
         throw .typeConflict
       }
       let labels = family.labels.map { label -> (name: [UInt8], value: ArraySlice<UInt8>) in
         switch label.source {
         case .tag(let tag): (Array(label.name.utf8), event.value(of: tag))
-        case .constant(let text): (Array(label.name.utf8), text[...])
+        case .constant(let text): (Array(label.name.utf8), text.filled(captures)[...])
         }
       }
-      feed(rule.family, labels, event, into: &outcome)
+      feed(index, labels, event, into: &outcome)
+      if rule.isLast { break }
     }
     if isMatched { return }
     guard rules.exposesUnmatched else { throw .dropped }
