@@ -41,12 +41,16 @@ struct Settings: Sendable {
       "rules", "FILE", "",
       "Rules that turn events into families (JSON). Empty: every event has its own name."),
     Option("max-series", "N", "10000", "Series kept; beyond it new ones are refused and counted."),
+    Option("max-family-series", "N", "10000", "Series kept of one family."),
+    Option("max-families", "N", "5000", "Families; events without a rule make no more."),
     Option("max-sessions", "N", "4096", "Sessions remembered; the most silent one makes room."),
     Option("max-connections", "N", "1024", "Clients of the events socket and TCP at once."),
     Option("max-frame-size", "SIZE", "1MiB", "The longest frame on the events socket."),
     Option("max-datagram-size", "SIZE", "64KiB", "The longest datagram on Unix sockets and UDP."),
     Option("max-line-length", "SIZE", "8KiB", "The longest line of one event."),
     Option("max-labels", "N", "32", "The most labels of a series."),
+    Option("max-name-length", "SIZE", "256", "The longest name of an event or a tag."),
+    Option("max-label-value-length", "SIZE", "1KiB", "The longest value of a tag."),
     Option("max-http-connections", "N", "256", "HTTP connections at once."),
     Option("push", nil, "false", "Take pushes as Pushgateway does, at /metrics/job/…"),
     Option("push-admin", nil, "false", "Allow PUT /api/v1/admin/wipe, which deletes all groups."),
@@ -112,6 +116,11 @@ struct Settings: Sendable {
     state = options.text("state")
     rules = options.text("rules")
     limits.series = try options.number("max-series", in: 1...10_000_000)
+    limits.familySeries = try options.number("max-family-series", in: 1...10_000_000)
+    limits.families = try options.number("max-families", in: 1...65_000)
+    limits.nameByteCount = try options.byteCount("max-name-length", in: 16...65_536)
+    limits.labelValueByteCount = try options.byteCount(
+      "max-label-value-length", in: 16...65_536)
     limits.sessions = try options.number("max-sessions", in: 1...1_000_000)
     limits.connections = try options.number("max-connections", in: 1...100_000)
     limits.frameByteCount = try options.byteCount("max-frame-size", in: 256...(64 << 20))

@@ -97,6 +97,32 @@ import Testing
     #expect(fixture.registry.refusedSeries == 181)
   }
 
+  @Test func `one family at its limit leaves the others their room, and its total right`() throws {
+    var limits = Limits()
+    limits.familySeries = 2
+    let fixture = try Fixture(limits: limits)
+    for n in 0..<5 { fixture.apply("a", "c", 1, tags: "n:\(n)") }
+    for n in 0..<2 { fixture.apply("b", "c", 1, tags: "n:\(n)") }
+    #expect(fixture.value(#"a_total{overflow="true"}"#) == 3)
+    #expect(fixture.value(#"b_total{n="1"}"#) == 1)
+    #expect(fixture.registry.refusedSeries == 3)
+  }
+
+  @Test func `too many families, names and values too long are refused, known ones go on`() throws {
+    var limits = Limits()
+    limits.families = 1
+    limits.nameByteCount = 4
+    limits.labelValueByteCount = 3
+    let fixture = try Fixture(limits: limits)
+    #expect(fixture.apply("a", "c", 1, tags: "n:123") == nil)
+    #expect(fixture.apply("b", "c") == .familyLimit)
+    #expect(fixture.apply("abcde", "c") == .nameTooLong)
+    #expect(fixture.apply("a", "c", 1, tags: "abcde:1") == .nameTooLong)
+    #expect(fixture.apply("a", "c", 1, tags: "n:1234") == .valueTooLong)
+    #expect(fixture.apply("a", "c", 1, tags: "n:123") == nil)
+    #expect(fixture.value(#"a_total{n="123"}"#) == 2)
+  }
+
   @Test func `what no rule matches is dropped when the rules say so`() throws {
     let fixture = try Fixture(rules: #"{"unmatched": "drop"}"#)
     #expect(fixture.apply("a") == .dropped)

@@ -42,7 +42,8 @@ final class Registry {
 
   /// Why an event was not counted.
   enum Rejection: Error, CaseIterable {
-    case typeConflict, unsupportedType, seriesLimit, tooManyLabels, stateFull, dropped, mixedTags
+    case typeConflict, unsupportedType, seriesLimit, familyLimit, tooManyLabels, nameTooLong
+    case valueTooLong, stateFull, dropped, mixedTags
 
     /// The label of `metrics_sidecar_events_rejected_total`.
     var reason: StaticString {
@@ -50,7 +51,10 @@ final class Registry {
       case .typeConflict: "type_conflict"
       case .unsupportedType: "unsupported_type"
       case .seriesLimit: "series_limit"
+      case .familyLimit: "family_limit"
       case .tooManyLabels: "too_many_labels"
+      case .nameTooLong: "name_too_long"
+      case .valueTooLong: "label_value_too_long"
       case .stateFull: "state_full"
       case .dropped: "dropped_by_rules"
       case .mixedTags: "mixed_tags"
@@ -136,6 +140,11 @@ final class Registry {
   ) throws(Rejection) {
     if event.mixesTags { throw .mixedTags }
     if event.tags.count > limits.labels { throw .tooManyLabels }
+    if event.name.count > limits.nameByteCount { throw .nameTooLong }
+    for tag in event.tags {
+      if tag.name.count > limits.nameByteCount { throw .nameTooLong }
+      if tag.value.count > limits.labelValueByteCount { throw .valueTooLong }
+    }
     guard let kind = event.kind else { throw .unsupportedType }
     var isMatched = false
     for candidate in matcher.candidates(for: event.name) {
@@ -183,7 +192,7 @@ final class Registry {
     }
     if isSampleOfAnother(name, kind) { throw .typeConflict }
     let bounds = kind == .histogram ? FamilyRule.defaultBuckets : []
-    if families.count >= 65_000 { throw .seriesLimit }
+    if families.count >= limits.families { throw .familyLimit }
     return add(Family(name: name, kind: kind, help: "", bounds: bounds))
   }
 
@@ -225,7 +234,8 @@ final class Registry {
     _ key: RawSpan, _ family: Family, _ outcome: inout Resolution
   ) -> Record? {
     do throws(Rejection) {
-      if seriesCount >= limits.series { throw .seriesLimit }
+      let kept = family.series.count - (family.overflow == nil ? 0 : 1)
+      if seriesCount >= limits.series || kept >= limits.familySeries { throw .seriesLimit }
       let record = try make(key, family)
       seriesCount += 1
       family.series.append(record)
