@@ -4,7 +4,7 @@ struct Limits: Sendable {
   /// Series kept, over all families. Beyond it new ones are refused and known ones go on.
   var series = 10_000
   /// Series of one family, without the one that takes what was refused.
-  var familySeries = 10_000
+  var familySeries = Int.max
   /// Families at which events without a rule make no new one.
   var families = 5_000
   /// Frames of the events socket, in bytes.

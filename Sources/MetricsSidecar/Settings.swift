@@ -41,7 +41,7 @@ struct Settings: Sendable {
       "rules", "FILE", "",
       "Rules that turn events into families (JSON). Empty: every event has its own name."),
     Option("max-series", "N", "10000", "Series kept; beyond it new ones are refused and counted."),
-    Option("max-family-series", "N", "10000", "Series kept of one family."),
+    Option("max-family-series", "N", "0", "Series kept of one family; 0: as many as of all."),
     Option("max-families", "N", "5000", "Families; events without a rule make no more."),
     Option("max-sessions", "N", "4096", "Sessions remembered; the most silent one makes room."),
     Option("max-connections", "N", "1024", "Clients of the events socket and TCP at once."),
@@ -116,7 +116,8 @@ struct Settings: Sendable {
     state = options.text("state")
     rules = options.text("rules")
     limits.series = try options.number("max-series", in: 1...10_000_000)
-    limits.familySeries = try options.number("max-family-series", in: 1...10_000_000)
+    let familySeries = try options.number("max-family-series", in: 0...10_000_000)
+    limits.familySeries = familySeries == 0 ? limits.series : familySeries
     limits.families = try options.number("max-families", in: 1...65_000)
     limits.nameByteCount = try options.byteCount("max-name-length", in: 16...65_536)
     limits.labelValueByteCount = try options.byteCount(
