@@ -57,6 +57,7 @@ verify-exposition: dist-amd64 ## The page in each format, read by parsers and a 
 
 readme: ## Run README.md's sessions and compare what they print
 	python3 .ci/readme.py
+
 browser: dist-amd64 ## Use both pages in headless Chromium, and picture them
 	.ci/python .ci/browser.py --programs dist/linux-amd64 $(BROWSER)
 
