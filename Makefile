@@ -17,7 +17,7 @@ static = -Xcc -isystem -Xcc /usr/include/$(1) \
 SIZE_LIMIT := 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help push run build test coverage lint format bench verify verify-intake verify-monitoring verify-workflows pictures clients browser dist dist-all dist-amd64 dist-arm64 dist-armv7 \
+.PHONY: help allocations readme browser push run build test coverage lint format bench verify verify-intake verify-monitoring verify-workflows pictures clients browser dist dist-all dist-amd64 dist-arm64 dist-armv7 \
 	sizes smoke-arm tsan asan fuzz clean
 
 help: ## List the targets
@@ -54,6 +54,10 @@ verify-intake: dist-amd64 ## Every way in, on real sockets: grammars, bad input,
 
 verify-exposition: dist-amd64 ## The page in each format, read by parsers and a Prometheus that others wrote
 	.ci/python .ci/verify_exposition.py --programs dist/linux-amd64
+
+allocations: ## Show that a warm request, event and scraped line allocate nothing (valgrind)
+	swift build -c release
+	python3 .ci/allocations.py
 
 readme: ## Run README.md's sessions and compare what they print
 	python3 .ci/readme.py
