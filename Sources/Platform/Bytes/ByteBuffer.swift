@@ -164,6 +164,8 @@ extension ByteBuffer {
   /// A copy of the bytes waiting.
   public var array: [UInt8] {
     let span = bytes
+    // An empty one would write its count, 0, into the storage that all empty arrays share.
+    guard span.byteCount > 0 else { return [] }
     return unsafe [UInt8](unsafeUninitializedCapacity: span.byteCount) { target, count in
       unsafe span.withUnsafeBytes { source in
         unsafe UnsafeMutableRawBufferPointer(target).copyMemory(from: source)
