@@ -1,48 +1,61 @@
 import Events
 import HTTP
 
-/// The events that requests become: `http.request` and `http.request.duration`, registered once for
-/// each combination, so that counting one is two additions.
-struct RequestEvents {
-  private static let methods: [(method: Request.Method, name: String)] = [
-    (.get, "GET"), (.head, "HEAD"), (.post, "POST"), (.put, "PUT"), (.delete, "DELETE"),
-    (.options, "OPTIONS"), (.patch, "PATCH"), (.other, "other"),
+/// The events that requests become: `http.request` and `http.request.duration`.
+///
+/// A combination of endpoint, method and status is registered with its first request, so that
+/// counting a later one is two additions, and a start does not pay for hundreds that never come.
+final class RequestEvents {
+  private static let methods: [StaticString] = [
+    "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "other",
   ]
   private static let statuses = [200, 400, 404, 405, 408, 413, 414, 417, 431, 501, 505]
 
-  /// By endpoint, method and status; the last endpoint is `unmatched`.
-  private var requests: [EventClient.Handle] = []
-  private var durations: [EventClient.Handle] = []
-  private let endpointCount: Int
+  private let client: EventClient
+  /// The last one is `unmatched`.
+  private let endpoints: [StaticString]
+  /// By endpoint, method and status.
+  private var requests: [EventClient.Handle?]
+  /// By endpoint.
+  private var durations: [EventClient.Handle?]
 
   init(_ client: EventClient, _ routes: [Route]) {
-    let endpoints = routes.map { "\($0.path)" } + ["unmatched"]
-    endpointCount = endpoints.count
-    for endpoint in endpoints {
-      durations.append(client.timing("http.request.duration", tags: "endpoint:\(endpoint)"))
-      for (_, method) in Self.methods {
-        for status in Self.statuses {
-          requests.append(
-            client.counter(
-              "http.request", tags: "endpoint:\(endpoint),method:\(method),status:\(status)"))
-        }
-      }
-    }
+    self.client = client
+    endpoints = routes.map { $0.path } + ["unmatched"]
+    durations = Array(repeating: nil, count: endpoints.count)
+    requests = Array(
+      repeating: nil, count: endpoints.count * Self.methods.count * Self.statuses.count)
   }
 
+  /// Counts an answer that leaves at `end`, on the clock of `Answer.arrivedAt`.
   @inline(__always)
-  func request(_ answer: Answer) -> EventClient.Handle {
-    let status = Self.index(of: answer.status)
+  func count(_ answer: Answer, end: UInt64) {
+    let endpoint = min(Int(clamping: answer.route), endpoints.count - 1)
     let method = Int(answer.method.rawValue)
-    return requests[(endpoint(answer) * 8 + method) * 11 + status]
+    let status = Self.index(of: answer.status)
+    let index = (endpoint * Self.methods.count + method) * Self.statuses.count + status
+    client.add(requests[index] ?? registerRequest(index, endpoint, method, status), 1)
+    client.observe(
+      durations[endpoint] ?? registerDuration(endpoint), nanoseconds: end - answer.arrivedAt)
   }
 
-  @inline(__always)
-  func duration(_ answer: Answer) -> EventClient.Handle { durations[endpoint(answer)] }
+  @inline(never)
+  private func registerRequest(
+    _ index: Int, _ endpoint: Int, _ method: Int, _ status: Int
+  ) -> EventClient.Handle {
+    let handle = client.counter(
+      "http.request",
+      tags: "endpoint:\(endpoints[endpoint]),method:\(Self.methods[method]),"
+        + "status:\(Self.statuses[status])")
+    requests[index] = handle
+    return handle
+  }
 
-  @inline(__always)
-  private func endpoint(_ answer: Answer) -> Int {
-    min(Int(clamping: answer.route), endpointCount - 1)
+  @inline(never)
+  private func registerDuration(_ endpoint: Int) -> EventClient.Handle {
+    let handle = client.timing("http.request.duration", tags: "endpoint:\(endpoints[endpoint])")
+    durations[endpoint] = handle
+    return handle
   }
 
   @inline(__always)

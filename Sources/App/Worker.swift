@@ -117,10 +117,7 @@ final class Worker: Responder {
     guard let events, let requestEvents else { return }
     if !answered.isEmpty {
       let end = Clock.monotonicNanoseconds
-      for answer in answered {
-        events.add(requestEvents.request(answer), 1)
-        events.observe(requestEvents.duration(answer), nanoseconds: end - answer.arrivedAt)
-      }
+      for answer in answered { requestEvents.count(answer, end: end) }
       answered.removeAll(keepingCapacity: true)
       events.flush(now: end)
     }

@@ -42,7 +42,8 @@ struct PendingEvents {
       new.dirtyCells.reserveCapacity(Self.cellCount)
     }
     series.append(new)
-    dirty.reserveCapacity(series.count)
+    // Room for every series, so that marking one never allocates; doubled, not grown by one.
+    if dirty.capacity < series.count { dirty.reserveCapacity(2 * series.count) }
     return series.count - 1
   }
 
