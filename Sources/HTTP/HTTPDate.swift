@@ -2,7 +2,8 @@ import Platform
 
 /// The `Date` field (RFC 9110 §5.6.7, IMF-fixdate), made once a second: `Sun, 06 Nov 1994 08:49:37 GMT`.
 struct HTTPDate: ~Copyable {
-  private(set) var text: [UInt8] = []
+  /// Written over where it is: a date that allocated would meet another thread at malloc's lock.
+  private(set) var text = ByteBuffer(capacity: 32)
   private var second: Int64 = -1
   private var validUntil: UInt64 = 0
 
@@ -16,18 +17,20 @@ struct HTTPDate: ~Copyable {
     let seconds = Int64(wall / 1_000_000_000)
     guard seconds != second else { return }
     second = seconds
-    var fresh = ByteBuffer(capacity: 32)
-    Self.append(seconds, to: &fresh)
-    text = fresh.array
+    text.removeAll()
+    Self.append(seconds, to: &text)
   }
+
+  @inline(__always)
+  func append(to buffer: inout ByteBuffer) { buffer.append(text.bytes) }
 
   static func append(_ seconds: Int64, to text: inout ByteBuffer) {
     let time = CivilTime(unixSeconds: seconds)
-    text.append(slice("SunMonTueWedThuFriSat", time.weekday))
+    name("SunMonTueWedThuFriSat", time.weekday, &text)
     text.append(", ")
     pad(time.day, &text)
     text.append(UInt8(ascii: " "))
-    text.append(slice("JanFebMarAprMayJunJulAugSepOctNovDec", time.month - 1))
+    name("JanFebMarAprMayJunJulAugSepOctNovDec", time.month - 1, &text)
     text.append(UInt8(ascii: " "))
     pad(time.year / 100, &text)
     pad(time.year % 100, &text)
@@ -40,8 +43,8 @@ struct HTTPDate: ~Copyable {
     text.append(" GMT")
   }
 
-  private static func slice(_ names: StaticString, _ index: Int) -> [UInt8] {
-    (0..<3).map { unsafe names.utf8Start[index * 3 + $0] }
+  private static func name(_ names: StaticString, _ index: Int, _ text: inout ByteBuffer) {
+    for at in index * 3..<index * 3 + 3 { text.append(unsafe names.utf8Start[at]) }
   }
 
   private static func pad(_ number: Int, _ text: inout ByteBuffer) {

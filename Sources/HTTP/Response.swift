@@ -52,7 +52,7 @@ public struct ResponseWriter: ~Copyable {
   public mutating func send(_ response: borrowing PreparedResponse) {
     status = response.status
     buffer.append(response.head)
-    buffer.append(date.text)
+    date.append(to: &buffer)
     buffer.append(response.fields)
     endFields()
     if !isHead { buffer.append(response.body) }
@@ -94,7 +94,7 @@ public struct ResponseWriter: ~Copyable {
     buffer.append(" ")
     buffer.append(Status.reason(status))
     buffer.append("\r\nDate: ")
-    buffer.append(date.text)
+    date.append(to: &buffer)
     buffer.append("\r\nContent-Type: ")
   }
 

@@ -8,7 +8,7 @@ private let get = "GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
 @Suite struct ConnectionTests {
   @Test func `a prepared answer is rendered to the byte`() {
     let wire = Wire()
-    let date = String(decoding: wire.response.date.text, as: UTF8.self)
+    let date = String(decoding: wire.response.date.text.array, as: UTF8.self)
     #expect(
       wire.send(get)
         == "HTTP/1.1 200 OK\r\nDate: \(date)\r\nContent-Type: application/json\r\n"
