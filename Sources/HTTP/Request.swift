@@ -85,14 +85,4 @@ enum FieldLine {
 extension RawSpan {
   @inline(__always)
   subscript(byte index: Int) -> UInt8 { unsafe unsafeLoad(fromByteOffset: index, as: UInt8.self) }
-
-  /// Whether these bytes are exactly `text`.
-  @inline(__always)
-  public func isEqual(to text: StaticString) -> Bool {
-    guard byteCount == text.utf8CodeUnitCount else { return false }
-    for index in 0..<byteCount where unsafe self[byte: index] != text.utf8Start[index] {
-      return false
-    }
-    return true
-  }
 }

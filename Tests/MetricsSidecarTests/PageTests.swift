@@ -23,29 +23,32 @@ import Testing
     #expect(!isWanted)
   }
 
+  private var text: String {
+    var buffer = ByteBuffer()
+    Page(flags: "").write(into: &buffer)
+    return String(decoding: buffer.array, as: UTF8.self)
+  }
+
   @Test func `the page is under 60 KB, loads nothing, and has no handler or markup from strings`() {
-    let text = "\(PageText.before)\(PageText.after)"
+    #expect(text.utf8.count == PageText.byteCount)
     #expect(text.utf8.count < 60_000)
+    #expect(text.hasSuffix("</html>\n"))
     for part in [
       "innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", " src=", "@import",
       "url(", " style=\"", " onclick=",
     ] { #expect(!text.contains(part), "\(part)") }
   }
 
-  @Test func `the page is what its files say`() throws {
-    let folder = URL(filePath: #filePath).appending(
-      path: "../../../Sources/MetricsSidecar/Page"
-    ).standardized
-    func read(_ name: String) throws -> String {
-      try String(contentsOf: folder.appending(path: name), encoding: .utf8)
-    }
-    let scripts = try ["store.js", "format.js", "list.js", "detail.js", "main.js"].map(read)
-    let page = try read("page.html")
-      .replacingOccurrences(of: "STYLE", with: "\n" + read("page.css"))
-      .replacingOccurrences(
-        of: "SCRIPT", with: "\n'use strict'\n" + scripts.joined(separator: "\n")
-      )
-      .replacingOccurrences(of: "FLAGS", with: "")
-    #expect("\(PageText.before)\(PageText.after)" == page)
+  @Test(arguments: [
+    ("script", "\(PageText.scriptHash)"), ("style", "\(PageText.styleHash)"),
+  ])
+  func `the policy names its one script and its one style by their hashes`(
+    element: String, hash: String
+  ) throws {
+    let parts = text.split(separator: "<\(element)>", omittingEmptySubsequences: false)
+    try #require(parts.count == 2)
+    let content = try #require(parts[1].range(of: "</\(element)>")).lowerBound
+    let digest = SHA256.hash(Array(parts[1][..<content].utf8))
+    #expect(hash == "'sha256-\(Base64.encodeStandard(digest))'")
   }
 }

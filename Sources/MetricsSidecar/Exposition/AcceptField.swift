@@ -59,7 +59,7 @@ enum AcceptField {
       }
     } else if type.equalsIgnoringCase("application/vnd.google.protobuf") {
       guard let proto = parameter("proto", of: item),
-        proto.equalsIgnoringCase("io.prometheus.client.MetricFamily")
+        proto.equalsIgnoringCase("io.prometheus.client.metricfamily")
       else { return nil }
       if let encoding = parameter("encoding", of: item), !encoding.equalsIgnoringCase("delimited") {
         return nil
@@ -110,8 +110,8 @@ enum AcceptField {
       let equals = part.end(of: UInt8(ascii: "="), from: 0)
       if equals < part.byteCount, part.extracting(0..<equals).trimmed.equalsIgnoringCase(name) {
         let value = part.extracting(equals + 1..<part.byteCount).trimmed
-        if value.byteCount >= 2, value.byte(0) == UInt8(ascii: "\""),
-          value.byte(value.byteCount - 1) == UInt8(ascii: "\"")
+        if value.byteCount >= 2, value.at(0) == UInt8(ascii: "\""),
+          value.at(value.byteCount - 1) == UInt8(ascii: "\"")
         {
           return value.extracting(1..<value.byteCount - 1)
         }
@@ -129,7 +129,7 @@ enum AcceptField {
     var weight = 0
     var unit = 1000
     for index in 0..<text.byteCount {
-      let byte = text.byte(index)
+      let byte = text.at(index)
       if index == 1 {
         guard byte == UInt8(ascii: ".") else { return 0 }
         continue
@@ -144,14 +144,14 @@ enum AcceptField {
 
 extension RawSpan {
   @inline(__always)
-  func byte(_ index: Int) -> UInt8 { unsafe unsafeLoad(fromByteOffset: index, as: UInt8.self) }
+  func byte(_ index: Int) -> UInt8 { at(index) }
 
   /// Where the next `mark` outside of quotes stands, or the end.
   func end(of mark: UInt8, from start: Int) -> Int {
     var index = start
     var isQuoted = false
     while index < byteCount {
-      let next = byte(index)
+      let next = at(index)
       if next == UInt8(ascii: "\"") { isQuoted.toggle() }
       if isQuoted, next == UInt8(ascii: "\\") { index += 1 }
       if !isQuoted, next == mark { return index }
@@ -166,21 +166,9 @@ extension RawSpan {
     get {
       var start = 0
       var end = byteCount
-      while start < end, byte(start) == 32 || byte(start) == 9 { start += 1 }
-      while end > start, byte(end - 1) == 32 || byte(end - 1) == 9 { end -= 1 }
+      while start < end, at(start) == 32 || at(start) == 9 { start += 1 }
+      while end > start, at(end - 1) == 32 || at(end - 1) == 9 { end -= 1 }
       return extracting(start..<end)
     }
-  }
-
-  func equalsIgnoringCase(_ text: StaticString) -> Bool {
-    guard byteCount == text.utf8CodeUnitCount else { return false }
-    for index in 0..<byteCount {
-      var ours = byte(index)
-      var wanted = unsafe text.utf8Start[index]
-      if ours >= 65, ours <= 90 { ours |= 0x20 }
-      if wanted >= 65, wanted <= 90 { wanted |= 0x20 }
-      if ours != wanted { return false }
-    }
-    return true
   }
 }

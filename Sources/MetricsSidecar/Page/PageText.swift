@@ -3,1026 +3,355 @@
 
 /// The page, and the hashes of its one script and its one style.
 enum PageText {
+  static let scriptHash: StaticString = "'sha256-kHwEZ2sS1weuMSCkMIlfE4pO3b7CTpTJ8rJT9WRU2Ng='"
+  static let styleHash: StaticString = "'sha256-MglzhX/JfM5oAlbO6vQA+mfJxcJNzawFbR50N0A4iuc='"
+  /// Bytes of the whole page without flags.
+  static let byteCount = 41583
+
   /// What stands before the flags in the root element's `data-flags`.
-  static let before: StaticString = ##"""
-<!doctype html>
-<html lang="en" data-flags="
-"""##
+  static let before: StaticString = "<!doctype html>\n<html lang=\"en\" data-flags=\""
 
-  static let after: StaticString = ##"""
-">
-<head>
-<meta charset="utf-8">
-<title>metrics-sidecar</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<link rel="icon" href="data:,">
-<style>
-:root {
-  --ground: #f4f6f9; --panel: #fff; --line: #e2e6ec; --text: #161b24; --quiet: #5d6878;
-  --accent: #2f5fe0; --soft: #2f5fe014; --good: #16884a; --warn: #b26a00; --bad: #c8322b;
-  --counter: #2f5fe0; --gauge: #0d8f76; --histogram: #8a3fd1; --summary: #b8620a;
-  --mono: ui-monospace, "SF Mono", Menlo, "DejaVu Sans Mono", monospace;
-  color-scheme: light;
-}
-:root.dark {
-  --ground: #0d1117; --panel: #151b23; --line: #262e39; --text: #e6eaf0; --quiet: #8d98a8;
-  --accent: #6b9bff; --soft: #6b9bff1c; --good: #3fbf76; --warn: #e0a03a; --bad: #ff6f66;
-  --counter: #6b9bff; --gauge: #3fc9ab; --histogram: #bd8cff; --summary: #f0a14e;
-  color-scheme: dark;
-}
-*, ::before, ::after { box-sizing: border-box }
-html, body { height: 100% }
-body {
-  margin: 0; display: flex; flex-direction: column; background: var(--ground);
-  color: var(--text); font: 14px/1.45 system-ui, -apple-system, "Segoe UI", sans-serif;
-  font-variant-numeric: tabular-nums;
-}
-[hidden] { display: none !important }
-:focus-visible { outline: 2px solid var(--accent); outline-offset: 1px }
-.quiet { color: var(--quiet) }
-.mono { font-family: var(--mono); font-size: 12.5px }
-button, select, input, .button {
-  font: inherit; color: inherit; background: var(--panel); border: 1px solid var(--line);
-  border-radius: 7px; padding: 4px 10px; min-height: 32px;
-}
-button, select, .button { cursor: pointer }
-button:hover, select:hover, .button:hover { border-color: var(--accent) }
-.button { text-decoration: none; display: inline-flex; align-items: center }
-a { color: var(--accent) }
-
-header { display: flex; align-items: center; gap: 10px; padding: 12px 18px 0; flex-wrap: wrap }
-.mark { width: 22px; height: 22px; fill: var(--accent) }
-h1 { font-size: 17px; margin: 0; font-weight: 650; letter-spacing: -.01em }
-h1 small { font-weight: 400; color: var(--quiet); font-size: 12.5px; margin-left: 2px }
-.actions { display: flex; gap: 8px; margin-left: auto; align-items: center }
-#status { font-size: 12.5px; color: var(--quiet); display: inline-flex; align-items: center }
-#status::before {
-  content: ""; width: 8px; height: 8px; border-radius: 50%; background: var(--warn);
-  margin-right: 6px;
-}
-#status.live::before { background: var(--good) }
-#status.lost { color: var(--bad) }
-#status.lost::before { background: var(--bad) }
-
-#tiles {
-  display: grid; grid-template-columns: repeat(auto-fit, minmax(165px, 1fr)); gap: 10px;
-  padding: 12px 18px;
-}
-.tile {
-  position: relative; text-align: left; padding: 9px 13px 10px; border-radius: 10px;
-  overflow: hidden; min-height: 88px; background: var(--panel); display: flex;
-  flex-direction: column;
-}
-.tile b { display: block; font-size: 23px; font-weight: 620; line-height: 1.25;
-  letter-spacing: -.02em }
-.tile span { display: block; color: var(--quiet); font-size: 12.5px; white-space: nowrap;
-  overflow: hidden; text-overflow: ellipsis }
-.tile svg { position: absolute; right: 0; bottom: 0; width: 46%; height: 34px; opacity: .45;
-  pointer-events: none }
-.tile.warn b { color: var(--warn) }
-.tile.bad b { color: var(--bad) }
-.meter { height: 4px; flex: none; width: 100%; border-radius: 2px; background: var(--line); margin-top: 5px }
-.meter i { display: block; height: 100%; border-radius: 2px; background: var(--accent) }
-
-main { flex: 1; min-height: 0; display: flex; gap: 12px; padding: 0 18px 16px }
-#browse, #detail {
-  background: var(--panel); border: 1px solid var(--line); border-radius: 12px; min-height: 0;
-}
-#browse { flex: 1; min-width: 0; display: flex; flex-direction: column; position: relative }
-#toolbar { display: flex; gap: 8px; padding: 10px; align-items: center; flex-wrap: wrap;
-  border-bottom: 1px solid var(--line) }
-#search { flex: 1 1 220px; min-width: 0 }
-#found { font-size: 12.5px; white-space: nowrap; padding: 0 4px }
-#list { flex: 1; overflow: auto; position: relative; outline-offset: -3px; contain: strict;
-  border-radius: 0 0 12px 12px }
-#space { width: 1px }
-#none { position: absolute; top: 90px; width: 100%; text-align: center }
-.row {
-  position: absolute; left: 0; right: 0; top: 0; display: grid; align-items: center;
-  grid-template-columns: minmax(0, 1fr) 108px 104px 92px; gap: 10px; padding: 0 14px;
-  cursor: pointer; border-bottom: 1px solid transparent;
-}
-.row:hover { background: var(--soft) }
-.row.selected { background: var(--soft); box-shadow: inset 3px 0 var(--accent) }
-.row.family { height: 54px; border-top: 1px solid var(--line) }
-.row.series { height: 32px; padding-left: 34px }
-.row > * { min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap }
-.row .value, .row .rate { text-align: right }
-.row .rate { color: var(--quiet); font-size: 12.5px }
-.row svg { width: 92px; height: 24px }
-.row .title { display: flex; align-items: center; gap: 8px }
-.row .title .mono { font-size: 13px; font-weight: 600; overflow: hidden; text-overflow: ellipsis }
-.row .note { color: var(--quiet); font-size: 12.5px; overflow: hidden; text-overflow: ellipsis }
-.row .arrow { width: 10px; color: var(--quiet); flex: none; font-size: 10px }
-.labels em, .detail-labels em { font-style: normal; color: var(--quiet) }
-.type { font-size: 11px; padding: 0 7px; border-radius: 9px; line-height: 18px; flex: none;
-  color: var(--tone); background: color-mix(in srgb, var(--tone) 13%, transparent) }
-[data-type=counter] { --tone: var(--counter) }
-[data-type=gauge] { --tone: var(--gauge) }
-[data-type=histogram] { --tone: var(--histogram) }
-[data-type=summary] { --tone: var(--summary) }
-[data-type=untyped] { --tone: var(--quiet) }
-.spark { fill: none; stroke: var(--tone, var(--accent)); stroke-width: 1.5;
-  stroke-linejoin: round; vector-effect: non-scaling-stroke }
-.fill { fill: var(--tone, var(--accent)); opacity: .13; stroke: none }
-
-#detail { width: 424px; flex: none; overflow: auto; padding: 16px }
-#detail h2 { font: 600 14.5px/1.4 var(--mono); margin: 0; overflow-wrap: anywhere }
-#detail h3 { font-size: 12.5px; font-weight: 600; color: var(--quiet); margin: 18px 0 6px }
-#detail .head { display: flex; gap: 10px; align-items: flex-start }
-#detail .close { margin-left: auto; flex: none }
-#detail p { margin: 6px 0 }
-#detail .big { font-size: 27px; font-weight: 620; letter-spacing: -.02em; margin: 10px 0 0 }
-#detail .big small { font-size: 13px; font-weight: 400; color: var(--quiet); letter-spacing: 0 }
-#detail canvas { width: 100%; height: 170px; display: block; margin-top: 8px }
-.pairs { display: grid; grid-template-columns: auto 1fr; gap: 3px 12px; font-size: 12.5px }
-.pairs > :nth-child(odd) { color: var(--quiet) }
-.pairs > * { overflow-wrap: anywhere; white-space: pre-wrap }
-.query { display: flex; gap: 6px; margin-bottom: 6px }
-.query code { flex: 1; min-width: 0; overflow-wrap: anywhere; font: 12px/1.5 var(--mono);
-  background: var(--ground); border-radius: 7px; padding: 6px 9px }
-.query button { flex: none; align-self: flex-start; font-size: 12.5px }
-.bar { display: grid; grid-template-columns: minmax(0, 1fr) auto; gap: 0 10px; padding: 3px 8px;
-  font-size: 12.5px; border-radius: 5px; position: relative; margin-bottom: 3px; width: 100%;
-  border: 0; min-height: 0; text-align: left; background: none }
-.bar i { position: absolute; inset: 0 auto 0 0; border-radius: 5px; background: var(--tone);
-  opacity: .15 }
-.bar span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap }
-.group { display: flex; gap: 8px; align-items: center; padding: 7px 0;
-  border-top: 1px solid var(--line); font-size: 12.5px }
-.group div { flex: 1; min-width: 0; overflow-wrap: anywhere }
-.danger { color: var(--bad) }
-.keys { display: grid; gap: 4px; font-size: 13px }
-kbd, dt { font: 12px var(--mono) }
-dialog { border: 1px solid var(--line); border-radius: 12px; background: var(--panel);
-  color: inherit; padding: 20px 26px; max-width: 28rem }
-dialog::backdrop { background: #0006 }
-dialog h2 { font-size: 15px; margin: 10px 0 6px }
-dl { display: grid; grid-template-columns: auto 1fr; gap: 4px 18px; margin: 0 }
-dd { margin: 0 }
-dialog ul { padding-left: 18px; margin: 0 0 14px }
-
-@media (max-width: 1000px) { #detail { width: 350px } }
-@media (max-width: 760px) {
-  html, body { height: auto }
-  header { padding: 10px 12px 0 }
-  .actions { margin-left: 0; width: 100% }
-  .actions .button { margin-left: auto }
-  #tiles { padding: 10px 12px; grid-template-columns: 1fr 1fr; gap: 8px }
-  .tile b { font-size: 19px }
-  main { padding: 0 12px 12px }
-  #browse { height: calc(100dvh - 24px); position: sticky; top: 0 }
-  #search, #found { flex-basis: 100% }
-  .actions label { white-space: nowrap }
-  #toolbar select { flex: 1; min-width: 0 }
-  .row { grid-template-columns: minmax(0, 1fr) auto; padding: 0 12px }
-  .row .rate, .row svg { display: none }
-  .row.series { padding-left: 28px; height: 40px }
-  #detail { position: fixed; inset: 0; width: auto; border-radius: 0; z-index: 2 }
-  #detail.empty { display: none }
-}
-@media (prefers-reduced-motion: no-preference) {
-  button, .row, .button { transition: background .12s, border-color .12s }
-}
-</style>
-</head>
-<body>
-<header>
-  <svg class="mark" viewBox="0 0 24 24" aria-hidden="true"><path d="M3 18h3v-6H3zm5 0h3V6H8zm5 0h3v-9h-3zm5 0h3V3h-3z"/></svg>
-  <h1>metrics-sidecar <small id="version"></small></h1>
-  <span id="status" role="status">connecting</span>
-  <div class="actions">
-    <label class="quiet">every
-      <select id="interval" aria-label="Seconds between two looks">
-        <option value="1000">1 s</option><option value="2000" selected>2 s</option>
-        <option value="5000">5 s</option><option value="15000">15 s</option>
-      </select>
-    </label>
-    <button id="pause" type="button" aria-pressed="false" title="Pause (p)">Pause</button>
-    <button id="theme" type="button" title="Dark, light or as the system (t)">Auto</button>
-    <button id="help" type="button" title="Keys and links (?)" aria-label="Keys and links">?</button>
-    <a href="metrics" class="button">/metrics</a>
-  </div>
-</header>
-<section id="tiles" aria-label="Health"></section>
-<main>
-  <section id="browse" aria-label="Metrics">
-    <div id="toolbar">
-      <input id="search" type="search" autocomplete="off" spellcheck="false"
-        placeholder="Search names, help, labels   ( / )" aria-label="Search">
-      <select id="type" aria-label="Type">
-        <option value="">all types</option><option>counter</option><option>gauge</option>
-        <option>histogram</option><option>summary</option><option>untyped</option>
-      </select>
-      <select id="scope" aria-label="Whose metrics">
-        <option value="">everything</option><option value="app">application</option>
-        <option value="own">sidecar</option>
-      </select>
-      <select id="sort" aria-label="Sort by">
-        <option value="name">by name</option><option value="rate">by rate</option>
-        <option value="value">by value</option><option value="series">by series</option>
-      </select>
-      <span id="found" class="quiet" role="status"></span>
-    </div>
-    <div id="list" tabindex="0" role="listbox" aria-label="Families and series">
-      <div id="space"></div>
-    </div>
-    <p id="none" class="quiet" hidden>Nothing matches.</p>
-  </section>
-  <aside id="detail" aria-label="Details"></aside>
-</main>
-<dialog id="about">
-  <h2>Keys</h2>
-  <dl>
-    <dt>/</dt><dd>search</dd><dt>↑ ↓ j k</dt><dd>move</dd>
-    <dt>Enter, → ←</dt><dd>open, close a family</dd><dt>c</dt><dd>copy PromQL</dd>
-    <dt>p</dt><dd>pause</dd><dt>t</dt><dd>dark, light, as the system</dd><dt>Esc</dt><dd>back</dd>
-  </dl>
-  <h2>Links</h2>
-  <ul>
-    <li><a href="metrics">/metrics</a> for Prometheus</li>
-    <li><a href="-/ready">/-/ready</a>, <a href="-/healthy">/-/healthy</a> for probes</li>
-    <li><a href="https://prometheus.io/docs/prometheus/latest/querying/basics/"
-      rel="noreferrer">PromQL</a>, <a href="https://prometheus.io/docs/concepts/metric_types/"
-      rel="noreferrer">metric types</a> in Prometheus’s documentation</li>
-  </ul>
-  <form method="dialog"><button>Close</button></form>
-</dialog>
-<noscript><p>This page needs JavaScript; <a href="metrics">/metrics</a> does not.</p></noscript>
-<script>
-'use strict'
-// What /metrics says, look by look: each raw series has a number, each look is one column of values.
-const LOOKS = 150
-
-function unescape(text) {
-  return text.includes('\\') ? text.replace(/\\(.)/g, (_, c) => (c === 'n' ? '\n' : c)) : text
-}
-
-function readLabels(text) {
-  const labels = []
-  const pattern = /([^\s,={}"]+)\s*=\s*"((?:[^"\\]|\\.)*)"/g
-  for (let match; (match = pattern.exec(text)); ) labels.push([match[1], unescape(match[2])])
-  return labels
-}
-
-const labelText = (labels) => labels.map(([k, v]) => k + '="' + v + '"').join(', ')
-
-class Store {
-  constructor() { this.clear() }
-
-  clear() {
-    this.families = new Map()
-    this.numbers = new Map()
-    this.times = []
-    this.columns = []
-    this.rowCount = 0
-  }
-
-  family(name) {
-    let family = this.families.get(name)
-    if (!family) {
-      family = { name, type: 'untyped', help: '', rows: [], byLabels: new Map(), kind: 'family',
-        own: /^(metrics_sidecar_|process_)/.test(name) }
-      this.families.set(name, family)
-    }
-    return family
-  }
-
-  // Takes one answer of /metrics (text format 0.0.4).
-  take(text, time) {
-    const values = new Array(this.numbers.size).fill(NaN)
-    let family = null
-    let live = 0
-    for (let start = 0, end; start < text.length; start = end + 1) {
-      end = text.indexOf('\n', start)
-      if (end < 0) end = text.length
-      if (end === start) continue
-      if (text.charCodeAt(start) === 35) {
-        const words = /^# (HELP|TYPE) (\S+) ?(.*)$/.exec(text.slice(start, end))
-        if (!words) continue
-        family = this.family(words[2])
-        if (words[1] === 'TYPE') family.type = words[3]
-        else family.help = unescape(words[3])
-        continue
-      }
-      const line = text.slice(start, end)
-      const brace = line.lastIndexOf('}')
-      const split = brace < 0 ? line.indexOf(' ') : brace + 1
-      const key = line.slice(0, split)
-      let number = this.numbers.get(key)
-      if (number === undefined) {
-        number = this.numbers.size
-        this.numbers.set(key, number)
-        this.add(key, number, family)
-      }
-      const word = line.slice(split).trim().split(' ')[0]
-      values[number] = word === '+Inf' ? Infinity : word === '-Inf' ? -Infinity : Number(word)
-      live += 1
-    }
-    this.times.push(time)
-    this.columns.push(Float64Array.from(values))
-    if (this.times.length > LOOKS) { this.times.shift(); this.columns.shift() }
-    // Series that come and go for days must not fill the browser's memory.
-    if (this.numbers.size > live * 3 + 2000) { this.clear(); this.take(text, time) }
-  }
-
-  add(key, number, family) {
-    const brace = key.indexOf('{')
-    const name = brace < 0 ? key : key.slice(0, brace)
-    let labels = brace < 0 ? [] : readLabels(key.slice(brace))
-    const suffix = family && name.startsWith(family.name) ? name.slice(family.name.length) : null
-    if (suffix === null || (suffix && !/^_(bucket|sum|count)$/.test(suffix))) {
-      family = this.family(name)
-    }
-    const isHistogram = family.type === 'histogram'
-    let edge = null
-    if (isHistogram) {
-      edge = labels.find(([k]) => k === 'le')
-      labels = labels.filter(([k]) => k !== 'le')
-    } else if (suffix && family.type === 'summary') {
-      labels = [...labels, ['', suffix.slice(1)]]
-    }
-    const text = labelText(labels)
-    let row = family.byLabels.get(text)
-    if (!row) {
-      row = { kind: 'series', family, labels, text, number, buckets: [],
-        words: (family.name + ' ' + text).toLowerCase() }
-      family.byLabels.set(text, row)
-      family.rows.push(row)
-      this.rowCount += 1
-    }
-    if (suffix === '_bucket' && edge) row.buckets.push({ le: Number(edge[1].replace('+Inf', 'Infinity')), number })
-    else if (suffix === '_sum') row.sum = number
-    else row.number = number
-  }
-
-  at(number, look = this.columns.length - 1) {
-    const value = this.columns[look]?.[number]
-    return value === undefined ? NaN : value
-  }
-
-  value(row) {
-    if (row.kind === 'series') return this.at(row.number)
-    return row.rows.reduce((sum, each) => sum + (this.value(each) || 0), 0)
-  }
-
-  // What was added between two looks; a counter that fell began anew.
-  gain(number, from, to) {
-    const before = this.at(number, from), after = this.at(number, to)
-    return after < before ? after : after - before
-  }
-
-  counts(row) {
-    const type = (row.family || row).type
-    return type === 'counter' || type === 'histogram'
-  }
-
-  // Points of the last `count` looks: rates of what counts, values of the rest.
-  points(row, count = LOOKS) {
-    const last = this.columns.length - 1
-    const first = Math.max(0, last - count + 1)
-    const rows = row.kind === 'series' ? [row] : row.rows
-    const rate = this.counts(row)
-    const points = []
-    for (let look = first + (rate && first === 0 ? 1 : 0); look <= last; look++) {
-      let sum = NaN
-      for (const each of rows) {
-        const value = rate
-          ? this.gain(each.number, look - 1, look) / ((this.times[look] - this.times[look - 1]) / 1000)
-          : this.at(each.number, look)
-        if (value === value) sum = sum === sum ? sum + value : value
-      }
-      points.push([this.times[look], sum])
-    }
-    return points
-  }
-
-  // A second's gain over the last ten seconds or so.
-  rate(row) {
-    if (!this.counts(row)) return NaN
-    const last = this.columns.length - 1
-    let first = last
-    while (first > 0 && this.times[last] - this.times[first] < 9500) first -= 1
-    if (first === last) return NaN
-    const seconds = (this.times[last] - this.times[first]) / 1000
-    const rows = row.kind === 'series' ? [row] : row.rows
-    return rows.reduce((sum, each) => sum + (this.gain(each.number, first, last) || 0), 0) / seconds
-  }
-
-  // As histogram_quantile does: linear within a bucket; of what came between two looks.
-  quantile(row, q, from, to) {
-    const buckets = [...row.buckets].sort((a, b) => a.le - b.le)
-    const counts = buckets.map((b) => (from < 0 ? this.at(b.number, to) : this.gain(b.number, from, to)))
-    const total = counts.at(-1)
-    if (!(total > 0)) return NaN
-    const index = counts.findIndex((count) => count >= q * total)
-    if (buckets[index].le === Infinity) return index ? buckets[index - 1].le : NaN
-    const low = index ? buckets[index - 1].le : 0
-    const before = index ? counts[index - 1] : 0
-    return low + ((buckets[index].le - low) * (q * total - before)) / (counts[index] - before || 1)
-  }
-}
-
-// Numbers as people read them, elements without markup in strings, PromQL.
-function short(value) {
-  if (value !== value) return '–'
-  if (!isFinite(value)) return value > 0 ? '+Inf' : '-Inf'
-  const size = Math.abs(value)
-  if (Number.isInteger(value) && size < 1e15) return value.toLocaleString('en')
-  if (size >= 1e6 || (size < 1e-4 && size > 0)) return value.toExponential(3)
-  return value.toLocaleString('en', { maximumSignificantDigits: size >= 100 ? 5 : 4 })
-}
-
-function scaled(value) {
-  for (const [size, letter] of [[1e9, 'G'], [1e6, 'M'], [1e4, 'k']]) {
-    if (Math.abs(value) >= size) return (value / (letter === 'k' ? 1e3 : size)).toFixed(1) + letter
-  }
-  return Math.abs(value) >= 100 ? short(Math.round(value)) : short(Number(value.toPrecision(3)))
-}
-
-function bytes(value) {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
-  let unit = 0
-  while (Math.abs(value) >= 1024 && unit < 4) { value /= 1024; unit += 1 }
-  return (unit ? value.toFixed(1) : value) + ' ' + units[unit]
-}
-
-function age(seconds) {
-  if (seconds < 90) return Math.max(0, Math.round(seconds)) + ' s'
-  if (seconds < 5400) return Math.round(seconds / 60) + ' min'
-  return seconds < 172800 ? Math.round(seconds / 3600) + ' h' : Math.round(seconds / 86400) + ' d'
-}
-
-function shown(name, value) {
-  if (/_bytes$/.test(name) && isFinite(value)) return bytes(value)
-  if (/_time(stamp)?_seconds$/.test(name) && value > 1e8) return age(Date.now() / 1000 - value) + ' ago'
-  return short(value)
-}
-
-// Text only ever becomes a text node.
-function make(tag, attributes = {}, ...children) {
-  const element = tag === 'svg' || tag === 'path'
-    ? document.createElementNS('http://www.w3.org/2000/svg', tag) : document.createElement(tag)
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith('on')) element.addEventListener(name.slice(2), value)
-    else element.setAttribute(name, value)
-  }
-  element.append(...children)
-  return element
-}
-
-function sparkline(svg, points, width, height) {
-  const values = points.filter(([, v]) => isFinite(v))
-  const [line, fill] = svg.children
-  if (values.length < 2) { line.setAttribute('d', ''); fill.setAttribute('d', ''); return }
-  let low = 0, high = -Infinity
-  for (const [, v] of values) { low = Math.min(low, v); high = Math.max(high, v) }
-  if (high <= low) high = low + 1
-  const start = values[0][0], span = values.at(-1)[0] - start || 1
-  const path = values.map(([t, v], i) => (i ? 'L' : 'M') + ((t - start) / span * width).toFixed(1)
-    + ' ' + (height - 2 - (v - low) / (high - low) * (height - 4)).toFixed(1)).join('')
-  line.setAttribute('d', path)
-  fill.setAttribute('d', path + 'L' + width + ' ' + height + 'L0 ' + height + 'Z')
-}
-
-const spark = (width, height) => make('svg', { viewBox: '0 0 ' + width + ' ' + height,
-  preserveAspectRatio: 'none', 'aria-hidden': 'true' },
-  make('path', { class: 'spark' }), make('path', { class: 'fill' }))
-
-const quote = (value) => '"' + value.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/\n/g, '\\n') + '"'
-
-function selector(row, suffix = '') {
-  const family = row.family || row
-  const labels = (row.labels || []).filter(([k]) => k)
-  return family.name + suffix
-    + (labels.length ? '{' + labels.map(([k, v]) => k + '=' + quote(v)).join(',') + '}' : '')
-}
-
-function queries(row) {
-  const family = row.family || row
-  const names = [...new Set(family.rows.flatMap((each) => each.labels.map(([k]) => k)))].filter((k) => k)
-  const by = row.kind === 'family' && names.length ? ' by (' + names.join(', ') + ')' : ''
-  switch (family.type) {
-    case 'counter':
-      return ['sum' + by + ' (rate(' + selector(row) + '[5m]))', 'increase(' + selector(row) + '[1h])']
-    case 'histogram':
-      return ['histogram_quantile(0.95, sum by (' + ['le', ...(by ? names : [])].join(', ')
-          + ') (rate(' + selector(row, '_bucket') + '[5m])))',
-        'sum (rate(' + selector(row, '_sum') + '[5m])) / sum (rate(' + selector(row, '_count') + '[5m]))']
-    default: return [selector(row), 'avg_over_time(' + selector(row) + '[15m])']
-  }
-}
-
-// The list: only the rows in view are in the document, however many there are.
-const $ = (id) => document.getElementById(id)
-const store = new Store()
-const view = { items: [], offsets: [0], open: new Map(), selected: null, pool: [], showsPush: false }
-const FEW = 12
-
-const hasOne = (family) => family.rows.length === 1 && family.rows[0].labels.length === 0
-const isOpen = (family, searching) => view.open.get(family.name) ?? (searching || family.rows.length <= FEW)
-const rowHeight = (item) => item.kind === 'family' ? 54 : matchMedia('(max-width: 760px)').matches ? 40 : 32
-
-function arrange() {
-  const words = $('search').value.toLowerCase().split(/\s+/).filter((word) => word)
-  const type = $('type').value, scope = $('scope').value, sort = $('sort').value
-  const fits = (text) => words.every((word) =>
-    word.length > 1 && word[0] === '-' ? !text.includes(word.slice(1)) : text.includes(word))
-  const found = []
-  let seriesCount = 0
-  for (const family of store.families.values()) {
-    if (type && family.type !== type || scope && (scope === 'own') !== family.own) continue
-    const own = (family.name + ' ' + family.help + ' ').toLowerCase()
-    const rows = family.rows.filter((row) => !Number.isNaN(store.value(row))
-      && (!words.length || fits(own + row.text.toLowerCase())))
-    if (!rows.length) continue
-    seriesCount += rows.length
-    found.push([family, rows])
-  }
-  const measure = (row) => (sort === 'rate' ? store.rate(row) : store.value(row)) || 0
-  if (sort === 'series') found.sort((a, b) => b[1].length - a[1].length)
-  else if (sort === 'name') found.sort((a, b) => a[0].own - b[0].own || (a[0].name < b[0].name ? -1 : 1))
-  else {
-    for (const entry of found) {
-      const keys = new Map(entry[1].map((row) => [row, measure(row)]))
-      entry[1].sort((a, b) => keys.get(b) - keys.get(a))
-      entry[2] = measure(entry[0])
-    }
-    found.sort((a, b) => b[2] - a[2])
-  }
-  view.items = []
-  view.offsets = [0]
-  const put = (item) => {
-    view.items.push(item)
-    view.offsets.push(view.offsets.at(-1) + rowHeight(item))
-  }
-  for (const [family, rows] of found) {
-    put(family)
-    if (!hasOne(family) && isOpen(family, words.length > 0)) rows.forEach(put)
-  }
-  $('found').textContent = found.length + ' families, ' + short(seriesCount) + ' series'
-  $('none').hidden = found.length > 0 || !store.times.length
-  $('space').style.height = view.offsets.at(-1) + 'px'
-  paint()
-}
-
-function makeRow() {
-  const row = make('div', { role: 'option' })
-  row.arrow = make('span', { class: 'arrow' })
-  row.name = make('span', { class: 'mono' })
-  row.badge = make('span', { class: 'type' })
-  row.head = make('div', { class: 'title' }, row.arrow, row.name, row.badge)
-  row.note = make('div', { class: 'note' })
-  row.first = make('div', {}, row.head, row.note)
-  row.amount = make('div', { class: 'value' })
-  row.rate = make('div', { class: 'rate' })
-  row.graph = spark(92, 24)
-  row.append(row.first, row.amount, row.rate, row.graph)
-  row.addEventListener('click', () => choose(row.item, true))
-  $('list').append(row)
-  return row
-}
-
-function paint() {
-  const list = $('list')
-  let index = 0, high = view.items.length
-  while (index < high) {
-    const middle = (index + high) >> 1
-    if (view.offsets[middle + 1] <= list.scrollTop) index = middle + 1
-    else high = middle
-  }
-  const bottom = list.scrollTop + list.clientHeight
-  let used = 0
-  for (; index < view.items.length && view.offsets[index] < bottom; index++, used++) {
-    const row = (view.pool[used] ??= makeRow())
-    fill(row, view.items[index], index)
-  }
-  for (; used < view.pool.length; used++) view.pool[used].hidden = true
-}
-
-function fill(row, item, index) {
-  const family = item.family || item
-  const isFamily = item.kind === 'family'
-  row.item = item
-  row.hidden = false
-  row.id = 'row-' + index
-  row.className = 'row ' + item.kind + (item === view.selected ? ' selected' : '')
-  row.setAttribute('aria-selected', item === view.selected)
-  row.dataset.type = ['counter', 'gauge', 'histogram', 'summary'].includes(family.type) ? family.type : 'untyped'
-  row.style.transform = 'translateY(' + view.offsets[index] + 'px)'
-  row.head.hidden = row.note.hidden = !isFamily
-  if (isFamily) {
-    const next = view.items[index + 1]
-    row.arrow.textContent = hasOne(item) ? '' : next && next.family === item ? '▾' : '▸'
-    row.name.textContent = item.name
-    row.badge.textContent = item.type
-    row.note.textContent = [hasOne(item) ? '' : short(item.rows.length) + ' series', item.help]
-      .filter((text) => text).join(' · ')
-    if (row.first.firstChild !== row.head) row.first.replaceChildren(row.head, row.note)
-    row.first.className = ''
-  } else {
-    row.first.replaceChildren(...labelNodes(item.labels))
-    row.first.className = 'mono labels'
-  }
-  const value = store.value(item)
-  row.amount.textContent = isFamily && family.type === 'gauge' && !hasOne(family) ? ''
-    : shown(family.name, value)
-  row.amount.title = String(value)
-  const rate = store.rate(item)
-  const middle = family.type === 'histogram' && item.buckets ? store.quantile(item, 0.95, -1, store.columns.length - 1) : NaN
-  row.rate.textContent = middle === middle ? 'p95 ' + short(Number(middle.toPrecision(3)))
-    : rate === rate ? scaled(rate) + '/s' : ''
-  sparkline(row.graph, store.points(item, 60), 92, 24)
-}
-
-function labelNodes(labels) {
-  if (!labels.length) return [make('em', {}, 'no labels')]
-  return labels.flatMap(([k, v], i) => [make('em', {}, (i ? '  ' : '') + k + (k ? '=' : '')), v])
-}
-
-function choose(item, toggles) {
-  if (toggles && item.kind === 'family' && !hasOne(item) && view.selected === item) {
-    const open = view.items[view.items.indexOf(item) + 1]?.family === item
-    view.open.set(item.name, !open)
-  }
-  view.selected = item
-  view.showsPush = false
-  arrange()
-  detail()
-}
-
-function move(step) {
-  const at = view.items.indexOf(view.selected)
-  const index = Math.min(view.items.length - 1, Math.max(0, at + step))
-  const item = view.items[index]
-  if (!item) return
-  const list = $('list')
-  if (view.offsets[index] < list.scrollTop) list.scrollTop = view.offsets[index]
-  const over = view.offsets[index + 1] - list.scrollTop - list.clientHeight
-  if (over > 0) list.scrollTop += over
-  choose(item)
-  list.setAttribute('aria-activedescendant', 'row-' + index)
-}
-
-// The pane at the side: one family or series, its plot, its PromQL; or the groups that were pushed.
-function copyButton(text) {
-  const button = make('button', { type: 'button' }, 'Copy')
-  button.addEventListener('click', async () => {
-    try { await navigator.clipboard.writeText(text) } catch {
-      // Without HTTPS there is no clipboard interface: the older way.
-      const area = make('textarea', {}, text)
-      document.body.append(area)
-      area.select()
-      document.execCommand('copy')
-      area.remove()
-    }
-    button.textContent = 'Copied'
-    setTimeout(() => { button.textContent = 'Copy' }, 1200)
-  })
-  return button
-}
-
-function detail() {
-  const pane = $('detail'), item = view.selected
-  pane.className = item || view.showsPush ? '' : 'empty'
-  if (view.showsPush) return pushPane(pane)
-  if (!item) {
-    pane.replaceChildren(make('h3', {}, 'Nothing selected'),
-      make('p', { class: 'quiet' }, 'Select a family or a series for its plot, labels and PromQL.'))
-    return
-  }
-  const family = item.family || item
-  const close = make('button', { class: 'close', type: 'button', 'aria-label': 'Close', onclick: unselect }, '✕')
-  const value = store.value(item), rate = store.rate(item)
-  const one = item.kind === 'series' ? item : hasOne(item) || item.rows.length === 1 ? item.rows[0] : null
-  const canvas = make('canvas', { role: 'img', 'aria-label': 'The last minutes' })
-  const parts = [
-    make('div', { class: 'head' }, make('h2', {}, family.name), close),
-    make('p', { class: 'quiet' }, family.help || 'No help text.'),
-    make('p', { class: 'big', title: String(value) }, shown(family.name, value), ' ',
-      make('small', {}, rate === rate ? scaled(rate) + ' a second' : family.type)),
-    canvas,
+  /// What stands after them: the bytes of `words` that are not padding, a member of gzip.
+  static let packedByteCount = 13528
+  static let words: [UInt64] = [
+    0x88b1f, 0x371b935d7db50302, 0xb78f44057f3be092, 0x66ec5a87f77e2caa, 0xd6491dec79646af7,
+    0x4514716bdb999a5a, 0x62aae8b24dcb2412, 0x7cfb4fb11dda7ab7, 0x63ff711711b71b77, 0x5c97f8a7f61ee9ef,
+    0xc6f64b60fa85017e, 0x8912009024d58cc5, 0x1bcf3601226644cc, 0x675acfe0ce1d4b67, 0xa8d9d524c32e9aa1,
+    0x67142693ede6cbb9, 0xd3449950e7d2b651, 0xb3930d3d33469db4, 0xa3d6b84dab4b172e, 0x359271b66fa475e6,
+    0xdcbd037a64de34d5, 0x68ebe99a396cb344, 0x944da2a5a5f4dbaa, 0x1e95c34e9daae145, 0x4e2af1a64ec59bf5,
+    0x1568e9dad7a96ea0, 0xc215c9859a99962d, 0xd46af44a95cda2af, 0x8f9e8996a9a2008c, 0x4fac2d870b30b39a,
+    0xa671c4986e445bb3, 0x9b778922f6ed1aee, 0xcf1f9c3f317d50d9, 0xf46e1b7b76aa9e9f, 0x6a5d0afc73e64b0a,
+    0x20b14f58fa07a6f8, 0x27f71fe828331fd3, 0x2c691769f82c4383, 0x8539393c9f1d9a39, 0xc1a2839014e9c35e,
+    0xf3c694087bae68fc, 0xa33c7116ed4fa0bc, 0x9b82c430e4e4e8e, 0x8f61c7064c140d93, 0xc1c9e9804424d1a,
+    0x3a66c80a77ec1306, 0xb0440b7708bc7429, 0x6592c6393f993b37, 0x7a50d70922f16694, 0xb760427d67cc1e12,
+    0x3c727ff62dc9875e, 0x43c4de3adfd885e8, 0xbaa70dba43e88bb5, 0x6be0af51bf6f9aa5, 0x92862acde95ea5b3,
+    0x6dea779fe18ff5af, 0x70da706d954d49b8, 0xf71b4e3d68a86617, 0xbdd0914c2e0ee34c, 0x7fba12e27fdfbf59,
+    0x1e383d68703c9404, 0xe1f481ad0ea783e8, 0x24f4f664fad2e7bc, 0x4bc274f278fad22c, 0xf5a1d4fe82e6b426,
+    0x5eeb5a1244227cc1, 0xb81cf5a73083bd8, 0xb4363bceb48b8f8e, 0xad3293869f4f983e, 0x3d696020a993b327,
+    0x2a90910ac3fd85ef, 0xe89c386a5aafa348, 0x4061ce14fc689c79, 0xbfa79047f126a775, 0x9d33273e10c59b45,
+    0x7ad99637dd48a1b4, 0x352d402dd9a282d5, 0x5097debdfaa87a92, 0xccc11177180da5c7, 0xc042aedd28b35a80,
+    0xf6dfe94f1fd2be62, 0x80628b34f44a2c, 0xd3849aa9cdeb7694, 0xb59be261d73ab32b, 0x40116b8a536b040a,
+    0xd8fdb87fbb523137, 0x669b7a548f0e77ed, 0xb70ed52d45dedd7a, 0x5e927209736e95db, 0x1497e03be9fd5ac4,
+    0x369f9a24ea9da778, 0x77f08519f43687b0, 0x70b2a874e9435bb3, 0x9b48a41609855bb2, 0x6618cde99b3465cb,
+    0x8a3d5a3789b2276a, 0x387acc31a04ca8d6, 0xd1a51d7db4bba78f, 0x45cc65de3601a564, 0x2668abc69547ed83,
+    0x1da20404c09f33e8, 0xa48b7f52f229e7cf, 0x53398507416710ed, 0xb84b50f0c8d58061, 0x583035bab475c3cf,
+    0x83fba18355c17423, 0xbc5965d93a7511ce, 0xdc351d5015ebd981, 0xc5ab0e5c3a7f0776, 0x6a7641a04b368cc4,
+    0x332434babdfb6c6, 0x712ceef2305b31a3, 0x8b384935c270b066, 0x6ffac2d93d50e976, 0x980e960a588cd9c3,
+    0xe8d86da6d1d68b06, 0x916ce32f74860800, 0x38db7a22925dd355, 0x6be32e1bf3b0c942, 0x24adc75be616989d,
+    0x413595e40a9426a6, 0x97b0dacd9051dafa, 0x30ee8b8a7cc849c4, 0x410e9e63d5a1b473, 0x12cc1bb011da6cdd,
+    0xe3e632f2c2b422fb, 0xa6a38494e84696e0, 0x94a143b708b553a3, 0xff027faaf91f5e25, 0x7fc304126ea444f4,
+    0x80d2da29e1484f89, 0x3cdbf95256a89109, 0x12ee1beb106aad5a, 0x6eea99a47335a21e, 0xce9592823e3a7a4,
+    0x9ddad4261aa36cd0, 0xae1d74afb9af5f5e, 0x957710ead347a656, 0x7b74335e61aefe1a, 0x524246580e9751a5,
+    0x4a93a9447c95691d, 0x8be916fbc59770b3, 0xcb59a5a5db30b34, 0xdde90161afe48b5e, 0xaa8618b135105768,
+    0xeaee273cb353cd9, 0x3acbef51ce09297d, 0x9ae64ca403cdc429, 0x559dc8c8fcb09ac8, 0x6c2cb4ebe1f3ad74,
+    0xff4569c41a728149, 0x34fb0790654a6c0, 0x92586da40d2b459f, 0x1e82ff4a7668922d, 0xc001bcdba659435f,
+    0x6ae3e661d5bd132c, 0x7585e83cc811e7b5, 0x54b462c31fefd1f8, 0xaa8d0d2b81049e7f, 0xba0c2a383bcce034,
+    0x10312c174588d38d, 0x2a5a6a925f106be2, 0x8a7a891c37801130, 0x1e015a549d581c5d, 0x150cdf157cc87510,
+    0xb74bc275d5450aef, 0x2367b1b599165957, 0xc5593dfcb89833b4, 0x8a480e0c8082abd3, 0xb49e44714038e20b,
+    0x91a8da747067729b, 0x9be5040f284901d0, 0xc0966f42573eb19a, 0xa81a892d46b9d4f5, 0x56af58bcfa44528e,
+    0x5eb8b1cd28d36d1, 0x650d81385a2f9120, 0x5170f76309a2c197, 0xe1ce88a3e9af3b40, 0x3e221c1ce8b997f1,
+    0x59807983334e31, 0xd4835f5b44bbc23c, 0x20141d98cb77b2a5, 0x6165624ae6173a2, 0xc701de0c220ab978,
+    0x85c01080c1b8d480, 0x8551c689a085fb35, 0xd1a77bc2ecf506a7, 0x8cb8dbceec0c5960, 0xee7d846b95acd516,
+    0x3211875fd2b938, 0x6380d575322fdde3, 0x45ef1ea3b6141c01, 0xdf12498bf44263fd, 0x29c703317e4b60a4,
+    0x8a884d5bf1a00d82, 0x1db48f4306ca0e1c, 0x8df3ff50849e588f, 0xabc7163520ceaad0, 0x88aae4dfb43c9849,
+    0xada6da5e3eed47b4, 0x76a40296bab86479, 0x7fe0e4f9974c9875, 0x721124cc9cb58183, 0xd4c4eacbdfae148e,
+    0xea4455ba5e43c05d, 0xeb45de58973192df, 0xe6f01f6d94d96ab4, 0xf35d14c007c581b9, 0x71486b90f60d62ac,
+    0x2d1b96e105feb6f3, 0x18af5b02417f106c, 0xe6720a21129e3648, 0xa43807715bb796a, 0x573d095b0fde42bb,
+    0x55cef0df2ed750d3, 0x5eec99db3d8daeb7, 0x1e90923500b9de3d, 0xd75d9d717129f9d2, 0x7b91a29e5c069723,
+    0xb34f80964af2f6aa, 0x66980ef68640130d, 0x40d27d0ea456ec6e, 0x43f6cf594b61d1a8, 0x1c8670cb813b29e,
+    0xabd91ee1579606d1, 0x3e8e247b21d8ce5a, 0x3ee9a252f6743a3c, 0x55060d0892841726, 0x603b9ac4750c06f0,
+    0x74015f573cf5a54e, 0x995a9eb7b3fd451, 0x8540ed5c3ae773d3, 0x840a71b4027017f1, 0xde7c00b42c5788b1,
+    0x3f982796f15a699e, 0xcb143b24cee8da2d, 0xc171a549c2ce35fa, 0xafde880c6a5c1471, 0xc98aff13621d9fa1,
+    0x97378484c20196ff, 0x43baf7bbb9c6bdf2, 0xa957a270ab2298f7, 0x2db6a6f78740b0c2, 0x8091f61ce0c1d4b2,
+    0xb76ecf11cfba72f3, 0xd49f92497ecf44ba, 0x9da268acb14f91d8, 0x6de623b852866c94, 0x8fa3ace20e4f91d0,
+    0x5cb498b269db6c3e, 0x4056ae5b2fd75858, 0x479c46d8f6312f74, 0x2330b70680c25012, 0x60554d629c094549,
+    0xdc155420da812e2a, 0x40daaa84489a9556, 0x5599fc2080e04a2a, 0xcbe7a349c175f3c1, 0x95f1406c02332dee,
+    0xc0c0afea2ada2976, 0x4528e980efd23518, 0xfd1191b8c63f5ab8, 0x3d00584d2835d54f, 0x3158a0c7019c639f,
+    0x16f8e078826e286a, 0x41fed5cdce06878d, 0xf6b280d6a998aa8e, 0x6b6876566262a0ee, 0xc2072c7d2635888a,
+    0x6234a0cfb0e724af, 0xd37d7c724018acf0, 0xa966f6e6e12d18b3, 0x51b1bd41e5af1713, 0x40e2c66ad2b52ad5,
+    0x1ec920c1dbe22a86, 0x1c0aeb22cac6ab9b, 0x8aaf8298fb7324d4, 0x34e869c80f135a72, 0x32aad9a4f2585ad8,
+    0x2783ba7145a24d9d, 0x6f99cb875ab07c7b, 0xec97085e74aeba8f, 0xdd71e527e3fbd2d5, 0x255d4c3ae6e1a601,
+    0x68a213fea75c73da, 0xb654d9109d70afd9, 0xf4fa0f2f42149461, 0xc40edd647fb46a48, 0x6ae7df7229b3dbdc,
+    0xcd5a32e9ed96c9b8, 0xa870ded69e0678fc, 0xed2d6e1ec0568069, 0xd3ff3ecdb744dbf2, 0x89d8ec387bb7274e,
+    0xb16884d8eba31922, 0x45ec6fe03d9e34d9, 0x82a3bd1203d6e246, 0x9183d5c087f635e8, 0x628d9b8ba9ebc454,
+    0xb9be6c05a5827aba, 0x3ceee4a2567b2c2b, 0x888ba5974325c6b8, 0xa614feb8b79b2bd8, 0xac351798e519d1a9,
+    0xff3650728b4a36f1, 0x6ad93c55eca3c61b, 0xdce00d09b925c7f8, 0x3138c099072e3da3, 0x5778aa25071eec62,
+    0x8feda386f1f79257, 0xaddbcff97f1258cc, 0x62d6b52f21f6e238, 0x4f8dc9a284f38bb4, 0x459f4786587beb5a,
+    0xdc2cf5b02a5abfd7, 0xe95cb38da967c82c, 0xb5961c9d839d3adb, 0xd4b5993573a101c9, 0xb48e99391e5bb32c,
+    0x9ec2f1570a2cc801, 0x4680dec410bafc09, 0xbb2e8be9627a7ca3, 0x3832c868f962881a, 0xd8870cd8c7162849,
+    0x8beca725b7892cf1, 0x73376d239c77af5e, 0xbfb2f4e3723eb33, 0x43eb6ab7ead9abeb, 0xe66fec028dcd5513,
+    0x538e1da51cbd91ec, 0x2685bbd98dcad574, 0x1d0ef94ad0d6bf7f, 0xa315f5d46b017640, 0x4f76faf7cc88e0e7,
+    0xc8cd24a9fd59b98e, 0x7a299869c4296f39, 0xa82bd0a5828523c5, 0x1698aa293f301716, 0x7c4bdbc66bbe44e,
+    0x8246d6dd97b43bba, 0x373b512f5d66b5dd, 0x90cc446c5346e074, 0x5d98d30fa9d44c02, 0xb055c0cc1c9b552f,
+    0x23e44d6eaf4d1669, 0x5dc2551e54b53b0f, 0xdc83d2aa0a821263, 0x684364d55ab25c28, 0xe6986c21a7d8721c,
+    0xb93eb80a65356d57, 0xcb700f1769ecf038, 0x32870a0eeb228731, 0xf30deeea6982bd87, 0x1865831be59ea3e8,
+    0x6b7f553af31cadc6, 0xd877907dce199b47, 0x1ce61835b7668981, 0xd13b69275ccb760f, 0x63998940cf54ddb3,
+    0x18a354cde95736c9, 0x4a6c7b9c9c538398, 0x87d8162b9ce0a11e, 0x34454a2a70ab6906, 0x92bace55125759f6,
+    0xc13a391925d28383, 0xe9a61574eba01644, 0x3639854d8e2789a8, 0x83ec289a8e3f8fbf, 0x9b7b11e1537ff843,
+    0x79ba764b3351b4f7, 0x9a8d9aa5b30db67e, 0xdbae0f2c49400eaf, 0x7aa47d6dfc1edfc7, 0x1f227b7f1f3f83cb,
+    0x807e5b6d974fdbaf, 0x817aeb4073dd9b9f, 0x2d8cea3f69cbf458, 0xc98526ad867a08e8, 0x342fe10b1c1136,
+    0x6acc3e0045b77194, 0x34f9dbf6d2b75782, 0x3b4059bc2a306cde, 0x8524c9a5b8168500, 0xc9ca5e1887c729db,
+    0x8616f4186b9e6d22, 0x1d777a2841c72660, 0xab7cd468d40a84ae, 0xd1bb3a26aa599861, 0xf8e2ad589bb2a37a,
+    0xf8a28638b78e3a8a, 0x57de79b16a89a8d3, 0x3004bce2b9759e9, 0x20703e7794265004, 0xfbfb475f511d7dcb,
+    0x9749d0a8ff4433ea, 0x7301f23f844fc73b, 0x54dd52ee1b70ce15, 0x7c0b265cb9379fe4, 0x408ae1e6401aa699,
+    0xc006c1be6a351230, 0xb9759e3e9cf341d0, 0xdd8aac138cdbb155, 0xc538b5ab035f0f4a, 0x92d0035782bf0147,
+    0xc2067e3a0cfca201, 0xba7bb6af52efdf57, 0xa604c821191a23fd, 0x56ab8a08bfcaa56f, 0x928423385f9e6fac,
+    0x43218c34d90c25e3, 0x1d221bace2a5779c, 0x41f11cb1548ca581, 0xdfc8e28eb71ccf04, 0x101995892d9570ea,
+    0xcab25a97fd40d273, 0xd31f0908257d362f, 0x58413288b18bac00, 0xa86f98ca1bd9481a, 0x69419d616831a6c4,
+    0x9d0ec16da7039f3c, 0x54036c2ccaf4f52e, 0x7905cc15e32f54d6, 0xb140e5b302b0e9b, 0xaf94a6c624a5bb92,
+    0x5e750d02cb282aba, 0x4b0ef608a2c41b10, 0xe84771473cdd1c2a, 0x4e52ab3c4b9f4f0a, 0x5510db9c8c8aaba1,
+    0x8d12e52aa2c481a5, 0x2e34e92e671495aa, 0xf3ac4a8c4b2fe64f, 0x24b649148acf29a5, 0x930b76e1aa2f542d,
+    0xf6541294d1576edf, 0x22d367ec037c7d0a, 0x7561647652a813f, 0x6fae238ab6e4d44a, 0x490fbd0b4b727cf3,
+    0x90c5ec3f080981dc, 0x6f19d7da7d1810fe, 0xd46367eb1fc704d4, 0xe92e82a2cd2d193b, 0xe0808d1e45e1ab7a,
+    0x86a768c133135819, 0xb1fc498ac434ccbd, 0x84d03d0f06fa248, 0x853233bcc9060d54, 0x3aa5b3fe79912c70,
+    0xfe7946f228cbe5dc, 0x610332eb07e5a63a, 0xc8d3cf2ddd673b4b, 0x510db0bd4a6b887f, 0x201239a32a6bea44,
+    0xcb63ae6218d15b6, 0x73839764432ef127, 0x2a81080691a06ed4, 0xfcecdb01779d967e, 0x675f007d673b366c,
+    0xf577fcbfcbf158e7, 0x595d51faabfcbfcb, 0x5f4d400477383590, 0x7fc07fe800b5e8a0, 0xc26980248102cdff,
+    0x75ed9171f150b941, 0x249bd56e6240c16a, 0xadadcbbccbe3ff5e, 0x3e5b32cd21b6f2de, 0xc0b057715685f7cb,
+    0xfba482b4147cd22f, 0xbb5512ff26194d2e, 0x8af3de54a2b76190, 0xc213ccb073682f72, 0xc51682283b70c355,
+    0xa8641e7a026eed66, 0x4bf5394b59b09f2b, 0xdbd76d9f210cefd2, 0xb659976ebae89e24, 0x89dd8ed6eedd874d,
+    0x17514ea69e2ceee2, 0xf8085c52eb34e7ed, 0x941b34403be68ba9, 0xec344c76c989bc9e, 0x4181edc05de8606,
+    0xe310a966dea9984c, 0x68deb98ebae16903, 0x7ec1392df8169869, 0xb770e82a95ffe7f9, 0x4bb5cd19544c9bd6,
+    0x632e5351ac1207f4, 0x77d96a605d6274e4, 0x8bacf85dd923239f, 0x71369f0708632cc0, 0xfcf6f7ac2da24d3a,
+    0x6d5a17f23078681d, 0xf0ebc21febe306b4, 0x2cf12c4faa9ed52d, 0x59e14919c4def106, 0x68783e46ea0af6d7,
+    0x695e3987b741f0d3, 0xaadf1ffdff7e5ea6, 0xe1b77cc6bde6b811, 0x6adc34e9d1b77a6d, 0xb6744f5cc158d29f,
+    0xe99b44e9ea14364b, 0xef7fbdefa9d3376a, 0xabfb4d134b82ea05, 0x45dd04efdeff7ddf, 0x3a350286401ff94b,
+    0x6de523468d54fe57, 0xf3f01fc3def6803c, 0xdbc260a6c5fe0082, 0x876c36d25ef19181, 0xb1cba91e6f653466,
+    0xa281bbc20e6d8094, 0x746b69f7d7f97fae, 0x5fa7de0e3f1cdf77, 0x2f0c5fefa6bfe08d, 0xfbf3fc7eff7cdaff,
+    0x345dd9a0abe09df7, 0x9d615813307d5590, 0xade90fa17f0e8ba2, 0x676e0d0f29ea3fa3, 0x5fe974bbb676c320,
+    0xc3e9cadc7f65ec12, 0xb88d0c0e30718345, 0x8741dfc41ca4c09, 0xd79e9134475cf883, 0x8f5c1f412ff7d6e1,
+    0xe9a8de563d4af8a9, 0xe82f4d8fc6b9fc1, 0x8341794b5ef8eb1e, 0x583d2cd99b7ab094, 0x9218f8f39e1dcc,
+    0x3e82d02ba6769c5d, 0xcc5506bba7cc8e46, 0xaf51bad602300ecd, 0x4f5bb366b80e460, 0x10b5ad16456a90fc,
+    0x5b0129d70f66fb9d, 0x85c3d450305a39ee, 0x22e38b6ee3e95d24, 0x74480aa47db4e5a5, 0xfe573446b0633a16,
+    0x368efe1636c28623, 0xc7627950e44916ed, 0x4b427c0141ad6c78, 0x6ccb786b80b80872, 0xc6115752d0a7cc33,
+    0xc8c0356bd1ee3ca4, 0xf9a117d5feeaa18, 0x14c6f419f87c6f62, 0x487a83b7410f80bc, 0xae707c0dd22fbff0,
+    0x3a2cb098029cc969, 0x1a962bc2cf7c017, 0x79901f3022623bc, 0x5df5bc2492cfc486, 0x9c79d012683077da,
+    0xd9b749141d7c3aff, 0x6a449279825456ad, 0xa52d4504967cc8cb, 0xae50b19fbf8fd8f1, 0x40102d4f2d9166f4,
+    0x3238fc2b11f55300, 0x251f73f7c3f60d02, 0xa673082abcb0c5b3, 0x8d5b4bb98072817a, 0xecda2693282dcd72,
+    0x1e79835e2c11d534, 0x3f041817ccb3f4cf, 0x123d1e0372a9ca38, 0x8bedff942fd7fba5, 0x5e6f4ff77e7e6f97,
+    0x16a831f6ff7fca04, 0x942e6ebbf055f3bf, 0x7cd19dcd490c149d, 0x86a141c7ea1f6103, 0x36a56142027d6ee9,
+    0x82c384d5663fadfc, 0x76311f363e486332, 0x7536963006e30797, 0xa01805567507dc8, 0x1b46d1fb2b74761a,
+    0xe9824998173055ba, 0xdf677480ed822344, 0xf60a4c0cf7b8d599, 0x1a808ac2c31f2e33, 0x9b401ba072bb7825,
+    0xb7d2bbb4b02c3d72, 0x62fa84981e1e67a6, 0x888c324433d662f6, 0x84640648990d0982, 0x5d07857439e99e13,
+    0x9628dc3c8a6fa8d, 0xb384ad44b192d677, 0x4516ce53caea5b99, 0xfdaedc80eed19cc, 0x371bd97d668df43a,
+    0x1bacb1b3b92eb458, 0x74dc7336efe3eb2f, 0xe52205ba985e0fe0, 0xa9afb53b6ca96d95, 0x63db4a1220545a13,
+    0xdde43e8ef71b1bd8, 0x9bfcb915a0bba480, 0x9de12487c7661c55, 0xea9c27a33e0fd839, 0xb60b79cea492c374,
+    0x7ccf3465d32b9bfa, 0x26682948230a83d8, 0xfe508be87b4b97db, 0xbca5c86017001d4a, 0xb471852d157f482b,
+    0x2ab0d58562ab7d, 0x635514b967779ce5, 0xf96f048701914989, 0x36ee9eecff99aa8f, 0x8de4066ba1ab1cb9,
+    0x7d1e7cdd8995a5b9, 0x8477f77fea22c684, 0x2d944bfd2c248740, 0x4d5217e65658117d, 0xa43e280cb235395d,
+    0x5e6b11efa6b09165, 0xd479860cb6cff3f5, 0xe95e9bb27f07ebfd, 0x1e0f267fba7067ec, 0x8504170c1d6d14d5,
+    0x4e19e9bc42d5ccad, 0x22e76f478d6fd28f, 0x511efbbad45907ea, 0xa888076cda16cf4c, 0x1698b573a749ad3,
+    0xd41618c2db433d3c, 0xc85bc2597ac34ae1, 0x7b0b23ec2e3f1815, 0x5412016439f948af, 0x35be9b4783e094f0,
+    0x4ba96a65491d3ad5, 0x307e835903b9aedc, 0x6359206c64325b1e, 0x5b8d0c6b344a58c9, 0x6a1914f49e8d98da,
+    0x7b04aa19100003bc, 0xcbc33d74767eb667, 0xd386fccc52d3c626, 0x1f42906894d93579, 0x93685312d049972a,
+    0xe8df197e2c9d80d1, 0x6a32c6126a9879e4, 0xd1aa604a0646a0a9, 0x49f345a5411d6158, 0x998c0fbcfb894cb4,
+    0x8ec7b00dd5c74487, 0x1303cc29dd9dcba0, 0x9c6b59a7b03085bd, 0x4179c5468e982015, 0x6d794683eeada660,
+    0x4f82478f4d585079, 0xb56a58c0cf086fc4, 0x4b437cc8ee8054bf, 0x544b7a37961b108c, 0x12a20c70f4d9b5d,
+    0x72e8c745f1e3625e, 0x40810bbbac095e63, 0xd028075c86a49d83, 0x229884a700d85f5f, 0xc4b4c0273287081b,
+    0x58f9f3f3288da195, 0xc314f8b1688b1e0b, 0x4ba70ecf61ace207, 0x3cbed163c9a40e92, 0x7b7101e896815728,
+    0x47ab764c108bdc28, 0xca4d1d8b8e001761, 0xfa14170b16465297, 0x20c3e86ad58dbbe0, 0x18290baba66720c9,
+    0x8301849054b6dfca, 0xf8e06c6f223286a5, 0xd424208fa02c3a4e, 0xf4a612e02b3dfd6, 0xa061df3dd3d56ac1,
+    0x6d6cc09f13efc071, 0x4021bcfdb34a19d6, 0xecb66157a82128f3, 0x68b74b6c351a39c8, 0x2ed680132e2c0ac1,
+    0xac89fb4150266e35, 0x4b0d16b0698569a8, 0xb1c7d83cd258e31d, 0x4fab06e33570b666, 0xdc5861646426a05d,
+    0x109c330f5630fabc, 0x8fc7b7f368446cfa, 0x9dcbbc0522c43f8d, 0x7cd39e2a41c898f3, 0x5f182e35838222aa,
+    0xc80e0414ef042ce2, 0x6663be55d5029fc7, 0x8c5b08a97d4148b0, 0xf2d0c6826e8f1811, 0xd208b9b0566fa55a,
+    0xeff88eff41e640a7, 0x4c992e683068885, 0xeb0aee198cba2715, 0x59877e34314ae3b1, 0x96565ebca8fcf2bb,
+    0x954e460c59f9891, 0xd7278966e368217b, 0xba92c21ac39d973e, 0x63a0476894c0218, 0x6cb715e6847a7bc1,
+    0xa6c076731c46f6a3, 0xfe5236a672a60835, 0x7bb237e816638ce7, 0x8b595599473ed0ae, 0x9c037eac5cc96890,
+    0xdc2ed3f4ab01a64, 0xedab54ffdcb1059e, 0xc6c0d9c08b12bb78, 0x303b087efbe50c1d, 0x3f82eaa162c21361,
+    0x4d9448d1bd791a46, 0x6258e3ee0c26228f, 0xa9651c749df61a37, 0x6b451635e4d08e86, 0x1e1060ae1671664d,
+    0xb9f0b0c5f769fb0d, 0xce0ec8e18ea3980e, 0xb3ef9c0e45cda21b, 0xa91f3ad6b2688859, 0x996bb8dea732c09f,
+    0x7ae3a9c631f525d1, 0xa85c43c60eda9d9a, 0xdcba19362f893802, 0x4de57be0a7cfc64f, 0x6c04f03839e034c8,
+    0xd20d4a3037d05ac2, 0x9f9dbe6a600bac6d, 0x63c76e4752027edd, 0xe277c147d50c875b, 0x9dcc34421912e97f,
+    0xf210478ae51e78a3, 0xa28978f57fe7f97e, 0x8416869699241bf4, 0x14382b887f139e9b, 0xd5b24d7a2388cfb7,
+    0xa2d95ea03a549384, 0xc02df1b077e944ea, 0x33ab504341e192b6, 0x196458e2a3fdd7d5, 0x2cdd51c16f1c83e2,
+    0x33dd8dee3c6f4f7c, 0x45d309dd98fa1350, 0xdfd3316058f6d0fb, 0xd6f837a378db8f8b, 0x8b5a353e34107f87,
+    0x6dfaddeb463e7d52, 0xf9f20a68f344d8b4, 0xf458b5bcd088b475, 0x2b4438d40472490, 0x380af966fec005dd,
+    0xeef6496eb625d47b, 0xa7ebecbcbab7718, 0xf9f0e3503c1fe5c6, 0xf9f087cf92bf3e18, 0x8c489632cd8f1bca,
+    0xb9d657cccbc85058, 0x1e80731266ddb4b, 0x6d00f718a07d5577, 0x6007dc0595306fef, 0x78419a8ef7cd0647,
+    0x9625094d5457ccaa, 0xeba1b3f625528653, 0x9a00cc4c234f449b, 0xcbcdc16e4d020507, 0x7e91f701d9a4c3e9,
+    0xfa231ff6c68f7ef3, 0x83bcff81fcff8af3, 0x78829a1081da633f, 0x20be203d62d4fbb2, 0x8810bc7e887533d0,
+    0xa76506dd0ab94f2b, 0xa94b0ee585d953ef, 0x97c210c7e31d91a1, 0xbed0b85c9dd8eff8, 0xd82c3666eb376a8,
+    0xa21ccd35cb1767af, 0x383a95ea4e3ca69a, 0xb5833428ba95ec3a, 0xccf1b475d371ee3f, 0x5a138327fdf6f2a4,
+    0xbd693dc707b6dacd, 0x343e393985af3144, 0x12366e77a4af3340, 0xf05a07ee9f682ddc, 0x54fb30b0c30215df,
+    0x18e7ee01d21ecb8e, 0x4b820f8b836f5bf8, 0xf6c4fafaaaa33fa5, 0x4d9d411835f1ab85, 0xb3a7d4004b1be37c,
+    0x4ee8e509ce22e196, 0x700b84f60a6b6e77, 0x71465d931450322b, 0xf298ed8296fbbbe8, 0x34af5999c9bd13d7,
+    0xc4c42e1519a1721e, 0x31300a6fe5b05eb8, 0xa675889cd49303ca, 0x6fd7d3705f4c0689, 0xcdeedd86e48f0f7d,
+    0x8b2713a0e6e74dcd, 0x1840a2730a3c62e, 0x6b88d6faca641fa, 0xef9de90bace3c505, 0xb45801d669ea3f27,
+    0x72b659815a7cfc7c, 0x6a660711418bc828, 0x825fad37817c8018, 0x686c4ef72037a2ff, 0x1b4d78760161810,
+    0x4029c0a81999fea7, 0x5ce181ab76efdb6b, 0xe1d3029011d59ab2, 0x969540fa718c2025, 0x52713c0f252dbe18,
+    0x6836d3988201cd5f, 0xcd76b49e728ecf63, 0x18183dfba2df7625, 0x4d6ae6f9662c7185, 0x5761c345403533e4,
+    0xc05e78bb1e1eba77, 0x73de9993abec71ef, 0x984b0fd0116c8f70, 0x22cac2d641b27c06, 0xa9c1c52312a2b8ee,
+    0x556856da30182b1d, 0xf83cd58dd2e7435e, 0x71e8d54a16246b1d, 0xb718b26cb02229a1, 0x8637b8b448819cd2,
+    0xdd8a14ddab38b7ff, 0x4a368f0c65201507, 0x2ee0f941ccb8e07e, 0x8468e6c454b409c3, 0x1795e32324bc676,
+    0x1c66ac89e9994b99, 0x186b2777605e2bec, 0xfc2be263a2f3ecb5, 0xcc132baadb1b5fe7, 0xcd13d858780b2d4d,
+    0x671157eaf9062161, 0xc7c5348cbf55d201, 0x6431dda68cc78734, 0x97abfe0a95ecac40, 0x2537781b62f933c7,
+    0x158f21e90f2062e, 0x60e615204c1499dc, 0x9d3cf4c0d5af1bee, 0x7fe6416e967eb5c, 0x6c82929836877a3c,
+    0x9b698c507a6d24e7, 0x52d22c78356fba9e, 0xb11038629b1d1838, 0x1848103df1100003, 0x58a62ed3f4023004,
+    0xce9f1e1e619bd981, 0xb791e37a9ceb1ed2, 0x4dc5e7899e3dfef7, 0xba5237ef85ba6d29, 0x19409d1cfe812621,
+    0x7b720d94eec27142, 0xbc12b9546c08ae5e, 0x1be477853959f29, 0xe2837a86a838e5c4, 0x98c0c8f27709a611,
+    0xefc18022a358912, 0xe1100235f1e0ffa7, 0x3deb9e6be3991350, 0x3eb30a0d8578749, 0x5259c9f5422178f5,
+    0x56faa67894f89eea, 0xcc2af9d691bbe67, 0x5b6b92ebeb7d81cf, 0x3496c6082110dc44, 0x3c56dd26e2308657,
+    0x712e0e673650396e, 0x747e4573f9c7dc10, 0x26f48df2780f938f, 0xc4d3a309df03acc2, 0x16686da46c6ed843,
+    0x8d7425d8eba312e6, 0x1665c31a27b141d2, 0x1c020e3d68f2e01a, 0xeb83ee9a9ee0da2f, 0x1e623ca35801c72f,
+    0x87ac1f85b4c673c5, 0x9d8d70a23d3cebdf, 0x43e11990119e25e4, 0x9e81d18609ac85d1, 0xadde0f7dce02da4e,
+    0xc0d0e6014cedc83c, 0x5b6d48388d03f69, 0xb6eae89e107d7aa, 0x1b2addc3cf4cff98, 0x2fd42940b2ebad9a,
+    0xb88d881d780f8bd7, 0xb23931bcdec4b43d, 0xc4668bd943bf32cc, 0x9c0c4ce859c6d647, 0x31bb6ac3377edfdf,
+    0x537d9f8c4c4e1bb1, 0x142ee4334e923a83, 0xb705f815ebf03a26, 0xc983ca42b54cc2f, 0x715e22a342cd3e6b,
+    0x3974bb37d3713443, 0xbcdfb60cab109454, 0x32ebe40cffe60bf8, 0xff9cdf6b63a7bf4c, 0x49476612c15c2cc1,
+    0x7538075841873be8, 0xebacf6a32282fa8a, 0x84c5b119ef37407b, 0x76e9c10695df03d, 0xbbbd3c53b674467,
+    0x420d40f518042474, 0xb7f0c89c54c3fbb0, 0x44d8fd005ae143bc, 0x21f0be0c82350f82, 0xc9bc2bcf3652db0,
+    0xd25c2a03bcbd57be, 0x7ddf0a7b0fe011c, 0x57e61bbc124a75c7, 0xea11e9b077e1b73, 0xc3923f3dbb7ee41d,
+    0xcfd73771f4fbeeec, 0x217449f3188d0074, 0x901dd327e21d0f6a, 0xd4e8fc2465777311, 0xe5327c0560f364c4,
+    0xad329220719ed036, 0x639bd5943b4ac64, 0x6392d3561f961e74, 0x7bf48e8c7c495a11, 0xcf9ce636a30d4c54,
+    0xf7cb16edab157a24, 0xcda71f14edc2876, 0x6d945cc722a4f2, 0x6d87333c999245ec, 0x39d2a844ff9adf32,
+    0x130f7003e8904625, 0x3c03ce1d217c000c, 0xc0a0cd26080f5040, 0xe0672ca014612949, 0xa565421f9ba0d9e2,
+    0xc955b0b70c62c283, 0x63647875814a93a2, 0x3f35cf3ed7c3af4f, 0x98bca738881a0ade, 0xbd11f4d580894175,
+    0x7e30bc1115bb4c7, 0x3b6f63da9a547e41, 0x6a01ca478fee973f, 0xd62e88defc490ad0, 0x2ecd9b0d6fbb738f,
+    0x21f3330e6c4a6731, 0xf254f09723295169, 0x666147265550fec0, 0x118eecf6e6d81c0e, 0x94d91497278d0529,
+    0x6d378f737f987f20, 0x7f510a7afb64b85f, 0x60c47ca9d0db0921, 0x7d05719f5ad3951d, 0xe6fe01ef3c6d50be,
+    0x53894df432c10a71, 0x3cd115d0295ca069, 0xc47b26310c08ecf, 0xe9529212cb692ee5, 0x4bb1ac25b0310718,
+    0x6d0b7f9db5f098d2, 0xea2e37a67eba0193, 0x744c60e721edd2d1, 0x587fda65290c101c, 0x3d258426f3495944,
+    0xa73bdaaa2bb98f9b, 0xf2e03a15550ef329, 0xc0acc4cc60bb0942, 0x3e058e7b9be31db9, 0xf3175b31101a102c,
+    0xde8a33b7668ef3b, 0x4492882a1b7644ee, 0x8cd805e4e32e4961, 0x41a51683c388f43e, 0x891bf39eba41b050,
+    0x6fa28f694744cb28, 0x1c660703148b5314, 0x4b76357318f892f9, 0x21dca64761d04cee, 0xb8a8b11f0b81afc6,
+    0x2da1f71294d843b9, 0x4f5796cd2ceb81dd, 0x68c36c6bd1fb6f53, 0x64140fd11095f993, 0x49390d3214b5cbba,
+    0x5dbc247c9ae8b3, 0xb3092740675f2bf6, 0x6e2e8b031bd5e42d, 0x42392c0b6aa2a1c1, 0x849d05b3caf1607b,
+    0x340769607b2cd9c, 0x7890b5d194706f4b, 0x8fe5d16542bd0a6f, 0xefec860963b1c41c, 0x90735076958577d5,
+    0x419211051950058, 0xf7d5a7b2d6a1089a, 0xf5d4472e76d03a4d, 0x2df46c12054eaca0, 0x5a0e9ff5b7c825c6,
+    0xe2ca34720328706a, 0x3ddf33f83420042a, 0x9bcc7072b348bdb5, 0x9c7cf818057e46c2, 0x370912d494e38cb5,
+    0xbc4664501183e2be, 0x54e6ec0f98bc0279, 0x440627983c270cb8, 0xe6025905dc29d8a9, 0x24451a39220f2d6c,
+    0x7970467a0ce84240, 0x5c49ed15a7906baf, 0xd6b8e5cfcfea58ff, 0x5f078c7e814b9295, 0x9814e93a44024918,
+    0x1c9b1606de2ef57e, 0x3f76c5c6a0bed58c, 0x9cf41bb9541f77e4, 0xc6fd66140a2800b1, 0xa9cee6e59ea90267,
+    0x2ec58298ccaa1332, 0xd34a432676aa72da, 0xb81de727d45b8fc7, 0x112e0bf4693cd32, 0xa1c005728f5b60c6,
+    0x169065b1f299f621, 0x582da329f1556df7, 0x1a5d8cd8e3369762, 0xe4472e34c871572c, 0x70d548f15332c3,
+    0xf75abf003c79f059, 0x186fccc550029be2, 0xa2e7561d56081596, 0x6a7c1e12b820c453, 0xefc49ca84426f6a3,
+    0xf9ee526ac306b35, 0x69c091ce3f3798f5, 0x17f3db482eeb87db, 0x8e006edd4be0ff13, 0x8ced50e98c165962,
+    0x2a24dad05363e25b, 0x737438ec01a8da5f, 0xd0cf2b7d7ee43f10, 0x5170fc217856e71b, 0x7694c67b7c9d9630,
+    0x18465d574d9cba17, 0xc89fe76f782f836b, 0xcf0270da49e3ae2f, 0x25e63346d89ce8aa, 0xa537e36249f2cc8f,
+    0x92799608670dd3e4, 0xecb31b4a87df35c4, 0xa9f1202ac0936cfc, 0x6ad86c81a0dc8c23, 0xffdbfcbf30811cc4,
+    0x678ffedfe5fa35a5, 0x9e58e8b4bf52acf7, 0xa6654a9c107554ef, 0x52d8dc3acb8045a, 0xf981731dd2305b6a,
+    0xd60e7ac3718cbc82, 0xffa8bd0e4504e385, 0xe00f76cfc72577f8, 0x663ab90019e39f7f, 0xf95024418fdd3869,
+    0x431a1b7dfc0a0e5c, 0x8d77a2f933c2a417, 0x7231d7d0b499fdfd, 0x4bf6f73dd2474d21, 0x49ac7567903202ef,
+    0x7df331b6087d728f, 0xb125d447462cbcae, 0xc464c96f8a50e0b2, 0xfdf1d094e50c69e5, 0x3864bd203b9011ec,
+    0x33c485002f287252, 0x3d5db4b7c620dc7, 0x524cc522bd64c069, 0x27d58e946caa718d, 0x65d75496fddaeac7,
+    0x944a03b188ea7262, 0xf6c22047ec8cc832, 0x573999cad16391e9, 0x2711dd3287cd0f57, 0x88df805c9ca621b0,
+    0x3093da8809a9bba7, 0x6790ab25c4188b6b, 0x3671c4c648098c75, 0x19c92b15cc9d870f, 0xdb25eac9eca3442b,
+    0x5773979b262d7a55, 0x1cc8e3cae45e2e30, 0xf0f82ee53d8736e6, 0x858c3d30efd12947, 0xe280c2923a5857fb,
+    0x151d894b62e22ee4, 0x76af97716d2b162f, 0xc46a0a8fcfe36bc5, 0xd72d8a31e77606d8, 0x98ea3d1ce08731a3,
+    0xbd6aa09b9fab2618, 0x34c3a51e46c8ab28, 0x5a1611ea5b09ab67, 0x90636669c1473197, 0xfdf06b361b5bf76,
+    0xeb9d1e35f125f92e, 0xca2c05dc587f8e6d, 0x138f659d98b24da5, 0xcf9ba4e2514e6ab, 0x3617b698d1699e21,
+    0xad111f2490e62a19, 0xd35b15b359f66798, 0x8e2e64b32b656d1a, 0x2394d792b355f6ea, 0xabee5db61360055c,
+    0x7a0fd462227a635d, 0x1c346344755b15bd, 0x5c33ab34c563c526, 0x538120d6b91cdf0, 0x13051cda11541fd3,
+    0x74f7f6f6f1f7c8aa, 0x30c0de53cf74b61f, 0x1ae47e7257f0f9e, 0x5e873de73ba094a, 0x7a612df80f45cba8,
+    0xe8c8d772f78a99bb, 0xe910f08c26f0bd35, 0xdb2c9068a0845a3a, 0x33024dceb3261c49, 0xd29abdda8c084ba5,
+    0x822d0e8981cb5125, 0x8242f805a2058208, 0x421bc63443e3f98d, 0xefa9b0aff81a0a8, 0x685831e7b70de20,
+    0x2689a045a794de80, 0x34d4948d6fec0819, 0x5de4960d2b4220d2, 0x6aa265f32ef1d6b4, 0x89807f5f225b836f,
+    0x9577706345d6f7bf, 0xcc61e3e3a9da488c, 0x187482ad05e55cd8, 0x2827076160206bf9, 0x8f1eec406a4bd7b0,
+    0x5610b13972f2165e, 0x63eaf40de8a46365, 0xd95a3c777a2b81d7, 0x6f15181e59f5e0ca, 0x898f607616b02a9e,
+    0xf5fcc0703d35ce0b, 0x8139e06d089cdf96, 0x3f18403a1312f2cf, 0x6f821d3ecce2aedf, 0xc218178ef505f02b,
+    0x737e187c33e57b5a, 0xb5e004760dfb86a0, 0x3c0d09c24e60d24a, 0x606486f1602e7f08, 0xf5e70340791b76a8,
+    0x5ed6d6f69ffeffcb, 0xe8de256b09f5aa23, 0xf82d322e795a7aa, 0xe918e6b5ccb8168b, 0x258bb90573c0af22,
+    0xabf8510d4127e134, 0xde052a8bd68a901b, 0xd4c7da838367352d, 0x76384e2e18978a20, 0xc4bada0af0fa8d9,
+    0xa44f721610342c20, 0x287b90f24f8879e4, 0x7ccbeba42e07d300, 0x49251127058fb21e, 0xe5d891da2c3921a1,
+    0x91e99e8da3142b5e, 0x61d84fa91132935e, 0x7ae8b2869798d5c4, 0xdde0d5bb931f8085, 0x2f63f80c8c1d170e,
+    0x9f63c774aad31921, 0x2cb7e073ea20d9d9, 0x7052aa6c3628ffa2, 0x516637c18cbf3552, 0xe01207d993d638b2,
+    0x946c2f905e1c9a2f, 0xe06c4b5466a37ba4, 0xe75ed63ca27f91c4, 0x4fbfc33763664c88, 0xc5e0d18da059acc7,
+    0xf5074ca5bc222448, 0xa007129cd9e66615, 0xf9667a74ec972760, 0x4160bec129d1b627, 0x6aaa34b8d05a21f,
+    0xd8a1fafb7a8e9ef7, 0xcdb720549a7643b9, 0x4f9f77cad92d159c, 0xcafe886eb7236555, 0x8a61ea079de57764,
+    0x757bbfc7fc90915e, 0xa5e7b807b6b4c4d4, 0x7a23e098552df018, 0xe6a742c976c1fc6e, 0xe6854a8393db11e0,
+    0x991eface681e1ec, 0x26ea616e07a2b65d, 0x54f52a8e21fb85b7, 0xe0be0fd475352826, 0x7adc9eaa1551632b,
+    0x8df322c049c0a2e2, 0xf1cc632ffcc0b45e, 0xbf5ea2391b0a591e, 0xec51a0df08210287, 0x42af6373e9be50d,
+    0x1fd1249dfc4b3350, 0xab2da5db4861568a, 0x2835e3abc9417878, 0x3e39ad4139ae43df, 0xa838e2c1d22c9f2b,
+    0xa5bf20c363943d3b, 0x2675263ca759efdc, 0xd02929c10745d33b, 0xa5341c44d9c35bbd, 0x130da6c53531552c,
+    0x12261abda113e2b, 0x7933755e2b794e35, 0x5fd1d4166b3034f0, 0x5bf401b6bddf3cda, 0xa7bd1ca013581963,
+    0x38eea31dd8da04cd, 0x3ac2c45eeac5b8c6, 0x92758560596e79da, 0xf383202a2dfabdeb, 0xc0e6c318c6697dde,
+    0x38e3d808c91c71d0, 0x25dd2b38e6b1775a, 0x8719cb3e63b4cc73, 0x4df5497f81e83df6, 0x541690a128af51f4,
+    0x4713350f2ef16f12, 0xbc52b9631e6e2fe9, 0x3c57eff9ed332928, 0xcd5b07c81db4a99c, 0xb6685d01729c963a,
+    0x36a76006f103c1d7, 0x716dfe9f6846d9c8, 0xefacd15717c72e53, 0xfded25e7e6c0b3d3, 0x5bd72ea6a8336416,
+    0xc690c8b16f668430, 0x490aaf27a29dd4f0, 0x742af331c8f32d9b, 0xcff6ec93ab6eaa01, 0x6491ed173f1e5424,
+    0x47534010dfe187ed, 0x414d9b283f748e7e, 0x7ac407ee528ff14b, 0xa3078e8bb02d5f8f, 0xfe173f5fa9463ecf,
+    0x8a4da8bd16fbcac5, 0x44856f56ad178918, 0x6f867f948a54004, 0xc0b3ccf3f04ba2b5, 0xc69eefbe5e6216e4,
+    0xc47885395b6af9ca, 0xdd1e7d54da576e6e, 0xf488ea820d5b5372, 0xe37c4dbd21a52d93, 0x573543ddcdc4e695,
+    0x6b2e9f787556b2b7, 0xefe0ecbb55a2e416, 0xecfbdd9fc2b4a402, 0x9d3141b16ddc7394, 0xded43d7f94e842bc,
+    0x879c76cd13cc2cf7, 0xe8350149b445e89a, 0xd18de3db0a40ed08, 0xe759ee80cea6478e, 0x454523d3c436e699,
+    0xd45ba212de5a9078, 0xf417be4692ab41ef, 0xf0f0a13d71cab333, 0x9fe9e5d9f91f95b8, 0x3a4a528e39da6cb4,
+    0xe948ff394c1f81a7, 0x3537840e145efc59, 0x3c031ad939ca126b, 0x78face96f6d2dbc8, 0x40b728ce1ecc638f,
+    0x45f23e37e870a227, 0xd898fb96bbdb9943, 0xfe14f370f08e9fde, 0x792e7bafe10f3500, 0xf340229c25aa96d,
+    0xf868b03786e26fa9, 0xec5de45460160984, 0x623971fb22dd38b3, 0xc74f054ed1c2e509, 0x2c05bbae65728a0f,
+    0x286402b731f43099, 0xf2666b41bc1a5cc4, 0xc23e241dfff2ea42, 0x3b58e4f9680e09d2, 0x4d2654abb11d4115,
+    0x819a3645ff7d30dc, 0xc4953e501007f92d, 0xf0b245c2654694fc, 0x90d42c94c6291752, 0x3c55ccaca6f32b87,
+    0xbfc625db56cf5709, 0xa216b312c0fe9d7a, 0xaaebbd15393ab0df, 0x6dfefdc8587982ab, 0x35de98cd753feaba,
+    0x5200602a92b6e3de, 0xde8015a7ef58c569, 0x239ee94646110bda, 0x6c8a2178312788f5, 0x9b4b68aaba1e976,
+    0xb09e8f027995e884, 0x6fa0a47957b4cb63, 0xb0201f9559e0201e, 0x68658c330d7b7ef7, 0xb6c1dee77d0c302e,
+    0xdefb804d4cbe1c4, 0x8137367b5c98a202, 0xc518284422c97d19, 0x86838f04ae61143c, 0xe3065efc682acacc,
+    0xc365aa113b0de8ab, 0x7071697eb8e89f72, 0xf85559b3370950f2, 0x47273af41b408fc, 0x6276027f4af0892a,
+    0x680fcab5cf4ed894, 0xcba82a86d5d1acb, 0x621f88e268e5a0d9, 0xbe88139de968afb, 0xfc19c323c461b4c7,
+    0x93ab5fb21657a645, 0x54f3a1ada2aec645, 0x49eabadf725d2583, 0x32ad2835961fc350, 0x141de698474a5f52,
+    0xdab99090598e72f7, 0x831d93c9922092d5, 0x76efd05b50783b1, 0xce12664f84fca329, 0x4740becef98d2175,
+    0x7e5ebb2b47a56427, 0xfa0de832c0be135b, 0xe991343be1fa7fd8, 0xda257a242c3cb5b2, 0xbd47a5d13dadc984,
+    0xc13e5cbe76cbcb9e, 0x70e83f126ea0bf09, 0xbfbc73b1a48cf287, 0xfa43487c7def809f, 0x19bdd9ee7d0e2c93,
+    0x85b70bb5066e98f4, 0xfe3d1b2dc1f654ba, 0xe464b851dd2e975d, 0x5e27c9e31fabfdc, 0xc429e4a472f08028,
+    0x63e968099c62962e, 0xe0013d25d3d8171f, 0x9dce5153ca8e05d1, 0xef96a94a5fa6479f, 0xe2e9aa66e165bd60,
+    0x4bda15df2a03de28, 0x685eed7260c0abfc, 0x30394061c2dd2d73, 0xc3d61b31c3b297e0, 0x82f5c15cc38b7426,
+    0x2899466f941d8a0b, 0x73961d4fc07e2542, 0xf1ad7ede104a25b1, 0xf98ea1cd2ef471f9, 0xabe65f46c3ed720,
+    0x9c3b5a8891c3a917, 0xcf8cb3a1e0e7a5e1, 0xa4c09328e47b538d, 0x8c0261ebfff98879, 0x7df050c79a6e7bc2,
+    0x6ff13acc6606294, 0x2af33ad52288becf, 0x415dc6a2586e7fd7, 0xefda0f23b86f6b83, 0x9d8e37564d5d78bb,
+    0x31639e020d960bf8, 0xf427bfc02b359ce, 0x4d01497678a6d45, 0x72c27bed64a3ce22, 0x523ccded49311ee8,
+    0x15c8bd1106844ec0, 0xa5033ae73f4f835f, 0x4123bd01a7566b9e, 0xf978bf5f560319ef, 0x8696e2ef8a0bdde2,
+    0xe93f3f1e7a5a16c1, 0x880d17b5f71a2c62, 0x3af6ee7bd8f40bb1, 0xcd09f5fc432cf996, 0x385f76a87467af02,
+    0x29c923b4f41b927f, 0x3bdacd6faa54359b, 0x9739abc3379b73ca, 0xdc218f8a297b186c, 0x3b740ac3409d7107,
+    0x2e8f85ab5448ce1e, 0xeed7c3e13d8b9c6b, 0x40fd8b1372523bec, 0x452e9c363d330418, 0xf462cd35bdddec06,
+    0x11470edf7e6c68f8, 0xec810a70fd1d4262, 0x385c27615b6c2865, 0x8b007dc640ce5768, 0x3fce5c1624cf290b,
+    0xd311d6a94c4fbde4, 0x419213159b071708, 0x13d81050f0ea5a74, 0xe6d1f06da279e7f6, 0x1fc68d13f8cc1b27,
+    0xccaa913f60995525, 0x5be90b164e908302, 0xa9e378e5c83b902f, 0x8e72d555311c04aa, 0xe1aa5f5d2fbf133d,
+    0x20a2b9435e607cb9, 0x2567c320d6fe5821, 0x3e635ae15b0b0bcf, 0xdf7c54d509e45535, 0x42b2c61e5e63e770,
+    0x8593d1324fd1cc6, 0xef801d297eace6bc, 0xc962f32a975a1983, 0x9bc9386b392fc369, 0xb0ee6c4468f7733e,
+    0xbd86f31b586f938f, 0x76dda217da84389d, 0xc89c24e5089c3ba9, 0xa22e51247a96ef85, 0x8bb664c9e57889ae,
+    0x7447458ecb0571fc, 0x54f20602fe6e4e85, 0x668f1f95ea6bf5a, 0xfceaa7e51eef40fe, 0xe40764c5d99f3eb3,
+    0xe84a31b1e66d10f9, 0x7e407539b15581a8, 0x6870cc50172b6e90, 0xf7aa66d1b4fe60d, 0xac95240a6bbde602,
+    0x700c7d361f46e222, 0x5545c0f1db3b39e3, 0xdd9480c110cfcdc4, 0xa49c09e30a6800f6, 0x2746b5ab9077f2b3,
+    0xd50e85461b9e7312, 0x89a817a342a16383, 0x81058c958018ef6, 0xfddc7b585e0bd499, 0xe665323f21f1a389,
+    0x78a5ccafd2186ee5, 0x821ca0307985d5a, 0x9410c5f078b0e173, 0x8ff45cc9318fc8dc, 0x4aad34360afd2f46,
+    0x7a390d2ef9e898fc, 0x3b0bf7b6f9a9680, 0x58f321b12b4939ed, 0x56efbdf01c6d78f5, 0x475a2ad440b252e3,
+    0x1f3080fcb532d919, 0x57773631dd1cb108, 0xb18ba6a4076b4f7a, 0x6c43eef93b1fa6b, 0x88c92e80a743ea9e,
+    0x5d8af427c57886fc, 0x867abade537a3bf3, 0x9f49072c3ee07edf, 0x81f2e6b4fa635b98, 0x773306f8966e90f1,
+    0xf2b56cf0338d9f0b, 0x2721fc8f24a40bc1, 0x4b4012bfb81377ee, 0x9eaa6587a774e1b4, 0x285c0a5a193ed869,
+    0xa79ac49c364c26ef, 0x3e5f5a1e8f2ac8d1, 0x1b10f577bd359cc, 0xeeea935bdb218ab3, 0x4cee7896f4c39cde,
+    0x3f3355d9b904da9a, 0xdc60d0cbdb8f339b, 0x247cf4a534cc9465, 0x5b3cacea49e05e98, 0x140cdb3fdb24867c,
+    0xc19327a2b18607c6, 0xf3f197682debc2a, 0x654ba40041740f5, 0x4cce2b0be4ebd7e4, 0xd70b3c7180eaaff1,
+    0x1f7ec529b230ace0, 0x719d957c8c776f5c, 0x38ebd2bc09e7338a, 0xc6810366f222db9, 0xd072026b0fb26f5d,
+    0x7c5e3959f11dc4f7, 0x41bc5581b0455396, 0x3b14af998f0f3261, 0x37c600e28a56fbbe, 0x3f804d87812b23e6,
+    0xda475dd4d0662fd2, 0x8353f1b994c0a370, 0xaca2992c322f1619, 0x6668347e8b30f9f5, 0xc0ef84f679f9b94e,
+    0x9a75368c0985eba1, 0xdc333c825b3cc33c, 0xed4a0b9377a9f10a, 0x886c13d796c11b03, 0xd043e616eb292d82,
+    0x9baf593594ca2cf5, 0x6133475d713086f4, 0xbb7760e267f80c72, 0x8ee83b9bf8a6cf53, 0x4e6d15f505d29980,
+    0x21cebd3af51946c5, 0xab74d4ba70d30df9, 0x9b168e24804c4db2, 0xb7d34026cf543570, 0x2fc82a71538e85f4,
+    0xf07508c43f9245bc, 0x55d0b1b7896cdbc5, 0x75c01783124917b, 0xad39fe4011f5c474, 0x54f082e8b46721a0,
+    0x1e727561dbce9ea4, 0x5ae5c5819b9c1325, 0xdd1f157b264ab2d7, 0xe7072cf345c00af7, 0xc226d67b63234e4f,
+    0xb4b85671afb1e24b, 0x843d9a7156f1f0fb, 0x26890e79e0705e01, 0x89620a69e85823d4, 0x1b2330a22de257ac,
+    0x2e84398c52741e58, 0xf34901f9ac3068f9, 0x39f23a87913144c2, 0xe994473a5bd849fb, 0x6fcb9526ae60de13,
+    0x7df85c5c27029233, 0xe8acde62ac43fe34, 0xfd05ccd8ab391b87, 0xf584bdaa9c788ad7, 0x4b94e59aaa25758a,
+    0xc6ca48366238264f, 0x622dbc2ac41f9af8, 0x14e9da26ce95267e, 0x2c187f0a872457f, 0xe043892c3f4afbb9,
+    0xe96fe143ef3a446f, 0x2082185f4ac3bedd, 0x92286f636951a82b, 0xdee05738b35e88e6, 0xc9ba2e332d58cbe3,
+    0x5381fef8595bd35f, 0xe67276a58bd0e848, 0xdc1e070efea09455, 0x9e808e81799b08e7, 0xdf05725d4a0a3286,
+    0x1fe4bd4b4511d25e, 0x58d9a92feee195b4, 0x94be29e8f857f752, 0x62201df35c8bbc03, 0x1beff6b2703320e8,
+    0x1b2df4aecc5ccd2e, 0xb34ce97d0dc6e6df, 0x5cd9994d47f564, 0x77cac880142c2e4a, 0x6e9fd01d3afd3fa0,
+    0x9137cda306cf14bf, 0x5eeffc6df7e8cd5e, 0x78bedf9fbbd3f9bf, 0xf8bddf9fbbf9e2f9, 0xfd99e2f0fd9eef2f,
+    0xfc378cc338ee08d9, 0xe86b891a7f6d78b3, 0xceafd05e01705ca7, 0xaf38011db9944578, 0x11419f1e5532e0cd,
+    0x8d86fe7a70a14a8, 0x5f97c22659d9e743, 0xb2c9bea54b039ef2, 0xdbc33c69e51e14fc, 0xf359392b93e35f9a,
+    0x1ae4974a5655d239, 0xe4d73f35fbfc1790, 0xe39261a0dcd77bb, 0xa500b2560df44b6f, 0x1d4e82f92f378965,
+    0xb42ebea4c76372d2, 0xd241cd0aae69187b, 0xe618366e1209ef49, 0x11dbd90eef6af42c, 0x343083526fcaa3b2,
+    0x91c5dcf41267aebc, 0xf60382b21bfa81c9, 0xd3aea0c2d512e61e, 0xb3c55eaf0622b0ce, 0x800d1f8d5b12410,
+    0x63eed250aaea5a69, 0x4b12831ab229b796, 0xd29bf33caec79adf, 0x1415a3045772e5c, 0xd61650beffe39f37,
+    0x354f8cae15d94efb, 0xdc806f50b056da7f, 0x95d63dd006b81695, 0x59ed4636fa9570db, 0x13f817f2853f4ce8,
+    0x32e620da58d8ee20, 0x1e1ef16e803cb4e5, 0xb03f9a106ad067be, 0xa8ba004f43ddf222, 0x71bbbac501b3c6de,
+    0x978465eec05165d4, 0xf9bdaa01e5de43f4, 0x323df98e8246b735, 0x12194699dfe85690, 0x70b4564d0f87c447,
+    0x3d9295b1bd15a5df, 0x89651e97e16d5732, 0xaf25b7f86f4d9466, 0x3f0a967a73ede074, 0x59a2bade635433e0,
+    0x23cdfb1fa5c11350, 0x57b8fd371c68eb8, 0x76dbc279b0549a62, 0xe3f70232a28c7dcf, 0x7d5d19fe7ecdc10c,
+    0xf4d689b67b34efe0, 0xa3845f8d60df8f23, 0x757a34f71603cdc1, 0x2c319da6fe52740c, 0x1025aeb9084ea7b6,
+    0xb857e8a5b17a8676, 0x9a34a3af215640ac, 0x6fb12e9dbb28ab44, 0x874f9592e25a3467, 0x60bee16f120ec6e1,
+    0x9ae04413a70fed51, 0xbc78227aad61fb1b, 0x7a8bda43f820f2ed, 0x5e676a5e9acb6c70, 0x6e49d03cae63a59d,
+    0x60a57b186b620429, 0xc45c0707368a2c73, 0xd67869887663d954, 0xefa95f95d9c9bfb5, 0xfff1bceaf5b32e,
+    0xa243f40020ca,
   ]
-  if (one && one.buckets.length) {
-    const last = store.columns.length - 1
-    parts.push(make('h3', {}, 'Quantiles since the start, and while this page is open'))
-    const pairs = make('div', { class: 'pairs' })
-    for (const q of [0.5, 0.9, 0.95, 0.99]) {
-      pairs.append(make('span', {}, 'p' + q * 100), make('span', {}, short(Number(store.quantile(one, q, -1, last).toPrecision(4)))
-        + '   ' + short(Number(store.quantile(one, q, 0, last).toPrecision(4)))))
-    }
-    parts.push(pairs)
-  }
-  if (one && one.labels.length) {
-    const pairs = make('div', { class: 'pairs mono' })
-    for (const [k, v] of one.labels) pairs.append(make('span', {}, k || '·'), make('span', {}, v))
-    parts.push(make('h3', {}, 'Labels'), pairs)
-  }
-  if (!one) parts.push(make('h3', {}, 'Largest series'), ...largest(item))
-  parts.push(make('h3', {}, 'PromQL'))
-  for (const query of queries(item)) {
-    parts.push(make('div', { class: 'query' }, make('code', {}, query), copyButton(query)))
-  }
-  const scroll = pane.scrollTop
-  pane.dataset.type = family.type
-  pane.replaceChildren(...parts)
-  pane.scrollTop = scroll
-  one && one.buckets.length ? heat(canvas, one) : plot(canvas, store.points(item))
-}
-
-function largest(family) {
-  const rows = family.rows.map((row) => [row, store.value(row) || 0]).sort((a, b) => b[1] - a[1]).slice(0, 10)
-  const most = rows[0]?.[1] || 1
-  return rows.map(([row, value]) => {
-    const bar = make('i')
-    bar.style.width = Math.max(0, value / most * 100) + '%'
-    return make('button', { class: 'bar', type: 'button', onclick: () => choose(row) }, bar,
-      make('span', { class: 'mono labels' }, ...labelNodes(row.labels)), make('b', {}, shown(family.name, value)))
-  })
-}
-
-function unselect() {
-  view.selected = null
-  view.showsPush = false
-  detail()
-  paint()
-}
-
-function surface(canvas) {
-  const scale = devicePixelRatio || 1, width = canvas.clientWidth, height = canvas.clientHeight
-  canvas.width = width * scale
-  canvas.height = height * scale
-  const pen = canvas.getContext('2d')
-  pen.scale(scale, scale)
-  pen.font = '11px system-ui'
-  const style = getComputedStyle(canvas)
-  return { pen, width, height, color: style.getPropertyValue('--tone') || style.getPropertyValue('--accent'),
-    quiet: style.getPropertyValue('--quiet'), line: style.getPropertyValue('--line') }
-}
-
-function timeAxis({ pen, width, height, quiet }, left) {
-  pen.fillStyle = quiet
-  pen.textAlign = 'left'
-  pen.fillText(age((store.times.at(-1) - store.times[0]) / 1000) + ' ago', left, height - 2)
-  pen.textAlign = 'right'
-  pen.fillText('now', width, height - 2)
-}
-
-function plot(canvas, points) {
-  const s = surface(canvas), { pen, width, height } = s
-  const good = points.filter(([, v]) => isFinite(v))
-  if (good.length < 2) {
-    pen.fillStyle = s.quiet
-    return pen.fillText('The plot begins with the next look.', 0, 20)
-  }
-  let low = Math.min(0, ...good.map((p) => p[1])), high = Math.max(...good.map((p) => p[1]))
-  if (high <= low) high = low + 1
-  const left = 46, bottom = height - 18, start = good[0][0], span = good.at(-1)[0] - start || 1
-  const x = (t) => left + (t - start) / span * (width - left)
-  const y = (v) => bottom - (v - low) / (high - low) * (bottom - 8)
-  pen.strokeStyle = s.line
-  pen.fillStyle = s.quiet
-  pen.textAlign = 'right'
-  for (let i = 0; i <= 4; i++) {
-    const v = low + (high - low) * i / 4
-    pen.beginPath(); pen.moveTo(left, y(v)); pen.lineTo(width, y(v)); pen.stroke()
-    pen.fillText(scaled(v), left - 6, y(v) + 4)
-  }
-  pen.beginPath()
-  good.forEach(([t, v], i) => (i ? pen.lineTo(x(t), y(v)) : pen.moveTo(x(t), y(v))))
-  pen.strokeStyle = pen.fillStyle = s.color
-  pen.lineWidth = 2
-  pen.lineJoin = 'round'
-  pen.stroke()
-  pen.lineTo(width, bottom); pen.lineTo(left, bottom); pen.closePath()
-  pen.globalAlpha = 0.12
-  pen.fill()
-  pen.globalAlpha = 1
-  timeAxis(s, left)
-}
-
-// Time to the right, buckets upwards; the darker, the more came.
-function heat(canvas, row) {
-  const s = surface(canvas), { pen, width, height } = s
-  const buckets = [...row.buckets].sort((a, b) => a.le - b.le)
-  const looks = store.columns.length
-  if (looks < 2) return
-  const left = 46, bottom = height - 18, step = (width - left) / (looks - 1), tall = bottom / buckets.length
-  const cells = []
-  let most = 0
-  for (let look = 1; look < looks; look++) {
-    let before = 0
-    buckets.forEach((bucket, i) => {
-      const count = store.gain(bucket.number, look - 1, look)
-      if (count > before) cells.push([look, i, count - before])
-      most = Math.max(most, count - before || 0)
-      before = count
-    })
-  }
-  pen.fillStyle = s.color
-  for (const [look, i, count] of cells) {
-    pen.globalAlpha = 0.15 + 0.85 * Math.sqrt(count / most)
-    pen.fillRect(left + (look - 1) * step, bottom - (i + 1) * tall, Math.max(1, step - 0.5), tall - 0.5)
-  }
-  pen.globalAlpha = 1
-  pen.fillStyle = s.quiet
-  pen.textAlign = 'right'
-  const skip = Math.ceil(buckets.length / 7)
-  buckets.forEach((b, i) => { if (i % skip === 0) pen.fillText(short(b.le), left - 6, bottom - i * tall - 2) })
-  timeAxis(s, left)
-}
-
-function groupPath(labels) {
-  const safe = (text) => {
-    if (text && !text.includes('/')) return '/' + encodeURIComponent(text)
-    const binary = String.fromCharCode(...new TextEncoder().encode(text))
-    return '@base64/' + (btoa(binary).replace(/\+/g, '-').replace(/\//g, '_').replace(/=+$/, '') || '=')
-  }
-  const job = labels.find(([k]) => k === 'job')
-  return 'metrics/job' + safe(job ? job[1] : '')
-    + labels.filter(([k, v]) => k !== 'job' && (k !== 'instance' || v)).map(([k, v]) => '/' + encodeURIComponent(k) + safe(v)).join('')
-}
-
-function pushPane(pane) {
-  const rows = (store.families.get('push_time_seconds')?.rows || []).filter((row) => store.value(row) === store.value(row))
-  const mayDelete = document.documentElement.dataset.flags.includes('push-admin')
-  pane.replaceChildren(make('div', { class: 'head' }, make('h2', {}, 'Push groups'),
-    make('button', { class: 'close', type: 'button', 'aria-label': 'Close', onclick: unselect }, '✕')),
-    ...rows.slice(0, 500).map((row) => {
-      const group = make('div', { class: 'group' }, make('div', { class: 'mono labels' }, ...labelNodes(row.labels.filter(([, v]) => v))),
-        make('span', { class: 'quiet' }, age(Date.now() / 1000 - store.value(row)) + ' ago'))
-      if (mayDelete) group.append(make('button', { class: 'danger', type: 'button', onclick: async () => {
-        if (!confirm('Delete the group ' + labelText(row.labels) + '?')) return
-        await fetch(groupPath(row.labels), { method: 'DELETE' })
-        look()
-      } }, 'Delete'))
-      return group
-    }))
-  if (!rows.length) pane.append(make('p', { class: 'quiet' }, 'No group has been pushed.'))
-}
-
-// Health at a glance, the keys, and the clock that looks at /metrics.
-const one = (name) => { const f = store.families.get(name); return f ? store.value(f) : NaN }
-const tiles = new Map()
-
-function tile(title, value, note, { family = '', points = null, part = NaN, tone = '' } = {}) {
-  let box = tiles.get(title)
-  if (!box) {
-    box = make('button', { class: 'tile', type: 'button' })
-    box.amount = make('b')
-    box.note = make('span')
-    box.meter = make('div', { class: 'meter' }, make('i'))
-    box.graph = spark(100, 44)
-    box.append(make('span', {}, title), box.amount, box.note, box.meter, box.graph)
-    box.addEventListener('click', () => {
-      if (box.family === 'push') { view.selected = null; view.showsPush = true; return detail() }
-      const found = store.families.get(box.family)
-      if (found) choose(found)
-    })
-    tiles.set(title, box)
-    $('tiles').append(box)
-  }
-  box.family = family
-  box.className = 'tile ' + tone
-  box.amount.textContent = value
-  box.note.textContent = box.note.title = note
-  box.meter.hidden = !(part === part)
-  box.meter.firstChild.style.width = Math.min(100, part * 100) + '%'
-  box.graph.toggleAttribute('hidden', !points)
-  if (points) sparkline(box.graph, points, 100, 44)
-}
-
-function health() {
-  const events = store.families.get('metrics_sidecar_events_total')
-  const version = store.families.get('metrics_sidecar_build_info')?.rows[0]?.labels[0]?.[1]
-  $('version').textContent = version || ''
-  const since = store.families.get('process_start_time_seconds')
-  tile('Clients', short(one('metrics_sidecar_connections')), short(one('metrics_sidecar_sessions')) + ' sessions remembered',
-    { family: 'metrics_sidecar_connections' })
-  if (events) {
-    const rate = store.rate(events)
-    tile('Events a second', rate === rate ? scaled(rate) : '–', short(store.value(events)) + ' since the start',
-      { family: events.name, points: store.points(events, 60) })
-  }
-  const rejected = store.families.get('metrics_sidecar_events_rejected_total')
-  const refusals = [
-    ...(rejected ? rejected.rows.map((row) => [row.labels[0]?.[1] || '', store.value(row)]) : []),
-    ['series limit', one('metrics_sidecar_series_refused_total')],
-    ['connections', one('metrics_sidecar_connections_refused_total')],
-  ].filter(([, count]) => count > 0).sort((a, b) => b[1] - a[1])
-  const refused = refusals.reduce((sum, [, count]) => sum + count, 0)
-  tile('Refused', short(refused), refusals.slice(0, 3).map(([why, n]) => why.replaceAll('_', ' ') + ' ' + short(n)).join(', ') || 'nothing',
-    { family: 'metrics_sidecar_events_rejected_total', tone: refused ? 'warn' : '' })
-  const series = one('metrics_sidecar_series'), limit = one('metrics_sidecar_series_limit')
-  tile('Series', short(series), 'of ' + short(limit), { family: 'metrics_sidecar_series', part: series / limit, tone: series >= limit ? 'bad' : '' })
-  const resets = one('metrics_sidecar_state_resets_total')
-  tile('State file', bytes(one('metrics_sidecar_state_bytes')), resets > 0 ? resets + ' set aside as damaged' : 'sound',
-    { family: 'metrics_sidecar_state_bytes', tone: resets > 0 ? 'bad' : '' })
-  tile('Memory', bytes(one('process_resident_memory_bytes')), 'up ' + (since ? age(Date.now() / 1000 - store.value(since)) : '–'),
-    { family: 'process_resident_memory_bytes' })
-  const groups = one('metrics_sidecar_push_groups')
-  if (groups === groups) {
-    tile('Push groups', short(groups), 'of ' + short(one('metrics_sidecar_push_groups_limit')), { family: 'push' })
-  }
-}
-
-let paused = false, timer = 0, looking = false
-
-async function look() {
-  clearTimeout(timer)
-  if (looking || document.hidden) return
-  looking = true
-  try {
-    const answer = await fetch('metrics', { headers: { Accept: 'text/plain;version=0.0.4' }, cache: 'no-store', signal: AbortSignal.timeout(10000) })
-    if (!answer.ok) throw new Error('answered ' + answer.status)
-    store.take(await answer.text(), Date.now())
-    $('status').className = paused ? '' : 'live'
-    $('status').textContent = paused ? 'paused' : 'live'
-    health()
-    arrange()
-    detail()
-  } catch (error) {
-    $('status').className = 'lost'
-    $('status').textContent = 'no answer: ' + error.message
-  }
-  looking = false
-  if (!paused) timer = setTimeout(look, Number($('interval').value))
-}
-
-function pause() {
-  paused = !paused
-  $('pause').setAttribute('aria-pressed', paused)
-  $('pause').textContent = paused ? 'Go on' : 'Pause'
-  if (paused) { clearTimeout(timer); $('status').className = ''; $('status').textContent = 'paused' } else look()
-}
-
-const systemDark = matchMedia('(prefers-color-scheme: dark)')
-let theme = 'Auto'
-function applyTheme() {
-  $('theme').textContent = theme
-  document.documentElement.classList.toggle('dark', theme === 'Dark' || (theme === 'Auto' && systemDark.matches))
-  detail()
-}
-function nextTheme() {
-  theme = { Auto: 'Dark', Dark: 'Light', Light: 'Auto' }[theme]
-  try { localStorage.setItem('theme', theme) } catch {}
-  applyTheme()
-}
-
-function key(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || $('about').open) return
-  const inField = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)
-  if (event.key === 'Escape') {
-    if (event.target === $('search') && $('search').value) { $('search').value = ''; arrange() } else unselect()
-    return $('list').focus()
-  }
-  if (event.target === $('search') && (event.key === 'ArrowDown' || event.key === 'Enter')) {
-    event.preventDefault()
-    $('list').focus()
-    return move(1)
-  }
-  if (inField) return
-  const onList = event.target === $('list')
-  const page = Math.max(1, Math.floor($('list').clientHeight / 40))
-  const item = view.selected
-  const actions = {
-    '/': () => $('search').focus(), p: pause, t: nextTheme, '?': () => $('about').showModal(),
-    j: () => move(1), k: () => move(-1),
-    c: () => document.querySelector('#detail .query button')?.click(),
-    ...(onList && { ArrowDown: () => move(1), ArrowUp: () => move(-1), PageDown: () => move(page),
-      PageUp: () => move(-page), Home: () => move(-1e9), End: () => move(1e9),
-      Enter: () => item && choose(item, true),
-      ArrowRight: () => { if (item?.kind === 'family') { view.open.set(item.name, true); arrange() } },
-      ArrowLeft: () => { if (item) { view.open.set((item.family || item).name, false); choose(item.family || item) } } }),
-  }
-  if (!actions[event.key]) return
-  event.preventDefault()
-  actions[event.key]()
-}
-
-for (const id of ['search', 'type', 'scope', 'sort']) {
-  $(id).addEventListener('input', () => { $('list').scrollTop = 0; arrange() })
-}
-let frame = 0
-$('list').addEventListener('scroll', () => { frame ||= requestAnimationFrame(() => { frame = 0; paint() }) })
-addEventListener('resize', () => { arrange(); detail() })
-addEventListener('keydown', key)
-document.addEventListener('visibilitychange', () => { if (!document.hidden && !paused) look() })
-$('pause').addEventListener('click', pause)
-$('theme').addEventListener('click', nextTheme)
-$('help').addEventListener('click', () => $('about').showModal())
-$('interval').addEventListener('change', () => { if (!paused) look() })
-systemDark.addEventListener('change', applyTheme)
-try { theme = localStorage.getItem('theme') || 'Auto' } catch {}
-applyTheme()
-look()
-</script>
-</body>
-</html>
-
-"""##
-
-  static let scriptHash: StaticString = "'sha256-SowxzRU1SQshQGDdI8kuroeAYlyM7bccLzKrJXJjyFg='"
-  static let styleHash: StaticString = "'sha256-evaoD3JUadgReeDPPratAidPm93aMVNs601UR7RRCwg='"
 }

@@ -65,9 +65,6 @@ enum LabelText {
 }
 
 extension RawSpan {
-  @inline(__always)
-  func at(_ index: Int) -> UInt8 { unsafe unsafeLoad(fromByteOffset: index, as: UInt8.self) }
-
   /// Below 0 where these bytes at `left` sort before those of `other` at `right`, 0 where equal.
   @inline(__always)
   func order(_ left: Range<Int>, _ other: RawSpan, _ right: Range<Int>) -> Int {

@@ -45,12 +45,3 @@ enum Number {
       && text.at(1) | 0x20 == UInt8(ascii: "a") && text.at(2) | 0x20 == UInt8(ascii: "n")
   }
 }
-
-extension RawSpan {
-  @inline(__always)
-  func equals(_ text: StaticString) -> Bool {
-    guard byteCount == text.utf8CodeUnitCount else { return false }
-    for index in 0..<byteCount where unsafe at(index) != text.utf8Start[index] { return false }
-    return true
-  }
-}

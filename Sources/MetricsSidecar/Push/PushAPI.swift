@@ -32,7 +32,7 @@ final class PushAPI {
     let path = head.extracting(request.path)
     if path.starts(with: "/metrics/job") {
       change(request, path.extracting(12..<path.byteCount), head, body, &response)
-    } else if path.equals("/api/v1/admin/wipe") {
+    } else if path.isEqual(to: "/api/v1/admin/wipe") {
       wipe(request, head, &response)
     } else {
       return query(request, path, into: &response)
@@ -96,10 +96,10 @@ final class PushAPI {
   ) throws(PushError) {
     batch.begin(key)
     guard let encoding = request.field("content-encoding", in: head), encoding.byteCount > 0,
-      !encoding.equalsLetters("identity")
+      !encoding.equalsIgnoringCase("identity")
     else { return try parse(request, head, body) }
-    let isSnappy = encoding.equalsLetters("snappy")
-    guard isSnappy || encoding.equalsLetters("gzip") else {
+    let isSnappy = encoding.equalsIgnoringCase("snappy")
+    guard isSnappy || encoding.equalsIgnoringCase("gzip") else {
       throw PushError("a body is plain, gzip or snappy", status: 415)
     }
     plain.removeAll()
@@ -211,15 +211,6 @@ extension RawSpan {
   @inline(__always)
   func starts(with text: StaticString) -> Bool {
     byteCount >= text.utf8CodeUnitCount
-      && extracting(0..<text.utf8CodeUnitCount).equals(text)
-  }
-
-  /// Whether it is `text`, given in lower case, in any case.
-  func equalsLetters(_ text: StaticString) -> Bool {
-    guard byteCount == text.utf8CodeUnitCount else { return false }
-    for index in 0..<byteCount where unsafe at(index) | 0x20 != text.utf8Start[index] | 0x20 {
-      return false
-    }
-    return true
+      && extracting(0..<text.utf8CodeUnitCount).isEqual(to: text)
   }
 }

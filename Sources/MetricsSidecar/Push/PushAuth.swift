@@ -68,7 +68,8 @@ struct PushAuth {
 
   /// Judges an `Authorization` field (RFC 7617).
   mutating func check(_ field: RawSpan?, now: UInt64) -> Verdict {
-    guard let field, field.byteCount > 6, field.extracting(0..<6).equalsLetters("basic ") else {
+    guard let field, field.byteCount > 6, field.extracting(0..<6).equalsIgnoringCase("basic ")
+    else {
       return .refused
     }
     let encoded = SeriesKey.array(field.extracting(6..<field.byteCount))

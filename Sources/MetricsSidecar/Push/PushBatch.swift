@@ -116,7 +116,7 @@ final class PushBatch {
     if let known = findFamily(name) { return (known, .whole) }
     for (suffix, part) in Self.suffixes {
       let count = name.byteCount - suffix.utf8CodeUnitCount
-      guard count > 0, name.extracting(count..<name.byteCount).equals(suffix),
+      guard count > 0, name.extracting(count..<name.byteCount).isEqual(to: suffix),
         let base = findFamily(name.extracting(0..<count))
       else { continue }
       let type = families[base].type

@@ -241,7 +241,7 @@ final class PushFile {
     }
     let name = unsafe RawSpan(_unsafeStart: UnsafeRawPointer(base), byteCount: 8)
     if unsafe base.load(as: UInt64.self) == 0 { return try format() }
-    guard name.equals("MSIDPUSH") else { throw .damaged("it is no file of pushed groups") }
+    guard name.isEqual(to: "MSIDPUSH") else { throw .damaged("it is no file of pushed groups") }
     let found = unsafe base.load(fromByteOffset: 8, as: UInt32.self)
     guard found == Self.version else {
       throw .damaged("it has version \(found), this is version \(Self.version)")

@@ -10,8 +10,8 @@ extension PushAPI {
 
   /// Answers a request for one of the paths; whether it was one.
   func query(_ request: Request, _ path: RawSpan, into response: inout ResponseWriter) -> Bool {
-    let isStatus = path.equals("/api/v1/status")
-    guard isStatus || path.equals("/api/v1/metrics") else { return false }
+    let isStatus = path.isEqual(to: "/api/v1/status")
+    guard isStatus || path.isEqual(to: "/api/v1/metrics") else { return false }
     switch request.method {
     case .get, .head:
       response.begin(status: 200, contentType: "application/json", extraFields: Self.fields)

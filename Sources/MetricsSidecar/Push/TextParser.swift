@@ -80,8 +80,8 @@ struct TextParser: ~Escapable {
     at += 1
     skipBlanks()
     let word = body.extracting(token())
-    let isHelp = word.equals("HELP")
-    if !isHelp, !word.equals("TYPE") {
+    let isHelp = word.isEqual(to: "HELP")
+    if !isHelp, !word.isEqual(to: "TYPE") {
       while body.at(at) != 10 { at += 1 }
       return
     }
@@ -205,8 +205,8 @@ struct TextParser: ~Escapable {
       skipBlanks()
       try take(UInt8(ascii: "\""), "expected '\"' before a label's value")
       let value = try labelValue()
-      if type == .histogram && body.extracting(name).equals("le")
-        || type == .summary && body.extracting(name).equals("quantile")
+      if type == .histogram && body.extracting(name).isEqual(to: "le")
+        || type == .summary && body.extracting(name).isEqual(to: "quantile")
       {
         guard let number = Number.parse(body.extracting(value)), !number.isNaN else {
           throw mistake("\"\(text(value))\" is no number", at: value.lowerBound)
@@ -285,7 +285,7 @@ struct TextParser: ~Escapable {
     if at - start > limits.nameByteCount {
       throw mistake("a name of more than \(limits.nameByteCount) bytes", at: start)
     }
-    if body.extracting(start..<at).equals("__name__") {
+    if body.extracting(start..<at).isEqual(to: "__name__") {
       throw mistake("the label __name__ is Prometheus's own", at: start)
     }
     return start..<at

@@ -11,7 +11,7 @@ extension Sidecar {
     if path.isEqual(to: "/metrics") || path.isEqual(to: "/") {
       guard isRead(request, &response) else { return }
       if path.byteCount == 1, Page.isWanted(request.field("accept", in: head)) {
-        return response.send(page.answer)
+        return page.send(into: &response)
       }
       scrape(request, head, into: &response)
     } else if path.isEqual(to: "/-/healthy") {

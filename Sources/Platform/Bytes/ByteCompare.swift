@@ -28,3 +28,30 @@ public enum ByteCompare {
     return true
   }
 }
+
+extension RawSpan {
+  /// The byte at `index`, which is checked.
+  @inlinable @inline(__always)
+  public func at(_ index: Int) -> UInt8 {
+    unsafe unsafeLoad(fromByteOffset: index, as: UInt8.self)
+  }
+
+  /// Whether these bytes are exactly `text`.
+  @inlinable @inline(__always)
+  public func isEqual(to text: StaticString) -> Bool {
+    guard byteCount == text.utf8CodeUnitCount else { return false }
+    for index in 0..<byteCount where unsafe at(index) != text.utf8Start[index] { return false }
+    return true
+  }
+
+  /// Whether they are `text`, which has small letters, in any case.
+  public func equalsIgnoringCase(_ text: StaticString) -> Bool {
+    guard byteCount == text.utf8CodeUnitCount else { return false }
+    for index in 0..<byteCount {
+      let byte = at(index)
+      let small = byte >= 65 && byte <= 90 ? byte | 0x20 : byte
+      if unsafe small != text.utf8Start[index] { return false }
+    }
+    return true
+  }
+}

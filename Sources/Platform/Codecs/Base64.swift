@@ -1,10 +1,12 @@
 /// Base64 (RFC 4648), read with or without padding.
-enum Base64 {
+public enum Base64 {
   /// With `-` and `_`, as in paths; `nil` where it is malformed.
-  static func decodeURL(_ text: ArraySlice<UInt8>) -> [UInt8]? { decode(text, 62...63, "-", "_") }
+  public static func decodeURL(_ text: ArraySlice<UInt8>) -> [UInt8]? {
+    decode(text, 62...63, "-", "_")
+  }
 
   /// With `+` and `/`, as in headers.
-  static func decodeStandard(_ text: ArraySlice<UInt8>) -> [UInt8]? {
+  public static func decodeStandard(_ text: ArraySlice<UInt8>) -> [UInt8]? {
     decode(text, 62...63, "+", "/")
   }
 
@@ -39,7 +41,8 @@ enum Base64 {
     return result
   }
 
-  static func encodeStandard(_ bytes: [UInt8]) -> String {
+  /// With `+`, `/` and padding.
+  public static func encodeStandard(_ bytes: [UInt8]) -> String {
     let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
     var result: [UInt8] = []
     var index = 0
@@ -59,7 +62,8 @@ enum Base64 {
     return String(decoding: result, as: UTF8.self)
   }
 
-  static func hexDigit(_ byte: UInt8) -> UInt8? {
+  /// What `byte` stands for as a hexadecimal digit, `nil` where it is none.
+  public static func hexDigit(_ byte: UInt8) -> UInt8? {
     switch byte {
     case 48...57: byte - 48
     case 65...70: byte - 55

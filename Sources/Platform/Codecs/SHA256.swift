@@ -1,6 +1,7 @@
 /// SHA-256 (FIPS 180-4), HMAC (RFC 2104) and PBKDF2 (RFC 8018), for the passwords of those who push.
-enum SHA256 {
-  static func hash(_ message: [UInt8]) -> [UInt8] {
+public enum SHA256 {
+  /// 32 bytes, as of each function here.
+  public static func hash(_ message: [UInt8]) -> [UInt8] {
     var state = State()
     state.update(message)
     return state.digest()
@@ -83,18 +84,19 @@ enum SHA256 {
   }
 
   /// RFC 2104, with the two padded keys taken in already.
-  struct HMAC {
+  public struct HMAC {
     private var inner = State()
     private var outer = State()
 
-    init(key: [UInt8]) {
+    /// Takes a key of any length.
+    public init(key: [UInt8]) {
       var block = key.count > 64 ? SHA256.hash(key) : key
       while block.count < 64 { block.append(0) }
       inner.update(block.map { $0 ^ 0x36 })
       outer.update(block.map { $0 ^ 0x5c })
     }
 
-    func digest(_ message: [UInt8]) -> [UInt8] {
+    public func digest(_ message: [UInt8]) -> [UInt8] {
       var state = inner
       state.update(message)
       var last = outer
@@ -104,7 +106,7 @@ enum SHA256 {
   }
 
   /// RFC 8018 §5.2 with HMAC-SHA-256, 32 bytes.
-  static func pbkdf2(_ password: [UInt8], salt: [UInt8], iterations: Int) -> [UInt8] {
+  public static func pbkdf2(_ password: [UInt8], salt: [UInt8], iterations: Int) -> [UInt8] {
     let hmac = HMAC(key: password)
     var step = hmac.digest(salt + [0, 0, 0, 1])
     var result = step
@@ -116,7 +118,7 @@ enum SHA256 {
   }
 
   /// Compares in a time that does not tell where the difference is.
-  static func isEqual(_ a: [UInt8], _ b: [UInt8]) -> Bool {
+  public static func isEqual(_ a: [UInt8], _ b: [UInt8]) -> Bool {
     guard a.count == b.count else { return false }
     var difference: UInt8 = 0
     for index in a.indices { difference |= a[index] ^ b[index] }

@@ -1,16 +1,16 @@
-import Platform
-
 /// Undoes gzip (RFC 1952) and the deflate within it (RFC 1951), up to a bound.
 ///
 /// What must stay true: never more than `limit` bytes come out, whatever goes in.
-struct Inflate: ~Escapable {
-  enum Failure: Error { case malformed, tooLarge }
+public struct Inflate: ~Escapable {
+  /// What is wrong with the input: its form, or that more would come out than the bound.
+  public enum Failure: Error { case malformed, tooLarge }
 
   private let bytes: RawSpan
   private var at = 0
   private var bits: UInt32 = 0
   private var bitCount: UInt32 = 0
   private let limit: Int
+  private var checksum = CRC32()
 
   @_lifetime(copy bytes)
   private init(_ bytes: RawSpan, limit: Int) {
@@ -18,8 +18,8 @@ struct Inflate: ~Escapable {
     self.limit = limit
   }
 
-  /// Appends what `bytes`, one gzip member or several, stand for.
-  static func gunzip(
+  /// Appends what `bytes`, one gzip member or several, stand for: at the most `limit` bytes.
+  public static func gunzip(
     _ bytes: RawSpan, limit: Int, into output: inout ByteBuffer
   ) throws(Failure) {
     var inflate = Inflate(bytes, limit: output.count + limit)
@@ -45,8 +45,8 @@ struct Inflate: ~Escapable {
     let start = output.count
     try blocks(&output, from: start)
     let plain = output.bytes.extracting(start..<output.count)
-    guard try word() == CRC32.of(plain),
-      try word() == UInt32(truncatingIfNeeded: plain.byteCount)
+    let sum = checksum.value(of: plain)
+    guard try word() == sum, try word() == UInt32(truncatingIfNeeded: plain.byteCount)
     else { throw .malformed }
   }
 
@@ -120,13 +120,13 @@ struct Inflate: ~Escapable {
       if symbol == 256 { return }
       guard symbol < 286 else { throw .malformed }
       let length =
-        Int(Deflate.lengthBase[symbol - 257])
-        + Int(try take(UInt32(Deflate.lengthBits[symbol - 257])))
+        DeflateCodes.lengthBase[symbol - 257]
+        + Int(try take(UInt32(DeflateCodes.lengthExtra[symbol - 257])))
       let code = try self.symbol(distances)
       guard code < 30 else { throw .malformed }
       let distance =
-        Int(Deflate.distanceBase[code])
-        + Int(try take(UInt32(Deflate.distanceBits[code])))
+        DeflateCodes.distanceBase[code]
+        + Int(try take(UInt32(DeflateCodes.distanceExtra[code])))
       guard distance <= output.count - start else { throw .malformed }
       if output.count + length > limit { throw .tooLarge }
       output.repeatBytes(distance: distance, count: length)
@@ -156,7 +156,7 @@ struct Inflate: ~Escapable {
     guard lengthCount <= 286, distanceCount <= 30 else { throw .malformed }
     var codeLengths = [UInt8](repeating: 0, count: 19)
     for index in 0..<codeCount {
-      codeLengths[Int(Deflate.codeOrder[index])] = UInt8(try take(3))
+      codeLengths[DeflateCodes.order[index]] = UInt8(try take(3))
     }
     guard let codes = HuffmanTable(codeLengths[...]) else { throw .malformed }
     var lengths: [UInt8] = []
@@ -216,46 +216,6 @@ struct HuffmanTable {
 
   static var fixedDistances: HuffmanTable {
     HuffmanTable([UInt8](repeating: 5, count: 30)[...])!
-  }
-}
-
-/// The tables of RFC 1951 §3.2.5 and §3.2.7.
-private enum Deflate {
-  static let lengthBase: [UInt16] = [
-    3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131,
-    163, 195, 227, 258,
-  ]
-  static let lengthBits: [UInt8] = [
-    0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0,
-  ]
-  static let distanceBase: [UInt16] = [
-    1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193, 257, 385, 513, 769, 1025, 1537, 2049,
-    3073, 4097, 6145, 8193, 12289, 16385, 24577,
-  ]
-  static let distanceBits: [UInt8] = [
-    0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13,
-    13,
-  ]
-  static let codeOrder: [UInt8] = [
-    16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
-  ]
-}
-
-/// The checksum of gzip (RFC 1952 §8).
-enum CRC32 {
-  private static let table: [UInt32] = (0..<256).map { index in
-    var value = UInt32(index)
-    for _ in 0..<8 { value = value & 1 == 1 ? 0xedb8_8320 ^ value >> 1 : value >> 1 }
-    return value
-  }
-
-  static func of(_ bytes: RawSpan) -> UInt32 {
-    var value: UInt32 = 0xffff_ffff
-    let table = self.table
-    for index in 0..<bytes.byteCount {
-      value = table[Int((value ^ UInt32(bytes.at(index))) & 0xff)] ^ value >> 8
-    }
-    return ~value
   }
 }
 

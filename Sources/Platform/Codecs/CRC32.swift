@@ -1,13 +1,17 @@
-/// The checksum of gzip (RFC 1952 §8), eight bytes a step.
+/// The checksum of gzip (RFC 1952 §8), or another of its kind, eight bytes a step.
 struct CRC32 {
+  /// The polynomials, bits reversed: gzip's, and Castagnoli's, which Snappy's frames have.
+  static let gzip: UInt32 = 0xedb8_8320
+  static let castagnoli: UInt32 = 0x82f6_3b78
+
   private var tables: [UInt32]
   private var state = UInt32.max
 
-  init() {
+  init(_ polynomial: UInt32 = gzip) {
     tables = [UInt32](repeating: 0, count: 8 * 256)
     for index in 0..<256 {
       var crc = UInt32(index)
-      for _ in 0..<8 { crc = crc & 1 == 1 ? crc >> 1 ^ 0xedb8_8320 : crc >> 1 }
+      for _ in 0..<8 { crc = crc & 1 == 1 ? crc >> 1 ^ polynomial : crc >> 1 }
       tables[index] = crc
     }
     for index in 256..<8 * 256 {
@@ -17,6 +21,13 @@ struct CRC32 {
   }
 
   var value: UInt32 { ~state }
+
+  /// The checksum of these bytes alone; what came before is forgotten.
+  mutating func value(of bytes: RawSpan) -> UInt32 {
+    state = .max
+    update(bytes)
+    return value
+  }
 
   mutating func update(_ bytes: RawSpan) {
     var crc = state

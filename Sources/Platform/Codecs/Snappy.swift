@@ -1,5 +1,3 @@
-import Platform
-
 /// Undoes Snappy's framing format, which is what Go's `snappy.NewReader` and Pushgateway take.
 /// https://github.com/google/snappy/blob/main/framing_format.txt, format_description.txt
 ///
@@ -8,17 +6,19 @@ import Platform
 ///             0xff "sNaPpY"; 0x80..0xfe to be skipped; the rest is an error
 ///
 /// What must stay true: never more than `limit` bytes come out, whatever goes in.
-enum Snappy {
-  typealias Failure = Inflate.Failure
+public enum Snappy {
+  public typealias Failure = Inflate.Failure
 
   private static let chunkLimit = 65_536
 
-  static func decode(
+  /// Appends what `bytes` stand for: at the most `limit` bytes.
+  public static func decode(
     _ bytes: RawSpan, limit: Int, into output: inout ByteBuffer
   ) throws(Failure) {
     let limit = output.count + limit
     var at = 0
     var hasHeader = false
+    var checksum = CRC32(CRC32.castagnoli)
     while at < bytes.byteCount {
       guard bytes.byteCount - at >= 4 else { throw .malformed }
       let type = bytes.at(at)
@@ -29,10 +29,10 @@ enum Snappy {
       at += count
       switch type {
       case 0xff:
-        guard chunk.equals("sNaPpY") else { throw .malformed }
+        guard chunk.isEqual(to: "sNaPpY") else { throw .malformed }
         hasHeader = true
       case 0x00 where hasHeader, 0x01 where hasHeader:
-        try data(chunk, isPlain: type == 1, limit, &output)
+        try data(chunk, isPlain: type == 1, limit, &checksum, &output)
       case 0x80...0xfe where hasHeader: break
       default: throw .malformed
       }
@@ -40,7 +40,8 @@ enum Snappy {
   }
 
   private static func data(
-    _ chunk: RawSpan, isPlain: Bool, _ limit: Int, _ output: inout ByteBuffer
+    _ chunk: RawSpan, isPlain: Bool, _ limit: Int, _ checksum: inout CRC32,
+    _ output: inout ByteBuffer
   ) throws(Failure) {
     guard chunk.byteCount >= 4 else { throw .malformed }
     var check: UInt32 = 0
@@ -54,7 +55,7 @@ enum Snappy {
     } else {
       try block(content, limit, &output)
     }
-    let crc = CRC32C.of(output.bytes.extracting(start..<output.count))
+    let crc = checksum.value(of: output.bytes.extracting(start..<output.count))
     guard (crc >> 15 | crc << 17) &+ 0xa282_ead8 == check else { throw .malformed }
   }
 
@@ -113,23 +114,5 @@ enum Snappy {
     at += count
     // A length or distance beyond a block is refused by the caller; on 32 bits it must not trap.
     return Int(min(value, 1 << 24))
-  }
-}
-
-/// The checksum of Snappy's frames (Castagnoli's polynomial).
-enum CRC32C {
-  private static let table: [UInt32] = (0..<256).map { index in
-    var value = UInt32(index)
-    for _ in 0..<8 { value = value & 1 == 1 ? 0x82f6_3b78 ^ value >> 1 : value >> 1 }
-    return value
-  }
-
-  static func of(_ bytes: RawSpan) -> UInt32 {
-    var value: UInt32 = 0xffff_ffff
-    let table = self.table
-    for index in 0..<bytes.byteCount {
-      value = table[Int((value ^ UInt32(bytes.at(index))) & 0xff)] ^ value >> 8
-    }
-    return ~value
   }
 }
