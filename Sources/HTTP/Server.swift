@@ -283,6 +283,12 @@ public final class Server<R: Responder> {
     guard let client = clients[slot] else { return }
     client.isPending = false
     guard client.isSent, !client.isLingering, client.connection.phase != .waiting else { return }
+    if client.connection.isStopping, isIdle(client) {
+      // What it has sent meanwhile is still answered.
+      receive(slot, client, now)
+      if let same = clients[slot], same === client, isIdle(client) { close(slot) }
+      return
+    }
     let start = response.buffer.count
     response.ticket = Ticket(slot: slot, generation: client.generation)
     client.connection.resume(now: now, limits: limits, responder: responder, into: &response)
@@ -388,7 +394,8 @@ public final class Server<R: Responder> {
     client.writeDeadline = .max
     if client.connection.phase == .closing { return end(slot, client, now) }
     setInterest(slot, client, client.connection.phase == .waiting ? [] : .readable)
-    if client.connection.hasMore { postpone(slot, client) }
+    // An answer that had begun before the stop has not told the client that it is the last.
+    if client.connection.hasMore || client.connection.isStopping { postpone(slot, client) }
   }
 
   /// Ends a connection whose answers are all with the kernel.

@@ -85,6 +85,7 @@ private final class Loop: Responder {
     server?.unwatch(wake.fileHandleForReading.fileDescriptor)
     server?.stop(now: now)
     isStopped = true
+    turns = 0
   }
 }
 
@@ -353,6 +354,19 @@ private final class Peer: @unchecked Sendable {
     let text = try #require(peer.read())
     #expect(text.contains("Connection: close\r\n"))
     #expect(text.body.utf8.count == 1_000_000)
+    #expect(server.stop())
+  }
+
+  @Test func `an answer begun before the stop is finished and its connection closed`() throws {
+    let server = try Running { $0.stopMilliseconds = 120_000 }
+    server.responder.recorder.bigByteCount = 16_000_000
+    let peer = Peer(server.port, receiveBuffer: 4096)
+    peer.send("GET /later HTTP/1.1\r\nHost: a\r\n\r\n")
+    let head = try #require(peer.read { $0.contains("\r\n\r\n") })
+    #expect(!head.contains("Connection: close\r\n"))
+    server.responder.wake.fileHandleForWriting.write(Data([1]))
+    let rest = try #require(peer.read())
+    #expect((head + rest).body.utf8.count == 16_000_000)
     #expect(server.stop())
   }
 
