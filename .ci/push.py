@@ -23,6 +23,7 @@ import tempfile
 import time
 import zlib
 
+GO_PATH = "/usr/share/gocode"
 TEXT = "text/plain; version=0.0.4"
 PROTOBUF = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
 
@@ -104,14 +105,14 @@ def pushgateway(options):
          "--web.enable-admin-api"])
 
 
-def samples(page):
+def samples(page, may_repeat=False):
     """Lines of an exposition as {series: value}, types as {"TYPE name": type}; times only as 0 or
     1. What each server says of itself is left out."""
     own = re.compile(r"^(go_|process_|promhttp_|pushgateway_|metrics_sidecar_)")
     found = {}
     for line in page.decode().splitlines():
         if line.startswith("# TYPE "):
-            name, kind = line[7:].split(" ")
+            name, _, kind = line[7:].partition(" ")
             if not own.match(name):
                 found[f"TYPE {name}"] = kind
         elif line.startswith("# HELP "):
@@ -131,7 +132,7 @@ def samples(page):
             number = float(value.replace("Inf", "inf").replace("NaN", "nan"))
             if series.startswith(("push_time_seconds", "push_failure_time_seconds")):
                 number = float(number > 0)
-            check(key not in found, f"the series {key} is there twice")
+            check(may_repeat or key not in found, f"the series {key} is there twice")
             found[key] = repr(number)
     return found
 
@@ -295,6 +296,69 @@ REQUESTS = [
     ("bucket without +Inf", "PUT", "/metrics/job/hb", b"# TYPE hb histogram\nhb_bucket{le=\"1\"} 2\nhb_sum 1\nhb_count 3\n", {}),
     ("histogram without count", "PUT", "/metrics/job/hc", b"# TYPE hc histogram\nhc_bucket{le=\"1\"} 2\nhc_sum 1\n", {}),
     ("bare line of a histogram", "PUT", "/metrics/job/hl", b"# TYPE hl histogram\nhl 2\n", {}),
+    ("delete of an odd path", "DELETE", "/metrics/job/x/y", b"", {}),
+    ("delete of bad base64", "DELETE", "/metrics/job/x/y@base64/!!", b"", {}),
+    ("delete of no job", "DELETE", "/metrics/job@base64/=", b"", {}),
+    ("delete by labels", "DELETE", "/metrics/job/b/z/1/instance/i", b"", {}),
+    ("delete with a body", "DELETE", "/metrics/job/uw", b"nonsense", {}),
+    ("HEAD of metrics", "HEAD", "/metrics", b"", {}),
+    ("POST of metrics", "POST", "/metrics", b"x 1\n", {}),
+    ("DELETE of metrics", "DELETE", "/metrics", b"", {}),
+    ("HEAD of a group", "HEAD", "/metrics/job/x", b"", {}),
+    ("OPTIONS of a group", "OPTIONS", "/metrics/job/x", b"", {}),
+    ("job alone at the start of a word", "PUT", "/metrics/jobs/x", b"a 1\n", {}),
+    ("another word", "PUT", "/metrics/instance/x", b"a 1\n", {}),
+    ("POST of status", "POST", "/api/v1/status", b"", {}),
+    ("HEAD of status", "HEAD", "/api/v1/status", b"", {}),
+    ("OPTIONS of status", "OPTIONS", "/api/v1/status", b"", {}),
+    ("PUT of the API's metrics", "PUT", "/api/v1/metrics", b"", {}),
+    ("unknown path of the API", "GET", "/api/v1/nothing", b"", {}),
+    ("another version of the API", "GET", "/api/v2/metrics", b"", {}),
+    ("GET of wipe", "GET", "/api/v1/admin/wipe", b"", {}),
+    ("POST of wipe", "POST", "/api/v1/admin/wipe", b"", {}),
+    ("DELETE of wipe", "DELETE", "/api/v1/admin/wipe", b"", {}),
+    ("POST of ready", "POST", "/-/ready", b"", {}),
+    ("quit", "PUT", "/-/quit", b"", {}),
+    ("unknown path", "GET", "/nothing", b"", {}),
+    ("a query", "PUT", "/metrics/job/qu?x=1&y", b"qu 1\n", {}),
+    ("identity", "PUT", "/metrics/job/id", b"idt 1\n", {"Content-Encoding": "identity"}),
+    ("deflate", "PUT", "/metrics/job/df", zlib.compress(b"df 1\n"), {"Content-Encoding": "deflate"}),
+    ("gzip of nothing", "PUT", "/metrics/job/gn", gzip.compress(b""), {"Content-Encoding": "gzip"}),
+    ("gzip in two members", "PUT", "/metrics/job/g2", gzip.compress(b"gtwo") + gzip.compress(b" 1\n"), {"Content-Encoding": "gzip"}),
+    ("gzip cut", "PUT", "/metrics/job/gc", gzip.compress(b"gcut 1\n" * 9)[:-5], {"Content-Encoding": "gzip"}),
+    ("type of a form", "PUT", "/metrics/job/ct", b"ct 1\n", {"Content-Type": "application/x-www-form-urlencoded"}),
+    ("type with a charset", "PUT", "/metrics/job/ct", b"ct 2\n", {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}),
+    ("type of OpenMetrics", "PUT", "/metrics/job/om", b"# TYPE om gauge\nom 1\n# EOF\n", {"Content-Type": "application/openmetrics-text; version=1.0.0"}),
+    ("protobuf of another encoding", "PUT", "/metrics/job/pe", COUNTER, {"Content-Type": PROTOBUF.replace("delimited", "text")}),
+    ("protobuf of another message", "PUT", "/metrics/job/pm", COUNTER, {"Content-Type": PROTOBUF.replace("MetricFamily", "Other")}),
+    ("protobuf without parameters", "PUT", "/metrics/job/pw", COUNTER, {"Content-Type": "application/vnd.google.protobuf"}),
+    ("protobuf of nothing", "PUT", "/metrics/job/p0", b"", {"Content-Type": PROTOBUF}),
+    ("protobuf with a bad name", "PUT", "/metrics/job/pbn", family(b"9x", 1, field(2, double(1, 1))), {"Content-Type": PROTOBUF}),
+    ("protobuf with a bad label", "PUT", "/metrics/job/pbl", family(b"pbl", 1, label(b"9", b"1") + field(2, double(1, 1))), {"Content-Type": PROTOBUF}),
+    ("protobuf with a label not UTF-8", "PUT", "/metrics/job/pbu", family(b"pbu", 1, label(b"k", b"\xff") + field(2, double(1, 1))), {"Content-Type": PROTOBUF}),
+    ("protobuf with its own job", "PUT", "/metrics/job/pbj", family(b"pbj", 1, label(b"job", b"w") + field(2, double(1, 1))), {"Content-Type": PROTOBUF}),
+    ("an exemplar", "PUT", "/metrics/job/ex", b"ex_total 1 # {trace=\"1\"} 1\n", {}),
+    ("a NUL", "PUT", "/metrics/job/nul", b"nul{a=\"\0\"} 1\n", {}),
+    ("a negative counter", "PUT", "/metrics/job/neg", b"# TYPE neg counter\nneg -1\n", {}),
+    ("buckets that fall", "PUT", "/metrics/job/bf", b"# TYPE bf histogram\nbf_bucket{le=\"1\"} 5\nbf_bucket{le=\"+Inf\"} 3\nbf_sum 1\nbf_count 3\n", {}),
+    ("a bound twice", "PUT", "/metrics/job/b2", b"# TYPE b2 histogram\nb2_bucket{le=\"1\"} 1\nb2_bucket{le=\"1.0\"} 2\nb2_bucket{le=\"+Inf\"} 3\nb2_sum 1\nb2_count 3\n", {}),
+    ("a bucket without its bound", "PUT", "/metrics/job/b3", b"# TYPE b3 histogram\nb3_bucket 1\nb3_sum 1\nb3_count 3\n", {}),
+    ("le as a label", "PUT", "/metrics/job/le", b"# TYPE lel gauge\nlel{le=\"x\"} 1\n", {}),
+    ("colons in a name", "PUT", "/metrics/job/co", b"a:b:c 1\n", {}),
+    ("a colon in a label", "PUT", "/metrics/job/co2", b"x2{a:b=\"1\"} 1\n", {}),
+    ("an empty name", "PUT", "/metrics/job/en", b"{a=\"1\"} 1\n", {}),
+    ("an empty label value", "PUT", "/metrics/job/ev2", b"ev2{a=\"\"} 1\n", {}),
+    ("a number with underscores", "PUT", "/metrics/job/un", b"un 1_000\n", {}),
+    ("a number too large", "PUT", "/metrics/job/nl", b"nl 1e999\n", {}),
+    ("inf in small letters", "PUT", "/metrics/job/in", b"inl inf\n", {}),
+    ("infinity", "PUT", "/metrics/job/in2", b"infw +Infinity\n", {}),
+    ("nan in small letters", "PUT", "/metrics/job/nn", b"nanl nan\n", {}),
+    ("a plus", "PUT", "/metrics/job/pl", b"plus +1\n", {}),
+    ("HELP after a sample", "PUT", "/metrics/job/ha", b"ha 1\n# HELP ha later\n", {}),
+    ("HELP alone", "PUT", "/metrics/job/hal", b"# HELP hal alone\n", {}),
+    ("a type without a name", "PUT", "/metrics/job/tw1", b"# TYPE\ntw1 1\n", {}),
+    ("a type without a type", "PUT", "/metrics/job/tw2", b"# TYPE tw2\ntw2 1\n", {}),
+    ("words after a type", "PUT", "/metrics/job/tw3", b"# TYPE tw3 gauge x\ntw3 1\n", {}),
     ("family of its own", "PUT", "/metrics/job/own", b"# TYPE process_open_fds gauge\nprocess_open_fds 7\n", {}),
     ("family of its own, another type", "PUT", "/metrics/job/own2", b"# TYPE process_open_fds counter\nprocess_open_fds 7\n", {}),
 ]
@@ -304,6 +368,12 @@ DIFFERENCES = {
     "spaces and commas": (200, 400),
     "snappy": (200, 400),
     "zstd": (415, 400),
+    "deflate": (415, 400),
+    "HEAD of metrics": (200, 405),
+    "HEAD of status": (200, 405),
+    "protobuf with a bad name": (400, 200),
+    "a bound twice": (400, 200),
+    "a bucket without its bound": (400, 200),
     "nothing after job/": (400, 307),
     "empty value": (200, 301),
     "bare line of a histogram": (400, 200),
@@ -311,9 +381,10 @@ DIFFERENCES = {
 # series that one of the two has otherwise, explained in docs/push.md.
 OTHER_SERIES = {
     # What came of the requests above.
-    r"(TYPE )?(sp|sn|ev|hl)(_bucket|_sum|_count)?({|$)": "another status",
-    r'push_(failure_)?time_seconds{"instance": "", "job": "(sp|sn|hl)"}': "another status",
+    r"(TYPE )?(sp|sn|ev|hl|b2|b3|9x)(_bucket|_sum|_count)?({|$)": "another status",
+    r'push_(failure_)?time_seconds{"instance": "", "job": "(sp|sn|hl|b2|b3|pbn|df)"}': "another status",
     r'push_(failure_)?time_seconds{.*"y": "", "z": "1"}': "another status",
+    r'push_(failure_)?time_seconds{"instance": "", "job": "gc"}': "a gzip body that is cut",
     r"HELP h$": "the first help text",
     r"hc_(bucket|count){": "without a `_count` line",
 }
@@ -332,7 +403,7 @@ def compare(options):
                 seen.add(name)
                 if DIFFERENCES.get(name) != (here[0], there[0]):
                     unexpected.append(f"{name}: {here[0]} here, {there[0]} there: {here[1][:150]} / {there[1][:150]}")
-        pages = [samples(p.request("GET", "/metrics")[1]) for p in (ours, theirs)]
+        pages = [samples(p.request("GET", "/metrics")[1], p is theirs) for p in (ours, theirs)]
         for key in sorted(set(pages[0]) | set(pages[1])):
             pair = (pages[0].get(key), pages[1].get(key))
             if pair[0] != pair[1] and not any(re.match(p, key) for p in OTHER_SERIES):
@@ -454,6 +525,34 @@ def python_client(options):
     print("  basic auth: known passwords pass, guesses are 401 and then 429")
 
 
+def go_client(options):
+    print("== Go's client_golang")
+    check(shutil.which("go"), "go is missing: Debian's golang-go")
+    check(os.path.isdir(GO_PATH + "/src/github.com/prometheus/client_golang/prometheus/push"),
+          "client_golang is missing: Debian's golang-github-prometheus-client-golang-dev")
+    with tempfile.TemporaryDirectory() as folder:
+        program = os.path.join(folder, "push")
+        # What Debian has built its own packages with: no module is downloaded.
+        environment = {**os.environ, "GO111MODULE": "off", "GOPATH": GO_PATH, "GOFLAGS": "",
+                       "GOCACHE": os.path.join(folder, "cache")}
+        subprocess.run(["go", "build", "-o", program, ".ci/push_client.go"], env=environment, check=True)
+        ours, theirs = sidecar(options), pushgateway(options)
+        with ours, theirs:
+            pages = []
+            for server in (ours, theirs):
+                subprocess.run([program, f"http://127.0.0.1:{server.port}"], check=True)
+                page = samples(server.request("GET", "/metrics")[1])
+                # The client's own process and runtime have other values each time.
+                pages.append({k: v if "pushed_" in k or k.startswith("push") else "" for k, v in page.items()})
+            check(pages[0] == pages[1], f"{set(pages[0].items()) ^ set(pages[1].items())}")
+            check(any('"path": "/a/b"' in key and "pushed_seconds" in key for key in pages[0]), "the group is there")
+            check(not any('"gone"' in key for key in pages[0]), "a deleted group is there")
+            native = subprocess.run([program, f"http://127.0.0.1:{ours.port}", "native"], capture_output=True, text=True)
+            check(native.returncode == 1 and "native histogram, which cannot be pushed here" in native.stdout,
+                  f"a native histogram: {native.stdout}")
+    print(f"  Push, Add, Delete as protobuf and text: {len(pages[0])} lines of exposition, the same in both")
+
+
 def beyond(options):
     print("== what Pushgateway does not have")
     with sidecar(options, "--max-push-size", "64KiB", "--max-push-groups", "3", "--max-push-series", "50") as program:
@@ -553,6 +652,53 @@ def formats(options):
     print("  text, OpenMetrics, protobuf: each family once, with the series of both")
 
 
+def beside_events(options):
+    print("== families that events have, a damaged file and a full one")
+
+    def value(program, name):
+        match = re.search(rb"^%s (\S+)$" % name.encode(), program.request("GET", "/metrics")[1], re.M)
+        return float(match[1]) if match else None
+
+    with tempfile.TemporaryDirectory() as folder:
+        statsd = os.path.join(folder, "statsd")
+        with sidecar(options, "--statsd-socket", statsd, "--state-size", "4MiB") as program:
+            histogram = b"# TYPE wait_seconds histogram\nwait_seconds_bucket{le=\"7\"} 1\nwait_seconds_sum 1\nwait_seconds_count 1\n"
+            before = b"# TYPE jobs_total gauge\njobs_total 1\n" + histogram
+            check(program.request("PUT", "/metrics/job/before", before)[0] == 200, "a push before the events")
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+                client.sendto(b"jobs:3|c\nwait:30|ms", statsd)
+            page = program.request("GET", "/metrics")[1]
+            check(page.count(b"# TYPE jobs_total ") == 1 and b"jobs_total 3.0\n" in page, "the events' counter")
+            check(b'jobs_total{instance' not in page and b'le="7.0"' not in page, "a push that breaks a family is shown")
+            hidden = value(program, "metrics_sidecar_push_series_hidden")
+            check(hidden == 2, f"{hidden} series are told to be hidden")
+            for what, body in [
+                ("a counter here", b"# TYPE jobs_total gauge\njobs_total 1\n"), ("other buckets", histogram),
+                ("taken for lines of wait_seconds", b"wait_seconds_count 1\n"),
+            ]:
+                status, text = program.request("PUT", "/metrics/job/after", body)
+                check(status == 400 and what.encode() in text, f"{what}: {status} {text}")
+            check(program.request("DELETE", "/metrics/job/before")[0] == 202, "delete")
+            check(value(program, "metrics_sidecar_push_series_hidden") == 0, "hidden series after a delete")
+            body = b"".join(b"filler{n=\"%d\"} 1\n" % n for n in range(900))
+            count = 0
+            while program.request("PUT", f"/metrics/job/full/group/{count}", body)[0] == 200:
+                count += 1
+            check(count > 10, f"only {count} groups fit")
+            for n in range(count):
+                check(program.request("DELETE", f"/metrics/job/full/group/{n}")[0] == 202, "delete in a full file")
+            check(program.request("PUT", "/metrics/job/full", body)[0] == 200, "a push into an emptied file")
+            program.kill()
+            with open(os.path.join(program.folder, "state.push"), "r+b") as file:
+                file.write(b"damaged!")
+            program.start()
+            check(value(program, "metrics_sidecar_push_state_resets_total") == 1, "the counter of damaged files")
+            with open(os.path.join(program.folder, "log"), "rb") as log:
+                check(b"is not trusted" in log.read(), "a line in the log about the damaged file")
+            check(any(".damaged-" in name for name in os.listdir(program.folder)), "the damaged file is kept")
+    print(f"  hidden and counted, refused; {count} groups deleted of a full file; a damaged one told")
+
+
 def split_delimited(page):
     at = 0
     while at < len(page):
@@ -628,7 +774,7 @@ def main():
     parser.add_argument("--only", default="")
     options = parser.parse_args()
     check(options.pushgateway, "no prometheus-pushgateway on PATH")
-    for step in (documented, compare, same_api, python_client, beyond, formats, kills, rates):
+    for step in (documented, compare, same_api, python_client, go_client, beyond, beside_events, formats, kills, rates):
         if options.only in ("", step.__name__):
             step(options) if step is not documented else step()
     print("pushes: all checks passed")

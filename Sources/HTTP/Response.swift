@@ -170,6 +170,7 @@ public enum Status {
     case 301: "Moved Permanently"
     case 400: "Bad Request"
     case 401: "Unauthorized"
+    case 403: "Forbidden"
     case 404: "Not Found"
     case 405: "Method Not Allowed"
     case 408: "Request Timeout"

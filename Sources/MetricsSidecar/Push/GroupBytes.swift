@@ -84,6 +84,15 @@ enum GroupBytes {
       labels: labels..<(labels + group.count32(at: at + 4)),
       pointCount: group.count32(at: at + 8))
   }
+
+  /// Whether a histogram's buckets are these and +Inf.
+  static func hasBounds(_ metric: Metric, of group: RawSpan, _ bounds: [Double]) -> Bool {
+    guard metric.pointCount == bounds.count + 1 else { return false }
+    for point in bounds.indices where group.double(at: metric.bound(point)) != bounds[point] {
+      return false
+    }
+    return true
+  }
 }
 
 extension RawSpan {

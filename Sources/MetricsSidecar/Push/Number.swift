@@ -7,6 +7,8 @@ enum Number {
     if let simple = parseSimple(text) { return simple }
     guard text.byteCount > 0 else { return nil }
     let value = Decimal.parse(text)
+    // Digits beyond what a Double can hold; infinity has a name.
+    if value.isInfinite, text.at(text.byteCount - 1) <= UInt8(ascii: "9") { return nil }
     return value.isNaN && !isNaN(text) ? nil : value
   }
 

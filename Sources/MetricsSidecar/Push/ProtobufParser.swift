@@ -30,7 +30,9 @@ struct ProtobufParser {
       default: break
       }
     }
-    try check(body, name, "a family's name", NameByte.isFamily)
+    if let mistake = mistake(body, name, "a family's name", NameByte.isFamily) {
+      throw PushError(mistake)
+    }
     let nameSpan = body.extracting(name)
     guard let type = UInt8(exactly: typeNumber).flatMap(PushType.init(rawValue:)) else {
       throw PushError("\(String(copying: nameSpan)) has the type \(typeNumber), which is not known")
@@ -96,29 +98,31 @@ struct ProtobufParser {
       if field.number == 1 { name = try field.bytes() }
       if field.number == 2 { value = try field.bytes() }
     }
-    try check(body, name, "a label's name", NameByte.isLabel)
+    // What can be read but is not allowed changes the group's time of failure.
+    if let mistake = mistake(body, name, "a label's name", NameByte.isLabel) {
+      return batch.note(mistake)
+    }
     let text = String(copying: body.extracting(name))
-    if text == "__name__" { throw PushError("the label __name__ is Prometheus's own") }
+    if text == "__name__" { return batch.note("the label __name__ is Prometheus's own") }
     guard value.count <= limits.labelValueByteCount else {
       throw PushError("a value of \(text) has more than \(limits.labelValueByteCount) bytes")
     }
-    guard body.isUTF8(value) else { throw PushError("a value of \(text) is not UTF-8") }
-    if batch.hasLabel(name, in: body) { throw PushError("the label \(text) is there twice") }
+    guard body.isUTF8(value) else { return batch.note("a value of \(text) is not UTF-8") }
+    if batch.hasLabel(name, in: body) { return batch.note("the label \(text) is there twice") }
     batch.addLabel(name: name, value: value, isRaw: true)
   }
 
-  private func check(
+  private func mistake(
     _ body: RawSpan, _ name: Range<Int>, _ what: String, _ isAllowed: (UInt8, Bool) -> Bool
-  ) throws(PushError) {
+  ) -> String? {
     var isName = !name.isEmpty && name.count <= limits.nameByteCount
     for index in name where isName {
       isName = isAllowed(body.at(index), index == name.lowerBound)
     }
-    if !isName {
-      let shown = name.prefix(100)
-      let text = String(copying: body.extracting(shown.startIndex..<shown.endIndex))
-      throw PushError("\(what) that Prometheus does not allow: \"\(text)\"")
-    }
+    if isName { return nil }
+    let shown = name.prefix(100)
+    let text = String(copying: body.extracting(shown.startIndex..<shown.endIndex))
+    return "\(what) that Prometheus does not allow: \"\(text)\""
   }
 
   private func value(_ body: RawSpan, _ message: Range<Int>) throws(PushError) -> Double {

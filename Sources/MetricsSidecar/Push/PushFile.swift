@@ -15,16 +15,17 @@ import Platform
 ///     record      0   4  bytes of it, with these; a multiple of 8
 ///                 4   4  checksum of what follows
 ///                 8   4  bytes of the key
-///                12   4  bytes of the group; all ones where it was deleted
+///                12   4  bytes of the group
 ///                16   …  key, group, zeros
 ///
 /// A record is written behind what is used; the one store of the new "how far" makes it count. So a
 /// kill at any time leaves the group as it was before the change or as it is after it. The last
-/// record of a key counts. When a region is full, live records are copied to another, whose header's
+/// record of a key counts. One whose group was deleted has its checksum's bits turned round, by one
+/// store where it stands, so that a full file can be emptied. When a region is full, live records are copied to another, whose header's
 /// checksum is stored last.
 @safe
 final class PushFile {
-  static let version: UInt32 = 1
+  static let version: UInt32 = 2
   private static let regionsStart = 4096
   private static let leastRegionByteCount = 256 << 10
   private static let headByteCount = 16
@@ -89,19 +90,23 @@ final class PushFile {
   func replace(_ key: ByteKey, with group: borrowing ByteBuffer) throws(Errno) {
     let byteCount = Self.recordByteCount(key.bytes.count, group.count)
     try makeRoom(byteCount)
-    let offset = unsafe write(key.bytes.span.bytes, group.bytes)
+    let offset = used
+    unsafe write(key.bytes.span.bytes, group.bytes, at: offset)
     commit(offset + byteCount)
     forget(key)
     live[key] = Place(offset: offset + Self.headByteCount + key.bytes.count, byteCount: group.count)
     liveByteCount += byteCount
   }
 
-  func remove(_ key: ByteKey) throws(Errno) {
-    guard live[key] != nil else { return }
-    let byteCount = Self.recordByteCount(key.bytes.count, 0)
-    try makeRoom(byteCount)
-    let offset = unsafe write(key.bytes.span.bytes, nil)
-    commit(offset + byteCount)
+  /// Deletes the group, for which a full file has room too. When this returns, a kill does not undo
+  /// it.
+  func remove(_ key: ByteKey) {
+    guard let place = live[key] else { return }
+    let offset = place.offset - key.bytes.count - Self.headByteCount
+    let byteCount = Self.recordByteCount(key.bytes.count, place.byteCount)
+    stored()
+    unsafe cl_store_32(base + offset + 4, ~checksum(offset, byteCount))
+    stored()
     forget(key)
   }
 
@@ -114,35 +119,24 @@ final class PushFile {
     (headByteCount + key + group + 7) & ~7
   }
 
-  private func write(_ key: RawSpan, _ group: RawSpan?) -> Int {
-    write(key, group, at: used)
-  }
-
-  private func write(_ key: RawSpan, _ group: RawSpan?, at offset: Int) -> Int {
-    let groupByteCount = group?.byteCount ?? 0
-    let byteCount = Self.recordByteCount(key.byteCount, groupByteCount)
+  private func write(_ key: RawSpan, _ group: RawSpan, at offset: Int) {
+    let byteCount = Self.recordByteCount(key.byteCount, group.byteCount)
     let record = unsafe base + offset
     // The zeros at the end, before the bytes that may lie over them.
     unsafe (record + byteCount - 8).storeBytes(of: 0, as: UInt64.self)
     unsafe record.storeBytes(of: UInt32(byteCount), as: UInt32.self)
     unsafe record.storeBytes(of: UInt32(key.byteCount), toByteOffset: 8, as: UInt32.self)
-    unsafe record.storeBytes(
-      of: group == nil ? .max : UInt32(groupByteCount), toByteOffset: 12, as: UInt32.self)
-    unsafe key.withUnsafeBytes { source in
-      if source.count > 0 {
-        unsafe (record + 16).copyMemory(from: source.baseAddress!, byteCount: source.count)
-      }
-    }
-    if let group {
-      unsafe group.withUnsafeBytes { source in
-        if source.count > 0 {
-          unsafe (record + 16 + key.byteCount).copyMemory(
-            from: source.baseAddress!, byteCount: source.count)
-        }
-      }
-    }
+    unsafe record.storeBytes(of: UInt32(group.byteCount), toByteOffset: 12, as: UInt32.self)
+    copy(key, to: offset + Self.headByteCount)
+    copy(group, to: offset + Self.headByteCount + key.byteCount)
     unsafe record.storeBytes(of: checksum(offset, byteCount), toByteOffset: 4, as: UInt32.self)
-    return offset
+  }
+
+  private func copy(_ bytes: RawSpan, to offset: Int) {
+    unsafe bytes.withUnsafeBytes { source in
+      guard source.count > 0 else { return }
+      unsafe (base + offset).copyMemory(from: source.baseAddress!, byteCount: source.count)
+    }
   }
 
   private func checksum(_ offset: Int, _ byteCount: Int) -> UInt32 {
@@ -188,7 +182,7 @@ final class PushFile {
     for (key, place) in live {
       let group = unsafe RawSpan(
         _unsafeStart: UnsafeRawPointer(base + place.offset), byteCount: place.byteCount)
-      _ = unsafe write(key.bytes.span.bytes, group, at: offset)
+      unsafe write(key.bytes.span.bytes, group, at: offset)
       live[key]?.offset = offset + Self.headByteCount + key.bytes.count
       offset += Self.recordByteCount(key.bytes.count, place.byteCount)
       stored()
@@ -277,21 +271,23 @@ final class PushFile {
     }
     let byteCount = field(0)
     let keyByteCount = field(8)
-    let isDeleted = unsafe (base + offset).load(fromByteOffset: 12, as: UInt32.self) == .max
-    let groupByteCount = isDeleted ? 0 : field(12)
+    let groupByteCount = field(12)
     guard byteCount >= Self.headByteCount, byteCount <= used - offset,
       keyByteCount <= byteCount, groupByteCount <= byteCount,
-      byteCount == Self.recordByteCount(keyByteCount, groupByteCount),
-      unsafe (base + offset).load(fromByteOffset: 4, as: UInt32.self)
-        == checksum(offset, byteCount)
+      byteCount == Self.recordByteCount(keyByteCount, groupByteCount)
     else { throw .damaged("the record at \(offset) is damaged") }
+    let wanted = checksum(offset, byteCount)
+    let found = unsafe (base + offset).load(fromByteOffset: 4, as: UInt32.self)
+    guard found == wanted || found == ~wanted else {
+      throw .damaged("the record at \(offset) is damaged")
+    }
     let key = unsafe ByteKey(
       SeriesKey.array(
         RawSpan(
           _unsafeStart: UnsafeRawPointer(base + offset + Self.headByteCount),
           byteCount: keyByteCount)))
     forget(key)
-    if !isDeleted {
+    if found == wanted {
       live[key] = Place(
         offset: offset + Self.headByteCount + keyByteCount, byteCount: groupByteCount)
       liveByteCount += byteCount

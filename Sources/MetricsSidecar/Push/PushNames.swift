@@ -62,18 +62,20 @@ struct PushNames {
 
   /// Whether lines of this family would be taken for those of another, as `a_count` for the
   /// histogram `a`; the other's name then.
-  func collision(of name: RawSpan, _ type: PushType) -> String? {
+  func collision(
+    of name: RawSpan, _ type: PushType, _ others: (any OtherFamilies)? = nil
+  ) -> String? {
     for (suffix, isBucket) in [("_count", false), ("_sum", false), ("_bucket", true)] {
       if type == .histogram || type == .summary && !isBucket {
         let longer = SeriesKey.array(name) + Array(suffix.utf8)
-        if unsafe self.type(of: longer.span.bytes) != nil {
+        if unsafe self.type(of: longer.span.bytes) != nil || others?.type(of: longer) != nil {
           return String(decoding: longer, as: UTF8.self)
         }
       }
       let count = name.byteCount - suffix.utf8.count
       guard count > 0, endsWith(name, suffix) else { continue }
       let base = name.extracting(0..<count)
-      let baseType = self.type(of: base)
+      let baseType = self.type(of: base) ?? others?.type(of: SeriesKey.array(base))
       if baseType == .histogram || baseType == .summary && !isBucket {
         return String(copying: base)
       }

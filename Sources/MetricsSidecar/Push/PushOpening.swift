@@ -8,8 +8,9 @@ enum PushOpening {
   static func open(_ settings: Settings, state path: String) throws(Failure) -> PushAPI? {
     guard settings.push.isOn else { return nil }
     let auth = try auth(settings.push.authFile)
-    let store = PushStore(file: try file(path + ".push", settings), limits: settings.push.limits)
-    return PushAPI(store: store, settings: settings.push, auth: auth)
+    let (file, resets) = try file(path + ".push", settings)
+    let store = PushStore(file: file, limits: settings.push.limits)
+    return PushAPI(store: store, settings: settings.push, auth: auth, stateResets: resets)
   }
 
   private static func auth(_ path: String) throws(Failure) -> PushAuth? {
@@ -23,10 +24,12 @@ enum PushOpening {
     } catch { throw Failure(message: "\(path): \(error.message)") }
   }
 
-  /// A file that is not to be trusted is set aside, as with the state file.
-  private static func file(_ path: String, _ settings: Settings) throws(Failure) -> PushFile {
+  /// A file that is not to be trusted is set aside, as with the state file; how many were.
+  private static func file(
+    _ path: String, _ settings: Settings
+  ) throws(Failure) -> (PushFile, Int) {
     do throws(PushFile.Failure) {
-      return try PushFile(try map(path, settings))
+      return (try PushFile(try map(path, settings)), 0)
     } catch {
       switch error {
       case .system(let code): throw cannot(path, code)
@@ -36,7 +39,7 @@ enum PushOpening {
         settings.log.error(
           "push: \(path) is not trusted: \(why). It is kept as \(aside), and there are no groups")
         do throws(PushFile.Failure) {
-          return try PushFile(try map(path, settings))
+          return (try PushFile(try map(path, settings)), 1)
         } catch { throw Failure(message: "cannot make a new file \(path)") }
       }
     }

@@ -35,8 +35,8 @@ final class PushStore {
   private var writer = GroupWriter()
   /// How many groups have each set of label names.
   private var shapes: [[UInt8]: Int] = [:]
-  /// The type that something other than a push gives a name.
-  var otherType: (String) -> PushType? = { _ in nil }
+  /// The families that events and the sidecar itself have.
+  var others: (any OtherFamilies)?
 
   init(file: PushFile, limits: PushLimits) {
     self.file = file
@@ -73,6 +73,7 @@ final class PushStore {
         "\(newSeries) pushed series would be more than the limit of \(limits.series)", status: 507)
     }
     try checkSeries(key, batch)
+    try checkBounds()
     let isSame = known.map { hasSameFamilies($0, batch) } ?? false
     let names = isSame ? [] : try retainNames(known, batch)
     if isDryRun {
@@ -111,9 +112,9 @@ final class PushStore {
 
   /// Whether there was such a group.
   @discardableResult
-  func delete(_ identity: ByteKey) throws(PushError) -> Bool {
+  func delete(_ identity: ByteKey) -> Bool {
     guard let place = index[identity], let group = groups[place] else { return false }
-    do throws(Errno) { try file.remove(identity) } catch { throw Self.full(error) }
+    file.remove(identity)
     index[identity] = nil
     groups[place] = nil
     free.append(place)
@@ -125,8 +126,8 @@ final class PushStore {
     return true
   }
 
-  func deleteAll() throws(PushError) {
-    for group in groups { if let group { try delete(group.key.identity) } }
+  func deleteAll() {
+    for group in groups { if let group { delete(group.key.identity) } }
   }
 
   /// Removes the groups whose time has come.
@@ -136,10 +137,8 @@ final class PushStore {
     for group in groups {
       guard let group else { continue }
       if group.expiry <= now {
-        do throws(PushError) {
-          try delete(group.key.identity)
-          expiredCount += 1
-        } catch {}
+        delete(group.key.identity)
+        expiredCount += 1
       } else {
         nextExpiry = min(nextExpiry, group.expiry)
       }
@@ -212,18 +211,30 @@ final class PushStore {
     if text.utf8.starts(with: "metrics_sidecar_".utf8) {
       throw Self.inconsistent("\(text) is one of the sidecar's own families")
     }
-    if let other = otherType(text), other != type {
+    if let other = others?.type(of: name), other != type {
       throw Self.inconsistent("\(text) is a \(other.text) here, not a \(type.text)")
     }
-    guard unsafe names.collision(of: name.span.bytes, type) == nil else {
-      throw Self.inconsistent(
-        "\(text) would be taken for lines of \(unsafe names.collision(of: name.span.bytes, type)!)")
+    if let other = unsafe names.collision(of: name.span.bytes, type, others) {
+      throw Self.inconsistent("\(text) would be taken for lines of \(other)")
     }
     guard let index = unsafe names.retain(name.span.bytes, type) else {
       let known = unsafe names.type(of: name.span.bytes)?.text ?? "family of another type"
       throw Self.inconsistent("\(text) is a \(known) in another group, not a \(type.text)")
     }
     return index
+  }
+
+  /// Refuses histograms whose buckets are not those that events give the family.
+  private func checkBounds() throws(PushError) {
+    guard let others else { return }
+    for written in writer.families where written.batchIndex >= 0 {
+      guard let name = writer.histogram(at: written.offset), let bounds = others.bounds(of: name)
+      else { continue }
+      guard writer.hasBounds(bounds, at: written.offset) else {
+        throw Self.inconsistent(
+          "\(String(decoding: name, as: UTF8.self)) has other buckets here, as the rules have them")
+      }
+    }
   }
 
   private func restoreNames(_ group: PushGroup?, _ retained: [Int]) {
@@ -328,6 +339,14 @@ final class PushStore {
   }
 }
 
+/// Families that are exposed without a push.
+protocol OtherFamilies: AnyObject {
+  /// The type of such a family; `nil` where there is none.
+  func type(of name: [UInt8]) -> PushType?
+  /// The upper bounds, without +Inf, that such a histogram has.
+  func bounds(of name: [UInt8]) -> [Double]?
+}
+
 extension GroupingKey {
   /// Its labels' names, each ended by a zero.
   var shape: [UInt8] {
@@ -357,6 +376,25 @@ extension GroupWriter {
   func nameAndType(at offset: Int) -> (name: [UInt8], type: PushType) {
     guard let family = GroupBytes.family(bytes.bytes, at: offset) else { return ([], .untyped) }
     return (SeriesKey.array(bytes.bytes.extracting(family.name)), family.type)
+  }
+}
+
+extension GroupWriter {
+  /// The name of the family at `offset`, if it is a histogram.
+  func histogram(at offset: Int) -> [UInt8]? {
+    guard bytes.bytes.at(offset + 4) == PushType.histogram.rawValue else { return nil }
+    return nameAndType(at: offset).name
+  }
+
+  func hasBounds(_ bounds: [Double], at offset: Int) -> Bool {
+    guard let family = GroupBytes.family(bytes.bytes, at: offset) else { return false }
+    var at = family.metrics.lowerBound
+    while at < family.metrics.upperBound {
+      let metric = GroupBytes.metric(bytes.bytes, at: at)
+      if !GroupBytes.hasBounds(metric, of: bytes.bytes, bounds) { return false }
+      at = metric.range.upperBound
+    }
+    return true
   }
 }
 

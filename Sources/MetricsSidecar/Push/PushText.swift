@@ -42,15 +42,33 @@ struct PushText {
   /// The type of a family that was pushed.
   func type(of name: [UInt8]) -> PushType? { unsafe store.names.type(of: name.span.bytes) }
 
-  /// A family's lines without its head.
-  func samples(of name: [UInt8]) -> [UInt8] {
-    guard let index = unsafe store.names.find(name.span.bytes) else { return [] }
+  /// A family's lines without its head, and how many of its series were left out: histograms with
+  /// other buckets than `bounds`, where those are given.
+  func samples(of name: [UInt8], bounds: [Double]? = nil) -> (lines: [UInt8], hiddenCount: Int) {
+    guard let index = unsafe store.names.find(name.span.bytes) else { return ([], 0) }
     var lines = ByteBuffer()
-    appendFamily(index, hasHead: false, to: &lines)
-    return lines.array
+    let hiddenCount = appendFamily(index, hasHead: false, bounds: bounds, to: &lines)
+    return (lines.array, hiddenCount)
   }
 
-  private func appendFamily(_ name: Int, hasHead: Bool, to page: inout ByteBuffer) {
+  /// How many series of the name were pushed.
+  func seriesCount(of name: [UInt8]) -> Int {
+    guard let index = unsafe store.names.find(name.span.bytes) else { return 0 }
+    let file = store.file
+    var count = 0
+    for block in blocks[starts[index]..<starts[index + 1]] {
+      guard let key = store.groups[block.group]?.key else { continue }
+      let group = file.group(key.identity)
+      count += GroupBytes.family(group, at: block.offset)?.metricCount ?? 0
+    }
+    return count
+  }
+
+  @discardableResult
+  private func appendFamily(
+    _ name: Int, hasHead: Bool, bounds: [Double]? = nil, to page: inout ByteBuffer
+  ) -> Int {
+    var hiddenCount = 0
     let entry = store.names.entries[name]
     let file = store.file
     for block in starts[name]..<starts[name + 1] {
@@ -65,10 +83,15 @@ struct PushText {
       var at = family.metrics.lowerBound
       while at < family.metrics.upperBound {
         let metric = GroupBytes.metric(group, at: at)
-        Self.append(metric, of: group, entry.name, family.type, to: &page)
         at = metric.range.upperBound
+        if let bounds, !GroupBytes.hasBounds(metric, of: group, bounds) {
+          hiddenCount += 1
+        } else {
+          Self.append(metric, of: group, entry.name, family.type, to: &page)
+        }
       }
     }
+    return hiddenCount
   }
 
   private static func appendHead(

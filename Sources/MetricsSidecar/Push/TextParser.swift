@@ -86,12 +86,15 @@ struct TextParser: ~Escapable {
       return
     }
     skipBlanks()
+    // A comment that stops before it says something is one, as Pushgateway's parser has it.
+    if body.at(at) == 10 { return }
     let start = at
     let name = try familyName()
     guard body.at(at) == 32 || body.at(at) == 9 || body.at(at) == 10 else {
       throw mistake("expected a family's name", at: start)
     }
     skipBlanks()
+    if body.at(at) == 10 { return }
     let family = batch.family(body.extracting(name))
     if isHelp { try help(family) } else { try type(family) }
   }

@@ -47,7 +47,7 @@ import Testing
       let before = expected[key]?.last ?? ""
       if round % 17 == 16 {
         expected[key] = [before, ""]
-        try file.remove(ByteKey(Array(key.utf8)))
+        file.remove(ByteKey(Array(key.utf8)))
         expected[key] = [""]
       } else {
         let now = String(repeating: "\(round),", count: 1 + round * 37 % 2000)

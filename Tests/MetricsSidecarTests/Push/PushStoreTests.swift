@@ -90,12 +90,61 @@ import Testing
 
   @Test func `a family of the sidecar keeps its type`() throws {
     let fixture = try PushFixture()
-    fixture.store.otherType = { $0 == "x" ? .counter : nil }
+    fixture.store.others = EventFamilies()
     #expect(
       fixture.refusal { try fixture.push("/j", "# TYPE x gauge\nx 1\n") }
         == prefix + "x is a counter here, not a gauge")
     try fixture.push("/j", "# TYPE x counter\nx 1\n")
     #expect(fixture.refusal { try fixture.push("/j", "metrics_sidecar_series 1\n") } != nil)
+  }
+
+  @Test func `a histogram of events keeps its buckets and the names of its lines`() throws {
+    let fixture = try PushFixture()
+    fixture.store.others = EventFamilies()
+    func histogram(_ bounds: [String]) -> String {
+      "# TYPE h histogram\n" + bounds.map { "h_bucket{le=\"\($0)\"} 1\n" }.joined()
+        + "h_sum 1\nh_count 1\n"
+    }
+    try fixture.push("/j", histogram(["0.5", "1", "+Inf"]))
+    try fixture.push("/j", histogram(["0.5", "1"]))
+    for bounds in [["0.5", "+Inf"], ["0.5", "2", "+Inf"], ["0.5", "1", "2"], []] {
+      #expect(
+        fixture.refusal { try fixture.push("/j", histogram(bounds)) }
+          == prefix + "h has other buckets here, as the rules have them")
+    }
+    #expect(
+      fixture.refusal { try fixture.push("/j", "h_count 1\n") }
+        == prefix + "h_count would be taken for lines of h")
+    #expect(
+      fixture.refusal { try fixture.push("/k", "# TYPE a histogram\na_sum 1\na_count 1\n") }
+        == prefix + "a would be taken for lines of a_sum")
+  }
+
+  @Test func `a full file can be emptied and filled again`() throws {
+    let fixture = try PushFixture(fileByteCount: 1 << 20)
+    let filler = (0..<200).map { "filler{n=\"\($0)\"} 1\n" }.joined()
+    var count = 0
+    while fixture.refusal({
+      try fixture.push("/full/group/\(count)", filler, ttl: count == 0 ? 5 : 0)
+    })
+      == nil
+    { count += 1 }
+    #expect(count > 10)
+    #expect(fixture.refusal { try fixture.push("/full/group/another", filler) } != nil)
+    // Deleted, expired and wiped, without room for a record.
+    let isDeleted = fixture.store.delete(try PushFixture.key("/full/group/1").identity)
+    #expect(isDeleted)
+    fixture.now += 6
+    fixture.store.expire(fixture.now)
+    #expect(fixture.store.groupCount == count - 2)
+    let lines = fixture.page.split(separator: "\n").sorted()
+    try fixture.reopen()
+    #expect(fixture.page.split(separator: "\n").sorted() == lines)
+    fixture.store.deleteAll()
+    #expect(fixture.page == "")
+    try fixture.reopen()
+    #expect(fixture.store.groupCount == 0)
+    for n in 0..<(count / 2) { try fixture.push("/again/group/\(n)", filler) }
   }
 
   @Test func `a failed push leaves its time and nothing else`() throws {
@@ -117,7 +166,7 @@ import Testing
     try fixture.push("/j/k/a", "# HELP x h\n# TYPE x gauge\nx{l=\"\\\"\"} 1\n", ttl: 60)
     try fixture.push("/j/k/b", "y 1\n")
     try fixture.push("/j/k/c", "z 1\n")
-    try fixture.store.delete(try PushFixture.key("/j/k/b").identity)
+    fixture.store.delete(try PushFixture.key("/j/k/b").identity)
     let page = fixture.page
     try fixture.reopen()
     #expect(fixture.page == page)
@@ -177,6 +226,22 @@ import Testing
     for round in 0..<5000 { try fixture.push("/j", "name_\(round) 1\n") }
     #expect(fixture.store.names.entries.count <= 1026)
     #expect(fixture.page == "# TYPE name_4999 untyped\nname_4999{instance=\"\",job=\"j\"} 1.0\n")
+  }
+}
+
+/// A counter `x`, a histogram `h` and a gauge `a_sum`, as events make them.
+private final class EventFamilies: OtherFamilies {
+  func type(of name: [UInt8]) -> PushType? {
+    switch String(decoding: name, as: UTF8.self) {
+    case "x": .counter
+    case "h": .histogram
+    case "a_sum": .gauge
+    default: nil
+    }
+  }
+
+  func bounds(of name: [UInt8]) -> [Double]? {
+    String(decoding: name, as: UTF8.self) == "h" ? [0.5, 1] : nil
   }
 }
 

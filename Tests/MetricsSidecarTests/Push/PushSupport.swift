@@ -12,7 +12,10 @@ final class PushFixture {
   var limits: PushLimits
   var now = 1_700_000_000.0
 
-  init(_ limits: PushLimits = PushLimits()) throws {
+  private let fileByteCount: Int
+
+  init(_ limits: PushLimits = PushLimits(), fileByteCount: Int = 64 << 20) throws {
+    self.fileByteCount = fileByteCount
     path = NSTemporaryDirectory() + "push-\(UUID().uuidString.prefix(8))"
     self.limits = limits
     try reopen()
@@ -23,7 +26,7 @@ final class PushFixture {
   func reopen() throws {
     store = nil
     store = PushStore(
-      file: try PushFile(try MappedFile(path: path, limit: 64 << 20)), limits: limits)
+      file: try PushFile(try MappedFile(path: path, limit: fileByteCount)), limits: limits)
   }
 
   static func key(_ path: String) throws -> GroupingKey {
