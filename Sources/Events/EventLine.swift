@@ -23,6 +23,8 @@ public struct EventLine: Sendable {
   public var values = 0..<0
   /// What follows `#`; empty without tags.
   public var tags = 0..<0
+  /// What follows `c:`, the sender's container; empty without one.
+  public var container = 0..<0
   /// How many samples each value stands for: 1 / rate.
   public var weight = 1.0
   /// The only value, if it is an unsigned number, as most are: it is read on the way to the type.
@@ -86,6 +88,7 @@ public struct EventLine: Sendable {
         let rate = number(line, start + 1..<bar)
         guard rate > 0, rate <= 1 else { throw .badRate }
         event.weight = weight(rate)
+      case UInt8(ascii: "c"): event.container = min(start + 2, bar)..<bar
       default: break
       }
     }

@@ -23,6 +23,8 @@ struct Limits: Sendable {
   var nameByteCount = 256
   /// A label's value, in bytes.
   var labelValueByteCount = 1024
+  /// Clients that have a part in one series of a gauge that a rule merges.
+  var gaugeClients = 32
   /// The state file, in bytes of address space; disk is taken as it is needed.
   var stateByteCount = 256 << 20
   /// HTTP connections at once.

@@ -28,7 +28,7 @@ struct SelfMetrics {
         number(Double(counts.events(source, letter)), &page)
       }
     }
-    rejected(counts, &page)
+    rejected(counts, registry, &page)
     if isOpen[IntakeCounts.Source.udp.rawValue] {
       one(
         "metrics_sidecar_udp_drops_total", "counter",
@@ -88,7 +88,7 @@ struct SelfMetrics {
     process(&page)
   }
 
-  private func rejected(_ counts: IntakeCounts, _ page: inout ByteBuffer) {
+  private func rejected(_ counts: IntakeCounts, _ registry: Registry, _ page: inout ByteBuffer) {
     let name: StaticString = "metrics_sidecar_events_rejected_total"
     head(name, "counter", "Lines and events that were not counted", &page)
     for (index, error) in LineError.allCases.enumerated() {
@@ -98,6 +98,25 @@ struct SelfMetrics {
       reason(name, rejection.reason, counts.rejections[index], &page)
     }
     reason(name, "datagram_too_long", counts.datagramsTruncated, &page)
+    reason(name, "client_limit", registry.refusedClients, &page)
+    conflicts(registry.conflicts, &page)
+  }
+
+  private func conflicts(_ conflicts: TypeConflicts, _ page: inout ByteBuffer) {
+    let name: StaticString = "metrics_sidecar_type_conflicts_total"
+    head(name, "counter", "Events whose type was not their family's", &page)
+    for (family, count) in conflicts.families {
+      page.append(name)
+      page.append("{family=\"")
+      page.append(family)
+      page.append("\"} ")
+      number(Double(count), &page)
+    }
+    if conflicts.overflow > 0 {
+      page.append(name)
+      page.append("{overflow=\"true\"} ")
+      number(Double(conflicts.overflow), &page)
+    }
   }
 
   private func overflowing(_ registry: Registry, _ page: inout ByteBuffer) {

@@ -51,6 +51,9 @@ struct Settings: Sendable {
     Option("max-labels", "N", "32", "The most labels of a series."),
     Option("max-name-length", "SIZE", "256", "The longest name of an event or a tag."),
     Option("max-label-value-length", "SIZE", "1KiB", "The longest value of a tag."),
+    Option(
+      "max-gauge-clients", "N", "32", "Clients with a part in one series of a gauge with \"merge\"."
+    ),
     Option("max-http-connections", "N", "256", "HTTP connections at once."),
     Option("push", nil, "false", "Take pushes as Pushgateway does, at /metrics/job/…"),
     Option("push-admin", nil, "false", "Allow PUT /api/v1/admin/wipe, which deletes all groups."),
@@ -129,6 +132,7 @@ struct Settings: Sendable {
     limits.lineByteCount = try options.byteCount("max-line-length", in: 64...(1 << 20))
     limits.labels = try options.number("max-labels", in: 1...256)
     limits.stateByteCount = try options.byteCount("state-size", in: (1 << 20)...(1 << 30))
+    limits.gaugeClients = try options.number("max-gauge-clients", in: 1...10_000)
     limits.httpConnections = try options.number("max-http-connections", in: 1...100_000)
     push = try PushSettings(options, labels: limits.labels)
     log = try Self.log(options)

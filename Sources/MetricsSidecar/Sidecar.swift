@@ -153,7 +153,8 @@ final class Sidecar: Responder {
       let token = Self.firstConnection + UInt32(slot)
       let descriptor = socket.raw
       let connection = EventConnection(
-        socket, token: token, source: source, limits: applier.limits)
+        socket, token: token, source: source, limits: applier.limits,
+        owner: applier.registry.owners.connect())
       if slot == connections.count {
         connections.append(connection)
       } else {
@@ -223,6 +224,7 @@ final class Sidecar: Responder {
     let slot = Int(connection.token - Self.firstConnection)
     guard slot < connections.count, connections[slot] === connection else { return }
     if let id = connection.sessionID { applier.registry.sessions.close(id) }
+    applier.registry.connectionEnded(connection.owner)
     server?.unwatch(connection.socket.raw)
     connections[slot] = nil
     free.append(slot)
@@ -250,6 +252,7 @@ final class Sidecar: Responder {
     receiveDatagrams(sockets.statsd, .statsd)
     receiveDatagrams(sockets.udp, .udp)
     receiveDatagrams(sockets.spectator, .spectator)
+    applier.registry.forgetAbsentSessions()
     applier.registry.commit()
     acknowledge()
     if sockets.udp >= 0 { selfMetrics.udpDropCount = Socket.dropCount(sockets.udp) }

@@ -25,7 +25,8 @@ enum OpenMetricsFormat {
     let type: StaticString =
       switch family.kind {
       case .counter: isCounter ? "counter" : "unknown"
-      case .histogram: "histogram"
+      case .histogram, .nativeHistogram: "histogram"
+      case .summary: "summary"
       default: "gauge"
       }
     let name = isCounter ? Array(family.name.dropLast(6)) : family.name

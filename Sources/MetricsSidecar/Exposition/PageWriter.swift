@@ -64,7 +64,8 @@ final class PageWriter {
   private func type(_ family: Family) -> ProtobufFormat.FamilyType {
     switch family.kind {
     case .counter: .counter
-    case .histogram: .histogram
+    case .histogram, .nativeHistogram: .histogram
+    case .summary: .summary
     default: .gauge
     }
   }
@@ -80,7 +81,14 @@ final class PageWriter {
     let all = snapshot.values
     let values = all.span
     let state = snapshot.state
-    if current.family.kind == .histogram {
+    if current.family.kind.isSketched {
+      while series < current.series.count, page.count < end {
+        SketchText.append(
+          state.key(current.series[series]), current.family, self.values(current, values),
+          now: snapshot.now, hasSum: true, to: &page)
+        series += 1
+      }
+    } else if current.family.kind == .histogram {
       while series < current.series.count, page.count < end {
         TextFormat.histogram(
           state.key(current.series[series]), current.family, self.values(current, values),
@@ -115,6 +123,12 @@ final class PageWriter {
         TextFormat.histogram(
           key, family, self.values(current, values), hasSum: hasSum, to: &page)
         OpenMetricsFormat.created(created, key, family.name.count, 0, to: &page)
+      } else if family.kind.isSketched {
+        SketchText.append(
+          key, family, self.values(current, values), now: snapshot.now, hasSum: hasSum, to: &page)
+        if family.kind.hasSuffixes {
+          OpenMetricsFormat.created(created, key, family.name.count, 0, to: &page)
+        }
       } else {
         TextFormat.line(key, values[current.firstValue + series], to: &page)
         if isCounter {
@@ -135,7 +149,11 @@ final class PageWriter {
       let record = current.series[series]
       let key = state.key(record)
       let created = snapshot.createdMilliseconds(record)
-      if type == .histogram {
+      if family.kind.isSketched {
+        ProtobufFormat.sketch(
+          key, family, self.values(current, values), now: snapshot.now,
+          createdMilliseconds: created, to: &page)
+      } else if type == .histogram {
         ProtobufFormat.histogram(
           key, family, self.values(current, values), createdMilliseconds: created, to: &page)
       } else {

@@ -81,6 +81,14 @@ enum ProtobufFormat {
     page.append(1 << 3)
     varint(whole(total), to: &page)
     double(2, values[HistogramCells.sum - 1], to: &page)
+    buckets(values, family, to: &page)
+    created(15, createdMilliseconds, to: &page)
+    end(inner, &page)
+    end(metric, &page)
+  }
+
+  /// The fixed buckets of a histogram, to +Inf.
+  static func buckets(_ values: Span<Double>, _ family: Family, to page: inout ByteBuffer) {
     var cumulative = 0.0
     for index in 0...family.bounds.count {
       cumulative += values[HistogramCells.firstBucket - 1 + index]
@@ -90,16 +98,13 @@ enum ProtobufFormat {
       double(2, index < family.bounds.count ? family.bounds[index] : .infinity, to: &page)
       end(bucket, &page)
     }
-    created(15, createdMilliseconds, to: &page)
-    end(inner, &page)
-    end(metric, &page)
   }
 
   /// One `Metric` with a `Histogram` or `Summary` whose points are bucket bounds with cumulative
   /// counts, or quantiles with values.
   static func points(
     _ labels: RawSpan, _ type: FamilyType, _ points: [(at: Double, value: Double)], sum: Double,
-    count: Double, to page: inout ByteBuffer
+    count: Double, createdMilliseconds: UInt64 = 0, to page: inout ByteBuffer
   ) {
     let metric = begin(4, &page)
     self.labels(labels, from: 0, to: &page)
@@ -119,11 +124,12 @@ enum ProtobufFormat {
       }
       end(part, &page)
     }
+    created(type == .histogram ? 15 : 4, createdMilliseconds, to: &page)
     end(inner, &page)
     end(metric, &page)
   }
 
-  private static func whole(_ count: Double) -> UInt64 { UInt64(exactly: count.rounded()) ?? 0 }
+  static func whole(_ count: Double) -> UInt64 { UInt64(exactly: count.rounded()) ?? 0 }
 
   // MARK: Labels
 
@@ -159,14 +165,14 @@ enum ProtobufFormat {
   // MARK: Fields
 
   /// Starts a message or text of a length not known yet: gives where its length stands.
-  private static func begin(_ field: UInt8, _ page: inout ByteBuffer) -> Int {
+  static func begin(_ field: UInt8, _ page: inout ByteBuffer) -> Int {
     page.append(field << 3 | 2)
     page.append(UInt8(0))
     return page.count - 1
   }
 
   /// Ends it. A length over 127 needs more bytes than were kept, so what follows it moves.
-  private static func end(_ lengthAt: Int, _ page: inout ByteBuffer) {
+  static func end(_ lengthAt: Int, _ page: inout ByteBuffer) {
     let length = page.count - lengthAt - 1
     if length < 0x80 { return page.replace(at: lengthAt, with: UInt8(length)) }
     var extra = 0
@@ -189,7 +195,7 @@ enum ProtobufFormat {
     page.append(bytes)
   }
 
-  private static func double(_ field: UInt8, _ value: Double, to page: inout ByteBuffer) {
+  static func double(_ field: UInt8, _ value: Double, to page: inout ByteBuffer) {
     page.append(field << 3 | 1)
     var bits = value.bitPattern
     for _ in 0..<8 {
@@ -199,7 +205,7 @@ enum ProtobufFormat {
   }
 
   /// A `google.protobuf.Timestamp`; nothing where it is not known.
-  private static func created(_ field: UInt8, _ milliseconds: UInt64, to page: inout ByteBuffer) {
+  static func created(_ field: UInt8, _ milliseconds: UInt64, to page: inout ByteBuffer) {
     guard milliseconds > 1 else { return }
     let time = begin(field, &page)
     page.append(1 << 3)

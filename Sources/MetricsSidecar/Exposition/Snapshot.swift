@@ -16,6 +16,8 @@ final class Snapshot {
   }
 
   let state: StateFile
+  /// When it was taken, in Unix milliseconds.
+  let now: UInt64
   private(set) var parts: [Part] = []
   private(set) var values: [Double] = []
   /// What the sidecar says of itself, in text 0.0.4.
@@ -27,6 +29,7 @@ final class Snapshot {
 
   init(_ registry: Registry, filter: NameFilter, isOpenMetrics: Bool = false) {
     state = registry.state
+    now = registry.now
     let families = registry.families
     var count = 0
     for family in families {

@@ -36,6 +36,26 @@ enum TextFormat {
     page.append(UInt8(ascii: "\n"))
   }
 
+  /// `name_suffix{labels,le="…"} value`, with the family's bound or quantile at `index`.
+  @inline(__always)
+  static func labelled(
+    _ key: RawSpan, _ family: Family, _ suffix: StaticString, _ index: Int, _ value: Double,
+    to page: inout ByteBuffer
+  ) {
+    page.append(family.name)
+    page.append(suffix)
+    let start = family.name.count
+    if key.byteCount == start {
+      page.append(UInt8(ascii: "{"))
+    } else {
+      page.append(key.extracting(start..<key.byteCount - 1))
+      page.append(UInt8(ascii: ","))
+    }
+    page.append(family.boundTexts[index])
+    NumberFormat.append(value, to: &page)
+    page.append(UInt8(ascii: "\n"))
+  }
+
   /// `_bucket` lines rise to `le="+Inf"`, which is `_count`; then `_sum`. `values` are those of
   /// `HistogramCells`, without the first.
   static func histogram(
@@ -43,21 +63,10 @@ enum TextFormat {
     to page: inout ByteBuffer
   ) {
     let nameByteCount = family.name.count
-    let labels = key.extracting(nameByteCount..<key.byteCount)
     var cumulative = 0.0
     for index in 0..<family.boundTexts.count {
       cumulative += values[HistogramCells.firstBucket - 1 + index]
-      page.append(family.name)
-      page.append("_bucket")
-      if labels.byteCount == 0 {
-        page.append(UInt8(ascii: "{"))
-      } else {
-        page.append(labels.extracting(0..<(labels.byteCount - 1)))
-        page.append(UInt8(ascii: ","))
-      }
-      page.append(family.boundTexts[index])
-      NumberFormat.append(cumulative, to: &page)
-      page.append(UInt8(ascii: "\n"))
+      labelled(key, family, "_bucket", index, cumulative, to: &page)
     }
     guard hasSum else { return }
     line(key, nameByteCount, "_count", cumulative, to: &page)

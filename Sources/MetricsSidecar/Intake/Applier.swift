@@ -62,6 +62,11 @@ final class Applier {
   ) throws(LineError) {
     let name = bytes.extracting(event.name)
     let tags = bytes.extracting(event.tags)
+    if event.kind == .gauge, !event.container.isEmpty {
+      registry.owners.container = Digest.hash(bytes.extracting(event.container), seed: 0)
+      defer { registry.owners.container = 0 }
+      return try applyEach(event, bytes, source)
+    }
     let only = event.onlyValue
     if !only.isNaN {
       return apply(event, name, tags, .init(number: only, isDelta: false), source)

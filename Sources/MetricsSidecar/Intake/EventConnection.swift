@@ -14,6 +14,8 @@ final class EventConnection {
   // Taken out while its bytes are borrowed, so never `nil` between two calls.
   private var input: ByteBuffer? = ByteBuffer(capacity: 64)
   private(set) var sessionID: SessionID?
+  /// Its number among those whose gauges it reports.
+  private(set) var owner: UInt64
   private var slot: SessionTable.Slot?
   /// Looked at by a timer, so that a busy client pays for no wake-up.
   var isPolled = false
@@ -21,11 +23,13 @@ final class EventConnection {
   private(set) var isBlocked = false
 
   init(
-    _ socket: consuming Descriptor, token: UInt32, source: IntakeCounts.Source, limits: Limits
+    _ socket: consuming Descriptor, token: UInt32, source: IntakeCounts.Source, limits: Limits,
+    owner: UInt64
   ) {
     self.socket = socket
     self.token = token
     self.source = source
+    self.owner = owner
     server = SessionServer(
       frameByteLimit: limits.frameByteCount, lineByteLimit: limits.lineByteCount,
       isPlain: source == .tcp)
@@ -81,6 +85,8 @@ final class EventConnection {
     _ input: inout ByteBuffer, _ applier: Applier, _ now: UInt64
   ) -> StaticString? {
     var failure: StaticString?
+    applier.registry.owners.current = owner
+    defer { applier.registry.owners.current = 0 }
     steps: while true {
       switch server.next(input.bytes, lastApplied: position(applier)) {
       case .needMore: break steps
@@ -114,6 +120,9 @@ final class EventConnection {
     else { return server.refused() }
     state.commit()
     sessionID = id
+    owner = ClientOwners.number(session: id.high, id.low)
+    applier.registry.owners.insert(owner)
+    applier.registry.owners.current = owner
     self.slot = slot
     server.opened(lastApplied: state.value(slot.positionCell))
   }

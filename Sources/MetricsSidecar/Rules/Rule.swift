@@ -84,6 +84,7 @@ struct FamilyRule {
   var labels: [(name: String, source: Source)]
   /// Upper bounds, rising, without +Inf; empty but for histograms.
   var buckets: [Double]
+  var options = KindOptions()
 
   /// The buckets of the official Prometheus clients.
   static let defaultBuckets = [

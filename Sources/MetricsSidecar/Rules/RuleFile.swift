@@ -62,9 +62,10 @@ enum RuleFile {
     var kind: Record.Kind?
     var events: [Rule] = []
     var drops = false
-    let names = [
-      "name", "type", "help", "labels", "constants", "buckets", "events", "action",
-    ]
+    let names =
+      [
+        "name", "type", "help", "labels", "constants", "buckets", "events", "action",
+      ] + KindMembers.names
     let members = try json.members(names, &mistakes)
     for (name, value) in members {
       do throws(JSON.Mistake) {
@@ -79,6 +80,8 @@ enum RuleFile {
             family.labels.append((label, .constant(Template(try constant.text()))))
           }
         case "buckets": family.buckets = try buckets(value)
+        case _ where KindMembers.names.contains(name):
+          try KindMembers.read(name, value, into: &family.options)
         case "action": drops = try value.choice("drop", "feed", name)
         default:
           for event in try value.items() {
@@ -103,12 +106,14 @@ enum RuleFile {
     }
     if !has("name") { mistakes.append(json.mistake("a family needs a \"name\"")) }
     if !has("type") {
-      mistakes.append(json.mistake("a family needs a \"type\": counter, gauge or histogram"))
+      mistakes.append(json.mistake("a family needs a \"type\": " + KindMembers.types))
     }
     if !family.name.isEmpty, rules.families.contains(where: { $0.name == family.name }) {
       mistakes.append(json.mistake("there is a family \(family.name) already"))
     }
-    if kind == .histogram {
+    KindMembers.finish(&kind, family, members, &mistakes)
+    if kind == .nativeHistogram {
+    } else if kind == .histogram {
       if family.buckets.isEmpty { family.buckets = FamilyRule.defaultBuckets }
     } else if kind != nil, !family.buckets.isEmpty {
       mistakes.append(json.mistake("\"buckets\" are for histograms"))
@@ -182,7 +187,9 @@ enum RuleFile {
     case "counter": return .counter
     case "gauge": return .gauge
     case "histogram": return .histogram
-    default: throw json.mistake("\"type\" is counter, gauge or histogram")
+    case "summary": return .summary
+    case "set": return .set
+    default: throw json.mistake("\"type\" is " + KindMembers.types)
     }
   }
 
@@ -238,22 +245,22 @@ enum RuleFile {
 }
 
 extension JSON {
-  fileprivate func mistake(_ message: String) -> Mistake {
+  func mistake(_ message: String) -> Mistake {
     Mistake(position: position, message: message)
   }
 
-  fileprivate func text() throws(Mistake) -> String {
+  func text() throws(Mistake) -> String {
     guard case .string(let text) = value else { throw mistake("expected a string") }
     return text
   }
 
-  fileprivate func items() throws(Mistake) -> [JSON] {
+  func items() throws(Mistake) -> [JSON] {
     guard case .array(let items) = value else { throw mistake("expected a list: [ … ]") }
     return items
   }
 
   /// Whether the text is `yes`; a mistake where it is not `no` either.
-  fileprivate func choice(
+  func choice(
     _ yes: String, _ no: String, _ name: String
   ) throws(Mistake) -> Bool {
     let text = try text()
@@ -263,7 +270,7 @@ extension JSON {
   }
 
   /// The members that are known; the others are mistakes.
-  fileprivate func members(
+  func members(
     _ known: [String], _ mistakes: inout [Mistake]
   ) throws(Mistake) -> [(name: String, value: JSON)] {
     var list: [(name: String, value: JSON)] = []
@@ -277,7 +284,7 @@ extension JSON {
     return list
   }
 
-  fileprivate func members(
+  func members(
     allowed: [String]?
   ) throws(Mistake) -> [(name: String, value: JSON)] {
     guard case .object(let members) = value else { throw mistake("expected an object: { … }") }

@@ -9,9 +9,10 @@ final class Family {
   let header: [UInt8]
   /// Upper bounds without +Inf; empty but for histograms.
   let bounds: [Double]
-  /// ` le="…"` of each bound and of +Inf, with its closing `"} `.
+  let options: KindOptions
+  /// `le="…"} ` of each bound and of +Inf, or `quantile="…"} ` of each quantile.
   let boundTexts: [[UInt8]]
-  /// Tells histograms with other buckets apart.
+  /// Tells series apart whose cells mean something else: other buckets, another window.
   let shape: UInt32
   var labels: [(name: String, source: FamilyRule.Source)] = []
   /// In the order in which they came, which a restart keeps.
@@ -19,22 +20,26 @@ final class Family {
   /// Where refused series add up, once there is one.
   var overflow: Record?
 
-  init(name: [UInt8], kind: Record.Kind, help: String, bounds: [Double]) {
+  init(
+    name: [UInt8], kind: Record.Kind, help: String, bounds: [Double],
+    options: KindOptions = KindOptions()
+  ) {
     self.name = name
     self.kind = kind
     self.help = help
     self.bounds = bounds
+    self.options = options
     header = Self.header(name, kind, help)
-    boundTexts = (bounds + [.infinity]).map { bound in
+    boundTexts = (kind == .summary ? options.quantiles : bounds + [.infinity]).map { bound in
       var text = ByteBuffer(capacity: 32)
-      text.append("le=\"")
+      text.append(kind == .summary ? "quantile=\"" : "le=\"")
       NumberFormat.append(bound, to: &text)
       text.append("\"} ")
       return text.array
     }
     var words = ByteBuffer()
-    for bound in bounds { NumberFormat.append(bound, to: &words) }
-    shape = bounds.isEmpty ? 0 : Digest.checksum(words.bytes)
+    for number in bounds + options.shape(kind) { NumberFormat.append(number, to: &words) }
+    shape = words.isEmpty ? 0 : Digest.checksum(words.bytes)
   }
 
   /// The cells a series of this family has, with the first that says whether it is in use.
@@ -42,6 +47,10 @@ final class Family {
     switch kind {
     case .counter, .gauge, .session: 2
     case .histogram: HistogramCells.count(bounds: bounds.count)
+    case .set: DistinctCells.count(options)
+    case .summary: SummaryCells.count(options)
+    case .nativeHistogram: NativeHistogramCells.count(options, bounds: bounds.count)
+    case .clientGauge: ClientGaugeCells.count(options)
     }
   }
 
@@ -64,8 +73,9 @@ final class Family {
     text.append(name)
     switch kind {
     case .counter: text.append(" counter\n")
-    case .histogram: text.append(" histogram\n")
-    case .gauge, .session: text.append(" gauge\n")
+    case .histogram, .nativeHistogram: text.append(" histogram\n")
+    case .summary: text.append(" summary\n")
+    case .gauge, .set, .clientGauge, .session: text.append(" gauge\n")
     }
     return text.array
   }

@@ -12,6 +12,8 @@ struct LineTable {
     var family: UInt16
     /// Milliseconds become seconds.
     var isMilliseconds: Bool
+    /// Of a gauge of several clients: the digest of the tag that tells them apart; 0 without one.
+    var client: UInt32 = 0
   }
 
   struct Slot {

@@ -13,6 +13,11 @@ struct Record: Equatable {
     case counter = 1
     case gauge = 2
     case histogram = 3
+    case set = 4
+    case summary = 5
+    case nativeHistogram = 6
+    /// A gauge of several clients.
+    case clientGauge = 7
     case session = 9
   }
 

@@ -19,6 +19,17 @@ final class Registry {
   var dialects = TagDialects.all
   /// Series kept, without the overflow series.
   private(set) var seriesCount = 0
+  /// Who speaks to gauges of several clients.
+  var owners = ClientOwners()
+  /// Clients of gauges that were refused, each time one would have had a part.
+  var refusedClients: UInt64 = 0
+  private(set) var conflicts = TypeConflicts()
+  /// Unix time in milliseconds, read once between two commits and only by those who need it.
+  private var turnTime: UInt64 = 0
+  #if DEBUG
+    /// The time that tests have.
+    var testTime: UInt64?
+  #endif
   /// Series that were refused, each time an event would have made one.
   private(set) var refusedSeries: UInt64 = 0
 
@@ -32,11 +43,24 @@ final class Registry {
     for rule in rules.families { declare(rule) }
     readState()
     for index in families.indices where families[index].labels.isEmpty { makeDeclared(index) }
+    forgetConnections()
     state.commit()
   }
 
   @inline(__always)
-  func commit() { state.commit() }
+  func commit() {
+    turnTime = 0
+    state.commit()
+  }
+
+  /// Unix time in milliseconds: the same from one commit to the next.
+  var now: UInt64 {
+    #if DEBUG
+      if let testTime { return testTime }
+    #endif
+    if turnTime == 0 { turnTime = Clock.unixNanoseconds / 1_000_000 }
+    return turnTime
+  }
 
   // MARK: Events
 
@@ -105,21 +129,15 @@ final class Registry {
     case .gauge: if isDelta { state.add(cell + 1, value) } else { state.store(cell + 1, value) }
     case .histogram:
       observe(cell, family, target.isMilliseconds ? value / 1000 : value, weight)
-    case .session: break
+    default: addSketched(target, family, value, weight, isDelta)
     }
   }
 
   @inline(__always)
   private func observe(_ cell: Int, _ family: Family, _ value: Double, _ weight: Double) {
-    var whole = weight
-    if weight != 1 {
-      // 1/rate is rarely whole in binary: what is within a billionth of a whole number is meant to be.
-      let sum = state.number(cell + HistogramCells.carry) + weight
-      whole = sum.rounded()
-      if (whole - sum).magnitude > 1e-9 * sum { whole = sum.rounded(.down) }
-      let carry = max(0, sum - whole)
-      state.store(cell + HistogramCells.carry, carry < 1e-9 * sum ? 0 : carry)
-    }
+    let whole =
+      weight == 1
+      ? 1 : SampleWeight.whole(weight, carry: cell + HistogramCells.carry, in: state)
     state.add(cell + HistogramCells.sum, value * weight)
     if whole == 0 { return }
     var bucket = 0
@@ -158,8 +176,10 @@ final class Registry {
       }
       isMatched = true
       let family = families[index]
-      guard family.kind == kind || family.kind == .counter && kind == .histogram else {
-        throw .typeConflict
+      guard family.kind.takes(kind) else {
+        outcome.refusal = conflict(family.name)
+        if rule.isLast { break }
+        continue
       }
       let labels = family.labels.map { label -> (name: [UInt8], value: ArraySlice<UInt8>) in
         switch label.source {
@@ -167,7 +187,7 @@ final class Registry {
         case .constant(let text): (Array(label.name.utf8), text.filled(captures)[...])
         }
       }
-      feed(index, labels, event, into: &outcome)
+      feed(index, labels, event, into: &outcome, client: family.options.client(event))
       if rule.isLast { break }
     }
     if isMatched { return }
@@ -187,25 +207,30 @@ final class Registry {
   ) throws(Rejection) -> Int {
     let name = event.defaultFamily
     if let index = familyIndex[name] {
-      if families[index].kind != kind { throw .typeConflict }
+      if families[index].kind != kind { throw conflict(name) }
       return index
     }
-    if isSampleOfAnother(name, kind) { throw .typeConflict }
+    if isSampleOfAnother(name, kind) { throw conflict(name) }
     let bounds = kind == .histogram ? FamilyRule.defaultBuckets : []
     if families.count >= limits.families { throw .familyLimit }
     return add(Family(name: name, kind: kind, help: "", bounds: bounds))
+  }
+
+  private func conflict(_ name: [UInt8]) -> Rejection {
+    conflicts.count(name)
+    return .typeConflict
   }
 
   /// Whether lines of a family of this name would be taken for those of a histogram, as `a_count`
   /// for `a`: a scrape with both would be refused whole.
   private func isSampleOfAnother(_ name: [UInt8], _ kind: Record.Kind) -> Bool {
     for suffix in ["_bucket", "_count", "_sum", "_created"] {
-      if kind == .histogram, familyIndex[name + Array(suffix.utf8)] != nil { return true }
+      if kind.hasSuffixes, familyIndex[name + Array(suffix.utf8)] != nil { return true }
       guard name.count > suffix.utf8.count,
         name.suffix(suffix.utf8.count).elementsEqual(suffix.utf8)
       else { continue }
       if let index = familyIndex[Array(name.dropLast(suffix.utf8.count))],
-        families[index].kind == .histogram
+        families[index].kind.hasSuffixes
       {
         return true
       }
@@ -215,7 +240,7 @@ final class Registry {
 
   private func feed(
     _ index: Int, _ labels: [(name: [UInt8], value: ArraySlice<UInt8>)], _ event: Resolver,
-    into outcome: inout Resolution
+    into outcome: inout Resolution, client: UInt32 = 0
   ) {
     let family = families[index]
     var key = ByteBuffer(capacity: 128)
@@ -224,7 +249,8 @@ final class Registry {
     else { return }
     outcome.targets.append(
       LineTable.Target(
-        cell: UInt32(record.firstCell), family: UInt16(index), isMilliseconds: event.isMilliseconds)
+        cell: UInt32(record.firstCell), family: UInt16(index), isMilliseconds: event.isMilliseconds,
+        client: client)
     )
   }
 
@@ -244,7 +270,7 @@ final class Registry {
       refusedSeries += 1
       outcome.refusal = error
       // The last value of many gauges would mean nothing.
-      return family.kind == .gauge ? nil : overflow(of: family)
+      return family.kind == .gauge || family.kind == .clientGauge ? nil : overflow(of: family)
     }
   }
 
@@ -280,8 +306,11 @@ final class Registry {
   func kind(of name: [UInt8]) -> Record.Kind? { familyIndex[name].map { families[$0].kind } }
 
   private func declare(_ rule: FamilyRule) {
+    var options = rule.options
+    options.maxClients = limits.gaugeClients
     let family = Family(
-      name: Array(rule.name.utf8), kind: rule.kind, help: rule.help, bounds: rule.buckets)
+      name: Array(rule.name.utf8), kind: rule.kind, help: rule.help, bounds: rule.buckets,
+      options: options)
     family.labels = rule.labels
     _ = add(family)
   }

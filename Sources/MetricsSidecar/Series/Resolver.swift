@@ -30,6 +30,7 @@ struct Resolver {
     case UInt8(ascii: "c"): .counter
     case UInt8(ascii: "g"): .gauge
     case UInt8(ascii: "m"), UInt8(ascii: "h"), UInt8(ascii: "d"), UInt8(ascii: "t"): .histogram
+    case UInt8(ascii: "s"): .set
     default: nil
     }
   }

@@ -79,8 +79,9 @@ extension Family {
   fileprivate var pushType: PushType {
     switch kind {
     case .counter: .counter
-    case .histogram: .histogram
-    case .gauge, .session: .gauge
+    case .histogram, .nativeHistogram: .histogram
+    case .summary: .summary
+    case .gauge, .set, .clientGauge, .session: .gauge
     }
   }
 

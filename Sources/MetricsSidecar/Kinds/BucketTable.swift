@@ -1,0 +1,95 @@
+/// Counts by exponential bucket, in a record's cells. A bucket costs a cell once it has a sample, so
+/// outliers cost one each. When there are too many, resolution is halved until there are not: bounds
+/// grow coarser, and no count is lost.
+///
+///     control  bits 0..<16 buckets in use, 16..<24 schema + 16; 0 before the first sample
+///     table    cells of: bits 0..<43 count, 43..<63 index + 2^19, 63 set for values below 0;
+///              0 is free; a bucket lies at the first free cell from its hash on
+struct BucketTable {
+  /// The cell of `control`; the table's follow.
+  let control: Int
+  /// Cells of the table, more than `limit`.
+  let capacity: Int
+  /// Buckets in use at most.
+  let limit: Int
+  /// Of an empty table.
+  let firstSchema: Int
+
+  static let countBits = 43
+  static let countLimit: UInt64 = 1 << 43 - 1
+  private static let indexOffset = 1 << 19
+
+  /// A number of samples, as far as a bucket holds it: 8.8 million million.
+  static func count(_ whole: Double) -> UInt64 { UInt64(min(whole, 0x1p43 - 1)) }
+
+  /// Adds samples of a value that is neither 0 nor NaN. `false` where even the coarsest schema has
+  /// no bucket left for it.
+  func add(_ value: Double, _ count: UInt64, in state: StateFile) -> Bool {
+    var schema = schema(in: state)
+    while true {
+      let index = ExponentialScale.index(of: value.magnitude, schema: schema)
+      if place(Self.key(index, isNegative: value < 0), count, schema, in: state) { return true }
+      if schema == ExponentialScale.schemas.lowerBound { return false }
+      schema -= 1
+      halve(to: schema, in: state)
+    }
+  }
+
+  /// Empties the table.
+  func clear(in state: StateFile) {
+    for cell in control...control + capacity where state.value(cell) != 0 {
+      state.store(cell, UInt64(0))
+    }
+  }
+
+  private func schema(in state: StateFile) -> Int {
+    let word = state.value(control)
+    return word == 0 ? firstSchema : Self.schema(word)
+  }
+
+  private func place(_ key: UInt64, _ count: UInt64, _ schema: Int, in state: StateFile) -> Bool {
+    let hash = UInt64(truncatingIfNeeded: UInt32(truncatingIfNeeded: key &* 0x9e37_79b1))
+    var at = Int(truncatingIfNeeded: hash &* UInt64(capacity) >> 32)
+    while true {
+      let cell = control + 1 + at
+      let word = state.value(cell)
+      if word == 0 {
+        let used = state.value(control) & 0xffff
+        if used >= limit { return false }
+        state.store(cell, key << UInt64(Self.countBits) | count)
+        state.store(control, (used + 1) | UInt64(schema + 16) << 16)
+        return true
+      }
+      if word >> UInt64(Self.countBits) == key {
+        let sum = min((word & Self.countLimit) + count, Self.countLimit)
+        state.store(cell, key << UInt64(Self.countBits) | sum)
+        return true
+      }
+      at = at + 1 == capacity ? 0 : at + 1
+    }
+  }
+
+  private func halve(to schema: Int, in state: StateFile) {
+    var words: [UInt64] = []
+    for cell in control + 1...control + capacity where state.value(cell) != 0 {
+      words.append(state.value(cell))
+    }
+    clear(in: state)
+    for word in words {
+      let index = ExponentialScale.index(Self.index(word), reducedBy: 1)
+      _ = place(
+        Self.key(index, isNegative: Self.isNegative(word)), word & Self.countLimit, schema,
+        in: state)
+    }
+  }
+
+  // MARK: Words
+
+  static func schema(_ control: UInt64) -> Int { Int(control >> 16 & 0xff) - 16 }
+  static func index(_ word: UInt64) -> Int { Int(word >> 43 & 0xf_ffff) - indexOffset }
+  static func isNegative(_ word: UInt64) -> Bool { word >> 63 == 1 }
+
+  private static func key(_ index: Int, isNegative: Bool) -> UInt64 {
+    UInt64(index + indexOffset) | (isNegative ? 1 << 20 : 0)
+  }
+}

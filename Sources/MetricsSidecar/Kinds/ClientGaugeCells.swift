@@ -1,0 +1,118 @@
+/// A gauge that several clients report, each for itself: the series is their sum, least or greatest.
+///
+///     1 what clients that have gone left behind   2 1 if any has
+///     then for each client: key, 0 where it is free   who owns it   its value   when, in Unix ms
+///
+/// The owner is the connection or session that the client speaks through, 0 for datagrams. A part of
+/// a live gauge ends with its owner. In the others it stays; when there is no room for another, the
+/// oldest of those whose owner has gone is added to what was left behind.
+enum ClientGaugeCells {
+  private static let rest = 1
+  private static let hasRest = 2
+  private static let firstPart = 3
+  private static let partCells = 4
+  private static let owner = 1
+  private static let number = 2
+  private static let time = 3
+  /// For which a client without a connection is taken to live.
+  static let defaultLiveMilliseconds: UInt64 = 300_000
+
+  static func count(_ options: KindOptions) -> Int { firstPart + options.maxClients * partCells }
+
+  /// Sets or moves a client's part. `false` where there is no room for the client.
+  static func set(
+    _ value: Double, isDelta: Bool, client: GaugeClient, in state: StateFile, _ record: Int,
+    now: UInt64, _ options: KindOptions, owners: ClientOwners
+  ) -> Bool {
+    // Stored at each event: the first cell says when the series had its last.
+    state.store(record + rest, state.value(record + rest))
+    guard let part = part(client.key, in: state, record, now, options, owners) else { return false }
+    if state.value(part) != client.key {
+      state.store(part, client.key)
+      state.store(part + number, 0.0)
+    }
+    if state.value(part + owner) != client.owner { state.store(part + owner, client.owner) }
+    state.store(part + number, isDelta ? state.number(part + number) + value : value)
+    state.store(part + time, now)
+    return true
+  }
+
+  /// The client's cells, or free ones.
+  private static func part(
+    _ key: UInt64, in state: StateFile, _ record: Int, _ now: UInt64, _ options: KindOptions,
+    _ owners: ClientOwners
+  ) -> Int? {
+    var free: Int?
+    var oldest: Int?
+    let first = record + firstPart
+    for part in stride(from: first, to: record + count(options), by: partCells) {
+      let found = state.value(part)
+      if found == key { return part }
+      let partOwner = state.value(part + owner)
+      if found == 0
+        || partOwner == 0 && hasExpired(state.value(part + time), now, options)
+      {
+        free = free ?? part
+      } else if partOwner != 0, !options.isLive, !owners.contains(partOwner),
+        oldest.map({ state.value($0 + time) > state.value(part + time) }) ?? true
+      {
+        oldest = part
+      }
+    }
+    if let free { return free }
+    guard let oldest else { return nil }
+    let value = state.number(oldest + number)
+    let isFirst = state.value(record + hasRest) == 0
+    state.store(
+      record + rest, isFirst ? value : merged(state.number(record + rest), value, options))
+    state.store(record + hasRest, UInt64(1))
+    return oldest
+  }
+
+  /// Takes away the parts whose owner has gone.
+  static func remove(
+    in state: StateFile, _ record: Int, _ options: KindOptions, where hasGone: (UInt64) -> Bool
+  ) {
+    let first = record + firstPart
+    for part in stride(from: first, to: record + count(options), by: partCells)
+    where state.value(part) != 0 && hasGone(state.value(part + owner)) {
+      state.store(part, UInt64(0))
+    }
+  }
+
+  /// What the series is, from a record's cells without the first: a sum of no client is 0, a least
+  /// or greatest of none is nothing.
+  static func value(_ values: Span<Double>, now: UInt64, _ options: KindOptions) -> Double? {
+    var result: Double? = values[hasRest - 1].bitPattern == 0 ? nil : values[rest - 1]
+    let first = firstPart - 1
+    for part in stride(from: first, to: count(options) - 1, by: partCells)
+    where values[part].bitPattern != 0 {
+      if values[part + owner].bitPattern == 0,
+        hasExpired(values[part + time].bitPattern, now, options)
+      {
+        continue
+      }
+      let value = values[part + number]
+      result = result.map { merged($0, value, options) } ?? value
+    }
+    return result ?? (options.merge == .sum ? 0 : nil)
+  }
+
+  private static func merged(_ one: Double, _ other: Double, _ options: KindOptions) -> Double {
+    switch options.merge {
+    case .sum, .last: one + other
+    case .min: min(one, other)
+    case .max: max(one, other)
+    }
+  }
+
+  /// Of a client without a connection.
+  private static func hasExpired(_ time: UInt64, _ now: UInt64, _ options: KindOptions) -> Bool {
+    var window = options.windowMilliseconds
+    if window == 0 {
+      if !options.isLive { return false }
+      window = defaultLiveMilliseconds
+    }
+    return now > time && now - time > window
+  }
+}

@@ -1,0 +1,51 @@
+import Platform
+
+/// Who reports a gauge: its part's key, and the connection or session it ends with, or 0.
+struct GaugeClient {
+  var key: UInt64
+  var owner: UInt64
+}
+
+/// The connections and sessions that clients speak through now, by a number each: odd for a session,
+/// which is the same after a restart; even for a connection, which is not.
+struct ClientOwners {
+  /// Who has sent what is being applied; 0 for datagrams.
+  var current: UInt64 = 0
+  /// The digest of its container id, where the line has one; else 0.
+  var container: UInt64 = 0
+  private var living: [UInt64] = []
+  private var connections: UInt64 = 0
+  /// Sessions that have not come back by then, in Unix milliseconds, have gone; 0 once that is done.
+  var graceEnds: UInt64 = 0
+  private var salt = Clock.unixNanoseconds
+
+  /// After a restart, the time in which a session may come back.
+  static let graceMilliseconds: UInt64 = 60_000
+
+  /// A new connection's number, unlike those before and those of another life.
+  mutating func connect() -> UInt64 {
+    connections += 1
+    return Digest.mix(connections, salt) & ~1 | 2
+  }
+
+  static func number(session high: UInt64, _ low: UInt64) -> UInt64 { Digest.mix(high, low) | 1 }
+  static func isSession(_ owner: UInt64) -> Bool { owner & 1 == 1 }
+
+  func contains(_ owner: UInt64) -> Bool { living.contains(owner) }
+  mutating func insert(_ owner: UInt64) { living.append(owner) }
+
+  /// Whether that was the last connection of this owner.
+  mutating func remove(_ owner: UInt64) -> Bool {
+    guard let index = living.firstIndex(of: owner) else { return false }
+    living.swapAt(index, living.count - 1)
+    living.removeLast()
+    return !living.contains(owner)
+  }
+
+  /// The part that an event belongs to: by the tag that the rule names, else by who has sent it.
+  func client(tag: UInt32) -> GaugeClient {
+    var key = current != 0 ? current : container
+    if tag != 0 { key = Digest.mix(UInt64(tag), container) }
+    return GaugeClient(key: key == 0 ? 1 : key, owner: current)
+  }
+}

@@ -1,0 +1,166 @@
+/// How many distinct values a set has seen in a sliding window. Exact while they fit in the table;
+/// beyond, only values whose digest ends in `level` zero bits are kept, and each stands for
+/// 2^level of them (Wegman's adaptive sampling): the standard error is about 1.2 / √exact.
+///
+///     1 bits 0..<16 entries, 16..<24 level of what is kept, 24..<32 level of what is counted
+///     2 when the levels were looked at last, in ticks
+///     3 the table: cells of bits 0..<28 tick of the last sight, 28..<64 digest; 0 is free
+///
+/// A tick is a 64th of the window. When values grow fewer, the level falls again: first values of the
+/// lower level are kept, and a window later, when all that count have been seen since, counted.
+enum DistinctCells {
+  private static let levels = 1
+  private static let settledAt = 2
+  private static let table = 3
+  private static let tickBits: UInt64 = 28
+  private static let tickMask: UInt64 = 1 << 28 - 1
+  private static let ticksPerWindow: UInt64 = 64
+  static let defaultWindowMilliseconds: UInt64 = 600_000
+
+  static func count(_ options: KindOptions) -> Int { table + capacity(options) }
+  private static func capacity(_ options: KindOptions) -> Int { options.exact * 4 / 3 + 1 }
+
+  /// Takes a value by the 53 bits of its digest.
+  static func insert(
+    _ member: Double, in state: StateFile, _ record: Int, now: UInt64, _ options: KindOptions
+  ) {
+    // 36 bits, never all 0. What is no digest becomes one.
+    let bits =
+      member >= 0 && member < 0x1p53
+      ? UInt64(member) : member.bitPattern &* 0x9e37_79b9_7f4a_7c15 >> 11
+    let digest = max(1, bits >> 17)
+    let now = tick(now, options)
+    var control = Control(state.value(record + levels))
+    if control.counted > 0, !isLive(state.value(record + settledAt), now) {
+      settle(&control, in: state, record, now, options)
+    }
+    // Stored at each event: the first cell says when the series had its last.
+    state.store(record + levels, control.word)
+    while digest.isOf(level: control.kept),
+      !place(digest, now, &control, in: state, record, options)
+    {
+      makeRoom(&control, in: state, record, now, options)
+    }
+  }
+
+  /// The number of distinct values, from a record's cells without the first.
+  static func estimate(_ values: Span<Double>, now: UInt64, _ options: KindOptions) -> Double {
+    let now = tick(now, options)
+    let control = Control(values[levels - 1].bitPattern)
+    var count = 0
+    for at in table - 1..<table - 1 + capacity(options) {
+      let word = values[at].bitPattern
+      if word != 0, isLive(word & tickMask, now),
+        (word >> tickBits).isOf(level: control.counted)
+      {
+        count += 1
+      }
+    }
+    return Double(count) * Double(UInt64(1) << control.counted)
+  }
+
+  /// `false` where there is no room.
+  private static func place(
+    _ digest: UInt64, _ now: UInt64, _ control: inout Control, in state: StateFile, _ record: Int,
+    _ options: KindOptions
+  ) -> Bool {
+    let capacity = capacity(options)
+    let entry = digest << tickBits | now
+    // The level's bits are 0 in all that is kept; the others choose the place.
+    let hash = UInt64(UInt32(truncatingIfNeeded: (digest >> 4) &* 0x9e37_79b1))
+    var at = Int(truncatingIfNeeded: hash &* UInt64(capacity) >> 32)
+    var expired = -1
+    while true {
+      let cell = record + table + at
+      let word = state.value(cell)
+      if word == 0 { break }
+      if word >> tickBits == digest {
+        if word != entry { state.store(cell, entry) }
+        return true
+      }
+      if expired < 0, !isLive(word & tickMask, now) { expired = cell }
+      at = at + 1 == capacity ? 0 : at + 1
+    }
+    if expired >= 0 {
+      state.store(expired, entry)
+      return true
+    }
+    guard control.entries < options.exact else { return false }
+    state.store(record + table + at, entry)
+    control.entries += 1
+    state.store(record + levels, control.word)
+    return true
+  }
+
+  /// Throws out what has expired; if that is too little, every other one.
+  private static func makeRoom(
+    _ control: inout Control, in state: StateFile, _ record: Int, _ now: UInt64,
+    _ options: KindOptions
+  ) {
+    var live: [UInt64] = []
+    for cell in record + table..<record + table + capacity(options) {
+      let word = state.value(cell)
+      if word == 0 { continue }
+      state.store(cell, UInt64(0))
+      if isLive(word & tickMask, now) { live.append(word) }
+    }
+    if live.count > options.exact * 3 / 4 {
+      if control.counted == 0 { state.store(record + settledAt, now) }
+      control.kept += 1
+      control.counted = max(control.counted, control.kept)
+    }
+    control.entries = 0
+    state.store(record + levels, control.word)
+    for word in live where (word >> tickBits).isOf(level: control.kept) {
+      _ = place(word >> tickBits, word & tickMask, &control, in: state, record, options)
+    }
+  }
+
+  /// Once a window while the set estimates: counts what has been kept for a whole window, and keeps
+  /// more where there is room for it.
+  private static func settle(
+    _ control: inout Control, in state: StateFile, _ record: Int, _ now: UInt64,
+    _ options: KindOptions
+  ) {
+    control.counted = control.kept
+    var live = 1
+    for cell in record + table..<record + table + capacity(options) {
+      let word = state.value(cell)
+      if word != 0, isLive(word & tickMask, now) { live += 1 }
+    }
+    while control.kept > 0, live < options.exact / 4 {
+      control.kept -= 1
+      live *= 2
+    }
+    state.store(record + settledAt, now)
+  }
+
+  private struct Control {
+    var entries: Int
+    var kept: UInt64
+    var counted: UInt64
+
+    init(_ word: UInt64) {
+      entries = Int(word & 0xffff)
+      kept = word >> 16 & 0xff
+      counted = word >> 24 & 0xff
+    }
+
+    var word: UInt64 { UInt64(entries) | kept << 16 | counted << 24 }
+  }
+
+  private static func tick(_ now: UInt64, _ options: KindOptions) -> UInt64 {
+    let window =
+      options.windowMilliseconds == 0 ? defaultWindowMilliseconds : options.windowMilliseconds
+    return now / max(1, window / ticksPerWindow) & tickMask
+  }
+
+  /// A tick up to a window old. A clock that was set back leaves some in the future: these too.
+  private static func isLive(_ tick: UInt64, _ now: UInt64) -> Bool {
+    (now &- tick &+ ticksPerWindow) & tickMask <= 2 * ticksPerWindow
+  }
+}
+
+extension UInt64 {
+  fileprivate func isOf(level: UInt64) -> Bool { trailingZeroBitCount >= Int(level) }
+}

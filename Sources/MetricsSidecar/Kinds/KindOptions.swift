@@ -1,0 +1,38 @@
+/// What a rule says of a family besides its name, type, labels and buckets; defaults where it says
+/// nothing.
+struct KindOptions: Equatable {
+  /// Whose value a gauge of several clients has.
+  enum Merge: UInt8 {
+    case last, sum, min, max
+  }
+
+  /// How long a summary's, a set's or a client's values count. 0: as its kind has it.
+  var windowMilliseconds: UInt64 = 0
+  /// A summary's, rising, from 0 to 1.
+  var quantiles: [Double] = [0.5, 0.9, 0.99]
+  /// Exponential buckets of a native histogram, or of a part of a summary's window.
+  var maxBuckets = 160
+  /// Distinct values that a set tells apart; above, it estimates.
+  var exact = 256
+  /// A native histogram's: resolution at the start, and up to where a value is zero.
+  var isNative = false
+  var schema = 3
+  var zeroThreshold = 0x1p-128
+  var merge = Merge.last
+  /// Only clients whose connection lives, and those without one that have reported lately.
+  var isLive = false
+  /// The tag that tells clients apart; empty: their session, connection or container.
+  var clientTag: [UInt8] = []
+  var maxClients = 32
+
+  /// The numbers on which the meaning of a record's cells depends.
+  func shape(_ kind: Record.Kind) -> [Double] {
+    switch kind {
+    case .set: [Double(windowMilliseconds), Double(exact)]
+    case .summary: [Double(windowMilliseconds), Double(maxBuckets)]
+    case .nativeHistogram: [Double(maxBuckets), zeroThreshold]
+    case .clientGauge: [Double(merge.rawValue), Double(maxClients)]
+    default: []
+    }
+  }
+}

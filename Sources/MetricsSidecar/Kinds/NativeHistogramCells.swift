@@ -1,0 +1,49 @@
+/// A native histogram: exponential buckets of a resolution that falls when they would be too many,
+/// and beside them the fixed ones that a rule may give.
+///
+///     1 sum   2 fraction of a sample that `@rate` has left over   3 count   4 samples near 0
+///     5 a `BucketTable`   then the fixed buckets without +Inf, not cumulative
+enum NativeHistogramCells {
+  static let sum = 1
+  static let carry = 2
+  static let samples = 3
+  static let zeros = 4
+  static let control = 5
+
+  static func capacity(_ options: KindOptions) -> Int { options.maxBuckets * 5 / 4 + 1 }
+  static func firstBucket(_ options: KindOptions) -> Int { control + 1 + capacity(options) }
+  static func count(_ options: KindOptions, bounds: Int) -> Int { firstBucket(options) + bounds }
+
+  /// Adds `whole` samples of `value`; the sum is the caller's.
+  static func observe(
+    _ value: Double, _ whole: Double, in state: StateFile, _ record: Int, _ family: Family
+  ) {
+    let options = family.options
+    state.add(record + samples, whole)
+    let table = BucketTable(
+      control: record + control, capacity: capacity(options), limit: options.maxBuckets,
+      firstSchema: options.schema)
+    if value.magnitude <= options.zeroThreshold
+      || !table.add(value, BucketTable.count(whole), in: state)
+    {
+      state.add(record + zeros, whole)
+    }
+    var bucket = 0
+    while bucket < family.bounds.count, value > family.bounds[bucket] { bucket += 1 }
+    guard bucket < family.bounds.count else { return }
+    state.add(record + firstBucket(options) + bucket, whole)
+  }
+
+  /// The fixed buckets as a histogram without exponential ones has them, from a record's cells
+  /// without the first; +Inf has the rest.
+  static func classic(_ values: Span<Double>, _ family: Family) -> [Double] {
+    var cells = [values[sum - 1], 0]
+    var rest = values[samples - 1]
+    let first = firstBucket(family.options) - 1
+    for index in 0..<family.bounds.count {
+      cells.append(values[first + index])
+      rest -= values[first + index]
+    }
+    return cells + [rest]
+  }
+}

@@ -1,0 +1,92 @@
+import Platform
+
+extension Registry {
+  /// `add` for what is more than a number or some buckets.
+  @inline(never)
+  func addSketched(
+    _ target: LineTable.Target, _ family: Family, _ value: Double, _ weight: Double,
+    _ isDelta: Bool
+  ) {
+    let record = Int(target.cell)
+    let options = family.options
+    let value = target.isMilliseconds ? value / 1000 : value
+    switch family.kind {
+    case .set: DistinctCells.insert(value, in: state, record, now: now, options)
+    case .clientGauge:
+      let client = owners.client(tag: target.client)
+      if client.owner != 0, !owners.contains(client.owner) { owners.insert(client.owner) }
+      if !ClientGaugeCells.set(
+        value, isDelta: isDelta, client: client, in: state, record, now: now, options,
+        owners: owners)
+      {
+        refusedClients += 1
+      }
+    case .summary, .nativeHistogram:
+      // Sum and carry lie where a histogram has them.
+      state.add(record + HistogramCells.sum, value * weight)
+      let whole =
+        weight == 1
+        ? 1 : SampleWeight.whole(weight, carry: record + HistogramCells.carry, in: state)
+      if whole == 0 { return }
+      if family.kind == .summary {
+        SummaryCells.observe(value, whole, in: state, record, now: now, options)
+      } else {
+        NativeHistogramCells.observe(value, whole, in: state, record, family)
+      }
+    default: break
+    }
+  }
+
+  // MARK: Clients of gauges
+
+  /// A connection has ended: if it was its owner's last, so do the parts of live gauges.
+  func connectionEnded(_ owner: UInt64) {
+    if owners.remove(owner) { removeParts { $0 == owner } }
+  }
+
+  /// At the start: connections do not outlive the sidecar, sessions may come back.
+  func forgetConnections() {
+    removeParts { $0 != 0 && !ClientOwners.isSession($0) }
+    owners.graceEnds = now + ClientOwners.graceMilliseconds
+  }
+
+  /// Once, when the time in which sessions may come back is over: before a scrape.
+  func forgetAbsentSessions() {
+    guard owners.graceEnds != 0, now >= owners.graceEnds else { return }
+    owners.graceEnds = 0
+    let owners = owners
+    removeParts { ClientOwners.isSession($0) && !owners.contains($0) }
+  }
+
+  private func removeParts(where hasGone: (UInt64) -> Bool) {
+    for family in families where family.kind == .clientGauge && family.options.isLive {
+      for record in family.series {
+        ClientGaugeCells.remove(in: state, record.firstCell, family.options, where: hasGone)
+      }
+    }
+  }
+}
+
+extension Record.Kind {
+  /// Whether an event whose type is kept as `event` without a rule may feed a family of this kind.
+  func takes(_ event: Record.Kind) -> Bool {
+    switch event {
+    case .histogram:
+      self == .histogram || self == .counter || self == .summary || self == .nativeHistogram
+    case .gauge: self == .gauge || self == .clientGauge
+    default: self == event
+    }
+  }
+
+  /// Whether its lines are `…_sum`, `…_count` and such.
+  var hasSuffixes: Bool { self == .histogram || self == .summary || self == .nativeHistogram }
+}
+
+extension KindOptions {
+  /// The digest of the tag that tells clients apart, never 0; 0 where the event has none.
+  func client(_ event: Resolver) -> UInt32 {
+    if clientTag.isEmpty { return 0 }
+    let value = Array(event.value(of: clientTag))
+    return value.isEmpty ? 0 : max(1, unsafe Digest.checksum(value.span.bytes))
+  }
+}

@@ -1,0 +1,14 @@
+/// Samples that `@rate` stands for, as whole numbers: the fraction is carried to the next sample of
+/// the series, so counts are exact in the long run.
+enum SampleWeight {
+  /// How many samples to count now. `carry` is the cell with what is left over.
+  static func whole(_ weight: Double, carry: Int, in state: StateFile) -> Double {
+    // 1/rate is rarely whole in binary: what is within a billionth of a whole number is meant to be.
+    let sum = state.number(carry) + weight
+    var whole = sum.rounded()
+    if (whole - sum).magnitude > 1e-9 * sum { whole = sum.rounded(.down) }
+    let rest = max(0, sum - whole)
+    state.store(carry, rest < 1e-9 * sum ? 0 : rest)
+    return whole
+  }
+}

@@ -1,0 +1,79 @@
+/// The buckets of one table or more, as a snapshot has them, in the order of their values.
+struct SortedBuckets {
+  struct Bucket {
+    /// Of its values' magnitude.
+    let index: Int
+    /// -1, 0 or 1.
+    let sign: Int
+    let count: UInt64
+  }
+
+  /// One for all: the coarsest of the tables that were added.
+  private(set) var schema = ExponentialScale.schemas.upperBound
+  /// Bits 0..<43 count, above them the place: `zero`, and further from it the further from 0.
+  private var words: [UInt64] = []
+  private static let zero = 1 << 20
+  private static let indexOffset = 1 << 19 + 1
+
+  var count: Int { words.count }
+
+  subscript(position: Int) -> Bucket {
+    let word = words[position]
+    let place = Int(truncatingIfNeeded: word >> UInt64(BucketTable.countBits)) - Self.zero
+    let index = place == 0 ? 0 : abs(place) - Self.indexOffset
+    return Bucket(index: index, sign: place.signum(), count: word & BucketTable.countLimit)
+  }
+
+  /// Adds the table whose control word is `values[control]`; `sort` has to follow.
+  mutating func add(_ values: Span<Double>, control: Int, capacity: Int) {
+    let head = values[control].bitPattern
+    if head == 0 { return }
+    let schema = BucketTable.schema(head)
+    if schema < self.schema { reduce(to: schema) }
+    for at in control + 1...control + capacity {
+      let word = values[at].bitPattern
+      if word == 0 { continue }
+      append(
+        ExponentialScale.index(BucketTable.index(word), reducedBy: schema - self.schema),
+        BucketTable.isNegative(word) ? -1 : 1, word & BucketTable.countLimit)
+    }
+  }
+
+  mutating func addZeros(_ count: UInt64) {
+    if count > 0 { append(0, 0, min(count, BucketTable.countLimit)) }
+  }
+
+  /// Shell's way: a few hundred words, and little code.
+  mutating func sort() {
+    var gap = words.count / 2
+    while gap > 0 {
+      for start in gap..<words.count {
+        let word = words[start]
+        var at = start
+        while at >= gap, words[at - gap] > word {
+          words[at] = words[at - gap]
+          at -= gap
+        }
+        words[at] = word
+      }
+      gap = gap == 2 ? 1 : gap * 5 / 11
+    }
+  }
+
+  private mutating func append(_ index: Int, _ sign: Int, _ count: UInt64) {
+    let place = Self.zero + (sign == 0 ? 0 : sign * (index + Self.indexOffset))
+    words.append(UInt64(place) << UInt64(BucketTable.countBits) | count)
+  }
+
+  private mutating func reduce(to schema: Int) {
+    let old = self
+    words.removeAll()
+    for position in 0..<old.count {
+      let bucket = old[position]
+      append(
+        ExponentialScale.index(bucket.index, reducedBy: old.schema - schema), bucket.sign,
+        bucket.count)
+    }
+    self.schema = schema
+  }
+}

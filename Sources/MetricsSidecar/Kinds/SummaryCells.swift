@@ -1,0 +1,84 @@
+/// A summary: sum and count since the series was made, and quantiles of a sliding window. The window
+/// has four parts; each has its own buckets, and starts anew when its time has come round, so the
+/// quantiles are of the last three to four quarters of the window.
+///
+///     1 sum   2 fraction of a sample that `@rate` has left over   3 count
+///     then for each part: its time in quarters of the window, samples of value 0, a `BucketTable`
+///
+/// A quantile is at most 1.1 % away from a value of that rank while the values of a part of the
+/// window need at most `maxBuckets` at schema 5, as any do that lie within a factor of 32 where there
+/// are 160; twice that for each schema less.
+enum SummaryCells {
+  static let sum = 1
+  static let carry = 2
+  static let samples = 3
+  static let partCount = 4
+  private static let firstPart = 4
+
+  private static func capacity(_ options: KindOptions) -> Int { options.maxBuckets * 5 / 4 + 1 }
+  private static func partCells(_ options: KindOptions) -> Int { 3 + capacity(options) }
+  static func count(_ options: KindOptions) -> Int { firstPart + partCount * partCells(options) }
+  static let defaultWindowMilliseconds: UInt64 = 600_000
+
+  /// Adds `whole` samples of `value`; the sum is the caller's.
+  static func observe(
+    _ value: Double, _ whole: Double, in state: StateFile, _ record: Int, now: UInt64,
+    _ options: KindOptions
+  ) {
+    state.add(record + samples, whole)
+    let count = BucketTable.count(whole)
+    let quarter = self.quarter(now, options)
+    let part = record + firstPart + Int(quarter % UInt64(partCount)) * partCells(options)
+    let table = BucketTable(
+      control: part + 2, capacity: capacity(options), limit: options.maxBuckets, firstSchema: 5)
+    if state.value(part) != quarter {
+      table.clear(in: state)
+      state.store(part + 1, UInt64(0))
+      state.store(part, quarter)
+    }
+    if value == 0 || !table.add(value, count, in: state) {
+      state.store(part + 1, min(state.value(part + 1) + count, BucketTable.countLimit))
+    }
+  }
+
+  /// The values of `options.quantiles`, from a record's cells without the first; NaN where the
+  /// window is empty.
+  static func quantiles(_ values: Span<Double>, now: UInt64, _ options: KindOptions) -> [Double] {
+    var buckets = SortedBuckets()
+    let quarter = self.quarter(now, options)
+    for index in 0..<partCount {
+      let part = firstPart - 1 + index * partCells(options)
+      let age = quarter &- values[part].bitPattern
+      guard age < UInt64(partCount) else { continue }
+      buckets.addZeros(values[part + 1].bitPattern)
+      buckets.add(values, control: part + 2, capacity: capacity(options))
+    }
+    buckets.sort()
+    var total = 0.0
+    for position in 0..<buckets.count { total += Double(buckets[position].count) }
+    var results: [Double] = []
+    var position = 0
+    var below = 0.0
+    for quantile in options.quantiles {
+      guard total > 0 else {
+        results.append(.nan)
+        continue
+      }
+      let rank = max(1, (quantile * total).rounded(.up))
+      while position < buckets.count - 1, below + Double(buckets[position].count) < rank {
+        below += Double(buckets[position].count)
+        position += 1
+      }
+      let bucket = buckets[position]
+      let middle = ExponentialScale.middle(of: bucket.index, schema: buckets.schema)
+      results.append(bucket.sign == 0 ? 0 : bucket.sign < 0 ? -middle : middle)
+    }
+    return results
+  }
+
+  private static func quarter(_ now: UInt64, _ options: KindOptions) -> UInt64 {
+    let window =
+      options.windowMilliseconds == 0 ? defaultWindowMilliseconds : options.windowMilliseconds
+    return now / max(1, window / UInt64(partCount))
+  }
+}

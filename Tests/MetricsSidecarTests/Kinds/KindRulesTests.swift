@@ -1,0 +1,88 @@
+import Testing
+
+@testable import MetricsSidecar
+
+@Suite struct KindRulesTests {
+  @Test(arguments: [
+    (#""type": "histogram", "native": 1"#, "expected true"),
+    (#""type": "counter", "native": true"#, #""native" is for histograms"#),
+    (
+      #""type": "histogram", "max_buckets": 100"#,
+      #""max_buckets" is for summaries and histograms with "native": true"#
+    ),
+    (
+      #""type": "histogram", "native": true, "bucket_factor": 1"#,
+      "expected a factor from 1.0027 to 65536"
+    ),
+    (#""type": "summary", "quantiles": [0.9, 0.5]"#, "quantiles have to rise"),
+    (#""type": "summary", "quantiles": [1.5]"#, "expected a number from 0 to 1"),
+    (#""type": "summary", "quantiles": []"#, "from 1 to 32 quantiles"),
+    (
+      #""type": "summary", "window": "10x""#,
+      "expected a time from 1s to 8784h, such as \"10m\""
+    ),
+    (#""type": "summary", "labels": ["quantile"]"#, "the label quantile is the summary's own"),
+    (#""type": "gauge", "quantiles": [0.5]"#, #""quantiles" is for summaries"#),
+    (#""type": "set", "exact": 5"#, "expected from 16 to 40000 values"),
+    (
+      #""type": "gauge", "merge": "livelast""#,
+      #""merge" is last, sum, min, max, livesum, livemin or livemax"#
+    ),
+    (
+      #""type": "gauge", "client": "pid""#,
+      #""client" is for gauges with a "merge" of several clients"#
+    ),
+    (#""type": "summary", "buckets": [1]"#, #""buckets" are for histograms"#),
+    (#""type": "summery""#, #""type" is counter, gauge, histogram, summary or set"#),
+  ])
+  func `what does not belong together is told`(_ members: String, _ message: String) {
+    let text = #"{"families": [{"name": "a", \#(members), "events": [{"event": "a"}]}]}"#
+    let (_, mistakes) = RuleFile.read(Array(text.utf8))
+    #expect(mistakes.first?.message == message)
+  }
+
+  @Test(arguments: [(1.1, 3), (2, 0), (1.0027, 8), (1.5, 1), (65_536, -4), (10, -1)])
+  func `a factor gives the schema that the official clients take`(
+    _ factor: Double, _ schema: Int
+  ) throws {
+    let rules = try RuleFile.parse(
+      Array(
+        """
+        {"families": [{"name": "a", "type": "histogram", "native": true,
+          "bucket_factor": \(factor), "events": [{"event": "a"}]}]}
+        """.utf8))
+    #expect(rules.families[0].options.schema == schema)
+  }
+
+  @Test
+  func `an event whose type is not its family's is counted by name, and costs no other family`()
+    throws
+  {
+    let fixture = try Fixture(
+      rules: #"""
+        {"families": [
+          {"name": "a", "type": "summary", "events": [{"event": "e"}]},
+          {"name": "b_total", "type": "counter", "events": [{"event": "e"}]}]}
+        """#)
+    for _ in 0..<3 { #expect(fixture.apply("e", "c", 1) == nil) }
+    #expect(fixture.value("b_total") == 3)
+    #expect(fixture.apply("c", "s") == nil)
+    #expect(fixture.apply("c", "g") == .typeConflict)
+    #expect(fixture.apply("b_sum", "g") == nil)
+    #expect(fixture.apply("a_sum", "g") == .typeConflict)
+    let conflicts = fixture.registry.conflicts
+    #expect(
+      conflicts.families.map { String(decoding: $0.name, as: UTF8.self) } == ["a", "c", "a_sum"])
+    #expect(conflicts.families.map { $0.count } == [3, 1, 1])
+  }
+
+  @Test func `names of conflicts are bounded`() {
+    var conflicts = TypeConflicts()
+    for n in 0..<150 {
+      conflicts.count(Array("a\(n)".utf8))
+      conflicts.count(Array("a\(n)".utf8))
+    }
+    #expect(conflicts.families.count == 100)
+    #expect(conflicts.overflow == 100)
+  }
+}

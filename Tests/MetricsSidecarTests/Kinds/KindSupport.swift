@@ -1,0 +1,45 @@
+import Platform
+
+@testable import MetricsSidecar
+
+extension Fixture {
+  /// Sets the registry's clock, in milliseconds of Unix time.
+  func time(_ milliseconds: UInt64) { registry.testTime = 1_800_000_000_000 + milliseconds }
+
+  /// A member of a set.
+  func see(_ name: String, _ member: String, tags: String = "") {
+    let line = Array("\(name):\(member)|s\(tags.isEmpty ? "" : "|#" + tags)".utf8)
+    let applier = Applier(registry: registry, limits: limits)
+    applier.line(line.span.bytes, .statsd)
+  }
+
+  /// Reports of one connection or session, or of none.
+  func from(_ owner: UInt64, container: UInt64 = 0, _ body: () -> Void) {
+    registry.owners.current = owner
+    registry.owners.container = container
+    body()
+    registry.owners.current = 0
+    registry.owners.container = 0
+  }
+
+  var protobuf: [UInt8] {
+    let writer = PageWriter(
+      Snapshot(registry, filter: NameFilter()), shape: PageShape(format: .protobuf),
+      filter: NameFilter())
+    var page = ByteBuffer()
+    while !writer.write(into: &page, byteCount: 1 << 20) {}
+    return page.array
+  }
+}
+
+/// A small generator that replays from its seed (SplitMix64).
+struct KindDice: RandomNumberGenerator {
+  var state: UInt64
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
+    return z ^ z >> 31
+  }
+}
