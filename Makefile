@@ -17,7 +17,7 @@ static = -Xcc -isystem -Xcc /usr/include/$(1) \
 SIZE_LIMIT := 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help allocations readme browser push run build test coverage lint format bench verify verify-intake verify-kinds verify-monitoring verify-workflows pictures clients browser dist dist-all dist-amd64 dist-arm64 dist-armv7 \
+.PHONY: help allocations readme browser push run build test coverage lint format bench verify verify-intake verify-monitoring verify-workflows pictures clients browser dist dist-all dist-amd64 dist-arm64 dist-armv7 \
 	sizes smoke-arm tsan asan fuzz clean
 
 help: ## List the targets
@@ -55,9 +55,6 @@ verify-intake: dist-amd64 ## Every way in, on real sockets: grammars, bad input,
 verify-exposition: dist-amd64 ## The page in each format, read by parsers and a Prometheus that others wrote
 	.ci/python .ci/verify_exposition.py --programs dist/linux-amd64
 
-verify-kinds: dist-amd64 ## Sets, summaries, native histograms, gauges of several clients; Prometheus reads them
-	.ci/python .ci/verify_kinds.py --programs dist/linux-amd64
-
 allocations: ## Show that a warm request, event and scraped line allocate nothing (valgrind)
 	swift build -c release
 	python3 .ci/allocations.py
@@ -93,9 +90,16 @@ verify-chart: ## Lint, render and validate the chart for the oldest and newest K
 tsan: ## Run the tests under ThreadSanitizer
 	swift test --sanitize=thread --scratch-path .build-tsan
 
-fuzz: ## Run the seeded tests of bent and cut input under AddressSanitizer
-	# Leaks are left out: Foundation's Process, which a test runs gzip with, has one.
-	ASAN_OPTIONS=detect_leaks=0 swift test --sanitize=address --scratch-path .build-asan --filter FuzzTests
+# C traps where it would be undefined; Swift traps there by itself.
+FUZZ_FLAGS = --sanitize=address -Xcc -fsanitize=undefined -Xcc -fsanitize-trap=all --scratch-path .build-fuzz
+fuzz: ## Run Tests/Corpus, and bent inputs of it, with sanitizers (FUZZ_SEED, FUZZ_SECONDS a parser)
+	swift build --build-tests $(FUZZ_FLAGS)
+	FUZZ_SANITIZED=1 ASAN_OPTIONS=detect_leaks=0 swift test --skip-build $(FUZZ_FLAGS) --filter CanaryTests
+	@rm -rf .build-fuzz/last && mkdir -p .build-fuzz/last
+	@seed=$${FUZZ_SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; echo "FUZZ_SEED=$$seed"; \
+	FUZZ_SEED=$$seed FUZZ_SECONDS=$${FUZZ_SECONDS:-8} FUZZ_LAST=$$PWD/.build-fuzz/last \
+	  ASAN_OPTIONS=detect_leaks=0 swift test --skip-build $(FUZZ_FLAGS) --filter FuzzTests \
+	  || { echo "failed with FUZZ_SEED=$$seed; last inputs: .build-fuzz/last/"; exit 1; }
 
 asan: ## Run the tests under AddressSanitizer
 	swift test --sanitize=address --scratch-path .build-asan

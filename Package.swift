@@ -40,11 +40,15 @@ let tests: [Target] =
   isEmbedded
   ? []
   : [
+    // Reads Tests/Corpus and bends it, for the fuzz suites of the others.
+    .target(name: "FuzzSupport", path: "Tests/FuzzSupport", exclude: ["README.md"]),
+    .target(name: "CCanary", path: "Tests/CCanary"),
+    .testTarget(name: "FuzzSupportTests", dependencies: ["FuzzSupport", "CCanary"]),
     .testTarget(name: "PlatformTests", dependencies: ["Platform"]),
-    .testTarget(name: "HTTPTests", dependencies: ["HTTP"]),
-    .testTarget(name: "EventsTests", dependencies: ["Events"]),
+    .testTarget(name: "HTTPTests", dependencies: ["HTTP", "FuzzSupport"]),
+    .testTarget(name: "EventsTests", dependencies: ["Events", "FuzzSupport"]),
     .testTarget(name: "AppTests", dependencies: ["App"]),
-    .testTarget(name: "MetricsSidecarTests", dependencies: ["MetricsSidecar"]),
+    .testTarget(name: "MetricsSidecarTests", dependencies: ["MetricsSidecar", "FuzzSupport"]),
     .testTarget(name: "SimulationTests", dependencies: ["Events", "MetricsSidecar"]),
   ]
 

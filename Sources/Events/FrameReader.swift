@@ -12,13 +12,17 @@ public struct FrameReader: Sendable {
     case frame(start: Int, end: Int)
     /// Whole lines up to and with the last line end.
     case lines(start: Int, end: Int)
-    /// A frame or a line beyond the limit: the connection cannot go on.
+    /// The rest of a line that was too long, up to `end`, means nothing.
+    case skip(end: Int)
+    /// A frame beyond the limit: the connection cannot go on.
     case tooLong
   }
 
   private enum Form { case unknown, framed, plain }
 
   private var form = Form.unknown
+  /// The start of a line that is too long has been handed out; its end has not come.
+  private var isSkipping = false
   private let frameLimit: Int
   private let lineLimit: Int
 
@@ -55,10 +59,20 @@ public struct FrameReader: Sendable {
       form = Frame.isPlainText(bytes.extracting(offset...)) ? .plain : .framed
       return next(bytes, from: offset)
     }
+    if isSkipping {
+      guard offset < bytes.byteCount else { return .needMore }
+      let end = ByteScan.find(0x0a, in: bytes, from: offset, to: bytes.byteCount)
+      isSkipping = end == bytes.byteCount
+      return .skip(end: min(end + 1, bytes.byteCount))
+    }
     var end = bytes.byteCount
     while end > offset, ByteScan.byte(bytes, end - 1) != 0x0a { end -= 1 }
     if end > offset { return .lines(start: offset, end: end) }
-    return bytes.byteCount - offset > lineLimit ? .tooLong : .needMore
+    // A line may end in CR LF. What is longer is handed out as far as it has come, so that whoever
+    // applies lines counts it as too long wherever it was cut.
+    guard bytes.byteCount - offset > lineLimit + 1 else { return .needMore }
+    isSkipping = true
+    return .lines(start: offset, end: bytes.byteCount)
   }
 
   @inline(__always)

@@ -32,7 +32,7 @@ public struct SessionServer: ~Copyable {
 
   /// Why a connection was closed; `rawValue` is an index for a table of counters.
   public enum Reason: Int, CaseIterable, Error, Sendable {
-    /// A frame or a plain line beyond its limit.
+    /// A frame beyond its limit.
     case tooLong
     /// A frame's number was not the next one: frames between are missing.
     case gap
@@ -85,6 +85,7 @@ public struct SessionServer: ~Copyable {
       switch reader.next(bytes, from: consumed) {
       case .needMore: return .needMore
       case .tooLong: return close(.tooLong)
+      case .skip(let end): consumed = end
       case .lines(let start, let end):
         consumed = end
         return .apply(start: start, end: end, position: 0)

@@ -148,12 +148,32 @@ func `what breaks the protocol closes the connection`(
   #expect(server.output.array == frame("_ack|10000"))
 }
 
-@Test func `a plain line without an end is refused beyond its limit`() {
-  var store = Store()
-  var server = SessionServer(lineByteLimit: 100)
-  var buffer = ByteBuffer()
-  #expect(store.feed(&server, &buffer, Array(repeating: 0x61, count: 100)) == nil)
-  #expect(store.feed(&server, &buffer, [0x61]) == .tooLong)
+@Test func `a plain line beyond its limit is told once and skipped, wherever it is cut`() {
+  let long = Array(repeating: UInt8(ascii: "a"), count: 300)
+  let stream = long + Array("\nb:1|c\n".utf8)
+  for cut in 1..<stream.count {
+    var store = Store()
+    var server = SessionServer(lineByteLimit: 100)
+    var buffer = ByteBuffer()
+    #expect(store.feed(&server, &buffer, Array(stream[..<cut])) == nil)
+    #expect(buffer.count <= 101)
+    #expect(store.feed(&server, &buffer, Array(stream[cut...])) == nil)
+    #expect(store.lines.count == 2 && store.lines[0].utf8.count > 100, "\(cut)")
+    #expect(store.lines.last == "b:1|c")
+  }
+}
+
+@Test func `a line as long as the limit may end in CR LF`() {
+  let line = Array(repeating: UInt8(ascii: "a"), count: 100)
+  for cut in 1...101 {
+    var store = Store()
+    var server = SessionServer(lineByteLimit: 100)
+    var buffer = ByteBuffer()
+    let stream = line + [13, 10]
+    #expect(store.feed(&server, &buffer, Array(stream[..<cut])) == nil)
+    #expect(store.feed(&server, &buffer, Array(stream[cut...])) == nil)
+    #expect(store.lines.count == 1, "\(cut)")
+  }
 }
 
 @Test func `a refused session closes`() {

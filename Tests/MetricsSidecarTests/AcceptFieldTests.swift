@@ -1,3 +1,4 @@
+import FuzzSupport
 import Platform
 import Testing
 
@@ -75,32 +76,14 @@ import Testing
 
 @Suite struct AcceptFieldFuzzTests {
   @Test func `no field is a trap`() {
-    var source = Seeded(20_251)
-    let words: [String] = [
+    let pieces = [
       "text/plain", "application/openmetrics-text", "*/*", ";", ",", "=", "q", "q=0.5", "\"", "\\",
       "version=", "1.0.0", " ", "\t", "escaping=", "allow-utf-8", "%", "é", "application/",
     ]
-    for _ in 0..<20_000 {
-      var bytes: [UInt8] = []
-      for _ in 0..<source.next(12) { bytes += words[source.next(words.count)].utf8 }
-      if !bytes.isEmpty, source.next(3) == 0 {
-        bytes[source.next(bytes.count)] = UInt8(source.next(256))
-      }
+    Fuzzer("accept", pieces: pieces, rounds: 5000).run { bytes, _, _ in
       _ = AcceptField.shape(bytes.span.bytes)
       _ = AcceptField.takesGzip(bytes.span.bytes)
       _ = NameFilter(query: bytes.span.bytes).includes(bytes)
     }
-  }
-}
-
-/// Numbers that a seed repeats.
-struct Seeded {
-  private var state: UInt64
-  init(_ seed: UInt64) { state = seed | 1 }
-  mutating func next(_ bound: Int) -> Int {
-    state ^= state << 13
-    state ^= state >> 7
-    state ^= state << 17
-    return Int(state >> 33) % bound
   }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import FuzzSupport
 import Testing
 
 @testable import MetricsSidecar
@@ -117,29 +118,15 @@ import Testing
 
 @Suite struct RuleFuzzTests {
   @Test func `rules bent and cut are read or refused, and never crash`() {
-    var random = SystemSeeded(state: 20_260_131)
-    let seed = Array(
-      #"{"match": "first", "families": [{"action": "drop", "events": [{"event": "a*"}]}, {"name": "a", "type": "histogram", "buckets": [1], "constants": {"x": "$1$$"}, "events": [{"event": "*", "match": "all", "when": {"k": ["b", "*"]}}]}]}"#
-        .utf8)
-    for _ in 0..<20_000 {
-      var text = seed
-      for _ in 0..<(1 + Int(random.next() % 4)) {
-        let index = Int(random.next() % UInt64(text.count))
-        switch random.next() % 3 {
-        case 0: text[index] = UInt8(truncatingIfNeeded: random.next())
-        case 1: text.insert(text[Int(random.next() % UInt64(text.count))], at: index)
-        default: text.remove(at: index)
-        }
-      }
-      _ = RuleFile.read(text)
-    }
-  }
-
-  private struct SystemSeeded {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-      return state >> 33
+    let pieces = [
+      "{", "}", "[", "]", ",", ":", "\"", "\\", "\\u00e9", "\\ud800", "null", "true", "*", "$1",
+      "\"families\"", "\"events\"", "\"event\"", "\"buckets\"", "1e308", "-",
+    ]
+    Fuzzer("rules", pieces: pieces, rounds: 5000).run { text, _, label in
+      let (rules, mistakes) = RuleFile.read(text)
+      // Rules without a mistake can be used.
+      if mistakes.isEmpty { _ = RuleMatcher(rules.rules).candidates(for: text) }
+      for mistake in mistakes { #expect(mistake.position.line >= 1, "\(label)") }
     }
   }
 }

@@ -129,7 +129,7 @@ final class EventConnection {
 
   private static func words(_ reason: SessionServer.Reason) -> StaticString {
     switch reason {
-    case .tooLong: "a frame is longer than --max-frame-size, or a line than --max-line-length"
+    case .tooLong: "a frame is longer than --max-frame-size"
     case .gap: "frames are missing between two _seq"
     case .malformed: "not the session protocol: _session once, then _seq at each frame's start"
     case .sessionRefused: "no room for another session"

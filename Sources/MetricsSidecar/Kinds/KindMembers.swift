@@ -25,8 +25,8 @@ enum KindMembers {
     case "quantiles": options.quantiles = try quantiles(json)
     case "window":
       guard let window = Quantity.milliseconds(try json.text()), window >= 1000,
-        window <= 24 * 86_400_000
-      else { throw json.mistake("expected a time from 1s to 576h, such as \"10m\"") }
+        window <= 366 * 86_400_000
+      else { throw json.mistake("expected a time from 1s to 8784h, such as \"10m\"") }
       options.windowMilliseconds = UInt64(window)
     case "exact": options.exact = Int(try number(json, 16...40_000, "from 16 to 40000 values"))
     case "merge": try merge(json, into: &options)
