@@ -5,7 +5,7 @@ RUN ?= .run
 RULES := chart/files/rules.json
 # The release form: Embedded Swift, static with musl, one section a function, identical ones folded,
 # nothing kept that is not called. musl instead of glibc, of which an empty static program has 670 KB.
-EMBEDDED_FLAGS = -c release -Xswiftc -O -Xswiftc -enforce-exclusivity=unchecked -Xswiftc -Xfrontend -Xswiftc -function-sections \
+EMBEDDED_FLAGS = -c release -Xswiftc -enforce-exclusivity=unchecked -Xswiftc -Xfrontend -Xswiftc -function-sections \
 	-Xcc -fno-asynchronous-unwind-tables -Xcc -ffunction-sections -Xcc -fdata-sections \
 	-Xswiftc -use-ld=lld -Xlinker --icf=all -Xlinker -s -Xlinker --gc-sections \
 	-Xswiftc -Xclang-linker -Xswiftc -static -Xswiftc -Xclang-linker -Xswiftc -nostdlib

@@ -7,9 +7,12 @@ import PackageDescription
 
 let isEmbedded = Context.environment["EMBEDDED"] == "1"
 
-let swiftSettings: [SwiftSetting] =
+/// `optimised` is how the release form compiles a target: `-O`, or `-Osize` where most code is not run
+/// for each event. There, functions that are say `@_optimize(speed)`.
+func swiftSettings(optimised flag: String = "-O") -> [SwiftSetting] {
   [.enableExperimentalFeature("Lifetimes"), .strictMemorySafety()]
-  + (isEmbedded ? [.enableExperimentalFeature("Embedded"), .unsafeFlags(["-wmo"])] : [])
+    + (isEmbedded ? [.enableExperimentalFeature("Embedded"), .unsafeFlags(["-wmo", flag])] : [])
+}
 
 // Planned faults exist in debug builds only; a release build has no trace of them.
 let cSettings: [CSetting] = [.define("CLINUX_FAULTS", .when(configuration: .debug))]
@@ -19,21 +22,21 @@ let libraries: [Target] = [
     name: "CLinux", cSettings: cSettings,
     // The release form is linked with musl, which has the mathematics in its one library.
     linkerSettings: isEmbedded ? [] : [.linkedLibrary("m")]),
-  .target(name: "Platform", dependencies: ["CLinux"], swiftSettings: swiftSettings),
-  .target(name: "HTTP", dependencies: ["Platform"], swiftSettings: swiftSettings),
-  .target(name: "Events", dependencies: ["CLinux", "Platform"], swiftSettings: swiftSettings),
+  .target(name: "Platform", dependencies: ["CLinux"], swiftSettings: swiftSettings()),
+  .target(name: "HTTP", dependencies: ["Platform"], swiftSettings: swiftSettings()),
+  .target(name: "Events", dependencies: ["CLinux", "Platform"], swiftSettings: swiftSettings()),
 ]
 
 let programs: [Target] = [
   .executableTarget(
-    name: "App", dependencies: ["Platform", "HTTP", "Events"], swiftSettings: swiftSettings),
+    name: "App", dependencies: ["Platform", "HTTP", "Events"], swiftSettings: swiftSettings()),
   .executableTarget(
     name: "MetricsSidecar", dependencies: ["CLinux", "Platform", "HTTP", "Events"],
     exclude: [
       "README.md", "Page/page.html", "Page/page.css", "Page/store.js", "Page/format.js",
       "Page/list.js", "Page/detail.js", "Page/main.js",
     ],
-    swiftSettings: swiftSettings),
+    swiftSettings: swiftSettings(optimised: "-Osize")),
 ]
 
 let tests: [Target] =

@@ -60,6 +60,7 @@ enum OpenMetricsFormat {
 
   /// When the series was made, in seconds; nothing where that is not known. `nameByteCount` is that
   /// of the family's name without `_total`, `suffixByteCount` of what follows it in `key`.
+  @_optimize(speed)
   static func created(
     _ milliseconds: UInt64, _ key: RawSpan, _ nameByteCount: Int, _ suffixByteCount: Int,
     to page: inout ByteBuffer

@@ -23,6 +23,7 @@ final class PageWriter {
   var isBetweenFamilies: Bool { familyStart < 0 }
 
   /// Appends about `byteCount` bytes, or the rest. Whether the page is complete.
+  @_optimize(speed)
   func write(into page: inout ByteBuffer, byteCount: Int) -> Bool {
     let end = page.count + byteCount
     while part < snapshot.parts.count {
@@ -77,6 +78,7 @@ final class PageWriter {
 
   // MARK: The three kinds of page
 
+  @_optimize(speed)
   private func text(_ current: Snapshot.Part, _ page: inout ByteBuffer, _ end: Int) {
     let all = snapshot.values
     let values = all.span
@@ -107,6 +109,7 @@ final class PageWriter {
     }
   }
 
+  @_optimize(speed)
   private func openMetrics(_ current: Snapshot.Part, _ page: inout ByteBuffer, _ end: Int) {
     let all = snapshot.values
     let values = all.span
@@ -139,6 +142,7 @@ final class PageWriter {
     }
   }
 
+  @_optimize(speed)
   private func protobuf(_ current: Snapshot.Part, _ page: inout ByteBuffer, _ end: Int) {
     let all = snapshot.values
     let values = all.span

@@ -49,6 +49,7 @@ enum ProtobufFormat {
   }
 
   /// One `Metric` of a family that is no histogram: labels of `key`, then the value.
+  @_optimize(speed)
   static func metric(
     _ key: RawSpan, _ nameByteCount: Int, _ type: FamilyType, _ value: Double,
     createdMilliseconds: UInt64, to page: inout ByteBuffer
@@ -69,6 +70,7 @@ enum ProtobufFormat {
   }
 
   /// One `Metric` with a `Histogram`; `values` are those of `HistogramCells`, without the first.
+  @_optimize(speed)
   static func histogram(
     _ key: RawSpan, _ family: Family, _ values: Span<Double>, createdMilliseconds: UInt64,
     to page: inout ByteBuffer
@@ -102,6 +104,7 @@ enum ProtobufFormat {
 
   /// One `Metric` with a `Histogram` or `Summary` whose points are bucket bounds with cumulative
   /// counts, or quantiles with values.
+  @_optimize(speed)
   static func points(
     _ labels: RawSpan, _ type: FamilyType, _ points: [(at: Double, value: Double)], sum: Double,
     count: Double, createdMilliseconds: UInt64 = 0, to page: inout ByteBuffer
@@ -129,11 +132,13 @@ enum ProtobufFormat {
     end(metric, &page)
   }
 
+  @_optimize(speed)
   static func whole(_ count: Double) -> UInt64 { UInt64(exactly: count.rounded()) ?? 0 }
 
   // MARK: Labels
 
   /// `{a="b",c="d"}` after the name: one `LabelPair` each, without the escapes.
+  @_optimize(speed)
   static func labels(_ key: RawSpan, from start: Int, to page: inout ByteBuffer) {
     var index = start + 1
     while index < key.byteCount, key.byte(index) != UInt8(ascii: "}") {
@@ -165,6 +170,7 @@ enum ProtobufFormat {
   // MARK: Fields
 
   /// Starts a message or text of a length not known yet: gives where its length stands.
+  @_optimize(speed)
   static func begin(_ field: UInt8, _ page: inout ByteBuffer) -> Int {
     page.append(field << 3 | 2)
     page.append(UInt8(0))
@@ -172,6 +178,7 @@ enum ProtobufFormat {
   }
 
   /// Ends it. A length over 127 needs more bytes than were kept, so what follows it moves.
+  @_optimize(speed)
   static func end(_ lengthAt: Int, _ page: inout ByteBuffer) {
     let length = page.count - lengthAt - 1
     if length < 0x80 { return page.replace(at: lengthAt, with: UInt8(length)) }
@@ -189,12 +196,14 @@ enum ProtobufFormat {
     }
   }
 
+  @_optimize(speed)
   private static func text(_ field: UInt8, _ bytes: [UInt8], to page: inout ByteBuffer) {
     page.append(field << 3 | 2)
     varint(UInt64(bytes.count), to: &page)
     page.append(bytes)
   }
 
+  @_optimize(speed)
   static func double(_ field: UInt8, _ value: Double, to page: inout ByteBuffer) {
     page.append(field << 3 | 1)
     var bits = value.bitPattern
@@ -205,6 +214,7 @@ enum ProtobufFormat {
   }
 
   /// A `google.protobuf.Timestamp`; nothing where it is not known.
+  @_optimize(speed)
   static func created(_ field: UInt8, _ milliseconds: UInt64, to page: inout ByteBuffer) {
     guard milliseconds > 1 else { return }
     let time = begin(field, &page)
@@ -215,6 +225,7 @@ enum ProtobufFormat {
     end(time, &page)
   }
 
+  @_optimize(speed)
   static func varint(_ value: UInt64, to page: inout ByteBuffer) {
     var rest = value
     while rest >= 0x80 {

@@ -27,6 +27,7 @@ final class Snapshot {
   /// Families that OpenMetrics must not call counters; see `OpenMetricsFormat`.
   private(set) var unknownCounters: Set<Int> = []
 
+  @_optimize(speed)
   init(_ registry: Registry, filter: NameFilter, isOpenMetrics: Bool = false) {
     state = registry.state
     now = registry.now

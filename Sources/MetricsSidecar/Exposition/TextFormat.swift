@@ -16,6 +16,7 @@ enum TextFormat {
 
   /// `key value`
   @inline(__always)
+  @_optimize(speed)
   static func line(_ key: RawSpan, _ value: Double, to page: inout ByteBuffer) {
     page.append(key)
     page.append(UInt8(ascii: " "))
@@ -24,6 +25,7 @@ enum TextFormat {
   }
 
   /// `name_suffix{labels} value`, where `key` is `name{labels}`.
+  @_optimize(speed)
   static func line(
     _ key: RawSpan, _ nameByteCount: Int, _ suffix: StaticString, _ value: Double,
     to page: inout ByteBuffer
@@ -58,6 +60,7 @@ enum TextFormat {
 
   /// `_bucket` lines rise to `le="+Inf"`, which is `_count`; then `_sum`. `values` are those of
   /// `HistogramCells`, without the first.
+  @_optimize(speed)
   static func histogram(
     _ key: RawSpan, _ family: Family, _ values: Span<Double>, hasSum: Bool,
     to page: inout ByteBuffer

@@ -19,6 +19,7 @@ final class Applier {
 
   /// The next newline at or after `start`.
   @inline(__always)
+  @_optimize(speed)
   func newline(_ bytes: RawSpan, from start: Int) -> Int? {
     let index = EventLine.find(UInt8(ascii: "\n"), in: bytes, from: start, to: bytes.byteCount)
     return index < bytes.byteCount ? index : nil
@@ -26,6 +27,7 @@ final class Applier {
 
   /// Applies the lines of a frame or a datagram; the last newline may be missing.
   @inline(__always)
+  @_optimize(speed)
   func lines(_ bytes: RawSpan, from first: Int, _ source: IntakeCounts.Source) {
     var start = first
     while start < bytes.byteCount {
@@ -37,6 +39,7 @@ final class Applier {
 
   /// Applies one line. What is wrong with it is counted and costs no other line.
   @inline(__always)
+  @_optimize(speed)
   func line(_ bytes: RawSpan, _ source: IntakeCounts.Source) {
     var bytes = bytes
     // Windows clients and `nc` end lines with CR LF.
@@ -57,6 +60,7 @@ final class Applier {
   }
 
   @inline(__always)
+  @_optimize(speed)
   func apply(
     _ event: EventLine, _ bytes: RawSpan, _ source: IntakeCounts.Source
   ) throws(LineError) {
@@ -75,6 +79,7 @@ final class Applier {
   }
 
   @inline(never)
+  @_optimize(speed)
   private func applyEach(
     _ event: EventLine, _ bytes: RawSpan, _ source: IntakeCounts.Source
   ) throws(LineError) {
@@ -87,6 +92,7 @@ final class Applier {
   }
 
   @inline(__always)
+  @_optimize(speed)
   private func apply(
     _ event: EventLine, _ name: RawSpan, _ tags: RawSpan, _ value: EventLine.Value,
     _ source: IntakeCounts.Source
@@ -152,6 +158,7 @@ struct IntakeCounts {
   }
 
   @inline(__always)
+  @_optimize(speed)
   mutating func accept(_ source: Source, _ letter: UInt8) {
     accepted[source.rawValue * 128 + Int(letter)] += 1
   }

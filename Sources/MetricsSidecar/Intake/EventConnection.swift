@@ -44,6 +44,7 @@ final class EventConnection {
   }
 
   /// Reads once and applies what is whole. Does not commit.
+  @_optimize(speed)
   func receive(_ applier: Applier, _ now: UInt64) -> Outcome {
     guard var input = input.take(), var scratch = applier.scratch.take() else { return .nothing }
     // All connections read into one buffer, and keep only what is left of a frame: so a read needs
@@ -66,6 +67,7 @@ final class EventConnection {
 
   private static let readByteCount = 65_536
 
+  @_optimize(speed)
   private func receive(
     into input: inout ByteBuffer, _ applier: Applier, _ now: UInt64
   ) -> Outcome {
@@ -81,6 +83,7 @@ final class EventConnection {
   }
 
   /// Applies what is whole; why the client has to go, or `nil`.
+  @_optimize(speed)
   private func apply(
     _ input: inout ByteBuffer, _ applier: Applier, _ now: UInt64
   ) -> StaticString? {
@@ -137,6 +140,7 @@ final class EventConnection {
   }
 
   /// Writes what is to be acknowledged. Only after a commit. `false` when the client has gone.
+  @_optimize(speed)
   func acknowledge(_ applier: Applier) -> Bool {
     server.committed(lastApplied: position(applier))
     guard !server.output.isEmpty else { return true }

@@ -33,6 +33,7 @@ final class Inbox {
   var lostCount: UInt64 { datagrams.shared(Self.lost) }
 
   /// Receives what is waiting, as far as one turn may: a flood does not hold up the rest.
+  @_optimize(speed)
   func receive(from raw: Int32, _ source: IntakeCounts.Source, _ applier: Applier) {
     for _ in 0..<16 {
       guard case .bytes(let count) = datagrams.receive(from: raw, source: source.rawValue) else {
@@ -43,6 +44,7 @@ final class Inbox {
     }
   }
 
+  @_optimize(speed)
   private func apply(_ source: IntakeCounts.Source, _ applier: Applier) {
     for index in 0..<datagrams.count {
       if datagrams.isTruncated(index) {
@@ -56,6 +58,7 @@ final class Inbox {
     commit(applier)
   }
 
+  @_optimize(speed)
   private func commit(_ applier: Applier) {
     guard positionCell >= 0 else { return }
     applier.registry.state.store(positionCell, datagrams.number)

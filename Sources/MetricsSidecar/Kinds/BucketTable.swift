@@ -24,6 +24,7 @@ struct BucketTable {
 
   /// Adds samples of a value that is neither 0 nor NaN. `false` where even the coarsest schema has
   /// no bucket left for it.
+  @_optimize(speed)
   func add(_ value: Double, _ count: UInt64, in state: StateFile) -> Bool {
     var schema = schema(in: state)
     while true {
@@ -47,6 +48,7 @@ struct BucketTable {
     return word == 0 ? firstSchema : Self.schema(word)
   }
 
+  @_optimize(speed)
   private func place(_ key: UInt64, _ count: UInt64, _ schema: Int, in state: StateFile) -> Bool {
     let hash = UInt64(truncatingIfNeeded: UInt32(truncatingIfNeeded: key &* 0x9e37_79b1))
     var at = Int(truncatingIfNeeded: hash &* UInt64(capacity) >> 32)
@@ -89,6 +91,7 @@ struct BucketTable {
   static func index(_ word: UInt64) -> Int { Int(word >> 43 & 0xf_ffff) - indexOffset }
   static func isNegative(_ word: UInt64) -> Bool { word >> 63 == 1 }
 
+  @_optimize(speed)
   private static func key(_ index: Int, isNegative: Bool) -> UInt64 {
     UInt64(index + indexOffset) | (isNegative ? 1 << 20 : 0)
   }

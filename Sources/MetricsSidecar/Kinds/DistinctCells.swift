@@ -21,6 +21,7 @@ enum DistinctCells {
   private static func capacity(_ options: KindOptions) -> Int { options.exact * 4 / 3 + 1 }
 
   /// Takes a value by the 53 bits of its digest.
+  @_optimize(speed)
   static func insert(
     _ member: Double, in state: StateFile, _ record: Int, now: UInt64, _ options: KindOptions
   ) {
@@ -60,6 +61,7 @@ enum DistinctCells {
   }
 
   /// `false` where there is no room.
+  @_optimize(speed)
   private static func place(
     _ digest: UInt64, _ now: UInt64, _ control: inout Control, in state: StateFile, _ record: Int,
     _ options: KindOptions

@@ -5,6 +5,7 @@ enum ExponentialScale {
   static let schemas = -4...8
 
   /// The bucket of a number above 0.
+  @_optimize(speed)
   static func index(of magnitude: Double, schema: Int) -> Int {
     let exponent = Int(magnitude.exponent)
     var significand = magnitude.significand
@@ -50,6 +51,7 @@ enum ExponentialScale {
   }
 
   /// The bucket, `steps` schemas less, that holds the bucket `index`.
+  @_optimize(speed)
   static func index(_ index: Int, reducedBy steps: Int) -> Int {
     (index + (1 << steps) - 1) >> steps
   }

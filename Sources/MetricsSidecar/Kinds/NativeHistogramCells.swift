@@ -15,6 +15,7 @@ enum NativeHistogramCells {
   static func count(_ options: KindOptions, bounds: Int) -> Int { firstBucket(options) + bounds }
 
   /// Adds `whole` samples of `value`; the sum is the caller's.
+  @_optimize(speed)
   static func observe(
     _ value: Double, _ whole: Double, in state: StateFile, _ record: Int, _ family: Family
   ) {

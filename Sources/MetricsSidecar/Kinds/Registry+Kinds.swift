@@ -3,6 +3,7 @@ import Platform
 extension Registry {
   /// `add` for what is more than a number or some buckets.
   @inline(never)
+  @_optimize(speed)
   func addSketched(
     _ target: LineTable.Target, _ family: Family, _ value: Double, _ weight: Double,
     _ isDelta: Bool

@@ -2,6 +2,7 @@
 /// the series, so counts are exact in the long run.
 enum SampleWeight {
   /// How many samples to count now. `carry` is the cell with what is left over.
+  @_optimize(speed)
   static func whole(_ weight: Double, carry: Int, in state: StateFile) -> Double {
     // 1/rate is rarely whole in binary: what is within a billionth of a whole number is meant to be.
     let sum = state.number(carry) + weight

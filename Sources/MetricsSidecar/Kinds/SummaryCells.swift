@@ -21,6 +21,7 @@ enum SummaryCells {
   static let defaultWindowMilliseconds: UInt64 = 600_000
 
   /// Adds `whole` samples of `value`; the sum is the caller's.
+  @_optimize(speed)
   static func observe(
     _ value: Double, _ whole: Double, in state: StateFile, _ record: Int, now: UInt64,
     _ options: KindOptions

@@ -89,6 +89,7 @@ final class Registry {
   /// Adds `value`, which stands for `weight` samples, to everything that the event feeds.
   /// `type` is the first letter of the event's type.
   @inline(__always)
+  @_optimize(speed)
   func apply(
     name: RawSpan, type: UInt8, tags: RawSpan, value: Double, weight: Double, isDelta: Bool
   ) -> Rejection? {
@@ -119,6 +120,7 @@ final class Registry {
   }
 
   @inline(__always)
+  @_optimize(speed)
   private func add(
     _ target: LineTable.Target, _ value: Double, _ weight: Double, _ isDelta: Bool
   ) {
@@ -134,6 +136,7 @@ final class Registry {
   }
 
   @inline(__always)
+  @_optimize(speed)
   private func observe(_ cell: Int, _ family: Family, _ value: Double, _ weight: Double) {
     let whole =
       weight == 1

@@ -89,6 +89,7 @@ final class StateFile {
 
   /// In a release build there is nothing here.
   @inline(__always)
+  @_optimize(speed)
   private func stored() {
     #if DEBUG
       afterStore?()
@@ -104,13 +105,16 @@ final class StateFile {
 
   /// The value of the cell at `index`, with what this transaction has stored.
   @inline(__always)
+  @_optimize(speed)
   func value(_ index: Int) -> UInt64 { unsafe cell(index).load(as: UInt64.self) }
 
   @inline(__always)
+  @_optimize(speed)
   func number(_ index: Int) -> Double { Double(bitPattern: value(index)) }
 
   /// Stores into the cell at `index`, as part of the current transaction.
   @inline(__always)
+  @_optimize(speed)
   func store(_ index: Int, _ bits: UInt64) {
     let cell = unsafe cell(index)
     if unsafe cell.load(fromByteOffset: 16, as: UInt32.self) != current {
@@ -132,14 +136,17 @@ final class StateFile {
   }
 
   @inline(__always)
+  @_optimize(speed)
   func store(_ index: Int, _ number: Double) { store(index, number.bitPattern) }
 
   /// Adds to a cell that holds a number.
   @inline(__always)
+  @_optimize(speed)
   func add(_ index: Int, _ amount: Double) { store(index, number(index) + amount) }
 
   /// Makes everything stored since the last commit take effect at once.
   @inline(__always)
+  @_optimize(speed)
   func commit() {
     guard isDirty else { return }
     isDirty = false
@@ -150,6 +157,7 @@ final class StateFile {
   }
 
   @inline(__always)
+  @_optimize(speed)
   private func storeCommitted(_ number: UInt32) {
     unsafe cl_store_32(base + 16, number &* Self.commitFactor)
     stored()
@@ -158,12 +166,14 @@ final class StateFile {
   }
 
   @inline(__always)
+  @_optimize(speed)
   private func cell(_ index: Int) -> UnsafeMutableRawPointer {
     assert(index > 0 && index * 32 < usedByteCount + (1 << 20))
     return unsafe base + index &* Self.cellByteCount
   }
 
   @inline(__always)
+  @_optimize(speed)
   private static func check(_ bits: UInt64, _ index: Int, _ transaction: UInt32) -> UInt32 {
     let place = UInt64(truncatingIfNeeded: index) &* 0x9e37_79b9_7f4a_7c15
     // Spread over all bits, so that a small change of the value is never a change of the transaction.
