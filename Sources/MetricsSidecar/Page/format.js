@@ -28,10 +28,44 @@ function age(seconds) {
   return seconds < 172800 ? Math.round(seconds / 3600) + ' h' : Math.round(seconds / 86400) + ' d'
 }
 
-function shown(name, value) {
-  if (/_bytes$/.test(name) && isFinite(value)) return bytes(value)
-  if (/_time(stamp)?_seconds$/.test(name) && value > 1e8) return age(Date.now() / 1000 - value) + ' ago'
-  return short(value)
+// Seconds in the unit that reads best.
+function duration(value) {
+  const size = Math.abs(value)
+  if (!isFinite(value) || size === 0) return short(value) + ' s'
+  for (const [least, letter] of [[86400, 'd'], [3600, 'h'], [60, 'min'], [1, 's'], [1e-3, 'ms'], [1e-6, 'µs'], [1e-9, 'ns']]) {
+    if (size >= least * 0.9995) return short(Number((value / least).toPrecision(3))) + ' ' + letter
+  }
+  return short(value) + ' s'
+}
+
+const SIGNS = { celsius: '°C', percent: '%', volts: 'V', amperes: 'A', watts: 'W', joules: 'J', meters: 'm', grams: 'g', hertz: 'Hz' }
+
+// A number of a family's unit, which its name ends with: of a value, a bound or a quantile.
+function measured(family, value) {
+  const unit = /_([a-z]+?)(_total)?$/.exec(family.name)?.[1]
+  if (!isFinite(value)) return short(value)
+  if (unit === 'bytes') return bytes(value)
+  if (unit === 'ratio') return short(Number((value * 100).toPrecision(4))) + ' %'
+  if (unit === 'seconds') {
+    return /_time(stamp)?_seconds$/.test(family.name) && value > 1e8 ? age(Date.now() / 1000 - value) + ' ago' : duration(value)
+  }
+  return short(value) + (SIGNS[unit] ? ' ' + SIGNS[unit] : '')
+}
+
+// What a family or series shows as its value: histograms and counts of summaries are numbers of
+// observations.
+function shown(item, value) {
+  const family = item.family || item
+  const counts = family.type === 'histogram' || family.type === 'summary'
+    && (item.kind === 'family' || item.labels.some(([k, v]) => !k && v === 'count'))
+  return counts ? short(value) : measured(family, value)
+}
+
+function perSecond(item, rate) {
+  const family = item.family || item
+  if (family.type === 'counter' && /_bytes_total$/.test(family.name)) return bytes(Number(rate.toPrecision(3))) + '/s'
+  if (family.type === 'counter' && /_seconds_total$/.test(family.name)) return short(Number((rate * 100).toPrecision(3))) + ' %'
+  return scaled(rate) + '/s'
 }
 
 // Text only ever becomes a text node.
@@ -66,16 +100,20 @@ const spark = (width, height) => make('svg', { viewBox: '0 0 ' + width + ' ' + h
 
 const quote = (value) => '"' + value.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/\n/g, '\\n') + '"'
 
+// Names beyond letters, digits and _ stand in quotes, as Prometheus 3 has them.
+const label = (name) => /^[a-zA-Z_]\w*$/.test(name) ? name : quote(name)
+
 function selector(row, suffix = '') {
-  const family = row.family || row
-  const labels = (row.labels || []).filter(([k]) => k)
-  return family.name + suffix
-    + (labels.length ? '{' + labels.map(([k, v]) => k + '=' + quote(v)).join(',') + '}' : '')
+  const name = (row.family || row).name + suffix
+  const isPlain = /^[a-zA-Z_:][\w:]*$/.test(name)
+  const parts = [...(isPlain ? [] : [quote(name)]),
+    ...(row.labels || []).filter(([k]) => k).map(([k, v]) => label(k) + '=' + quote(v))]
+  return (isPlain ? name : '') + (parts.length ? '{' + parts.join(',') + '}' : '')
 }
 
 function queries(row) {
   const family = row.family || row
-  const names = [...new Set(family.rows.flatMap((each) => each.labels.map(([k]) => k)))].filter((k) => k)
+  const names = [...new Set(family.rows.flatMap((each) => each.labels.map(([k]) => k)))].filter((k) => k).map(label)
   const by = row.kind === 'family' && names.length ? ' by (' + names.join(', ') + ')' : ''
   switch (family.type) {
     case 'counter':

@@ -4,7 +4,8 @@ const store = new Store()
 const view = { items: [], offsets: [0], open: new Map(), selected: null, pool: [], showsPush: false }
 const FEW = 12
 
-const hasOne = (family) => family.rows.length === 1 && family.rows[0].labels.length === 0
+// A family of one series is one row: its labels stand beside its help text.
+const hasOne = (family) => family.rows.length === 1
 const isOpen = (family, searching) => view.open.get(family.name) ?? (searching || family.rows.length <= FEW)
 const rowHeight = (item) => item.kind === 'family' ? 54 : matchMedia('(max-width: 760px)').matches ? 40 : 32
 
@@ -19,7 +20,7 @@ function arrange() {
     if (type && family.type !== type || scope && (scope === 'own') !== family.own) continue
     const own = (family.name + ' ' + family.help + ' ').toLowerCase()
     const rows = family.rows.filter((row) => !Number.isNaN(store.value(row))
-      && (!words.length || fits(own + row.text.toLowerCase())))
+      && (!words.length || fits(own + row.words)))
     if (!rows.length) continue
     seriesCount += rows.length
     found.push([family, rows])
@@ -57,7 +58,7 @@ function makeRow() {
   row.name = make('span', { class: 'mono' })
   row.badge = make('span', { class: 'type' })
   row.head = make('div', { class: 'title' }, row.arrow, row.name, row.badge)
-  row.note = make('div', { class: 'note' })
+  row.note = make('div', { class: 'note labels' })
   row.first = make('div', {}, row.head, row.note)
   row.amount = make('div', { class: 'value' })
   row.rate = make('div', { class: 'rate' })
@@ -101,8 +102,9 @@ function fill(row, item, index) {
     row.arrow.textContent = hasOne(item) ? '' : next && next.family === item ? '▾' : '▸'
     row.name.textContent = item.name
     row.badge.textContent = item.type
-    row.note.textContent = [hasOne(item) ? '' : short(item.rows.length) + ' series', item.help]
-      .filter((text) => text).join(' · ')
+    const labels = hasOne(item) ? item.rows[0].labels : []
+    const words = hasOne(item) ? item.help : short(item.rows.length) + ' series' + (item.help && ' · ' + item.help)
+    row.note.replaceChildren(...(labels.length ? labelNodes(labels) : []), (labels.length && words ? ' · ' : '') + words)
     if (row.first.firstChild !== row.head) row.first.replaceChildren(row.head, row.note)
     row.first.className = ''
   } else {
@@ -110,13 +112,13 @@ function fill(row, item, index) {
     row.first.className = 'mono labels'
   }
   const value = store.value(item)
-  row.amount.textContent = isFamily && family.type === 'gauge' && !hasOne(family) ? ''
-    : shown(family.name, value)
+  row.amount.textContent = isFamily && family.type === 'gauge' && !hasOne(family) ? '' : shown(item, value)
   row.amount.title = String(value)
   const rate = store.rate(item)
-  const middle = family.type === 'histogram' && item.buckets ? store.quantile(item, 0.95, -1, store.columns.length - 1) : NaN
-  row.rate.textContent = middle === middle ? 'p95 ' + short(Number(middle.toPrecision(3)))
-    : rate === rate ? scaled(rate) + '/s' : ''
+  const one = isFamily && hasOne(item) ? item.rows[0] : item
+  const middle = one.buckets?.length ? store.quantile(one, 0.95, -1, store.columns.length - 1) : NaN
+  row.rate.textContent = middle === middle ? 'p95 ' + measured(family, Number(middle.toPrecision(3)))
+    : rate === rate ? perSecond(item, rate) : ''
   sparkline(row.graph, store.points(item, 60), 92, 24)
 }
 

@@ -73,6 +73,9 @@ async function look() {
     const answer = await fetch('metrics', { headers: { Accept: 'text/plain;version=0.0.4' }, cache: 'no-store', signal: AbortSignal.timeout(10000) })
     if (!answer.ok) throw new Error('answered ' + answer.status)
     store.take(await answer.text(), Date.now())
+    // The store forgets all when too much has come and gone; what was selected is another object then.
+    const family = view.selected && (view.selected.family || view.selected)
+    if (family && store.families.get(family.name) !== family) view.selected = null
     $('status').className = paused ? '' : 'live'
     $('status').textContent = paused ? 'paused' : 'live'
     health()

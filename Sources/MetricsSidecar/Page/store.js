@@ -29,7 +29,7 @@ class Store {
     let family = this.families.get(name)
     if (!family) {
       family = { name, type: 'untyped', help: '', rows: [], byLabels: new Map(), kind: 'family',
-        own: /^(metrics_sidecar_|process_)/.test(name) }
+        totals: [], own: /^(metrics_sidecar_|process_)/.test(name) }
       this.families.set(name, family)
     }
     return family
@@ -68,9 +68,26 @@ class Store {
     }
     this.times.push(time)
     this.columns.push(Float64Array.from(values))
-    if (this.times.length > LOOKS) { this.times.shift(); this.columns.shift() }
+    for (const each of this.families.values()) this.sum(each)
+    if (this.times.length > LOOKS) {
+      this.times.shift()
+      this.columns.shift()
+      for (const each of this.families.values()) each.totals.shift()
+    }
     // Series that come and go for days must not fill the browser's memory.
     if (this.numbers.size > live * 3 + 2000) { this.clear(); this.take(text, time) }
+  }
+
+  // One number for each look: what all series gained together, or what they are together.
+  sum(family) {
+    const last = this.columns.length - 1
+    while (family.totals.length < last) family.totals.push(NaN)
+    let sum = NaN
+    for (const row of family.rows) {
+      const value = this.counts(family) ? (last ? this.gain(row.number, last - 1, last) : NaN) : this.at(row.number)
+      if (value === value) sum = sum === sum ? sum + value : value
+    }
+    family.totals.push(sum)
   }
 
   add(key, number, family) {
@@ -119,6 +136,15 @@ class Store {
     return after < before ? after : after - before
   }
 
+  // The same of a bucket, over all series that have it.
+  gains(bucket, from, to) {
+    let sum = 0
+    for (const number of bucket.numbers || [bucket.number]) {
+      sum += (from < 0 ? this.at(number, to) : this.gain(number, from, to)) || 0
+    }
+    return sum
+  }
+
   counts(row) {
     const type = (row.family || row).type
     return type === 'counter' || type === 'histogram'
@@ -128,18 +154,12 @@ class Store {
   points(row, count = LOOKS) {
     const last = this.columns.length - 1
     const first = Math.max(0, last - count + 1)
-    const rows = row.kind === 'series' ? [row] : row.rows
     const rate = this.counts(row)
     const points = []
     for (let look = first + (rate && first === 0 ? 1 : 0); look <= last; look++) {
-      let sum = NaN
-      for (const each of rows) {
-        const value = rate
-          ? this.gain(each.number, look - 1, look) / ((this.times[look] - this.times[look - 1]) / 1000)
-          : this.at(each.number, look)
-        if (value === value) sum = sum === sum ? sum + value : value
-      }
-      points.push([this.times[look], sum])
+      const value = row.kind === 'family' ? row.totals[look]
+        : rate ? this.gain(row.number, look - 1, look) : this.at(row.number, look)
+      points.push([this.times[look], rate ? value / ((this.times[look] - this.times[look - 1]) / 1000) : value])
     }
     return points
   }
@@ -152,14 +172,16 @@ class Store {
     while (first > 0 && this.times[last] - this.times[first] < 9500) first -= 1
     if (first === last) return NaN
     const seconds = (this.times[last] - this.times[first]) / 1000
-    const rows = row.kind === 'series' ? [row] : row.rows
-    return rows.reduce((sum, each) => sum + (this.gain(each.number, first, last) || 0), 0) / seconds
+    if (row.kind === 'series') return (this.gain(row.number, first, last) || 0) / seconds
+    let sum = 0
+    for (let look = first + 1; look <= last; look++) sum += row.totals[look] || 0
+    return sum / seconds
   }
 
   // As histogram_quantile does: linear within a bucket; of what came between two looks.
   quantile(row, q, from, to) {
     const buckets = [...row.buckets].sort((a, b) => a.le - b.le)
-    const counts = buckets.map((b) => (from < 0 ? this.at(b.number, to) : this.gain(b.number, from, to)))
+    const counts = buckets.map((b) => this.gains(b, from, to))
     const total = counts.at(-1)
     if (!(total > 0)) return NaN
     const index = counts.findIndex((count) => count >= q * total)
