@@ -302,9 +302,7 @@ def head_and_filter(sidecar):
 
 
 def promtool(sidecar):
-    if not shutil.which("promtool"):
-        print("  promtool is not installed: skipped")
-        return
+    expect(shutil.which("promtool"), "promtool is not installed (Debian: prometheus)")
     for path in ("/metrics",):
         _, page = sidecar.get(path)
         # The page has names that its linter does not like on purpose; parse errors are told apart.
@@ -358,6 +356,43 @@ def compressed(sidecar):
     print("  gzip is what Python's zlib reads, no longer than its level 1 by more than 15 %")
 
 
+def names(program, folder):
+    """--utf8-names: what each scheme writes, and what the official parsers read."""
+    sidecar = Sidecar(program, folder, "--utf8-names")
+    try:
+        sidecar.send("http.requests:3|c|#http.path:/a,bübel:\"x", "wait.seconds:0.3|h",
+                     "plain:1|g", "größe:2|g")
+        wanted = {("http.requests_total", (("bübel", '"x'), ("http.path", "/a"))): 3.0,
+                  ("wait.seconds_count", ()): 1.0, ("plain", ()): 1.0, ("größe", ()): 2.0}
+        for kind, parse in (
+                ("text/plain;version=1.0.0", lambda page: samples_of_text(parse_text(page.decode()))),
+                (OPEN, lambda page: samples_of_text(parse_open(page.decode()))),
+                (PROTO, lambda page: samples_of_protobuf(parse_protobuf(page)))):
+            response, page = sidecar.get(accept=kind + ";escaping=allow-utf-8")
+            expect(response.getheader("content-type").endswith("; escaping=allow-utf-8"),
+                   response.getheader("content-type"))
+            found = parse(page)
+            for key, value in wanted.items():
+                expect(found.get(key) == value, kind, key, found.get(key))
+            expect(any(name == "metrics_sidecar_series" for name, _ in found), "no own metrics")
+            for scheme, name, label in (
+                    ("underscores", "http_requests_total", "http_path"),
+                    ("dots", "http_dot_requests__total", "http_dot_path"),
+                    ("values", "U__http_2e_requests__total", "U__http_2e_path")):
+                response, page = sidecar.get(accept=f"{kind};escaping={scheme}")
+                expect(response.getheader("content-type").endswith(f"; escaping={scheme}"), scheme)
+                labels = [dict(key[1]) for key in parse(page) if key[0] == name]
+                expect(len(labels) == 1 and labels[0].get(label) == "/a", kind, scheme, labels)
+        # A scraper that does not ask gets what it always got.
+        _, page = sidecar.get()
+        expect(b'\nhttp_requests_total{b_bel="\\"x",http_path="/a"} 3.0\n' in page, page.decode())
+        _, page = sidecar.get("/metrics?name[]=http.requests_total")
+        expect(page.count(b"\n") == 2, page.decode())
+    finally:
+        sidecar.stop()
+    print("  names beyond ASCII in each format and scheme, read by the official parsers")
+
+
 def large(sidecar):
     """Pages of many slices, several at once, whole in each format; a client that leaves; a stop."""
     count = 9000
@@ -396,9 +431,7 @@ def large(sidecar):
 
 
 def prometheus(sidecar, folder):
-    if not shutil.which("prometheus"):
-        print("  prometheus is not installed: skipped")
-        return
+    expect(shutil.which("prometheus"), "prometheus is not installed (Debian: prometheus)")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -457,6 +490,8 @@ def main():
             prometheus(sidecar, folder)
         finally:
             sidecar.stop()
+        os.makedirs(os.path.join(folder, "names"))
+        names(program, os.path.join(folder, "names"))
         expect(sidecar.process.returncode == 0, "it ends with", sidecar.process.returncode)
     print("exposition: all passed")
 

@@ -23,6 +23,9 @@ struct Settings: Sendable {
     Option("parse-influxdb-tags", nil, "true", "Read name,tag=value:1|c as tags."),
     Option("parse-signalfx-tags", nil, "true", "Read name[tag=value]:1|c as tags."),
     Option(
+      "utf8-names", nil, "false",
+      "Offer names as clients wrote them (http.requests) to scrapers that ask for UTF-8."),
+    Option(
       "supervise", nil, "false",
       "A parent keeps the sockets open and starts another worker when one is killed."),
     Option("socket-mode", "MODE", "0660", "Permissions of the Unix sockets, in octal."),
@@ -85,6 +88,7 @@ struct Settings: Sendable {
   var statsdTCP: NetworkAddress?
   var spectatorSocket = ""
   var dialects = TagDialects()
+  var hasUTF8Names = false
   var supervises = false
   var receiveBufferByteCount = 4 << 20
   var socketMode: UInt32 = 0o660
@@ -105,6 +109,7 @@ struct Settings: Sendable {
     if try options.flag("parse-librato-tags") { dialects.insert(.librato) }
     if try options.flag("parse-influxdb-tags") { dialects.insert(.influxDB) }
     if try options.flag("parse-signalfx-tags") { dialects.insert(.signalFX) }
+    hasUTF8Names = try options.flag("utf8-names")
     supervises = try options.flag("supervise")
     receiveBufferByteCount = try options.byteCount("receive-buffer", in: 4096...(1 << 30))
     guard let mode = UInt32(options.text("socket-mode"), radix: 8), mode <= 0o777 else {

@@ -100,6 +100,7 @@ private func work(
     let opened = try StateOpening.open(settings)
     let registry = Registry(state: opened.state, rules: rules, limits: settings.limits)
     registry.dialects = settings.dialects
+    registry.spellings.isOn = settings.hasUTF8Names
     let push = openPush(settings, opened.path)
     let sockets = sockets ?? openSockets(settings)
     let listener = listener ?? listen(settings)

@@ -13,7 +13,7 @@ import Testing
     ("a", "g", "b:c,x.y:z:w,bare", #"a{b="c",bare="",x_y="z:w"}"#),
     ("a", "g", "q:say \"hi\"\\,n:x", #"a{n="x",q="say \"hi\"\\"}"#),
     ("a", "g", "k:1,k:2", #"a{k="1"}"#),
-    ("a", "g", "ü:ä", #"a{exported___="ä"}"#),
+    ("a", "g", "ü:ä", #"a{_="ä"}"#),
     ("a", "g", "le:5,__name__:x", #"a{exported___name__="x",exported_le="5"}"#),
     ("a", "g", "overflow:true", #"a{exported_overflow="true"}"#),
     ("process.up", "g", "", "exported_process_up"),

@@ -15,7 +15,7 @@ struct NameFilter: Equatable {
       while end < query.byteCount, query.byte(end) != UInt8(ascii: "&") { end += 1 }
       let pair = Self.decoded(query.extracting(start..<end))
       let key = Array("name[]=".utf8)
-      if pair.starts(with: key) { names.append(Array(pair.dropFirst(key.count))) }
+      if pair.starts(with: key) { names.append(Self.plain(pair.dropFirst(key.count))) }
       start = end + 1
     }
   }
@@ -41,6 +41,12 @@ struct NameFilter: Equatable {
       }
     }
     return ends(family, with: "_total") && name[...] == family.dropLast(6)
+  }
+
+  /// `my.name` means the family that is `my_name` to others.
+  private static func plain(_ name: ArraySlice<UInt8>) -> [UInt8] {
+    let name = Array(name)
+    return name.isEmpty || Escaping.isPlain(name) ? name : Names.sanitised(name[...])
   }
 
   private static func ends(_ name: [UInt8], with suffix: StaticString) -> Bool {

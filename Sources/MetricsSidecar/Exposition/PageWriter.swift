@@ -12,11 +12,16 @@ final class PageWriter {
   private var hasHead = false
   /// Where the protobuf family being written starts in the page; its length is known last.
   private var familyStart = -1
+  /// For scrapers whose names are not the plain ones.
+  private var names: NameWriter?
+  /// What `names` has not written again yet.
+  private var plain = ByteBuffer(capacity: 16)
 
   init(_ snapshot: Snapshot, shape: PageShape, filter: NameFilter) {
     self.snapshot = snapshot
     self.shape = shape
     self.filter = filter
+    names = NameWriter(snapshot.spellings, shape)
   }
 
   /// Whether all that is written may be taken out of the page before the next call.
@@ -25,6 +30,16 @@ final class PageWriter {
   /// Appends about `byteCount` bytes, or the rest. Whether the page is complete.
   @_optimize(speed)
   func write(into page: inout ByteBuffer, byteCount: Int) -> Bool {
+    guard names != nil else { return writePlain(into: &page, byteCount: byteCount) }
+    let isComplete = writePlain(into: &plain, byteCount: byteCount)
+    if isBetweenFamilies {
+      names?.write(plain.bytes, to: &page)
+      plain.removeAll()
+    }
+    return isComplete
+  }
+
+  private func writePlain(into page: inout ByteBuffer, byteCount: Int) -> Bool {
     let end = page.count + byteCount
     while part < snapshot.parts.count {
       let current = snapshot.parts[part]

@@ -31,7 +31,7 @@ enum ProtobufFormat {
     return start
   }
 
-  /// Writes the unit, then the length over the five bytes kept for it.
+  /// Writes the unit, then the family's length.
   static func endFamily(_ name: [UInt8], from start: Int, in page: inout ByteBuffer) {
     let isTotal = OpenMetricsFormat.hasSuffix(name, "_total")
     let short = isTotal ? Array(name.dropLast(6)) : name
@@ -40,6 +40,11 @@ enum ProtobufFormat {
       page.append(UInt8(truncatingIfNeeded: unit.utf8CodeUnitCount))
       page.append(unit)
     }
+    endMessage(from: start, in: &page)
+  }
+
+  /// Writes a family's length over the five bytes kept for it.
+  static func endMessage(from start: Int, in page: inout ByteBuffer) {
     var rest = UInt64(page.count - start - lengthByteCount)
     for index in 0..<lengthByteCount {
       let isLast = index == lengthByteCount - 1
@@ -197,7 +202,7 @@ enum ProtobufFormat {
   }
 
   @_optimize(speed)
-  private static func text(_ field: UInt8, _ bytes: [UInt8], to page: inout ByteBuffer) {
+  static func text(_ field: UInt8, _ bytes: [UInt8], to page: inout ByteBuffer) {
     page.append(field << 3 | 2)
     varint(UInt64(bytes.count), to: &page)
     page.append(bytes)

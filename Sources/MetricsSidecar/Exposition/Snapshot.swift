@@ -24,12 +24,15 @@ final class Snapshot {
   var selfText: [UInt8] = []
   /// Lines of pushed series whose family is one of `parts`, by its name.
   var pushedText: [[UInt8]: [UInt8]] = [:]
+  /// How clients wrote the names.
+  let spellings: Spellings
   /// Families that OpenMetrics must not call counters; see `OpenMetricsFormat`.
   private(set) var unknownCounters: Set<Int> = []
 
   @_optimize(speed)
   init(_ registry: Registry, filter: NameFilter, isOpenMetrics: Bool = false) {
     state = registry.state
+    spellings = registry.spellings
     now = registry.now
     let families = registry.families
     var count = 0

@@ -19,11 +19,16 @@ enum Names {
     return true
   }
 
-  /// Every byte that a name may not have becomes `_`; a digit at the start gets one before it.
+  /// Every character that a name may not have becomes `_`, several dashes one; a digit at the start
+  /// gets one before it. So statsd_exporter does it.
   static func sanitised(_ name: ArraySlice<UInt8>) -> [UInt8] {
     var result: [UInt8] = []
     if let first = name.first, isDigit(first) { result.append(UInt8(ascii: "_")) }
+    var last: UInt8 = 0
     for byte in name {
+      defer { last = byte }
+      // Of a character of several bytes, the first stands for all.
+      if byte & 0xc0 == 0x80 || byte == UInt8(ascii: "-") && last == byte { continue }
       result.append(isLetter(byte) || isDigit(byte) ? byte : UInt8(ascii: "_"))
     }
     return result.isEmpty ? [UInt8(ascii: "_")] : result

@@ -45,7 +45,7 @@ final class Family {
   /// The cells a series of this family has, with the first that says whether it is in use.
   var cellCount: Int {
     switch kind {
-    case .counter, .gauge, .session: 2
+    case .counter, .gauge, .session, .spelling: 2
     case .histogram: HistogramCells.count(bounds: bounds.count)
     case .set: DistinctCells.count(options)
     case .summary: SummaryCells.count(options)
@@ -75,7 +75,7 @@ final class Family {
     case .counter: text.append(" counter\n")
     case .histogram, .nativeHistogram: text.append(" histogram\n")
     case .summary: text.append(" summary\n")
-    case .gauge, .set, .clientGauge, .session: text.append(" gauge\n")
+    case .gauge, .set, .clientGauge, .session, .spelling: text.append(" gauge\n")
     }
     return text.array
   }

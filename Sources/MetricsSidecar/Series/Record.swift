@@ -19,6 +19,8 @@ struct Record: Equatable {
     /// A gauge of several clients.
     case clientGauge = 7
     case session = 9
+    /// How a client wrote a name; see `Spellings`.
+    case spelling = 10
   }
 
   static let headByteCount = 32

@@ -17,6 +17,8 @@ final class Registry {
   var sessions: SessionTable
   /// Spellings of tags in names that are read.
   var dialects = TagDialects.all
+  /// Names as clients wrote them.
+  var spellings = Spellings()
   /// Series kept, without the overflow series.
   private(set) var seriesCount = 0
   /// Who speaks to gauges of several clients.
@@ -196,9 +198,13 @@ final class Registry {
     if isMatched { return }
     guard rules.exposesUnmatched else { throw .dropped }
     let index = try unmatchedFamily(event, kind)
+    if spellings.isOn {
+      spell(Spellings.family, families[index].name, as: event.spelledFamily)
+    }
     var labels: [(name: [UInt8], value: ArraySlice<UInt8>)] = []
     for tag in event.tags {
       let name = Names.label(tag.name)
+      if spellings.isOn { spell(Spellings.label, name, as: Array(tag.name)) }
       if !labels.contains(where: { $0.name == name }) { labels.append((name, tag.value)) }
     }
     labels.sort { $0.name.lexicographicallyPrecedes($1.name) }
@@ -345,6 +351,8 @@ final class Registry {
       guard state.value(record.firstCell) != 0 else { continue }
       if state.kind(record) == .session {
         sessions.restore(record, in: state)
+      } else if state.kind(record) == .spelling {
+        restoreSpelling(record)
       } else {
         restore(record)
       }

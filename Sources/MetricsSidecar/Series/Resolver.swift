@@ -41,6 +41,12 @@ struct Resolver {
     tags.first { $0.name.elementsEqual(tag) }?.value ?? []
   }
 
+  /// That family as the client wrote its name.
+  var spelledFamily: [UInt8] {
+    let ending = Array(defaultFamily.dropFirst(Names.sanitised(name[...]).count))
+    return name + ending
+  }
+
   /// The family of an event that no rule names.
   var defaultFamily: [UInt8] {
     switch type {

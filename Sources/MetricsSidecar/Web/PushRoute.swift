@@ -81,7 +81,7 @@ extension Family {
     case .counter: .counter
     case .histogram, .nativeHistogram: .histogram
     case .summary: .summary
-    case .gauge, .set, .clientGauge, .session: .gauge
+    case .gauge, .set, .clientGauge, .session, .spelling: .gauge
     }
   }
 

@@ -1,0 +1,120 @@
+import Platform
+
+/// Names of families and labels as their clients wrote them, for scrapers that take UTF-8.
+///
+/// Everywhere else a name is what Prometheus has always allowed: `my.name` and `my-name` are the one
+/// family `my_name`, in the state file and on any page but those that ask for more. The first
+/// spelling that is UTF-8 is kept, in the state file too, so that a restart changes no name.
+struct Spellings {
+  /// From a mark and the plain name to what was written.
+  private var written: [[UInt8]: [UInt8]] = [:]
+  /// `--utf8-names`. Without it nothing is kept, and what an earlier run has kept is not shown.
+  var isOn = false
+
+  static let family = UInt8(ascii: "f")
+  static let label = UInt8(ascii: "l")
+  /// More are not kept: each takes memory, and clients choose them.
+  private static let limit = 20_000
+
+  var isEmpty: Bool { !isOn || written.isEmpty }
+
+  /// Whether `spelled` is to be kept for the plain `name`.
+  func isNew(_ mark: UInt8, _ name: [UInt8], _ spelled: [UInt8]) -> Bool {
+    isOn && spelled != name && written[[mark] + name] == nil && written.count < Self.limit
+      && Names.sanitised(spelled[...]) == name
+      && String(validating: spelled, as: UTF8.self) != nil
+  }
+
+  /// `marked` is the mark and the plain name.
+  mutating func keep(_ marked: [UInt8], _ spelled: [UInt8]) { written[marked] = spelled }
+
+  /// The spelling of a plain name: the name itself where there is no other.
+  func spelling(_ mark: UInt8, _ name: [UInt8]) -> [UInt8] { written[[mark] + name] ?? name }
+}
+
+extension Registry {
+  /// Keeps how a new name is written, in this transaction. Without room it stays plain.
+  func spell(_ mark: UInt8, _ name: [UInt8], as spelled: [UInt8]) {
+    guard spellings.isNew(mark, name, spelled) else { return }
+    let marked = [mark] + name
+    var key = ByteBuffer(capacity: 128)
+    key.append(marked)
+    key.append(spelled)
+    if keepSpelling(key.bytes, marked.count) { spellings.keep(marked, spelled) }
+  }
+
+  private func keepSpelling(_ key: RawSpan, _ markedByteCount: Int) -> Bool {
+    do throws(Errno) {
+      let record = try state.append(
+        kind: .spelling, key: key, nameByteCount: markedByteCount, shape: 0, cellCount: 2)
+      state.store(record.firstCell, UInt64(1))
+      return true
+    } catch { return false }
+  }
+
+  /// Takes back what `spell` has kept.
+  func restoreSpelling(_ record: Record) {
+    let state = self.state
+    let key = SeriesKey.array(state.key(record))
+    let count = state.nameByteCount(record)
+    guard count <= key.count else { return }
+    spellings.keep(Array(key[..<count]), Array(key[count...]))
+  }
+}
+
+extension Escaping {
+  /// The name as this scheme writes it. `spelled` is UTF-8 and not empty; under `underscores` it is
+  /// plain already.
+  func escaped(_ spelled: [UInt8]) -> [UInt8] {
+    switch self {
+    case .underscores, .allowUTF8: return spelled
+    case .values where Self.isPlain(spelled): return spelled
+    case .dots, .values: break
+    }
+    let isValues = self == .values
+    var text = ByteBuffer(capacity: 128)
+    if isValues { text.append("U__") }
+    var isFirst = true
+    for scalar in String(decoding: spelled, as: UTF8.self).unicodeScalars {
+      let value = scalar.value
+      if value == 0x5f {
+        text.append("__")
+      } else if value < 128, Self.isPlain(UInt8(value), isFirst) {
+        text.append(UInt8(value))
+      } else if isValues {
+        text.append(UInt8(ascii: "_"))
+        Self.hexadecimal(value, to: &text)
+        text.append(UInt8(ascii: "_"))
+      } else {
+        text.append(value == 0x2e ? "_dot_" : "__")
+      }
+      isFirst = false
+    }
+    return text.array
+  }
+
+  /// Whether a name is one that Prometheus has always allowed.
+  static func isPlain(_ name: [UInt8]) -> Bool {
+    for index in name.indices where !isPlain(name[index], index == 0) { return false }
+    return !name.isEmpty
+  }
+
+  private static func isPlain(_ byte: UInt8, _ isFirst: Bool) -> Bool {
+    switch byte {
+    case 48...57: !isFirst
+    case 65...90, 97...122, 0x5f, 0x3a: true
+    default: false
+    }
+  }
+
+  private static func hexadecimal(_ value: UInt32, to text: inout ByteBuffer) {
+    var shift: UInt32 = 28
+    while shift > 0, value >> shift == 0 { shift -= 4 }
+    while true {
+      let digit = UInt8(value >> shift & 15)
+      text.append(digit < 10 ? digit + 48 : digit + 87)
+      if shift == 0 { return }
+      shift -= 4
+    }
+  }
+}
