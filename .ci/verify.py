@@ -280,6 +280,71 @@ def app_killed(programs, _):
         print(f"  50 kills, {answered} answered <= {counted:.0f} counted <= {sent} sent")
 
 
+def frame(*lines):
+    text = "\n".join(lines).encode()
+    return len(text).to_bytes(4, "little") + text
+
+
+def deaf_client_costs_nothing(programs, _):
+    """A client that reads no acknowledgement for a while is no work, and then gets the newest."""
+    with Pair(programs) as pair, socket.socket(socket.AF_UNIX) as client:
+        pair.start_sidecar()
+        client.connect(pair.path("events.sock"))
+        client.settimeout(20)
+        client.sendall(frame(f"_session|{1:032x}"))
+        sent = 0
+        while sent < 2000:  # the kernel holds some 280 answers of a few bytes
+            sent += 1
+            client.sendall(frame(f"_seq|{sent}", "deaf:1|c"))
+            time.sleep(0.001)
+        wait_for(lambda: pair.values().get("deaf_total") == sent, "the counts")
+        before = cpu(pair.sidecar)
+        time.sleep(1)
+        used = cpu(pair.sidecar) - before
+        check(used < 0.5, f"{used:.2f} s of CPU in a second of nothing")
+        answers = b""
+        while not answers.endswith(f"_ack|{sent}".encode()):
+            chunk = client.recv(65536)
+            check(chunk, f"closed after {answers[-40:]}")
+            answers += chunk
+        time.sleep(0.2)
+        before = cpu(pair.sidecar)
+        time.sleep(1)
+        used += cpu(pair.sidecar) - before
+        check(used < 0.5, f"{used:.2f} s of CPU in two seconds of nothing")
+        print(f"  {answers.count(b'_ack|')} answers to {sent} frames, the last one whole; "
+              f"{used:.2f} s of CPU while nothing was read")
+
+
+def gone_client_counts(programs, _):
+    """Promise 1: what a client had handed to the kernel counts, although it died before its answer."""
+    with Pair(programs) as pair:
+        pair.start_sidecar()
+        expected = 0
+        for number in range(20):
+            pair.sidecar.send_signal(signal.SIGSTOP)
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(pair.path("events.sock"))
+                client.setblocking(False)
+                client.send(frame(f"_session|{number:032x}"))
+                # Several reads of the sidecar, each of which it acknowledges to nobody.
+                sequence = 0
+                try:
+                    while True:
+                        sequence += 1
+                        pending = frame(f"_seq|{sequence}", *["handed.over:1|c"] * 500)
+                        if client.send(pending) < len(pending):
+                            break
+                        expected += 500
+                except BlockingIOError:
+                    pass
+            pair.sidecar.send_signal(signal.SIGCONT)
+        check(expected > 20 * 65_536 // len("handed.over:1|c\n"), f"only {expected} fit")
+        counted = pair.values().get("handed_over_total", 0)
+        check(counted == expected, f"handed over {expected}, counted {counted:.0f}")
+        print(f"  20 clients that died, {expected} handed over = {counted:.0f} counted")
+
+
 def scrapes_consistent(programs, _):
     """Promise 5: every scrape under load sees whole frames, and all that was answered before it."""
     with Pair(programs) as pair:
@@ -384,8 +449,11 @@ def app_never_waits(programs, options):
             reader.join()
         pair.start_sidecar()
 
-    # Slices with and without trouble alternate, so that a busy machine slows both; medians of
-    # requests per CPU second of the App are compared.
+    # Slices with and without trouble alternate, so that a busy machine slows both. What it does to a
+    # slice only ever slows it: the best third of the requests per CPU second are compared.
+    def best(rates):
+        return statistics.mean(sorted(rates)[-(len(rates) + 2) // 3:])
+
     for trouble in ("stopped", "absent", "reads one byte a second"):
         with Pair(programs) as pair:
             pair.start_sidecar()
@@ -396,8 +464,8 @@ def app_never_waits(programs, options):
             normal, troubled = [], []
 
             def ratio():
-                return statistics.median(troubled) / statistics.median(normal)
-            # A noisy machine gets more slices before the medians are believed.
+                return best(troubled) / best(normal)
+            # A noisy machine gets more slices before it is believed.
             while len(normal) < options.slices or (
                     ratio() < 0.95 and len(normal) < 4 * options.slices):
                 count, rate = measure(pair, 1.5)
@@ -585,7 +653,8 @@ def idle(programs, options):
         print("  no system call in ten seconds in either process")
 
 
-CHECKS = [endpoints, sidecar_killed, app_killed, scrapes_consistent, app_never_waits, damaged_state,
+CHECKS = [endpoints, sidecar_killed, app_killed, gone_client_counts,
+          deaf_client_costs_nothing, scrapes_consistent, app_never_waits, damaged_state,
           calls_fail, prometheus, idle]
 
 

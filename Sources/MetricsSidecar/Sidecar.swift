@@ -133,8 +133,10 @@ final class Sidecar: Responder {
 
   // MARK: Connections
 
-  private func accept(_ listener: Int32, _ source: IntakeCounts.Source) {
-    guard listener >= 0 else { return }
+  /// Takes connections that wait, 64 at most; whether more may wait.
+  @discardableResult
+  private func accept(_ listener: Int32, _ source: IntakeCounts.Source) -> Bool {
+    guard listener >= 0 else { return false }
     for _ in 0..<64 {
       let socket: Descriptor
       do throws(Errno) {
@@ -143,7 +145,7 @@ final class Sidecar: Responder {
         if error == .tooManyFiles || error == .tooManyFilesInSystem {
           Process.sleep(milliseconds: 1)
         }
-        return
+        return false
       }
       guard selfMetrics.connections < settings.limits.connections else {
         applier.counts.connectionsRefused += 1
@@ -165,6 +167,14 @@ final class Sidecar: Responder {
         try server?.watch(descriptor, .readable, token: token)
       } catch { close(connection) }
     }
+    return true
+  }
+
+  /// Takes what a listener's queue can hold (`net.core.somaxconn`), not what keeps coming.
+  private func acceptQueue(_ listener: Int32, _ source: IntakeCounts.Source) {
+    for _ in 0..<64 {
+      guard accept(listener, source) else { return }
+    }
   }
 
   private func connection(_ token: UInt32) -> EventConnection? {
@@ -175,6 +185,8 @@ final class Sidecar: Responder {
 
   private func readConnection(_ token: UInt32, _ now: UInt64) {
     guard let connection = connection(token) else { return }
+    // It may have room again for acknowledgements.
+    if connection.isBlocked { touched.append(token) }
     guard read(connection, now), !connection.isPolled else { return }
     connection.isPolled = true
     setInterest(connection)
@@ -196,7 +208,7 @@ final class Sidecar: Responder {
       let socket = connection.source == .tcp ? "tcp" : "events.sock"
       settings.log.warning("\(socket): closed a client: \(reason)")
       applier.registry.commit()
-      _ = connection.acknowledge(applier)
+      connection.acknowledge(applier)
       close(connection)
       return false
     }
@@ -215,7 +227,9 @@ final class Sidecar: Responder {
     guard !touched.isEmpty else { return }
     for token in touched {
       guard let connection = connection(token) else { continue }
-      if !connection.acknowledge(applier) { close(connection) }
+      let wasBlocked = connection.isBlocked
+      connection.acknowledge(applier)
+      if connection.isBlocked != wasBlocked { setInterest(connection) }
     }
     touched.removeAll(keepingCapacity: true)
   }
@@ -241,8 +255,8 @@ final class Sidecar: Responder {
   /// Takes everything that the kernel holds for us, so that a scrape sees what was accepted before
   /// it came.
   func drain(_ now: UInt64) {
-    accept(sockets.events, .events)
-    accept(sockets.tcp, .tcp)
+    acceptQueue(sockets.events, .events)
+    acceptQueue(sockets.tcp, .tcp)
     for connection in connections {
       guard let connection else { continue }
       for _ in 0..<64 where self.connection(connection.token) === connection {

@@ -21,6 +21,8 @@ final class EventConnection {
   var isPolled = false
   /// Waiting for the client to read its acknowledgements.
   private(set) var isBlocked = false
+  /// The client has gone. What it had handed to the kernel is still read, and acknowledged to nobody.
+  private var isDeaf = false
 
   init(
     _ socket: consuming Descriptor, token: UInt32, source: IntakeCounts.Source, limits: Limits,
@@ -139,18 +141,26 @@ final class EventConnection {
     }
   }
 
-  /// Writes what is to be acknowledged. Only after a commit. `false` when the client has gone.
+  /// Writes what is to be acknowledged. Only after a commit.
   @_optimize(speed)
-  func acknowledge(_ applier: Applier) -> Bool {
-    server.committed(lastApplied: position(applier))
-    guard !server.output.isEmpty else { return true }
-    switch socket.send(server.output.bytes) {
-    case .bytes(let count):
-      server.output.removeFirst(count)
-      isBlocked = !server.output.isEmpty
-    case .wouldBlock: isBlocked = true
-    case .closed, .failed: return false
+  func acknowledge(_ applier: Applier) {
+    let position = position(applier)
+    server.committed(lastApplied: position)
+    isBlocked = false
+    while !server.output.isEmpty {
+      switch isDeaf ? .closed : socket.send(server.output.bytes) {
+      case .bytes(let count):
+        server.output.removeFirst(count)
+        // With room again, one that was held back while the others waited.
+        if server.output.isEmpty { server.committed(lastApplied: position) }
+      case .wouldBlock:
+        isBlocked = true
+        return
+      case .closed, .failed:
+        // Not closed here: more of its frames may lie in the kernel. Reading to their end closes it.
+        isDeaf = true
+        server.output.removeAll()
+      }
     }
-    return true
   }
 }
