@@ -17,7 +17,7 @@ static = -Xcc -isystem -Xcc /usr/include/$(1) \
 SIZE_LIMIT := 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help allocations readme browser push run build test coverage lint format bench verify verify-intake verify-monitoring verify-workflows pictures clients browser dist dist-all dist-amd64 dist-arm64 dist-armv7 \
+.PHONY: help allocations docs-check readme browser push run build test coverage lint format bench verify verify-intake verify-monitoring verify-workflows pictures clients browser dist dist-all dist-amd64 dist-arm64 dist-armv7 \
 	sizes smoke-arm tsan asan fuzz clean
 
 help: ## List the targets
@@ -61,6 +61,9 @@ allocations: ## Show that a warm request, event and scraped line allocate nothin
 
 readme: ## Run README.md's sessions and compare what they print
 	python3 .ci/readme.py
+
+docs-check: dist-amd64 ## Run the examples of docs/ against a sidecar; check links and file names
+	python3 .ci/verify_docs.py --programs dist/linux-amd64
 
 browser: dist-amd64 ## Use both pages in headless Chromium, and picture them
 	.ci/python .ci/browser.py --programs dist/linux-amd64 $(BROWSER)
