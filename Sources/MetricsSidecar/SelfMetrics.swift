@@ -105,12 +105,12 @@ struct SelfMetrics {
   private func conflicts(_ conflicts: TypeConflicts, _ page: inout ByteBuffer) {
     let name: StaticString = "metrics_sidecar_type_conflicts_total"
     head(name, "counter", "Events whose type was not their family's", &page)
-    for (family, count) in conflicts.families {
+    for index in conflicts.names.indices {
       page.append(name)
       page.append("{family=\"")
-      page.append(family)
+      page.append(conflicts.names[index])
       page.append("\"} ")
-      number(Double(count), &page)
+      number(Double(conflicts.counts[index]), &page)
     }
     if conflicts.overflow > 0 {
       page.append(name)

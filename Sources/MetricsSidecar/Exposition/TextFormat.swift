@@ -39,7 +39,7 @@ enum TextFormat {
   }
 
   /// `name_suffix{labels,le="…"} value`, with the family's bound or quantile at `index`.
-  @inline(__always)
+  @inline(never)
   static func labelled(
     _ key: RawSpan, _ family: Family, _ suffix: StaticString, _ index: Int, _ value: Double,
     to page: inout ByteBuffer

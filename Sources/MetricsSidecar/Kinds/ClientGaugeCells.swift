@@ -11,7 +11,7 @@ enum ClientGaugeCells {
   private static let hasRest = 2
   private static let firstPart = 3
   private static let partCells = 4
-  private static let owner = 1
+  static let owner = 1
   private static let number = 2
   private static let time = 3
   /// For which a client without a connection is taken to live.
@@ -44,8 +44,7 @@ enum ClientGaugeCells {
   ) -> Int? {
     var free: Int?
     var oldest: Int?
-    let first = record + firstPart
-    for part in stride(from: first, to: record + count(options), by: partCells) {
+    for part in parts(record, options) {
       let found = state.value(part)
       if found == key { return part }
       let partOwner = state.value(part + owner)
@@ -69,24 +68,16 @@ enum ClientGaugeCells {
     return oldest
   }
 
-  /// Takes away the parts whose owner has gone.
-  static func remove(
-    in state: StateFile, _ record: Int, _ options: KindOptions, where hasGone: (UInt64) -> Bool
-  ) {
-    let first = record + firstPart
-    for part in stride(from: first, to: record + count(options), by: partCells)
-    where state.value(part) != 0 && hasGone(state.value(part + owner)) {
-      state.store(part, UInt64(0))
-    }
+  /// The first cell of each part: its key.
+  static func parts(_ record: Int, _ options: KindOptions) -> StrideTo<Int> {
+    stride(from: record + firstPart, to: record + count(options), by: partCells)
   }
 
   /// What the series is, from a record's cells without the first: a sum of no client is 0, a least
   /// or greatest of none is nothing.
   static func value(_ values: Span<Double>, now: UInt64, _ options: KindOptions) -> Double? {
     var result: Double? = values[hasRest - 1].bitPattern == 0 ? nil : values[rest - 1]
-    let first = firstPart - 1
-    for part in stride(from: first, to: count(options) - 1, by: partCells)
-    where values[part].bitPattern != 0 {
+    for part in parts(-1, options) where values[part].bitPattern != 0 {
       if values[part + owner].bitPattern == 0,
         hasExpired(values[part + time].bitPattern, now, options)
       {

@@ -32,9 +32,7 @@ enum DistinctCells {
     let digest = max(1, bits >> 17)
     let now = tick(now, options)
     var control = Control(state.value(record + levels))
-    if control.counted > 0, !isLive(state.value(record + settledAt), now) {
-      settle(&control, in: state, record, now, options)
-    }
+    if control.counted > 0 { settle(&control, in: state, record, now, options) }
     // Stored at each event: the first cell says when the series had its last.
     state.store(record + levels, control.word)
     while digest.isOf(level: control.kept),
@@ -118,23 +116,28 @@ enum DistinctCells {
     }
   }
 
-  /// Once a window while the set estimates: counts what has been kept for a whole window, and keeps
-  /// more where there is room for it.
+  /// While the set estimates: eight times a window, keeps more where there is room for it, and
+  /// counts that once it has been kept for a whole window.
   private static func settle(
     _ control: inout Control, in state: StateFile, _ record: Int, _ now: UInt64,
     _ options: KindOptions
   ) {
+    let isLowered = control.kept < control.counted
+    let age = now &- state.value(record + settledAt) & tickMask
+    guard age > (isLowered ? ticksPerWindow : ticksPerWindow / 8) else { return }
+    state.store(record + settledAt, now)
     control.counted = control.kept
-    var live = 1
+    if isLowered { return }
+    var live = 0
     for cell in record + table..<record + table + capacity(options) {
       let word = state.value(cell)
       if word != 0, isLive(word & tickMask, now) { live += 1 }
     }
+    // A few say little of how many there are. Too low a level costs a look at the table, no value.
     while control.kept > 0, live < options.exact / 4 {
       control.kept -= 1
-      live *= 2
+      if live > 3 { live *= 2 }
     }
-    state.store(record + settledAt, now)
   }
 
   private struct Control {

@@ -26,6 +26,7 @@ enum ExponentialScale {
     return significand == 1 ? index : index + 1
   }
 
+  @inline(never)
   static func upperBound(of index: Int, schema: Int) -> Double {
     var whole = index
     var significand = 1.0

@@ -5,32 +5,32 @@ import Platform
 enum KindMembers {
   static let types = "counter, gauge, histogram, summary or set"
   static let names = [
-    "native", "bucket_factor", "max_buckets", "zero_threshold", "quantiles", "window", "exact",
-    "merge", "client",
+    "native", "bucket_factor", "zero_threshold", "max_buckets", "quantiles", "exact", "merge",
+    "client", "window",
   ]
 
+  /// `index` is of `names`.
   static func read(
-    _ name: String, _ json: JSON, into options: inout KindOptions
+    _ index: Int, _ json: JSON, into options: KindOptions
   ) throws(JSON.Mistake) {
-    switch name {
-    case "native":
+    switch index {
+    case 0:
       guard case .bool(let isNative) = json.value else { throw json.mistake("expected true") }
       options.isNative = isNative
-    case "bucket_factor":
-      options.schema = schema(try number(json, 1.0027...65_536, "a factor from 1.0027 to 65536"))
-    case "max_buckets":
-      options.maxBuckets = Int(try number(json, 16...1000, "from 16 to 1000 buckets"))
-    case "zero_threshold":
-      options.zeroThreshold = try number(json, 0...1e300, "a number from 0 up")
-    case "quantiles": options.quantiles = try quantiles(json)
-    case "window":
+    case 1:
+      options.schema = schema(try number(json, 1.0027, 65_536, "a factor from 1.0027 to 65536"))
+    case 2: options.zeroThreshold = try number(json, 0, 1e300, "a number from 0 up")
+    case 3: options.maxBuckets = Int(try number(json, 16, 1000, "from 16 to 1000 buckets"))
+    case 4: options.quantiles = try quantiles(json)
+    case 5: options.exact = Int(try number(json, 16, 40_000, "from 16 to 40000 values"))
+    case 6: try merge(json, into: options)
+    case 7: options.clientTag = Array(try json.text().utf8)
+    default:
+      // As milliseconds within 32 bits.
       guard let window = Quantity.milliseconds(try json.text()), window >= 1000,
         window <= 366 * 86_400_000
       else { throw json.mistake("expected a time from 1s to 8784h, such as \"10m\"") }
       options.windowMilliseconds = UInt64(window)
-    case "exact": options.exact = Int(try number(json, 16...40_000, "from 16 to 40000 values"))
-    case "merge": try merge(json, into: &options)
-    default: options.clientTag = Array(try json.text().utf8)
     }
   }
 
@@ -40,43 +40,48 @@ enum KindMembers {
     _ kind: inout Record.Kind?, _ family: FamilyRule, _ members: [(name: String, value: JSON)],
     _ mistakes: inout [JSON.Mistake]
   ) {
-    let options = family.options
-    if kind == .histogram, options.isNative { kind = .nativeHistogram }
-    if kind == .gauge, options.merge != .last { kind = .clientGauge }
-    if kind == .summary, family.labels.contains(where: { $0.name == "quantile" }) {
-      mistakes.append(members[0].value.mistake("the label quantile is the summary's own"))
-    }
-    guard let kind else { return }
-    for (name, value) in members {
-      let owner: String?
-      switch name {
-      case "native": owner = kind == .nativeHistogram || kind == .histogram ? nil : "histograms"
-      case "max_buckets":
-        owner =
-          kind == .nativeHistogram || kind == .summary
-          ? nil : "summaries and histograms with \"native\": true"
-      case "bucket_factor", "zero_threshold":
-        owner = kind == .nativeHistogram ? nil : "histograms with \"native\": true"
-      case "quantiles": owner = kind == .summary ? nil : "summaries"
-      case "exact": owner = kind == .set ? nil : "sets"
-      case "merge": owner = kind == .clientGauge || kind == .gauge ? nil : "gauges"
-      case "client":
-        owner = kind == .clientGauge ? nil : "gauges with a \"merge\" of several clients"
-      case "window":
-        owner =
-          kind == .summary || kind == .set || kind == .clientGauge
-          ? nil : "summaries, sets and gauges with a \"merge\" of several clients"
-      default: owner = nil
+    guard var type = kind else { return }
+    if type == .histogram, family.options.isNative { type = .nativeHistogram }
+    if type == .gauge, family.options.merge != .last { type = .clientGauge }
+    kind = type
+    for member in members {
+      if type == .summary, member.name == "labels",
+        family.labels.contains(where: { $0.name == "quantile" })
+      {
+        mistakes.append(member.value.mistake("the label quantile is the summary's own"))
       }
-      if let owner { mistakes.append(value.mistake("\"\(name)\" is for \(owner)")) }
+      guard let index = names.firstIndex(of: member.name), let owner = owner(index, type) else {
+        continue
+      }
+      mistakes.append(member.value.mistake("\"\(member.name)\" is for \(owner)"))
     }
   }
 
+  /// Whose a member is, where it is not this kind's.
+  private static func owner(_ index: Int, _ kind: Record.Kind) -> String? {
+    let isNative = kind == .nativeHistogram
+    switch index {
+    case 0: return isNative || kind == .histogram ? nil : "histograms"
+    case 1, 2: return isNative ? nil : "histograms with \"native\": true"
+    case 3:
+      return isNative || kind == .summary
+        ? nil : "summaries and histograms with \"native\": true"
+    case 4: return kind == .summary ? nil : "summaries"
+    case 5: return kind == .set ? nil : "sets"
+    case 6: return kind == .clientGauge || kind == .gauge ? nil : "gauges"
+    case 7: return kind == .clientGauge ? nil : "gauges with a \"merge\" of several clients"
+    default:
+      return kind == .clientGauge || kind == .summary || kind == .set
+        ? nil : "summaries, sets and gauges with a \"merge\" of several clients"
+    }
+  }
+
+  @inline(never)
   private static func number(
-    _ json: JSON, _ range: ClosedRange<Double>, _ words: String
+    _ json: JSON, _ least: Double, _ most: Double, _ words: StaticString
   ) throws(JSON.Mistake) -> Double {
-    guard case .number(let number) = json.value, range.contains(number) else {
-      throw json.mistake("expected " + words)
+    guard case .number(let number) = json.value, number >= least, number <= most else {
+      throw json.mistake("expected \(words)")
     }
     return number
   }
@@ -84,7 +89,7 @@ enum KindMembers {
   private static func quantiles(_ json: JSON) throws(JSON.Mistake) -> [Double] {
     var list: [Double] = []
     for item in try json.items() {
-      let quantile = try number(item, 0...1, "a number from 0 to 1")
+      let quantile = try number(item, 0, 1, "a number from 0 to 1")
       if let last = list.last, quantile <= last { throw item.mistake("quantiles have to rise") }
       list.append(quantile)
     }
@@ -92,20 +97,14 @@ enum KindMembers {
     return list
   }
 
-  private static func merge(
-    _ json: JSON, into options: inout KindOptions
-  ) throws(JSON.Mistake) {
-    switch try json.text() {
-    case "last": options.merge = .last
-    case "sum": options.merge = .sum
-    case "min": options.merge = .min
-    case "max": options.merge = .max
-    case "livesum": (options.merge, options.isLive) = (.sum, true)
-    case "livemin": (options.merge, options.isLive) = (.min, true)
-    case "livemax": (options.merge, options.isLive) = (.max, true)
-    default:
+  private static func merge(_ json: JSON, into options: KindOptions) throws(JSON.Mistake) {
+    let words = ["last", "sum", "min", "max", "livesum", "livemin", "livemax"]
+    guard let index = words.firstIndex(of: try json.text()) else {
       throw json.mistake("\"merge\" is last, sum, min, max, livesum, livemin or livemax")
     }
+    options.isLive = index > 3
+    options.merge =
+      KindOptions.Merge(rawValue: UInt8(options.isLive ? index - 3 : index)) ?? .last
   }
 
   /// The coarsest schema whose buckets grow by no more than the factor, as with the official clients.

@@ -1,6 +1,6 @@
 /// What a rule says of a family besides its name, type, labels and buckets; defaults where it says
-/// nothing.
-struct KindOptions: Equatable {
+/// nothing. Not changed once the family is made.
+final class KindOptions {
   /// Whose value a gauge of several clients has.
   enum Merge: UInt8 {
     case last, sum, min, max

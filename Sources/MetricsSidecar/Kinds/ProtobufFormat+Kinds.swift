@@ -70,21 +70,22 @@ extension ProtobufFormat {
   private static func side(
     _ sorted: SortedBuckets, sign: Int, spans: UInt8, deltas: UInt8, to page: inout ByteBuffer
   ) {
-    let all = (0..<sorted.count).map { sorted[sign > 0 ? $0 : sorted.count - 1 - $0] }
-    let buckets = all.filter { $0.sign == sign }
-    var start = 0
+    let first = sign > 0 ? sorted.firstAbove : sorted.firstZero - 1
+    let end = sign > 0 ? sorted.count : -1
+    var start = first
     var last: UInt64 = 0
-    while start < buckets.count {
-      var end = start + 1
-      while end < buckets.count, buckets[end].index == buckets[end - 1].index + 1 { end += 1 }
-      let before = start == 0 ? 0 : buckets[start - 1].index + 1
-      span(spans, offset: buckets[start].index - before, length: end - start, to: &page)
-      for bucket in buckets[start..<end] {
+    while start != end {
+      var next = start + sign
+      while next != end, sorted[next].index == sorted[next - sign].index + 1 { next += sign }
+      let before = start == first ? 0 : sorted[start - sign].index + 1
+      span(spans, offset: sorted[start].index - before, length: abs(next - start), to: &page)
+      while start != next {
+        let count = sorted[start].count
         page.append(deltas << 3)
-        zigzag(Int64(bucket.count) - Int64(last), to: &page)
-        last = bucket.count
+        zigzag(Int64(count) - Int64(last), to: &page)
+        last = count
+        start += sign
       }
-      start = end
     }
   }
 

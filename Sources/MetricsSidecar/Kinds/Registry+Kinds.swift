@@ -42,12 +42,12 @@ extension Registry {
 
   /// A connection has ended: if it was its owner's last, so do the parts of live gauges.
   func connectionEnded(_ owner: UInt64) {
-    if owners.remove(owner) { removeParts { $0 == owner } }
+    if owners.remove(owner) { removeParts(of: owner) }
   }
 
   /// At the start: connections do not outlive the sidecar, sessions may come back.
   func forgetConnections() {
-    removeParts { $0 != 0 && !ClientOwners.isSession($0) }
+    removeParts(areSessions: false)
     owners.graceEnds = now + ClientOwners.graceMilliseconds
   }
 
@@ -55,14 +55,22 @@ extension Registry {
   func forgetAbsentSessions() {
     guard owners.graceEnds != 0, now >= owners.graceEnds else { return }
     owners.graceEnds = 0
-    let owners = owners
-    removeParts { ClientOwners.isSession($0) && !owners.contains($0) }
+    removeParts(areSessions: true)
   }
 
-  private func removeParts(where hasGone: (UInt64) -> Bool) {
+  /// The live parts of one owner, or of all sessions or connections that do not live now.
+  @inline(never)
+  private func removeParts(of owner: UInt64 = 0, areSessions: Bool = false) {
     for family in families where family.kind == .clientGauge && family.options.isLive {
       for record in family.series {
-        ClientGaugeCells.remove(in: state, record.firstCell, family.options, where: hasGone)
+        for part in ClientGaugeCells.parts(record.firstCell, family.options) {
+          let found = state.value(part + ClientGaugeCells.owner)
+          let hasGone =
+            owner != 0
+            ? found == owner
+            : found != 0 && ClientOwners.isSession(found) == areSessions && !owners.contains(found)
+          if hasGone, state.value(part) != 0 { state.store(part, UInt64(0)) }
+        }
       }
     }
   }

@@ -16,6 +16,17 @@ struct SortedBuckets {
   private static let indexOffset = 1 << 19 + 1
 
   var count: Int { words.count }
+  /// Where the buckets below 0 end.
+  var firstZero: Int { position(of: Self.zero) }
+  /// Where those above 0 start.
+  var firstAbove: Int { position(of: Self.zero + 1) }
+
+  private func position(of place: Int) -> Int {
+    let word = UInt64(place) << UInt64(BucketTable.countBits)
+    var position = 0
+    while position < words.count, words[position] < word { position += 1 }
+    return position
+  }
 
   subscript(position: Int) -> Bucket {
     let word = words[position]

@@ -80,10 +80,12 @@ enum RuleFile {
             family.labels.append((label, .constant(Template(try constant.text()))))
           }
         case "buckets": family.buckets = try buckets(value)
-        case _ where KindMembers.names.contains(name):
-          try KindMembers.read(name, value, into: &family.options)
         case "action": drops = try value.choice("drop", "feed", name)
         default:
+          if let index = KindMembers.names.firstIndex(of: name) {
+            try KindMembers.read(index, value, into: family.options)
+            continue
+          }
           for event in try value.items() {
             do throws(JSON.Mistake) {
               var rule = try rule(event, stopsAtFirst, &mistakes)

@@ -315,7 +315,7 @@ final class Registry {
   func kind(of name: [UInt8]) -> Record.Kind? { familyIndex[name].map { families[$0].kind } }
 
   private func declare(_ rule: FamilyRule) {
-    var options = rule.options
+    let options = rule.options
     options.maxClients = limits.gaugeClients
     let family = Family(
       name: Array(rule.name.utf8), kind: rule.kind, help: rule.help, bounds: rule.buckets,

@@ -72,8 +72,8 @@ import Testing
     #expect(fixture.apply("a_sum", "g") == .typeConflict)
     let conflicts = fixture.registry.conflicts
     #expect(
-      conflicts.families.map { String(decoding: $0.name, as: UTF8.self) } == ["a", "c", "a_sum"])
-    #expect(conflicts.families.map { $0.count } == [3, 1, 1])
+      conflicts.names.map { String(decoding: $0, as: UTF8.self) } == ["a", "c", "a_sum"])
+    #expect(conflicts.counts == [3, 1, 1])
   }
 
   @Test func `names of conflicts are bounded`() {
@@ -82,7 +82,7 @@ import Testing
       conflicts.count(Array("a\(n)".utf8))
       conflicts.count(Array("a\(n)".utf8))
     }
-    #expect(conflicts.families.count == 100)
+    #expect(conflicts.names.count == 100)
     #expect(conflicts.overflow == 100)
   }
 }
