@@ -522,7 +522,33 @@ def python_client(options):
             check(set(answers) <= {401, 429} and 429 in answers, f"guesses: {answers}")
             push_to_gateway(gateway, "batch", registry, handler=handler)
             check(b'temperature{instance="",job="batch"} 1.0' in program.request("GET", "/metrics")[1], "the push")
-    print("  basic auth: known passwords pass, guesses are 401 and then 429")
+
+            def reload(text, told):
+                with open(file.name, "wb") as passwords:
+                    passwords.write(text)
+                start = os.path.getsize(os.path.join(program.folder, "log"))
+                program.process.send_signal(signal.SIGHUP)
+                end = time.monotonic() + 30
+                while time.monotonic() < end:
+                    with open(os.path.join(program.folder, "log"), "rb") as log:
+                        log.seek(start)
+                        if told in log.read():
+                            return
+                    time.sleep(0.01)
+                raise SystemExit(f"FAILED: no line in the log: {told}")
+
+            reload(b"nonsense\n", b"the passwords stay as they were")
+            push_to_gateway(gateway, "batch", registry, handler=handler)
+            reload(b"# nobody\n", b"the passwords were read again")
+            known = {"Authorization": "Basic " + base64.b64encode(b"ci:se:cret").decode()}
+            answers = {program.request("PUT", "/metrics/job/batch", b"", known)[0] for _ in range(3)}
+            check(answers <= {401, 429}, f"a password that was taken out: {answers}")
+            reload(line, b"the passwords were read again")
+            end = time.monotonic() + 30
+            while program.request("PUT", "/metrics/job/batch", b"", known)[0] != 200:
+                check(time.monotonic() < end, "a password that was put back")
+                time.sleep(0.2)
+    print("  basic auth: known passwords pass, guesses are 401 and then 429; SIGHUP reads the file again")
 
 
 def go_client(options):

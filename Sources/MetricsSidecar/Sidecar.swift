@@ -125,7 +125,9 @@ final class Sidecar: Responder {
   private func handleSignals(_ now: UInt64) {
     while let signal = signals.next() {
       switch signal {
-      case .hangup: settings.log.info("SIGHUP: rules are read at start in this version")
+      case .hangup:
+        settings.log.info("SIGHUP: rules are read at start in this version")
+        reloadPasswords()
       case .terminate, .interrupt: server?.stop(now: now)
       }
     }

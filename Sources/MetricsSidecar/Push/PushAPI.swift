@@ -10,7 +10,8 @@ final class PushAPI {
   /// Damaged files of groups that were set aside at the start: 0 or 1.
   let stateResets: Int
   let startSeconds = Double(Clock.unixNanoseconds) / 1e9
-  private var auth: PushAuth?
+  /// Who may push; everybody where there is none.
+  var auth: PushAuth?
   private let batch = PushBatch()
   private var plain = ByteBuffer(capacity: 4096)
   /// Grouping keys of paths that came lately.

@@ -13,7 +13,8 @@ enum PushOpening {
     return PushAPI(store: store, settings: settings.push, auth: auth, stateResets: resets)
   }
 
-  private static func auth(_ path: String) throws(Failure) -> PushAuth? {
+  /// The password file, `nil` where none is named.
+  static func auth(_ path: String) throws(Failure) -> PushAuth? {
     if path.isEmpty { return nil }
     var text = ByteBuffer()
     do throws(Errno) {

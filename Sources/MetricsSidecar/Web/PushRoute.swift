@@ -8,6 +8,15 @@ extension Sidecar {
     push.store.others = applier.registry
   }
 
+  /// Reads the password file again. One that cannot be read, or has a mistake, changes nothing.
+  func reloadPasswords() {
+    guard let push, push.auth != nil else { return }
+    do throws(PushOpening.Failure) {
+      push.auth = try PushOpening.auth(settings.push.authFile)
+      settings.log.info("push: the passwords were read again")
+    } catch { settings.log.error("push: the passwords stay as they were: \(error.message)") }
+  }
+
   /// Appends what was pushed to the sidecar's own metrics. Series of a family that events or the
   /// sidecar itself have are put to those, so that a family stands once on the page; those whose type
   /// or buckets are not the family's (any more) are left out and counted.
