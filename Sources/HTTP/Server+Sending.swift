@@ -1,0 +1,106 @@
+import Platform
+
+/// What goes out: answers of a turn, long bodies a part a turn, and the end of a connection.
+extension Server {
+  struct Send {
+    let slot: Int
+    /// Tells the connection that was answered from a later one in the same slot.
+    let generation: UInt32
+    let range: Range<Int>
+    /// Follows those bytes.
+    var body: ResponseBody?
+  }
+
+  /// Of one body in one turn: a kernel with a large buffer takes more than that at once.
+  static var bodyByteCountPerTurn: Int { 512 << 10 }
+
+  func send(_ slot: Int, _ client: Client, _ bytes: RawSpan, _ now: UInt64) {
+    var rest = bytes
+    if client.output.isEmpty {
+      switch client.socket.send(bytes) {
+      case .bytes(let count): rest = bytes.extracting(count..<bytes.byteCount)
+      case .wouldBlock: break
+      case .closed, .failed: return close(slot)
+      }
+      if rest.byteCount == 0 {
+        // A body goes on when its client is writable: not all in the turn that made it.
+        if client.body == nil {
+          if client.connection.phase == .closing { end(slot, client, now) }
+          return
+        }
+        return sendRest(slot, client, now, isFirst: true)
+      }
+      // The peer reads slowly: nothing more is read from it until it has taken this.
+      wait(slot, client, now)
+    }
+    client.output.append(rest)
+  }
+
+  func wait(_ slot: Int, _ client: Client, _ now: UInt64) {
+    client.writeDeadline = now + limits.writeMilliseconds * 1_000_000
+    schedule(client.writeDeadline)
+    setInterest(slot, client, .writable)
+  }
+
+  func sendRest(_ slot: Int, _ client: Client, _ now: UInt64, isFirst: Bool = false) {
+    var hasProgress = isFirst
+    if !client.output.isEmpty {
+      switch client.socket.send(client.output.bytes) {
+      case .bytes(let count):
+        client.output.removeFirst(count)
+        hasProgress = true
+      case .wouldBlock: return
+      case .closed, .failed: return close(slot)
+      }
+    }
+    if client.output.isEmpty, var body = client.body {
+      switch body.send(to: client.socket, limit: Self.bodyByteCountPerTurn) {
+      case .progress: hasProgress = true
+      case .blocked: break
+      case .failed: return close(slot)
+      }
+      client.body = body.isSent ? nil : body
+    }
+    guard client.isSent else {
+      if hasProgress { wait(slot, client, now) }
+      return
+    }
+    client.output.shrink(to: 16)
+    client.writeDeadline = .max
+    if client.connection.phase == .closing { return end(slot, client, now) }
+    setInterest(slot, client, client.connection.phase == .waiting ? [] : .readable)
+    // An answer that had begun before the stop has not told the client that it is the last.
+    if client.connection.hasMore || client.connection.isStopping { postpone(slot, client) }
+  }
+
+  /// Ends a connection whose answers are all with the kernel.
+  func end(_ slot: Int, _ client: Client, _ now: UInt64) {
+    if client.connection.mustLinger { linger(slot, client, now) } else { close(slot) }
+  }
+
+  /// Shuts our side and waits a moment for the peer's: a close with unread bytes would be a reset that
+  /// can take the answer with it.
+  func linger(_ slot: Int, _ client: Client, _ now: UInt64) {
+    client.isLingering = true
+    Socket.shutdownWrite(client.socket.raw)
+    client.writeDeadline = now + 2_000_000_000
+    schedule(client.writeDeadline)
+    setInterest(slot, client, .readable)
+  }
+
+  func drain(_ slot: Int, _ client: Client) {
+    slab.removeAll()
+    switch client.socket.receive(into: &slab, capacity: 65_536) {
+    case .bytes, .wouldBlock: break
+    case .closed, .failed: close(slot)
+    }
+  }
+
+  func setInterest(_ slot: Int, _ client: Client, _ interest: Poller.Interest) {
+    guard client.interest != interest else { return }
+    client.interest = interest
+    do throws(Errno) {
+      try poller.modify(client.socket.raw, interest, data: data(slot, client.generation))
+    } catch { close(slot) }
+  }
+}
