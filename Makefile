@@ -87,8 +87,11 @@ verify-workflows: ## Workflows by actionlint and zizmor; versions from commit me
 push: dist-amd64 ## Compare pushes with Pushgateway, kill after each answer, measure
 	.ci/python .ci/push.py --program dist/linux-amd64/metrics-sidecar
 
-verify-chart: ## Lint, render and validate the chart for the oldest and newest Kubernetes (HELM)
-	.ci/python .ci/verify_chart.py
+verify-chart: dist-amd64 ## Lint, render, validate and try the chart, oldest and newest Kubernetes (HELM)
+	.ci/python .ci/verify_chart.py --programs dist/linux-amd64
+
+verify-images: ## Both images for three platforms; the pair in containers, killed (CONTAINER_ENGINE, _BUILD)
+	.ci/python .ci/verify_images.py $(IMAGES)
 
 tsan: ## Run the tests under ThreadSanitizer
 	swift test --sanitize=thread --scratch-path .build-tsan

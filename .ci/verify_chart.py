@@ -1,16 +1,23 @@
 """The chart: linted strictly, rendered for the oldest and the newest Kubernetes with each set of
 values, every manifest validated, wrong values refused, and what the templates promise looked for.
 
-    verify_chart.py [--write]      --write makes chart/README.md from values.yaml
+    verify_chart.py [--programs dist/linux-amd64 | --write]
+
+--write makes chart/README.md from values.yaml. What a cluster would run is run here where it can
+be: the rules go through `check-rules`, the script of `helm test` (in busybox) asks a real pair, and
+the gunicorn of examples/gunicorn.yaml reports to a real sidecar that has its rules.
 
 HELM names the helm to run. CRD_SCHEMAS may name a folder with servicemonitor.json, podmonitor.json
 and prometheusrule.json, made from the operator's CRDs; without it those kinds are not validated.
 """
 
+import argparse
+import concurrent.futures
 import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,6 +25,9 @@ import tempfile
 import jsonschema
 import kubernetes_validate
 import yaml
+
+import verify
+from verify import Pair, wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CHART = ROOT / "chart"
@@ -43,6 +53,9 @@ REFUSED = {
     "an interval without unit": ["--set-string", "serviceMonitor.interval=30"],
     "a path without slash": ["--set", "app.healthPath=health"],
     "a memory that is none": ["--set", "resources.limits.memory=lots"],
+    "an unknown rules member": ["--set", "sidecar.rules.famillies[0].name=x"],
+    "an environment of numbers": ["--set-json", 'app.env=[{"name":"A","value":1}]'],
+    "a volume in the place of ours": ["--set-json", 'extraVolumes=[{"name":"state","emptyDir":{}}]'],
     "both monitors": ["--set", "serviceMonitor.enabled=true,podMonitor.enabled=true"],
 }
 checks = 0
@@ -95,6 +108,12 @@ def validate(manifests, version, what):
             check(not errors, f"{what}, {kind}: {[error.message for error in errors]}")
 
 
+def pause(hook):
+    """Seconds that a preStop hook takes."""
+    command = hook.get("exec", {}).get("command", [])
+    return hook["sleep"]["seconds"] if "sleep" in hook else int(command[2]) if "sleep" in command else 0
+
+
 def check_pod(manifests, version, what):
     """What every rendered pod has to keep, whatever the values."""
     spec, containers = pod(manifests)
@@ -105,8 +124,8 @@ def check_pod(manifests, version, what):
     check(native == (sidecar.get("restartPolicy") == "Always"), f"{what}: restartPolicy")
     hook = sidecar["lifecycle"]["preStop"]
     check(("sleep" in hook) == (minor >= 30), f"{what}: the kubelet sleeps from 1.30 on")
-    own = app.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-    linger = hook["sleep"]["seconds"] if "sleep" in hook else int(hook["exec"]["command"][-1])
+    own, linger = pause(app.get("lifecycle", {}).get("preStop", {})), pause(hook)
+    check(own == 5 or what != "default values", f"{what}: the app takes no pause before it stops")
     check(own < linger < spec["terminationGracePeriodSeconds"], f"{what}: the sidecar stays longer")
     check(spec["automountServiceAccountToken"] is False, f"{what}: no token")
     check(spec["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault", f"{what}: seccomp")
@@ -218,10 +237,167 @@ def readme():
     return (CHART / "README.md.gotmpl").read_text().replace("{{ values }}", table)
 
 
+def wrong(value):
+    """Values of other types than this one, none of which can be meant."""
+    if isinstance(value, bool):
+        return ["yes", 1, []]
+    if isinstance(value, int):
+        return ["many", True, {"a": 1}]
+    if isinstance(value, str):
+        return [["a"], {"a": "b"}, True if value != "auto" else "perhaps"]
+    return ["text", 7, {"a": 1} if isinstance(value, list) else ["a"]]
+
+
+def refused(what):
+    """Each key with values of a wrong type, each object with a key that it does not know."""
+    arguments, name = what
+    done = helm("template", "my-app", "chart", *arguments)
+    return name if done.returncode == 0 or "values don't meet" not in done.stderr else None
+
+
+def check_types():
+    tries = []
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    rows = documented()
+    for key, value, _ in rows:
+        for other in wrong(value):
+            tries.append((["--set-json", f"{key}={json.dumps(other)}"], f"{key}: {other!r}"))
+    objects = {key.rpartition(".")[0] for key, _, _ in rows} | {
+        key for key, value, _ in rows if isinstance(value, dict)
+        and "additionalProperties" not in described(schema, key)
+        or described(schema, key).get("additionalProperties") is False}
+    for path in objects:
+        key = f"{path}.nonesuch".lstrip(".")
+        tries.append((["--set-json", f'{key}="x"'], f"{key}"))
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        taken = [name for name in pool.map(refused, tries) if name]
+    check(not taken, f"the schema takes {taken}")
+    return len(tries)
+
+
+def described(schema, key):
+    for part in key.split("."):
+        schema = schema["properties"][part]
+    return schema
+
+
+def rules_of(manifests, folder):
+    path = pathlib.Path(folder, "rules.json")
+    path.write_text(only(manifests, "ConfigMap", "-rules")["data"]["rules.json"])
+    return str(path)
+
+
+def check_rules(programs):
+    for what, arguments in VALUES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            rules = rules_of(render(NEWEST, arguments), folder)
+            done = subprocess.run([os.path.join(programs, "metrics-sidecar"), "check-rules", rules],
+                                  capture_output=True, text=True)
+            check(done.returncode == 0, f"{what}: {done.stdout}{done.stderr}")
+
+
+def check_hooks(programs):
+    """Before 1.30 a program of the image takes the pause: the command is one that it knows."""
+    for name, container in pod(render(OLDEST, VALUES["default values"]))[1].items():
+        command = container["lifecycle"]["preStop"]["exec"]["command"]
+        done = subprocess.run([os.path.join(programs, command[0].strip("/")), *command[1:-1], "0"],
+                              capture_output=True, text=True)
+        check(done.returncode == 0, f"{name}: {command}: {done.stderr}")
+
+
+def tested(manifests, api, metrics):
+    """Runs what the pod of `helm test` runs, with these ports in place of the service's."""
+    container = only(manifests, "Pod", "-test")["spec"]["containers"][0]
+    service = only(manifests, "Service")
+    (script,) = container["args"]
+    for port, here in ((service["spec"]["ports"][0]["port"], api),
+                       (service["spec"]["ports"][1]["port"], metrics)):
+        there = f"http://{service['metadata']['name']}:{port}"
+        check(there in script, f"helm test does not ask {there}")
+        script = script.replace(there, f"http://127.0.0.1:{here}")
+    done = subprocess.run(["busybox", *container["command"], script], capture_output=True, text=True)
+    return done
+
+
+def check_helm_test(programs):
+    manifests = render(NEWEST, VALUES["default values"])
+    with Pair(programs) as pair:
+        pair.start_sidecar()
+        pair.start_app()
+        done = tested(manifests, pair.api, pair.metrics)
+        check(done.returncode == 0, f"helm test: {done.stdout}{done.stderr}")
+        check('{"health": "ok"}' in done.stdout, f"helm test prints {done.stdout}")
+        check(pair.total() == 3, f"helm test makes {pair.total()} requests")
+        # A sidecar that counts nothing is found out.
+        pair.app.kill()
+        pair.app.wait()
+        pair.sidecar.kill()
+        pair.sidecar.wait()
+        os.remove(pair.path("state"))
+        pair.start_app("--events-socket", "")
+        pair.start_sidecar()
+        script = "helm test passes where nothing is counted"
+        check(tested(manifests, pair.api, pair.metrics).returncode != 0, script)
+
+
+def check_gunicorn(programs):
+    """The example as it is written, but for ports and folder."""
+    manifests = render(NEWEST, VALUES["an app of one's own"])
+    app = pod(manifests)[1]["app"]
+    with Pair(programs) as pair:
+        verify.RULES = rules_of(manifests, pair.folder)
+        pair.start_sidecar()
+        pathlib.Path(pair.path("my_service")).mkdir()
+        pathlib.Path(pair.path("my_service/wsgi.py")).write_text(
+            "def application(environ, start):\n    start('200 OK', [('Content-Length', '2')])\n"
+            "    return [b'ok']\n")
+        port = app["ports"][0]["containerPort"]
+        arguments = [argument.replace("/run/metrics", pair.folder)
+                     .replace(f"0.0.0.0:{port}", f"127.0.0.1:{pair.api}") for argument in app["args"]]
+        check(any(str(pair.api) in argument for argument in arguments), "the example's port")
+        gunicorn = os.path.join(os.path.dirname(sys.executable), *app["command"])
+        pair.app = subprocess.Popen([gunicorn, *arguments], cwd=pair.folder, stdout=pair.log,
+                                    stderr=pair.log)
+        wait_for(lambda: verify.listening(pair.api), "gunicorn", 120)
+        done = tested(manifests, pair.api, pair.metrics)
+        check(done.returncode == 0, f"gunicorn: {done.stdout}{done.stderr}")
+        values = pair.values()
+        check(values.get("gunicorn_requests_total") == 1, f"gunicorn counts {values}")
+        check(values.get("gunicorn_request_duration_seconds_count") == 1, "gunicorn's durations")
+        pair.app.terminate()
+        pair.app.wait()
+
+
+def check_notes():
+    """The notes name ports, hosts and what is not switched on."""
+    done = helm("install", "my-app", "chart", "--namespace", "practica", "--dry-run=client")
+    notes = done.stdout.partition("NOTES:")[2]
+    for text in ("port-forward service/my-app-simple-server 8081:8081", "8000:8000",
+                 "helm test my-app --namespace practica", "serviceMonitor.enabled=true"):
+        check(text in notes, f"the notes lack {text}: {done.stderr}{notes}")
+    done = helm("install", "my-app", "chart", "--dry-run=client", *VALUES["all values"])
+    notes = done.stdout.partition("NOTES:")[2]
+    check("http://my-app.local" in notes and "No Prometheus" not in notes, f"notes: {notes}")
+
+
+def check_versions():
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    swift = (ROOT / "Sources/Platform/Program/Version.swift").read_text()
+    check(chart["version"] == chart["appVersion"], "version and appVersion differ")
+    check(f'number = "{chart["version"]}"' in swift, "chart and programs have other versions")
+
+
 def main():
-    if "--write" in sys.argv:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--programs", default="dist/linux-amd64")
+    parser.add_argument("--write", action="store_true")
+    options = parser.parse_args()
+    os.chdir(ROOT)
+    if options.write:
         (CHART / "README.md").write_text(readme())
         return
+    check(shutil.which(HELM), f"no {HELM}: install it or set HELM")
+    check(shutil.which("busybox"), "no busybox (Debian: busybox)")
     check((CHART / "README.md").read_text() == readme(),
           "chart/README.md is not what values.yaml says: run .ci/python .ci/verify_chart.py --write")
     for what, arguments in VALUES.items():
@@ -234,10 +410,19 @@ def main():
     for what, arguments in REFUSED.items():
         done = helm("template", "my-app", "chart", *arguments)
         check(done.returncode != 0, f"{what} is not refused")
+    tries = check_types()
     check_promises()
-    done = helm("package", "chart", "--destination", tempfile.mkdtemp())
-    check(done.returncode == 0, f"package: {done.stderr}")
-    print(f"chart: {checks} checks for Kubernetes {OLDEST}, {BEFORE_SLEEP} and {NEWEST}; "
+    check_versions()
+    check_notes()
+    check_rules(options.programs)
+    check_hooks(options.programs)
+    check_helm_test(options.programs)
+    check_gunicorn(options.programs)
+    with tempfile.TemporaryDirectory() as folder:
+        done = helm("package", "chart", "--destination", folder)
+        check(done.returncode == 0, f"package: {done.stderr}")
+    print(f"chart: {checks} checks for Kubernetes {OLDEST}, {BEFORE_SLEEP} and {NEWEST}; {tries} wrong "
+          "values refused; helm test and the gunicorn example ran; "
           + ("CRDs too" if SCHEMAS else "CRDs not validated: CRD_SCHEMAS names no folder"))
 
 

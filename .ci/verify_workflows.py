@@ -6,6 +6,7 @@
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -137,8 +138,28 @@ def released():
     print(f"  {len(VERSIONS)} histories have the right version; it is written in three places")
 
 
+def owned():
+    """One command makes every image and link a fork's, and makes them somebody else's again."""
+    run(ROOT / ".ci/owner", "--check")
+    names = re.search(r"FILES = (\[.*?\])", (ROOT / ".ci/owner").read_text(), re.DOTALL)[1]
+    with tempfile.TemporaryDirectory() as folder:
+        for name in [".ci/owner", *re.findall(r'"([^"]+)"', names)]:
+            target = pathlib.Path(folder) / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, target)
+        script = pathlib.Path(folder) / ".ci/owner"
+        for owner in ("Alice", "bob/other.name"):
+            run(script, owner)
+            run(script, "--check")
+            text = (pathlib.Path(folder) / "chart/values.yaml").read_text()
+            check(f"ghcr.io/{owner.lower().partition('/')[0]}/simple-server" in text, text)
+        alerts = (pathlib.Path(folder) / "chart/files/alerts.yaml").read_text()
+        check("https://github.com/bob/other.name/blob/main/docs/runbook.md#" in alerts, "runbooks")
+    print("  .ci/owner gives a fork its own images and links")
+
+
 def main():
-    for work in (linted, pinned, permitted, steps_exist, released):
+    for work in (linted, pinned, permitted, steps_exist, released, owned):
         work()
     print("  passed")
 

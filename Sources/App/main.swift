@@ -31,6 +31,7 @@ private let usage = """
     simple-server healthcheck        exit 0 when GET /health answers 200
     simple-server stress --cpu N --memory SIZE --duration T
                                      burn processor and memory for a while
+    simple-server sleep SECONDS      wait: a preStop hook for images without a shell
 
   Flags, each with its environment variable:
 
@@ -63,6 +64,7 @@ private func run() throws(Options.Mistake) {
     return
   }
   let command = options.operands.first ?? "serve"
+  if command == "sleep" { return try Process.sleep(operands: options.operands.dropFirst()) }
   guard options.operands.count <= 1 else {
     throw Options.Mistake("\(command) takes flags only, not '\(options.operands[1])'")
   }
@@ -75,7 +77,7 @@ private func run() throws(Options.Mistake) {
       workers: workers == 0 ? Processors.count : workers)
   case "healthcheck": healthcheck(address)
   default:
-    let near = Spelling.closest(to: command, among: ["serve", "healthcheck", "stress"])
+    let near = Spelling.closest(to: command, among: ["serve", "healthcheck", "stress", "sleep"])
     throw Options.Mistake(
       "unknown command \(command)" + (near.map { ": did you mean \($0)?" } ?? ": see --help"))
   }

@@ -46,11 +46,7 @@ private func run() throws(Options.Mistake) {
     guard operands.count == 1 else { throw Options.Mistake("check-rules takes one file") }
     Process.exit(RuleLoading.check(operands[0]))
   case "healthcheck": healthcheck(settings)
-  case "sleep":
-    guard operands.count == 1, let seconds = Int(operands[0]), (0...3600).contains(seconds) else {
-      throw Options.Mistake("sleep takes a whole number of seconds from 0 to 3600")
-    }
-    Process.sleep(milliseconds: seconds * 1000)
+  case "sleep": try Process.sleep(operands: operands[...])
   case "hash-password":
     guard operands.count == 1 else { throw Options.Mistake("hash-password takes one name") }
     Process.exit(HashPassword.run(operands[0]))

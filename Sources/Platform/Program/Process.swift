@@ -48,6 +48,14 @@ public enum Process {
 
   public static func sleep(milliseconds: Int) { _ = cl_sleep_milliseconds(Int64(milliseconds)) }
 
+  /// The subcommand `sleep SECONDS` of both programs, 0 to 3600.
+  public static func sleep(operands: ArraySlice<String>) throws(Options.Mistake) {
+    guard operands.count == 1, let text = operands.first, let seconds = Int(text),
+      (0...3600).contains(seconds)
+    else { throw Options.Mistake("sleep takes a whole number of seconds from 0 to 3600") }
+    sleep(milliseconds: seconds * 1000)
+  }
+
   /// Writes to standard output (1) or standard error (2), whole unless that is closed.
   public static func write(_ text: String, to descriptor: Int32 = 1) {
     var buffer = ByteBuffer(capacity: text.utf8.count)
