@@ -90,6 +90,9 @@ push: dist-amd64 ## Compare pushes with Pushgateway, kill after each answer, mea
 verify-chart: dist-amd64 ## Lint, render, validate and try the chart, oldest and newest Kubernetes (HELM)
 	.ci/python .ci/verify_chart.py --programs dist/linux-amd64
 
+verify-stack: ## Compare monitoring/ with kube-prometheus-stack (STACK: charts/ of its releases)
+	.ci/python .ci/verify_stack.py $(STACK)
+
 verify-images: ## Both images for three platforms; the pair in containers, killed (CONTAINER_ENGINE, _BUILD)
 	.ci/python .ci/verify_images.py $(IMAGES)
 
