@@ -10,8 +10,8 @@ kube-prometheus-stack, such as kube-prometheus-stack-88.5.3:
       https://github.com/prometheus-community/helm-charts && make verify-stack STACK=helm-charts/charts
 
 Each key that is set has to be one of the chart's, and what Helm makes of it has to be what
-docs/guide.md promises. Grafana's and the Windows exporter's charts lie elsewhere and are left out,
-so of Grafana's keys only those are known that kube-prometheus-stack itself has. HELM names the helm.
+docs/guide.md promises. Grafana's chart lies elsewhere (grafana-community/helm-charts); where it was
+put beside the others, it is rendered too. HELM names the helm.
 """
 import base64
 import os
@@ -49,6 +49,15 @@ def known(defaults, path):
     return True
 
 
+def merge(values, more):
+    """Adds what is not there yet."""
+    for key, value in more.items():
+        if isinstance(value, dict) and isinstance(values.get(key), dict):
+            merge(values[key], value)
+        else:
+            values.setdefault(key, value)
+
+
 def rendered(charts, folder):
     """Every manifest of the chart with our values; sub-charts as far as they lie beside it."""
     stack = folder / "stack"
@@ -65,7 +74,8 @@ def rendered(charts, folder):
     done = subprocess.run(
         [HELM, "template", "prometheus", str(stack), "--namespace", "monitoring", "--kube-version",
          "1.34.0", *(part for name in FILES for part in ("--values", str(ROOT / name))),
-         "--set", "grafana.enabled=false,windowsMonitoring.enabled=false,crds.enabled=false"],
+          "--set", "windowsMonitoring.enabled=false,crds.enabled=false",
+         "--set", f"grafana.enabled={str((charts / 'grafana').exists()).lower()}"],
         capture_output=True, text=True)
     check(done.returncode == 0, f"helm: {done.stderr}")
     manifests = [found for found in yaml.safe_load_all(done.stdout) if found]
@@ -83,11 +93,12 @@ def only(manifests, kind, name):
 
 def verify(charts):
     defaults = yaml.safe_load((charts / "kube-prometheus-stack/values.yaml").read_text())
+    grafana = charts / "grafana/values.yaml"
+    if grafana.exists():
+        merge(defaults["grafana"], yaml.safe_load(grafana.read_text()))
     ours = [yaml.safe_load((ROOT / name).read_text()) for name in FILES]
     paths = [path for values in ours for path in keys(values)]
     unknown = [path for path in paths if not known(defaults, path)]
-    # Keys of a sub-chart that kube-prometheus-stack does not repeat.
-    unknown = [path for path in unknown if not path.startswith("grafana.sidecar.dashboards.")]
     check(not unknown, f"{charts}: the chart knows no {unknown}")
     with tempfile.TemporaryDirectory() as folder:
         version, manifests = rendered(charts, pathlib.Path(folder))
@@ -114,6 +125,16 @@ def verify(charts):
         check(not left, f"minikube cannot be scraped for {left}")
     for service in (f"{name}-prometheus", f"{name}-alertmanager"):
         only(manifests, "Service", service)
+    if grafana.exists():
+        pod = only(manifests, "Deployment", "prometheus-grafana")["spec"]["template"]["spec"]
+        (loader,) = [c for c in pod["containers"] if c["name"] == "grafana-sc-dashboard"]
+        found = {part["name"]: part.get("value") for part in loader["env"]}
+        wanted = {"LABEL": "grafana_dashboard", "LABEL_VALUE": "1", "NAMESPACE": "ALL"}
+        check(wanted.items() <= found.items(), f"Grafana finds dashboards by {found}")
+        chart = (ROOT / "chart/values.yaml").read_text()
+        check("grafana_dashboard: '1'" in chart, "the app's chart has another label")
+        only(manifests, "Secret", "prometheus-grafana")
+        print(f"  Grafana {pod['containers'][-1]['image'].rpartition(':')[2]} loads the dashboard")
     rules = len([m for m in manifests if m["kind"] == "PrometheusRule"])
     print(f"  kube-prometheus-stack {version}: {len(paths)} keys are the chart's; Alertmanager's "
           f"configuration, template and secret, {rules} PrometheusRules with ours among them")
