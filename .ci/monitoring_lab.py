@@ -163,7 +163,7 @@ class Lab:
         # From its own folder, so that its pages show no path of this machine.
         self.run("prometheus", "--config.file", "prometheus.yaml", "--storage.tsdb.path", "data",
                  "--web.listen-address", f"127.0.0.1:{self.prometheus}", folder=self.pair.folder)
-        wait_for(lambda: len(self.query("up == 1") or []) == 2, "both targets to be up", 60)
+        wait_for(lambda: len(self.query("up == 1") or []) == 2, "both targets to be up", 300)
 
     def get_json(self, port, path):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
