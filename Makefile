@@ -87,6 +87,7 @@ verify-workflows: ## Workflows by actionlint and zizmor; versions from commit me
 push: dist-amd64 ## Compare pushes with Pushgateway, kill after each answer, measure
 	.ci/python .ci/push.py --program dist/linux-amd64/metrics-sidecar
 
+.PHONY: verify-chart verify-stack verify-images verify-compose
 verify-chart: dist-amd64 ## Lint, render, validate and try the chart, oldest and newest Kubernetes (HELM)
 	.ci/python .ci/verify_chart.py --programs dist/linux-amd64
 
@@ -95,6 +96,9 @@ verify-stack: ## Compare monitoring/ with kube-prometheus-stack (STACK: charts/ 
 
 verify-images: ## Both images for three platforms; the pair in containers, killed (CONTAINER_ENGINE, _BUILD)
 	.ci/python .ci/verify_images.py $(IMAGES)
+
+verify-compose: ## compose.yaml brought up: counts over kills, down and up; an alert to Slack's stand-in
+	.ci/python .ci/verify_compose.py $(COMPOSE)
 
 tsan: ## Run the tests under ThreadSanitizer
 	swift test --sanitize=thread --scratch-path .build-tsan
