@@ -98,6 +98,30 @@ def events(programs, folder, count):
     return allocations(sidecar(programs, folder, port, path), port, work)
 
 
+def traced(programs, folder, count):
+    """Frames of events of a known series, each with a trace of its own that becomes an exemplar."""
+    port, path = free_port(), f"{folder}/events.sock"
+    with open(f"{folder}/rules.json", "w") as f:
+        f.write('{"families": [{"name": "jobs_done_total", "type": "counter", "labels": ["queue"],'
+                '"exemplar": "trace_id", "events": [{"event": "jobs.done"}]}]}')
+
+    def work(s):
+        with connect(0, path) as e:
+            for n in range(count):
+                frame = b"\n".join(b"jobs.done:1|c|#queue:mail,trace_id:%032x" % (16 * n + i)
+                                   for i in range(16))
+                e.sendall(len(frame).to_bytes(4, "little") + frame)
+                if n % 50 == 0:
+                    ask(s, b"/-/healthy")
+        want = f"jobs_done_total{{queue=\"mail\"}} {count * 16}.0".encode()
+        end = time.monotonic() + 30
+        while want not in ask(s, b"/metrics"):
+            if time.monotonic() > end:
+                sys.exit("FAILED: the events are not all counted")
+    return allocations([*sidecar(programs, folder, port, path), "--rules", f"{folder}/rules.json"],
+                       port, work)
+
+
 def scrape(programs, folder, count):
     """One scrape of so many series; making them allocates, so the same run without it is taken off."""
     def run(scrapes):
@@ -137,7 +161,8 @@ def main():
                            check=True)
         options.programs = folder
         for what, measure, less, more, unit in (
-                ("request", app, 200, 700, 4), ("event", events, 200, 700, 16)):
+                ("request", app, 200, 700, 4), ("event", events, 200, 700, 16),
+                ("event with a trace", traced, 200, 700, 16)):
             low, high = measure(options.programs, folder, less), measure(options.programs, folder, more)
             each = (high - low) / ((more - less) * unit)
             print(f"{what}: {low} allocations, {high} with {(more - less) * unit} more: {each:.4f} each",

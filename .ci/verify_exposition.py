@@ -2,6 +2,7 @@
 """What the sidecar exposes, read by programs that others wrote: the official Python parsers,
 promtool, protobuf with the public field numbers, a real Prometheus; and numbers to the last bit."""
 import argparse
+import contextlib
 import gzip
 import http.client
 import json
@@ -356,6 +357,82 @@ def compressed(sidecar):
     print("  gzip is what Python's zlib reads, no longer than its level 1 by more than 15 %")
 
 
+RULES = """{"families": [
+  {"name": "traced_total", "type": "counter", "exemplar": "trace_id", "labels": ["q"],
+   "events": [{"event": "traced"}]},
+  {"name": "traced_seconds", "type": "histogram", "exemplar": "trace_id",
+   "events": [{"event": "took"}]}]}"""
+
+
+def exemplars(program, folder):
+    """Exemplars as the official parser, protobuf and a real Prometheus read them."""
+    (pathlib.Path(folder) / "rules.json").write_text(RULES)
+    sidecar = Sidecar(program, folder, "--rules", os.path.join(folder, "rules.json"))
+    try:
+        sidecar.send(*(f"traced:2|c|#trace_id:t{n},q:a" for n in range(500)),
+                     "took:320|ms|#trace_id:w1", "took:0.02|d|#trace_id:w2", "took:3|d")
+        families = list(parse_open(sidecar.get(accept=OPEN)[1].decode()))
+        found = {(s.name, s.labels.get("le")): s.exemplar
+                 for family in families for s in family.samples if s.exemplar}
+        wanted = {("traced_total", None): ("t499", 2.0), ("traced_seconds_bucket", "0.5"): ("w1", 0.32),
+                  ("traced_seconds_bucket", "0.025"): ("w2", 0.02)}
+        expect({key: (e.labels["trace_id"], e.value) for key, e in found.items()} == wanted, found)
+        expect(all(abs(float(e.timestamp) - time.time()) < 60 for e in found.values()), "times")
+        by_name = {family.name: family for family in parse_protobuf(sidecar.get(accept=PROTO)[1])}
+        counter = by_name["traced_total"].metric[0].counter.exemplar
+        expect((counter.label[0].value, counter.value) == ("t499", 2.0), counter)
+        buckets = {b.exemplar.label[0].value: b.exemplar.value
+                   for b in by_name["traced_seconds"].metric[0].histogram.bucket if b.exemplar.label}
+        expect(buckets == {"w1": 0.32, "w2": 0.02}, buckets)
+        expect(b"trace_id" not in sidecar.get()[1], "text has an exemplar")
+        with running_prometheus(sidecar, folder, ["--enable-feature=exemplar-storage"]) as ask:
+            limit = time.monotonic() + 60
+            while True:
+                data = ask("query_exemplars?query=traced_total&start=0&end=9999999999")
+                if data:
+                    break
+                expect(time.monotonic() < limit, "Prometheus has no exemplar")
+                time.sleep(0.2)
+            expect(data[0]["exemplars"][0]["labels"] == {"trace_id": "t499"}, data)
+    finally:
+        sidecar.stop()
+    print("  exemplars, read by the official parser, protobuf and a real Prometheus")
+
+
+@contextlib.contextmanager
+def running_prometheus(sidecar, folder, flags):
+    """A Prometheus that scrapes it each second; gives what asks its API."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    config = pathlib.Path(folder) / "prometheus.yml"
+    config.write_text(f"""
+global: {{scrape_interval: 1s}}
+scrape_configs:
+  - job_name: sidecar
+    static_configs: [{{targets: ["127.0.0.1:{sidecar.port}"]}}]
+""")
+
+    def ask(path):
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.request("GET", "/api/v1/" + path)
+            return json.load(connection.getresponse())["data"]
+        except (OSError, KeyError, ValueError, http.client.HTTPException):
+            return None
+
+    with open(pathlib.Path(folder) / "prometheus.log", "ab") as log:
+        process = subprocess.Popen(
+            ["prometheus", f"--config.file={config}",
+             f"--storage.tsdb.path={pathlib.Path(folder) / 'traces'}",
+             f"--web.listen-address=127.0.0.1:{port}", *flags], stdout=log, stderr=log)
+    try:
+        yield ask
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
 def names(program, folder):
     """--utf8-names: what each scheme writes, and what the official parsers read."""
     sidecar = Sidecar(program, folder, "--utf8-names")
@@ -490,8 +567,9 @@ def main():
             prometheus(sidecar, folder)
         finally:
             sidecar.stop()
-        os.makedirs(os.path.join(folder, "names"))
-        names(program, os.path.join(folder, "names"))
+        for check in (names, exemplars):
+            os.makedirs(os.path.join(folder, check.__name__))
+            check(program, os.path.join(folder, check.__name__))
         expect(sidecar.process.returncode == 0, "it ends with", sidecar.process.returncode)
     print("exposition: all passed")
 

@@ -25,6 +25,8 @@ struct Limits: Sendable {
   var labelValueByteCount = 1024
   /// Clients that have a part in one series of a gauge that a rule merges.
   var gaugeClients = 32
+  /// Exemplars kept, each the last one of a counter or bucket: about 150 bytes.
+  var exemplars = 10_000
   /// The state file, in bytes of address space; disk is taken as it is needed.
   var stateByteCount = 256 << 20
   /// HTTP connections at once.

@@ -99,6 +99,7 @@ struct SelfMetrics {
     }
     reason(name, "datagram_too_long", counts.datagramsTruncated, &page)
     reason(name, "client_limit", registry.refusedClients, &page)
+    reason(name, "exemplar_limit", registry.exemplars?.refused ?? 0, &page)
     conflicts(registry.conflicts, &page)
   }
 

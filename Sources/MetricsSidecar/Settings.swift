@@ -57,6 +57,7 @@ struct Settings: Sendable {
     Option(
       "max-gauge-clients", "N", "32", "Clients with a part in one series of a gauge with \"merge\"."
     ),
+    Option("max-exemplars", "N", "10000", "Exemplars kept, the last one of a counter or bucket."),
     Option("max-http-connections", "N", "256", "HTTP connections at once."),
     Option("push", nil, "false", "Take pushes as Pushgateway does, at /metrics/job/…"),
     Option("push-admin", nil, "false", "Allow PUT /api/v1/admin/wipe, which deletes all groups."),
@@ -137,6 +138,7 @@ struct Settings: Sendable {
     limits.lineByteCount = try options.byteCount("max-line-length", in: 64...(1 << 20))
     limits.labels = try options.number("max-labels", in: 1...256)
     limits.stateByteCount = try options.byteCount("state-size", in: (1 << 20)...(1 << 30))
+    limits.exemplars = try options.number("max-exemplars", in: 0...1_000_000)
     limits.gaugeClients = try options.number("max-gauge-clients", in: 1...10_000)
     limits.httpConnections = try options.number("max-http-connections", in: 1...100_000)
     push = try PushSettings(options, labels: limits.labels)

@@ -139,7 +139,8 @@ final class PageWriter {
       let created = snapshot.createdMilliseconds(record)
       if family.kind == .histogram {
         TextFormat.histogram(
-          key, family, self.values(current, values), hasSum: hasSum, to: &page)
+          key, family, self.values(current, values), hasSum: hasSum,
+          exemplars: snapshot.exemplars(family), of: record.firstCell, to: &page)
         OpenMetricsFormat.created(created, key, family.name.count, 0, to: &page)
       } else if family.kind.isSketched {
         SketchText.append(
@@ -150,6 +151,8 @@ final class PageWriter {
       } else {
         TextFormat.line(key, values[current.firstValue + series], to: &page)
         if isCounter {
+          snapshot.exemplars(family)?
+            .appendText(record.firstCell + 1, family.options.exemplar, to: &page)
           OpenMetricsFormat.created(created, key, family.name.count - 6, 6, to: &page)
         }
       }
@@ -174,11 +177,13 @@ final class PageWriter {
           createdMilliseconds: created, to: &page)
       } else if type == .histogram {
         ProtobufFormat.histogram(
-          key, family, self.values(current, values), createdMilliseconds: created, to: &page)
+          key, family, self.values(current, values), createdMilliseconds: created,
+          exemplars: snapshot.exemplars(family), of: record.firstCell, to: &page)
       } else {
         ProtobufFormat.metric(
           key, family.name.count, type, values[current.firstValue + series],
-          createdMilliseconds: created, to: &page)
+          createdMilliseconds: created, exemplars: snapshot.exemplars(family),
+          of: record.firstCell, tag: family.options.exemplar, to: &page)
       }
       series += 1
     }

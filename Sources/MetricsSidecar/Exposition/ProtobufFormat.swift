@@ -57,7 +57,8 @@ enum ProtobufFormat {
   @_optimize(speed)
   static func metric(
     _ key: RawSpan, _ nameByteCount: Int, _ type: FamilyType, _ value: Double,
-    createdMilliseconds: UInt64, to page: inout ByteBuffer
+    createdMilliseconds: UInt64, exemplars: Exemplars? = nil, of record: Int = 0,
+    tag: [UInt8] = [], to page: inout ByteBuffer
   ) {
     let metric = begin(4, &page)
     labels(key, from: nameByteCount, to: &page)
@@ -69,6 +70,7 @@ enum ProtobufFormat {
       }
     let inner = begin(field, &page)
     double(1, value, to: &page)
+    exemplars?.appendProtobuf(2, record + 1, tag, to: &page)
     if type == .counter { created(3, createdMilliseconds, to: &page) }
     end(inner, &page)
     end(metric, &page)
@@ -78,7 +80,7 @@ enum ProtobufFormat {
   @_optimize(speed)
   static func histogram(
     _ key: RawSpan, _ family: Family, _ values: Span<Double>, createdMilliseconds: UInt64,
-    to page: inout ByteBuffer
+    exemplars: Exemplars? = nil, of record: Int = 0, to page: inout ByteBuffer
   ) {
     let metric = begin(4, &page)
     labels(key, from: family.name.count, to: &page)
@@ -88,14 +90,17 @@ enum ProtobufFormat {
     page.append(1 << 3)
     varint(whole(total), to: &page)
     double(2, values[HistogramCells.sum - 1], to: &page)
-    buckets(values, family, to: &page)
+    buckets(values, family, exemplars: exemplars, of: record, to: &page)
     created(15, createdMilliseconds, to: &page)
     end(inner, &page)
     end(metric, &page)
   }
 
   /// The fixed buckets of a histogram, to +Inf.
-  static func buckets(_ values: Span<Double>, _ family: Family, to page: inout ByteBuffer) {
+  static func buckets(
+    _ values: Span<Double>, _ family: Family, exemplars: Exemplars? = nil, of record: Int = 0,
+    to page: inout ByteBuffer
+  ) {
     var cumulative = 0.0
     for index in 0...family.bounds.count {
       cumulative += values[HistogramCells.firstBucket - 1 + index]
@@ -103,6 +108,8 @@ enum ProtobufFormat {
       page.append(1 << 3)
       varint(whole(cumulative), to: &page)
       double(2, index < family.bounds.count ? family.bounds[index] : .infinity, to: &page)
+      exemplars?.appendProtobuf(
+        3, record + HistogramCells.firstBucket + index, family.options.exemplar, to: &page)
       end(bucket, &page)
     }
   }

@@ -26,6 +26,8 @@ final class Snapshot {
   var pushedText: [[UInt8]: [UInt8]] = [:]
   /// How clients wrote the names.
   let spellings: Spellings
+  /// The exemplars as they are when a line is written, which may be a little later.
+  private let exemplars: Exemplars?
   /// Families that OpenMetrics must not call counters; see `OpenMetricsFormat`.
   private(set) var unknownCounters: Set<Int> = []
 
@@ -33,6 +35,7 @@ final class Snapshot {
   init(_ registry: Registry, filter: NameFilter, isOpenMetrics: Bool = false) {
     state = registry.state
     spellings = registry.spellings
+    exemplars = registry.exemplars
     now = registry.now
     let families = registry.families
     var count = 0
@@ -59,6 +62,11 @@ final class Snapshot {
         for index in 0..<part.valuesPerSeries { values.append(state.number(cell + index)) }
       }
     }
+  }
+
+  /// Those of a family whose rule asks for them.
+  func exemplars(_ family: Family) -> Exemplars? {
+    family.options.exemplar.isEmpty ? nil : exemplars
   }
 
   /// When a series was made, in Unix milliseconds; 1 where it is not known.

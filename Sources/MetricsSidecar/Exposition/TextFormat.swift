@@ -59,17 +59,19 @@ enum TextFormat {
   }
 
   /// `_bucket` lines rise to `le="+Inf"`, which is `_count`; then `_sum`. `values` are those of
-  /// `HistogramCells`, without the first.
+  /// `HistogramCells`, without the first; `record` is where that lies, for OpenMetrics' exemplars.
   @_optimize(speed)
   static func histogram(
     _ key: RawSpan, _ family: Family, _ values: Span<Double>, hasSum: Bool,
-    to page: inout ByteBuffer
+    exemplars: Exemplars? = nil, of record: Int = 0, to page: inout ByteBuffer
   ) {
     let nameByteCount = family.name.count
     var cumulative = 0.0
     for index in 0..<family.boundTexts.count {
       cumulative += values[HistogramCells.firstBucket - 1 + index]
       labelled(key, family, "_bucket", index, cumulative, to: &page)
+      exemplars?.appendText(
+        record + HistogramCells.firstBucket + index, family.options.exemplar, to: &page)
     }
     guard hasSum else { return }
     line(key, nameByteCount, "_count", cumulative, to: &page)

@@ -67,8 +67,7 @@ final class EventConnection {
     return outcome
   }
 
-  /// The most that one read takes.
-  static let readByteCount = 65_536
+  private static let readByteCount = 65_536
 
   @_optimize(speed)
   private func receive(

@@ -6,7 +6,7 @@ enum KindMembers {
   static let types = "counter, gauge, histogram, summary or set"
   static let names = [
     "native", "bucket_factor", "zero_threshold", "max_buckets", "quantiles", "exact", "merge",
-    "client", "window",
+    "client", "exemplar", "window",
   ]
 
   /// `index` is of `names`.
@@ -25,6 +25,11 @@ enum KindMembers {
     case 5: options.exact = Int(try number(json, 16, 40_000, "from 16 to 40000 values"))
     case 6: try merge(json, into: options)
     case 7: options.clientTag = Array(try json.text().utf8)
+    case 8:
+      options.exemplar = Array(try json.text().utf8)
+      if options.exemplar.isEmpty || options.exemplar.count > 64 {
+        throw json.mistake("expected the name of a tag, up to 64 bytes")
+      }
     default:
       // As milliseconds within 32 bits.
       guard let window = Quantity.milliseconds(try json.text()), window >= 1000,
@@ -70,6 +75,7 @@ enum KindMembers {
     case 5: return kind == .set ? nil : "sets"
     case 6: return kind == .clientGauge || kind == .gauge ? nil : "gauges"
     case 7: return kind == .clientGauge ? nil : "gauges with a \"merge\" of several clients"
+    case 8: return kind == .counter || kind == .histogram ? nil : "counters and histograms"
     default:
       return kind == .clientGauge || kind == .summary || kind == .set
         ? nil : "summaries, sets and gauges with a \"merge\" of several clients"

@@ -24,6 +24,8 @@ final class KindOptions {
   /// The tag that tells clients apart; empty: their session, connection or container.
   var clientTag: [UInt8] = []
   var maxClients = 32
+  /// The tag that names an event's trace; empty: no exemplars.
+  var exemplar: [UInt8] = []
 
   /// The numbers on which the meaning of a record's cells depends.
   func shape(_ kind: Record.Kind) -> [Double] {

@@ -19,6 +19,8 @@ final class Registry {
   var dialects = TagDialects.all
   /// Names as clients wrote them.
   var spellings = Spellings()
+  /// `nil` where no rule asks for them.
+  private(set) var exemplars: Exemplars?
   /// Series kept, without the overflow series.
   private(set) var seriesCount = 0
   /// Who speaks to gauges of several clients.
@@ -42,6 +44,7 @@ final class Registry {
     matcher = RuleMatcher(rules.rules)
     lines = LineTable(limit: limits.series * 2)
     sessions = SessionTable(limit: limits.sessions)
+    exemplars = Exemplars(rules, limit: limits.exemplars)
     for rule in rules.families { declare(rule) }
     readState()
     for index in families.indices where families[index].labels.isEmpty { makeDeclared(index) }
@@ -95,40 +98,36 @@ final class Registry {
   func apply(
     name: RawSpan, type: UInt8, tags: RawSpan, value: Double, weight: Double, isDelta: Bool
   ) -> Rejection? {
-    LineKey.withKey(name: name, type: type, tags: tags) { key in
-      if let targets = lines.find(key) {
-        for index in 0..<targets.count { add(targets[index], value, weight, isDelta) }
-        return nil
-      }
-      return applyNew(key, name, type, tags, value, weight, isDelta)
+    if let exemplars {
+      return applyTraced(exemplars, name, type, tags, value, weight, isDelta)
     }
+    return applyPlain(
+      name: name, type: type, tags: tags, value: value, weight: weight, isDelta: isDelta)
   }
 
-  /// Adds what a line says, if it is known; `false` leaves it to be taken apart the long way.
-  @inline(never)
-  @_optimize(speed)
-  func apply(_ line: inout PlainLine) -> Bool {
-    guard let targets = lines.find(line.key) else { return false }
-    for index in 0..<targets.count {
-      let target = targets[index]
-      if target.kind == .counter {
-        state.add(Int(target.cell) + 1, line.value)
-      } else {
-        addPlain(target, line.value)
-      }
-    }
-    return true
+  /// The targets of a line that is known; none of any other.
+  func targets(_ name: RawSpan, _ type: UInt8, _ tags: RawSpan) -> ArraySlice<LineTable.Target> {
+    let hash = LineTable.hash(name: name, type: type, tags: tags)
+    return lines.find(hash: hash, name: name, type: type, tags: tags).map { lines.targets[$0] }
+      ?? []
   }
 
-  @inline(never)
+  @inline(__always)
   @_optimize(speed)
-  private func addPlain(_ target: LineTable.Target, _ value: Double) {
-    add(target, value, 1, false)
+  func applyPlain(
+    name: RawSpan, type: UInt8, tags: RawSpan, value: Double, weight: Double, isDelta: Bool
+  ) -> Rejection? {
+    let hash = LineTable.hash(name: name, type: type, tags: tags)
+    if let range = lines.find(hash: hash, name: name, type: type, tags: tags) {
+      for index in range { add(lines.targets[index], value, weight, isDelta) }
+      return nil
+    }
+    return applyNew(hash, name, type, tags, value, weight, isDelta)
   }
 
   @inline(never)
   private func applyNew(
-    _ key: LineKey, _ name: RawSpan, _ type: UInt8, _ tags: RawSpan, _ value: Double,
+    _ hash: UInt32, _ name: RawSpan, _ type: UInt8, _ tags: RawSpan, _ value: Double,
     _ weight: Double, _ isDelta: Bool
   ) -> Rejection? {
     let resolver = Resolver(name: name, type: type, tags: tags, dialects: dialects)
@@ -138,7 +137,7 @@ final class Registry {
     } catch { return error }
     for target in outcome.targets { add(target, value, weight, isDelta) }
     guard let refusal = outcome.refusal else {
-      lines.insert(key, targets: outcome.targets)
+      lines.insert(hash: hash, name: name, type: type, tags: tags, targets: outcome.targets)
       return nil
     }
     return outcome.targets.isEmpty ? refusal : nil
@@ -150,13 +149,13 @@ final class Registry {
     _ target: LineTable.Target, _ value: Double, _ weight: Double, _ isDelta: Bool
   ) {
     let cell = Int(target.cell)
-    switch target.kind {
+    let family = families[Int(target.family)]
+    switch family.kind {
     case .counter: state.add(cell + 1, value * weight)
     case .gauge: if isDelta { state.add(cell + 1, value) } else { state.store(cell + 1, value) }
     case .histogram:
-      let family = families[Int(target.family)]
       observe(cell, family, target.isMilliseconds ? value / 1000 : value, weight)
-    default: addSketched(target, families[Int(target.family)], value, weight, isDelta)
+    default: addSketched(target, family, value, weight, isDelta)
     }
   }
 
@@ -281,8 +280,9 @@ final class Registry {
     else { return }
     outcome.targets.append(
       LineTable.Target(
-        cell: UInt32(record.firstCell), family: UInt16(index),
-        isMilliseconds: event.isMilliseconds, kind: family.kind, client: client))
+        cell: UInt32(record.firstCell), family: UInt16(index), isMilliseconds: event.isMilliseconds,
+        client: client)
+    )
   }
 
   /// A new series, or the one that takes what refused ones would have added. One family's refusal

@@ -1,0 +1,240 @@
+import Platform
+
+/// The last event with a trace, for each counter and bucket of families whose rule says
+/// `"exemplar": "trace_id"`: OpenMetrics and protobuf show it.
+///
+/// The tag is taken off before the line is looked up, so it never becomes a label, and events of a
+/// million traces are one known line. What is kept lies in this process's memory alone, in arrays
+/// that stop growing at `limit`; an event of a known counter or bucket allocates nothing.
+///
+/// What must stay true: names and values are printable ASCII, together at most 128 bytes, which is
+/// OpenMetrics' limit in characters.
+final class Exemplars {
+  /// Names of tags, without repeats.
+  private let tags: [[UInt8]]
+  /// How many are kept; a power of two times a half.
+  private let limit: Int
+  private(set) var count = 0
+  /// Exemplars that had no room.
+  private(set) var refused: UInt64 = 0
+  /// The tags of the event in hand without those of `tags`; taken out meanwhile.
+  var scratch: ByteBuffer? = ByteBuffer(capacity: 1024)
+
+  // One place each, open addressing by cell. A cell of 0 is an empty place, a time of 0 says that
+  // the exemplar was forgotten: the place stays the cell's.
+  private var cells = [UInt32](repeating: 0, count: 16)
+  private var values = [Double](repeating: 0, count: 16)
+  private var times = [UInt64](repeating: 0, count: 16)
+  private var lengths = [UInt8](repeating: 0, count: 16)
+  private var texts = [UInt8](repeating: 0, count: 16 * textByteCount)
+
+  static let textByteCount = 128
+
+  /// `nil` where no rule asks for exemplars.
+  init?(_ rules: Rules, limit: Int) {
+    var tags: [[UInt8]] = []
+    for family in rules.families where !family.options.exemplar.isEmpty {
+      if !tags.contains(family.options.exemplar) { tags.append(family.options.exemplar) }
+    }
+    guard !tags.isEmpty else { return nil }
+    self.tags = tags
+    self.limit = limit
+  }
+
+  // MARK: Tags
+
+  /// Puts what stays of `bytes` into `rest`; whether something was taken off.
+  func strip(_ bytes: RawSpan, into rest: inout ByteBuffer) -> Bool {
+    rest.removeAll()
+    var isTraced = false
+    var start = 0
+    while start < bytes.byteCount {
+      let end = bytes.end(of: UInt8(ascii: ","), after: start)
+      let tag = bytes.extracting(start..<end)
+      if tags.contains(where: { Self.value(tag, $0) != nil }) {
+        isTraced = true
+      } else {
+        if !rest.isEmpty { rest.append(UInt8(ascii: ",")) }
+        rest.append(tag)
+      }
+      start = end + 1
+    }
+    return isTraced
+  }
+
+  /// The value of the tag `name` in an event's tags.
+  static func find(_ name: [UInt8], in bytes: RawSpan) -> Range<Int>? {
+    var start = 0
+    while start < bytes.byteCount {
+      let end = bytes.end(of: UInt8(ascii: ","), after: start)
+      if let value = value(bytes.extracting(start..<end), name) {
+        return start + value.lowerBound..<start + value.upperBound
+      }
+      start = end + 1
+    }
+    return nil
+  }
+
+  private static func value(_ tag: RawSpan, _ name: [UInt8]) -> Range<Int>? {
+    guard tag.byteCount > name.count, tag.byte(name.count) == UInt8(ascii: ":") else { return nil }
+    for index in name.indices where tag.byte(index) != name[index] { return nil }
+    return name.count + 1..<tag.byteCount
+  }
+
+  // MARK: Places
+
+  /// Keeps `value`, seen in the trace `trace`, as the last one of the counter or bucket at `cell`.
+  func set(_ cell: Int, _ value: Double, _ trace: RawSpan, nameByteCount: Int, now: UInt64) {
+    guard trace.byteCount > 0, trace.byteCount + nameByteCount <= Self.textByteCount else { return }
+    for index in 0..<trace.byteCount {
+      let byte = trace.byte(index)
+      if byte < 32 || byte > 126 { return }
+    }
+    var place = self.place(cell)
+    if cells[place] == 0 {
+      if count >= limit {
+        refused += 1
+        return
+      }
+      if (count + 1) * 2 > cells.count {
+        grow()
+        place = self.place(cell)
+      }
+      cells[place] = UInt32(cell)
+      count += 1
+    }
+    values[place] = value
+    times[place] = now
+    lengths[place] = UInt8(trace.byteCount)
+    let start = place * Self.textByteCount
+    for index in 0..<trace.byteCount { texts[start + index] = trace.byte(index) }
+  }
+
+  /// The cells belong to nobody, or to another series, from now on.
+  func forget(_ range: Range<Int>) {
+    for cell in range {
+      let place = self.place(cell)
+      if cells[place] != 0 { times[place] = 0 }
+    }
+  }
+
+  private func place(_ cell: Int) -> Int {
+    let mask = cells.count - 1
+    var index = Int(truncatingIfNeeded: UInt32(cell) &* 0x9e37_79b1) & mask
+    while cells[index] != 0, cells[index] != UInt32(cell) { index = (index + 1) & mask }
+    return index
+  }
+
+  private func grow() {
+    let (oldCells, oldValues, oldTimes, oldLengths, oldTexts) = (
+      cells, values, times, lengths, texts
+    )
+    let size = cells.count * 2
+    cells = [UInt32](repeating: 0, count: size)
+    values = [Double](repeating: 0, count: size)
+    times = [UInt64](repeating: 0, count: size)
+    lengths = [UInt8](repeating: 0, count: size)
+    texts = [UInt8](repeating: 0, count: size * Self.textByteCount)
+    for old in oldCells.indices where oldCells[old] != 0 {
+      let new = place(Int(oldCells[old]))
+      cells[new] = oldCells[old]
+      values[new] = oldValues[old]
+      times[new] = oldTimes[old]
+      lengths[new] = oldLengths[old]
+      for index in 0..<Int(oldLengths[old]) {
+        texts[new * Self.textByteCount + index] = oldTexts[old * Self.textByteCount + index]
+      }
+    }
+  }
+
+  // MARK: Pages
+
+  /// In OpenMetrics, in place of the newline that ends the page so far:
+  ///
+  ///     wait_seconds_bucket{le="0.5"} 3.0 # {trace_id="abc"} 0.32 1767225600.25
+  func appendText(_ cell: Int, _ tag: [UInt8], to page: inout ByteBuffer) {
+    let place = self.place(cell)
+    guard cells[place] != 0, times[place] != 0 else { return }
+    page.truncate(to: page.count - 1)
+    page.append(" # {")
+    page.append(Names.label(tag[...]))
+    page.append("=\"")
+    let start = place * Self.textByteCount
+    for byte in texts[start..<start + Int(lengths[place])] {
+      if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") {
+        page.append(UInt8(ascii: "\\"))
+      }
+      page.append(byte)
+    }
+    page.append("\"} ")
+    NumberFormat.append(values[place], to: &page)
+    page.append(UInt8(ascii: " "))
+    NumberFormat.append(Double(times[place]) / 1000, to: &page)
+    page.append(UInt8(ascii: "\n"))
+  }
+
+  /// In protobuf: an `Exemplar` as the field of that number.
+  func appendProtobuf(_ field: UInt8, _ cell: Int, _ tag: [UInt8], to page: inout ByteBuffer) {
+    let place = self.place(cell)
+    guard cells[place] != 0, times[place] != 0 else { return }
+    let start = place * Self.textByteCount
+    let exemplar = ProtobufFormat.begin(field, &page)
+    let label = ProtobufFormat.begin(1, &page)
+    ProtobufFormat.text(1, Names.label(tag[...]), to: &page)
+    ProtobufFormat.text(2, Array(texts[start..<start + Int(lengths[place])]), to: &page)
+    ProtobufFormat.end(label, &page)
+    ProtobufFormat.double(2, values[place], to: &page)
+    ProtobufFormat.created(3, times[place], to: &page)
+    ProtobufFormat.end(exemplar, &page)
+  }
+}
+
+extension RawSpan {
+  /// Where the next `mark` at or after `start` stands, or the end.
+  fileprivate func end(of mark: UInt8, after start: Int) -> Int {
+    var index = start
+    while index < byteCount, byte(index) != mark { index += 1 }
+    return index
+  }
+}
+
+extension Registry {
+  /// `apply` where rules ask for exemplars.
+  @inline(never)
+  @_optimize(speed)
+  func applyTraced(
+    _ exemplars: Exemplars, _ name: RawSpan, _ type: UInt8, _ tags: RawSpan, _ value: Double,
+    _ weight: Double, _ isDelta: Bool
+  ) -> Rejection? {
+    guard var rest = exemplars.scratch.take() else { return nil }
+    let rejection: Rejection?
+    if exemplars.strip(tags, into: &rest) {
+      rejection = applyPlain(
+        name: name, type: type, tags: rest.bytes, value: value, weight: weight, isDelta: isDelta)
+      for target in targets(name, type, rest.bytes) { keep(exemplars, target, tags, value) }
+    } else {
+      rejection = applyPlain(
+        name: name, type: type, tags: tags, value: value, weight: weight, isDelta: isDelta)
+    }
+    exemplars.scratch = consume rest
+    return rejection
+  }
+
+  private func keep(
+    _ exemplars: Exemplars, _ target: LineTable.Target, _ tags: RawSpan, _ value: Double
+  ) {
+    let family = families[Int(target.family)]
+    let tag = family.options.exemplar
+    guard !tag.isEmpty, let range = Exemplars.find(tag, in: tags) else { return }
+    let value = target.isMilliseconds ? value / 1000 : value
+    var cell = Int(target.cell) + 1
+    if family.kind == .histogram {
+      var bucket = 0
+      while bucket < family.bounds.count, value > family.bounds[bucket] { bucket += 1 }
+      cell += HistogramCells.firstBucket - 1 + bucket
+    } else if family.kind != .counter {
+      return
+    }
+    exemplars.set(cell, value, tags.extracting(range), nameByteCount: tag.count, now: now)
+  }
+}

@@ -1,0 +1,127 @@
+import Platform
+import Testing
+
+@testable import MetricsSidecar
+
+@Suite struct ExemplarsTests {
+  private func fixture(limit: Int = 100) throws -> Fixture {
+    var limits = Limits()
+    limits.exemplars = limit
+    let fixture = try Fixture(
+      rules: #"""
+        {"families": [
+          {"name": "jobs_total", "type": "counter", "labels": ["queue"], "exemplar": "trace_id",
+           "events": [{"event": "jobs"}]},
+          {"name": "wait_seconds", "type": "histogram", "buckets": [0.5, 1], "exemplar": "trace_id",
+           "events": [{"event": "wait"}]},
+          {"name": "all_total", "type": "counter", "events": [{"event": "jobs"}]}]}
+        """#, limits: limits)
+    fixture.registry.testTime = 1_767_225_600_250
+    return fixture
+  }
+
+  private func page(_ fixture: Fixture, _ format: PageFormat = .openMetrics100) -> [UInt8] {
+    let writer = PageWriter(
+      Snapshot(fixture.registry, filter: NameFilter(), isOpenMetrics: format.isOpenMetrics),
+      shape: PageShape(format: format), filter: NameFilter())
+    var page = ByteBuffer()
+    while !writer.write(into: &page, byteCount: 1 << 20) {}
+    return page.array
+  }
+
+  private func lines(_ fixture: Fixture) -> [String] {
+    String(decoding: page(fixture), as: UTF8.self).split(separator: "\n").map(String.init)
+      .filter { !$0.contains("_created") && !$0.hasPrefix("#") }
+  }
+
+  @Test func `the last trace of a counter and of each bucket, and no label`() throws {
+    let fixture = try fixture()
+    fixture.apply("jobs", "c", 2, tags: "queue:mail,trace_id:abc1")
+    fixture.apply("jobs", "c", 3, tags: "trace_id:abc2,queue:mail")
+    fixture.apply("wait", "m", 320, tags: "trace_id:w1")
+    fixture.apply("wait", "m", 700, tags: "trace_id:w2,other:x")
+    fixture.apply("wait", "m", 30)
+    #expect(
+      lines(fixture) == [
+        #"jobs_total{queue="mail"} 5.0 # {trace_id="abc2"} 3.0 1767225600.25"#,
+        #"wait_seconds_bucket{le="0.5"} 2.0 # {trace_id="w1"} 0.32 1767225600.25"#,
+        #"wait_seconds_bucket{le="1.0"} 3.0 # {trace_id="w2"} 0.7 1767225600.25"#,
+        #"wait_seconds_bucket{le="+Inf"} 3.0"#, "wait_seconds_count 3.0", "wait_seconds_sum 1.05",
+        "all_total 5.0",
+      ])
+    // Text has none, and nothing else than it has without them.
+    #expect(!fixture.page.contains("trace_id"))
+  }
+
+  @Test func `a million traces are one known line`() throws {
+    let fixture = try fixture()
+    for n in 0..<1000 { fixture.apply("jobs", "c", 1, tags: "queue:a,trace_id:\(n)") }
+    #expect(fixture.registry.seriesCount == 3)
+    #expect(fixture.registry.exemplars?.count == 1)
+    #expect(lines(fixture)[0].contains(#"# {trace_id="999"} 1.0"#))
+  }
+
+  @Test(arguments: [
+    (String(repeating: "a", count: 120), true), (String(repeating: "a", count: 121), false),
+    ("", false), ("\u{e9}", false), ("a\tb", false), (#"a"b\c"#, true),
+  ])
+  func `name and value have at most 128 printable characters`(
+    _ trace: String, _ isKept: Bool
+  ) throws {
+    let fixture = try fixture()
+    fixture.apply("jobs", "c", 1, tags: "queue:a,trace_id:\(trace)")
+    #expect(lines(fixture)[0].contains(" # ") == isKept)
+    if trace.contains("\"") { #expect(lines(fixture)[0].contains(#"{trace_id="a\"b\\c"}"#)) }
+    #expect(fixture.value(#"jobs_total{queue="a"}"#) == 1)
+  }
+
+  @Test func `beyond the limit known counters go on, and others are counted`() throws {
+    let fixture = try fixture(limit: 2)
+    for queue in ["a", "b", "c"] {
+      fixture.apply("jobs", "c", 1, tags: "queue:\(queue),trace_id:1")
+    }
+    fixture.apply("jobs", "c", 1, tags: "queue:a,trace_id:2")
+    let traced = lines(fixture).filter { $0.contains(" # ") }
+    #expect(traced.count == 2 && traced[0].contains(#"{trace_id="2"}"#))
+    #expect(fixture.registry.exemplars?.refused == 1)
+  }
+
+  @Test func `what is forgotten is not shown, and thousands are told apart`() throws {
+    let fixture = try fixture(limit: 5000)
+    for n in 0..<3000 { fixture.apply("jobs", "c", 1, tags: "queue:\(n),trace_id:t\(n)") }
+    let all = lines(fixture)
+    for n in 0..<3000 {
+      #expect(
+        all.contains { $0.hasPrefix(#"jobs_total{queue="\#(n)"} 1.0 # {trace_id="t\#(n)"}"#) })
+      if n > 20 { break }
+    }
+    #expect(all.filter { $0.contains(" # ") }.count == 3000)
+    let exemplars = try #require(fixture.registry.exemplars)
+    exemplars.forget(0..<100_000)
+    #expect(lines(fixture).filter { $0.contains(" # ") }.isEmpty)
+  }
+
+  @Test func `protobuf: an exemplar's bytes`() throws {
+    let fixture = try Fixture(
+      rules: #"""
+        {"families": [{"name": "a", "type": "counter", "exemplar": "t", "events": [{"event": "a"}]}]}
+        """#)
+    fixture.registry.testTime = 1_500
+    fixture.apply("a", "c", 2, tags: "t:x")
+    let exemplar: [UInt8] =
+      [0x12, 27]  // Counter.exemplar
+      + [0x0a, 6, 0x0a, 1, 0x74, 0x12, 1, 0x78]  // label "t": "x"
+      + [0x11, 0, 0, 0, 0, 0, 0, 0, 0x40]  // value 2.0
+      + [0x1a, 8, 0x08, 1, 0x10, 0x80, 0xca, 0xb5, 0xee, 1]  // 1 s and 500,000,000 ns
+    let page = page(fixture, .protobuf)
+    #expect(page.indices.contains { page[$0...].starts(with: exemplar) }, "\(page)")
+  }
+
+  @Test func `a rule that cannot have exemplars says so`() {
+    let text = #"""
+      {"families": [{"name": "g", "type": "gauge", "exemplar": "trace_id", "events": [{"event": "g"}]}]}
+      """#
+    let mistakes = RuleFile.read(Array(text.utf8)).mistakes.map { $0.description }
+    #expect(mistakes == [#"line 1, column 58: "exemplar" is for counters and histograms"#])
+  }
+}
