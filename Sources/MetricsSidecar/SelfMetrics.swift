@@ -7,6 +7,7 @@ struct SelfMetrics {
   var scrapeSeconds = 0.0
   var supervision: (restarts: UInt64, recovered: UInt64, lost: UInt64)?
   var stateResets: UInt64 = 0
+  var reloads = Reloads()
   var openFileLimit = 0
   /// The sockets that there are; the others have no lines.
   var isOpen = [Bool](repeating: false, count: IntakeCounts.Source.allCases.count)
@@ -70,6 +71,17 @@ struct SelfMetrics {
     one(
       "metrics_sidecar_state_bytes", "gauge", "Bytes of the state file in use",
       Double(registry.state.usedByteCount), &page)
+    head("metrics_sidecar_reloads_total", "counter", "Reloads of the rules file", &page)
+    page.append("metrics_sidecar_reloads_total{result=\"ok\"} ")
+    number(Double(reloads.successCount), &page)
+    page.append("metrics_sidecar_reloads_total{result=\"failed\"} ")
+    number(Double(reloads.failureCount), &page)
+    one(
+      "metrics_sidecar_config_last_reload_successful", "gauge",
+      "Whether the last reload of the rules succeeded", reloads.hasLastSucceeded ? 1 : 0, &page)
+    one(
+      "metrics_sidecar_config_last_reload_success_timestamp_seconds", "gauge",
+      "When rules were last loaded, in Unix time", reloads.lastSuccessSeconds, &page)
     if let supervision {
       one(
         "metrics_sidecar_worker_restarts_total", "counter", "Workers that were killed",

@@ -42,7 +42,8 @@ struct Settings: Sendable {
     Option("state-size", "SIZE", "256MiB", "The most the state file may grow to."),
     Option(
       "rules", "FILE", "",
-      "Rules that turn events into families (JSON). Empty: every event has its own name."),
+      "Rules that turn events into families (JSON), read again on SIGHUP and POST /-/reload. Empty: "
+        + "every event has its own name."),
     Option("max-series", "N", "10000", "Series kept; beyond it new ones are refused and counted."),
     Option("max-family-series", "N", "0", "Series kept of one family; 0: as many as of all."),
     Option("max-families", "N", "5000", "Families; events without a rule make no more."),

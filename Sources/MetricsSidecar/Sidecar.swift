@@ -126,7 +126,7 @@ final class Sidecar: Responder {
     while let signal = signals.next() {
       switch signal {
       case .hangup:
-        settings.log.info("SIGHUP: rules are read at start in this version")
+        _ = reload()
         reloadPasswords()
       case .terminate, .interrupt: server?.stop(now: now)
       }

@@ -173,7 +173,7 @@ import Testing
     ("{\"families\": [{}]}", "line 1, column 15: a family needs a \"name\""),
     (
       #"{"families": [{"name": "a"}]}"#,
-      "line 1, column 15: a family needs a \"type\": counter, gauge, histogram, summary or set"
+      "line 1, column 15: a family needs a \"type\": counter, gauge, histogram, summary, set or event"
     ),
     (
       #"{"families": [{"name": "a b", "type": "counter"}]}"#,

@@ -41,7 +41,7 @@ final class Snapshot {
     var count = 0
     for family in families {
       // A declared family is shown from the start, even without a series.
-      guard !family.series.isEmpty || !family.labels.isEmpty, filter.includes(family.name) else {
+      guard !family.series.isEmpty || family.isDeclared, filter.includes(family.name) else {
         continue
       }
       if isOpenMetrics, family.kind == .counter,

@@ -3,7 +3,7 @@ import Platform
 /// What a family in a rules file may say of native histograms, summaries, sets and gauges of several
 /// clients.
 enum KindMembers {
-  static let types = "counter, gauge, histogram, summary or set"
+  static let types = "counter, gauge, histogram, summary, set or event"
   static let names = [
     "native", "bucket_factor", "zero_threshold", "max_buckets", "quantiles", "exact", "merge",
     "client", "exemplar", "window",

@@ -1,13 +1,27 @@
-/// Which events feed a family, and which of their tags become its labels.
+/// Which events feed a family.
 struct Rule {
-  /// The event's name; `*` stands for any text.
+  /// The event's name.
   var event: Pattern
+  /// Kinds of events that it takes; empty: all.
+  var kinds: [Record.Kind] = []
   /// All have to hold.
   var conditions: [Condition]
-  /// Of the family, in its list; `nil` for a rule that drops the event.
+  /// Its entry in `Rules.families`; `nil` for a rule that drops the event.
   var family: Int?
   /// Whether no rule after this one is tried.
   var isLast = false
+  /// What each value is multiplied with.
+  var scale = 1.0
+
+  /// What the name's stars stand for, where the rule takes the event.
+  func captures(_ event: Resolver, _ kind: Record.Kind) -> [ArraySlice<UInt8>]? {
+    guard kinds.isEmpty || kinds.contains(kind), let captures = self.event.captures(event.name[...])
+    else { return nil }
+    for condition in conditions where !condition.holds(for: event.value(of: condition.tag)) {
+      return nil
+    }
+    return captures
+  }
 }
 
 /// A condition on one tag. A tag that is missing has the empty value.
@@ -22,55 +36,8 @@ struct Condition {
   }
 }
 
-/// A name, or a glob with `*` for any text.
-struct Pattern: Equatable {
-  /// The texts between the stars: one part is an exact name.
-  private let parts: [[UInt8]]
-
-  init(_ text: String) {
-    var parts: [[UInt8]] = [[]]
-    for byte in text.utf8 {
-      if byte == UInt8(ascii: "*") { parts.append([]) } else { parts[parts.count - 1].append(byte) }
-    }
-    self.parts = parts
-  }
-
-  var isExact: Bool { parts.count == 1 }
-  /// The text before the first star.
-  var prefix: [UInt8] { parts[0] }
-  var starCount: Int { parts.count - 1 }
-
-  func matches(_ text: ArraySlice<UInt8>) -> Bool { captures(text) != nil }
-
-  /// What each star stands for; `nil` where the pattern does not match.
-  func captures(_ text: ArraySlice<UInt8>) -> [ArraySlice<UInt8>]? {
-    guard parts.count > 1 else { return text.elementsEqual(parts[0]) ? [] : nil }
-    guard text.starts(with: parts[0]) else { return nil }
-    var rest = text.dropFirst(parts[0].count)
-    var captures: [ArraySlice<UInt8>] = []
-    // Each middle part at its first place leaves the most room for the others.
-    for part in parts[1..<(parts.count - 1)] {
-      guard let start = Self.find(part, in: rest) else { return nil }
-      captures.append(rest[..<start])
-      rest = rest[(start + part.count)...]
-    }
-    let last = parts[parts.count - 1]
-    guard rest.count >= last.count, rest.suffix(last.count).elementsEqual(last) else { return nil }
-    return captures + [rest.dropLast(last.count)]
-  }
-
-  private static func find(_ part: [UInt8], in text: ArraySlice<UInt8>) -> Int? {
-    if part.isEmpty { return text.startIndex }
-    guard text.count >= part.count else { return nil }
-    for start in text.startIndex...(text.endIndex - part.count)
-    where text[start..<(start + part.count)].elementsEqual(part) {
-      return start
-    }
-    return nil
-  }
-}
-
-/// A family as the rules declare it.
+/// An entry of the file: a family, or one that is made when its first event comes, and what its
+/// events' labels are. A family may have several.
 struct FamilyRule {
   /// Where a label's value comes from.
   enum Source: Equatable {
@@ -78,13 +45,37 @@ struct FamilyRule {
     case constant(Template)
   }
 
+  /// As written; with captures it is a template.
   var name: String
-  var kind: Record.Kind
+  /// `nil` where the type is the first event's own.
+  var kind: Record.Kind?
+  /// What a timing becomes where the type is the event's own.
+  var timingKind = Record.Kind.histogram
   var help: String
   var labels: [(name: String, source: Source)]
+  /// Whether tags that no label names become labels, and which do not.
+  var keepsOtherTags = false
+  var droppedTags: [Pattern] = []
+  /// Whether a tag of the event wins over a constant of the same name.
+  var honorsTags = false
   /// Upper bounds, rising, without +Inf; empty but for histograms.
   var buckets: [Double]
   var options = KindOptions()
+
+  /// What the events' name is filled into; `nil` for a name without captures.
+  var nameTemplate: Template? {
+    let template = Template(name)
+    return template.captureCount == 0 ? nil : template
+  }
+
+  /// Whether its series is known from the start: all its labels are constants.
+  var isConstant: Bool {
+    if keepsOtherTags { return false }
+    for label in labels {
+      guard case .constant(let text) = label.source, text.captureCount == 0 else { return false }
+    }
+    return true
+  }
 
   /// The buckets of the official Prometheus clients.
   static let defaultBuckets = [

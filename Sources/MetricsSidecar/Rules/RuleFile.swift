@@ -35,43 +35,58 @@ enum RuleFile {
   private static func fill(
     _ rules: inout Rules, _ document: JSON, _ mistakes: inout [JSON.Mistake]
   ) throws(JSON.Mistake) {
-    let members = try document.members(["unmatched", "match", "families"], &mistakes)
+    let members = try document.members(
+      ["unmatched", "match", "separator", "families"], &mistakes)
     var families: [JSON] = []
-    var stopsAtFirst = false
+    var standard = Standard()
     for (name, value) in members {
       do throws(JSON.Mistake) {
         switch name {
         case "unmatched": rules.exposesUnmatched = try value.choice("expose", "drop", name)
-        case "match": stopsAtFirst = try value.choice("first", "all", name)
+        case "match": standard.stopsAtFirst = try value.choice("first", "all", name)
+        case "separator": standard.separator = try separator(value)
         default: families = try value.items()
         }
       } catch { mistakes.append(error) }
     }
     for item in families {
       do throws(JSON.Mistake) {
-        try family(item, stopsAtFirst, into: &rules, &mistakes)
+        try family(item, standard, into: &rules, &mistakes)
       } catch { mistakes.append(error) }
     }
   }
 
+  /// What the file says for all events that do not say it themselves.
+  private struct Standard {
+    var stopsAtFirst = false
+    var separator: UInt8 = 0
+  }
+
   private static func family(
-    _ json: JSON, _ stopsAtFirst: Bool, into rules: inout Rules,
+    _ json: JSON, _ standard: Standard, into rules: inout Rules,
     _ mistakes: inout [JSON.Mistake]
   ) throws(JSON.Mistake) {
     var family = FamilyRule(name: "", kind: .counter, help: "", labels: [], buckets: [])
     var kind: Record.Kind?
+    var isEventsOwn = false
     var events: [Rule] = []
     var drops = false
     let names =
       [
         "name", "type", "help", "labels", "constants", "buckets", "events", "action",
+        "other_tags", "honor_labels", "timings",
       ] + KindMembers.names
     let members = try json.members(names, &mistakes)
     for (name, value) in members {
       do throws(JSON.Mistake) {
         switch name {
         case "name": family.name = try familyName(value)
-        case "type": kind = try self.kind(value)
+        case "type": (kind, isEventsOwn) = try self.kind(value)
+        case "timings":
+          family.timingKind =
+            try value.choice("summary", "histogram", name) ? .summary : .histogram
+        case "other_tags": try otherTags(value, into: &family)
+        case "honor_labels": family.honorsTags = try value.flag()
         case "help": family.help = try value.text()
         case "labels": family.labels += try labels(value)
         case "constants":
@@ -88,7 +103,7 @@ enum RuleFile {
           }
           for event in try value.items() {
             do throws(JSON.Mistake) {
-              var rule = try rule(event, stopsAtFirst, &mistakes)
+              var rule = try rule(event, standard, &mistakes)
               rule.family = rules.families.count
               events.append(rule)
             } catch { mistakes.append(error) }
@@ -107,23 +122,82 @@ enum RuleFile {
       return
     }
     if !has("name") { mistakes.append(json.mistake("a family needs a \"name\"")) }
-    if !has("type") {
-      mistakes.append(json.mistake("a family needs a \"type\": " + KindMembers.types))
+    if let first = rules.families.first(where: { !family.name.isEmpty && $0.name == family.name }) {
+      further(&family, kind, first, members, json, &mistakes)
+    } else {
+      if !has("type") {
+        mistakes.append(json.mistake("a family needs a \"type\": " + KindMembers.types))
+      }
+      if has("timings"), !isEventsOwn {
+        mistakes.append(json.mistake("\"timings\" are for families whose \"type\" is \"event\""))
+      }
+      var own = isEventsOwn ? family.timingKind : kind
+      KindMembers.finish(&own, family, members, &mistakes)
+      if own == .histogram, family.buckets.isEmpty {
+        family.buckets = FamilyRule.defaultBuckets
+      } else if own != nil, own != .histogram, own != .nativeHistogram, !family.buckets.isEmpty {
+        mistakes.append(json.mistake("\"buckets\" are for histograms"))
+      }
+      if isEventsOwn, let own {
+        family.kind = nil
+        family.timingKind = own
+      } else {
+        family.kind = own ?? .counter
+      }
+      checkLines(family, rules.families, json, &mistakes)
     }
-    if !family.name.isEmpty, rules.families.contains(where: { $0.name == family.name }) {
-      mistakes.append(json.mistake("there is a family \(family.name) already"))
-    }
-    KindMembers.finish(&kind, family, members, &mistakes)
-    if kind == .nativeHistogram {
-    } else if kind == .histogram {
-      if family.buckets.isEmpty { family.buckets = FamilyRule.defaultBuckets }
-    } else if kind != nil, !family.buckets.isEmpty {
-      mistakes.append(json.mistake("\"buckets\" are for histograms"))
-    }
+    checkName(family, events, json, &mistakes)
     checkLabels(family, events, json, &mistakes)
-    family.kind = kind ?? .counter
     rules.rules += events
     rules.families.append(family)
+  }
+
+  /// A further entry has other events and labels for a family that is there; the rest is its first
+  /// entry's.
+  private static func further(
+    _ family: inout FamilyRule, _ kind: Record.Kind?, _ first: FamilyRule,
+    _ members: [(name: String, value: JSON)], _ json: JSON, _ mistakes: inout [JSON.Mistake]
+  ) {
+    let own = ["name", "type", "labels", "constants", "events", "other_tags", "honor_labels"]
+    for (name, value) in members where !own.contains(name) {
+      mistakes.append(
+        value.mistake("\"\(name)\" belongs to the first entry of the family \(family.name)"))
+    }
+    if let kind, let known = first.kind, !known.takes(kind), known != kind {
+      mistakes.append(json.mistake("there is a family \(family.name) of another type already"))
+    }
+    family.kind = first.kind
+    family.timingKind = first.timingKind
+    family.help = first.help
+    family.buckets = first.buckets
+    family.options = first.options
+  }
+
+  /// No family may be called what a line of another is: a scrape with both would be refused whole.
+  private static func checkLines(
+    _ family: FamilyRule, _ others: [FamilyRule], _ json: JSON, _ mistakes: inout [JSON.Mistake]
+  ) {
+    for other in others {
+      for (one, two) in [(family, other), (other, family)] {
+        guard (one.kind ?? one.timingKind).hasSuffixes else { continue }
+        for suffix in ["_bucket", "_count", "_sum", "_created"] where two.name == one.name + suffix
+        {
+          mistakes.append(
+            json.mistake("\(two.name) is a line of the family \(one.name): choose another name"))
+        }
+      }
+    }
+  }
+
+  private static func checkName(
+    _ family: FamilyRule, _ events: [Rule], _ json: JSON, _ mistakes: inout [JSON.Mistake]
+  ) {
+    guard let template = family.nameTemplate else { return }
+    if events.contains(where: { $0.event.starCount < template.captureCount }) {
+      mistakes.append(
+        json.mistake(
+          "$\(template.captureCount) in \(family.name): an event of this family has fewer *"))
+    }
   }
 
   /// Each label once, and no capture that one of the events does not have.
@@ -144,158 +218,32 @@ enum RuleFile {
   }
 
   private static func rule(
-    _ json: JSON, _ stopsAtFirst: Bool, _ mistakes: inout [JSON.Mistake]
+    _ json: JSON, _ standard: Standard, _ mistakes: inout [JSON.Mistake]
   ) throws(JSON.Mistake) -> Rule {
-    var event: Pattern?
+    var event: String?
     var hasEvent = false
-    var conditions: [Condition] = []
-    var isLast = stopsAtFirst
-    for (name, value) in try json.members(["event", "when", "match"], &mistakes) {
+    var divider = standard.separator
+    var rule = Rule(event: Pattern("*"), conditions: [], isLast: standard.stopsAtFirst)
+    let known = ["event", "when", "match", "types", "scale", "separator"]
+    for (name, value) in try json.members(known, &mistakes) {
       do throws(JSON.Mistake) {
         switch name {
         case "event":
           hasEvent = true
-          event = Pattern(try value.text())
-        case "match": isLast = try value.choice("first", "all", name)
+          event = try value.text()
+        case "match": rule.isLast = try value.choice("first", "all", name)
+        case "types": rule.kinds = try kinds(value)
+        case "scale": rule.scale = try scale(value)
+        case "separator": divider = try separator(value)
         default:
           for (tag, wanted) in try value.members(allowed: nil) {
-            conditions.append(try condition(tag: Array(tag.utf8), wanted))
+            rule.conditions.append(try condition(tag: Array(tag.utf8), wanted))
           }
         }
       } catch { mistakes.append(error) }
     }
     if !hasEvent { throw json.mistake("needs an \"event\": a name, or a glob with *") }
-    return Rule(event: event ?? Pattern("*"), conditions: conditions, isLast: isLast)
-  }
-
-  private static func condition(tag: [UInt8], _ json: JSON) throws(JSON.Mistake) -> Condition {
-    if case .object = json.value {
-      let members = try json.members(allowed: ["not"])
-      guard let (_, negated) = members.first else { throw json.mistake("expected \"not\"") }
-      return Condition(tag: tag, patterns: try patterns(negated), isNegated: true)
-    }
-    return Condition(tag: tag, patterns: try patterns(json), isNegated: false)
-  }
-
-  private static func patterns(_ json: JSON) throws(JSON.Mistake) -> [Pattern] {
-    if case .string(let text) = json.value { return [Pattern(text)] }
-    var list: [Pattern] = []
-    for item in try json.items() { list.append(Pattern(try item.text())) }
-    return list
-  }
-
-  private static func kind(_ json: JSON) throws(JSON.Mistake) -> Record.Kind {
-    switch try json.text() {
-    case "counter": return .counter
-    case "gauge": return .gauge
-    case "histogram": return .histogram
-    case "summary": return .summary
-    case "set": return .set
-    default: throw json.mistake("\"type\" is " + KindMembers.types)
-    }
-  }
-
-  private static func familyName(_ json: JSON) throws(JSON.Mistake) -> String {
-    let name = try json.text()
-    guard Names.isFamilyName(name) else {
-      throw json.mistake("a family's name has letters, digits, _ and :, and starts with no digit")
-    }
-    if name.utf8.starts(with: "metrics_sidecar_".utf8) || name.utf8.starts(with: "process_".utf8) {
-      throw json.mistake("metrics_sidecar_ and process_ are the sidecar's own names")
-    }
-    return name
-  }
-
-  private static func labels(_ json: JSON) throws(JSON.Mistake) -> [(
-    name: String, source: FamilyRule.Source
-  )] {
-    var list: [(name: String, source: FamilyRule.Source)] = []
-    if case .array(let items) = json.value {
-      for item in items {
-        let name = try item.text()
-        try check(label: name, at: item)
-        list.append((name, .tag(Array(name.utf8))))
-      }
-    } else {
-      for (name, tag) in try json.members(allowed: nil) {
-        try check(label: name, at: tag)
-        list.append((name, .tag(Array(try tag.text().utf8))))
-      }
-    }
-    return list
-  }
-
-  private static func check(label: String, at json: JSON) throws(JSON.Mistake) {
-    guard Names.isLabelName(label) else {
-      throw json.mistake("a label's name has letters, digits and _, and starts with no digit or __")
-    }
-    if label == "le" || label == "overflow" {
-      throw json.mistake("the label \(label) is the sidecar's own")
-    }
-  }
-
-  private static func buckets(_ json: JSON) throws(JSON.Mistake) -> [Double] {
-    var bounds: [Double] = []
-    for item in try json.items() {
-      guard case .number(let bound) = item.value else { throw item.mistake("expected a number") }
-      if let last = bounds.last, bound <= last { throw item.mistake("buckets have to rise") }
-      bounds.append(bound)
-    }
-    if bounds.isEmpty || bounds.count > 200 { throw json.mistake("from 1 to 200 buckets") }
-    return bounds
-  }
-}
-
-extension JSON {
-  func mistake(_ message: String) -> Mistake {
-    Mistake(position: position, message: message)
-  }
-
-  func text() throws(Mistake) -> String {
-    guard case .string(let text) = value else { throw mistake("expected a string") }
-    return text
-  }
-
-  func items() throws(Mistake) -> [JSON] {
-    guard case .array(let items) = value else { throw mistake("expected a list: [ … ]") }
-    return items
-  }
-
-  /// Whether the text is `yes`; a mistake where it is not `no` either.
-  func choice(
-    _ yes: String, _ no: String, _ name: String
-  ) throws(Mistake) -> Bool {
-    let text = try text()
-    if text == yes { return true }
-    guard text == no else { throw mistake("\"\(name)\" is \"\(yes)\" or \"\(no)\"") }
-    return false
-  }
-
-  /// The members that are known; the others are mistakes.
-  func members(
-    _ known: [String], _ mistakes: inout [Mistake]
-  ) throws(Mistake) -> [(name: String, value: JSON)] {
-    var list: [(name: String, value: JSON)] = []
-    for (name, value) in try members(allowed: nil) {
-      if known.contains(name) { list.append((name, value)); continue }
-      let near = Spelling.closest(to: name, among: known)
-      mistakes.append(
-        value.mistake(
-          "unknown name \"\(name)\"" + (near.map { ": did you mean \"\($0)\"?" } ?? "")))
-    }
-    return list
-  }
-
-  func members(
-    allowed: [String]?
-  ) throws(Mistake) -> [(name: String, value: JSON)] {
-    guard case .object(let members) = value else { throw mistake("expected an object: { … }") }
-    guard let allowed else { return members }
-    for (name, value) in members where !allowed.contains(name) {
-      let near = Spelling.closest(to: name, among: allowed)
-      throw value.mistake(
-        "unknown name \"\(name)\"" + (near.map { ": did you mean \"\($0)\"?" } ?? ""))
-    }
-    return members
+    rule.event = Pattern(event ?? "*", separator: divider)
+    return rule
   }
 }

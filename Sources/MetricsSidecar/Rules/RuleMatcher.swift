@@ -1,32 +1,109 @@
+import Platform
+
 /// All rules at once: which of them an event's name may match.
 ///
-/// Exact names lie in a hash, globs in a hash by the text before their first `*`; one look for each
-/// length that such a text has. So the cost does not grow with the rules, only with those that match.
+/// A hash has each rule by what its pattern has literally before the first and behind the last star,
+/// of that at most eight bytes. A name is looked up once for each pair of lengths that there is, so
+/// the cost grows neither with the rules nor with those that begin alike.
+///
+/// What must stay true: `shapes` rise by prefix; a chain has its rules in the file's order.
 struct RuleMatcher {
-  private var exact: [[UInt8]: [Int]] = [:]
-  private var globs: [[UInt8]: [Int]] = [:]
-  /// Of the texts before the first star, without repeats.
-  private var prefixLengths: [Int] = []
+  private struct Shape {
+    var prefixCount: Int
+    var suffixCount: Int
+    /// The whole name is literal.
+    var isExact: Bool
+  }
+
+  private var shapes: [Shape] = []
+  /// For each hash the first rule of its chain, or -1; a power of two.
+  private var heads: [Int32]
+  private var next: [Int32]
+  private var hashes: [UInt32]
 
   init(_ rules: [Rule]) {
-    for (index, rule) in rules.enumerated() {
-      let prefix = rule.event.prefix
-      if rule.event.isExact {
-        exact[prefix, default: []].append(index)
-      } else {
-        globs[prefix, default: []].append(index)
-        if !prefixLengths.contains(prefix.count) { prefixLengths.append(prefix.count) }
-      }
+    var size = 16
+    while size < rules.count * 2 { size *= 2 }
+    heads = [Int32](repeating: -1, count: size)
+    next = [Int32](repeating: -1, count: rules.count)
+    hashes = [UInt32](repeating: 0, count: rules.count)
+    for index in rules.indices.reversed() {
+      let pattern = rules[index].event
+      let shape = Shape(
+        prefixCount: pattern.prefixCount, suffixCount: min(pattern.suffixCount, 8),
+        isExact: pattern.isExact)
+      var hash = Self.start
+      for byte in pattern.prefix { hash = Self.step(hash, byte) }
+      let hashed = Self.hash(hash, Self.tail(pattern.suffix), shape)
+      hashes[index] = hashed
+      next[index] = heads[Int(hashed) & (size - 1)]
+      heads[Int(hashed) & (size - 1)] = Int32(index)
+      insert(shape)
     }
+  }
+
+  private mutating func insert(_ shape: Shape) {
+    var at = 0
+    while at < shapes.count, shapes[at].prefixCount <= shape.prefixCount {
+      let other = shapes[at]
+      if other.prefixCount == shape.prefixCount, other.suffixCount == shape.suffixCount,
+        other.isExact == shape.isExact
+      {
+        return
+      }
+      at += 1
+    }
+    shapes.insert(shape, at: at)
   }
 
   /// Indices of the rules to try, in the file's order.
   func candidates(for name: [UInt8]) -> [Int] {
-    var indices = exact[name] ?? []
-    for length in prefixLengths where length <= name.count {
-      if let more = globs[Array(name.prefix(length))] { indices += more }
+    var found: [Int] = []
+    let tail = Self.tail(name[...])
+    var hash = Self.start
+    var hashedCount = 0
+    for shape in shapes {
+      if shape.prefixCount + shape.suffixCount > name.count { continue }
+      if shape.isExact, shape.prefixCount != name.count { continue }
+      while hashedCount < shape.prefixCount {
+        hash = Self.step(hash, name[hashedCount])
+        hashedCount += 1
+      }
+      let hashed = Self.hash(hash, tail, shape)
+      var index = heads[Int(hashed) & (heads.count - 1)]
+      while index >= 0 {
+        if hashes[Int(index)] == hashed { Self.insert(Int(index), into: &found) }
+        index = next[Int(index)]
+      }
     }
-    indices.sort()
-    return indices
+    return found
+  }
+
+  private static func insert(_ index: Int, into found: inout [Int]) {
+    var at = found.count
+    while at > 0, found[at - 1] > index { at -= 1 }
+    if at > 0, found[at - 1] == index { return }
+    found.insert(index, at: at)
+  }
+
+  // MARK: The hash
+
+  private static let start: UInt64 = 0xcbf2_9ce4_8422_2325
+
+  private static func step(_ hash: UInt64, _ byte: UInt8) -> UInt64 {
+    (hash ^ UInt64(byte)) &* 0x100_0000_01b3
+  }
+
+  /// The last eight bytes, the last one on top.
+  private static func tail(_ bytes: ArraySlice<UInt8>) -> UInt64 {
+    var word: UInt64 = 0
+    for byte in bytes.suffix(8) { word = word >> 8 | UInt64(byte) << 56 }
+    return word
+  }
+
+  private static func hash(_ prefix: UInt64, _ tail: UInt64, _ shape: Shape) -> UInt32 {
+    let suffix = shape.suffixCount == 0 ? 0 : tail >> UInt64(64 - shape.suffixCount * 8)
+    let kind = UInt64(shape.suffixCount) << 1 | (shape.isExact ? 1 : 0)
+    return UInt32(truncatingIfNeeded: Digest.mix(prefix &+ kind, suffix) >> 32)
   }
 }

@@ -1,4 +1,5 @@
-/// A label's value with captures: `$1` is what the event's first `*` stood for, `$$` a dollar sign.
+/// A label's value or a family's name with captures: `$1` or `${1}` is what the event's first `*`
+/// stood for, `$$` a dollar sign.
 struct Template: Equatable {
   private enum Part: Equatable {
     case text([UInt8])
@@ -19,12 +20,19 @@ struct Template: Equatable {
       }
       switch next {
       case UInt8(ascii: "1")...UInt8(ascii: "9"):
-        let number = Int(next) - 48
-        if !literal.isEmpty { parts.append(.text(literal)) }
-        literal = []
-        parts.append(.capture(number))
-        captureCount = max(captureCount, number)
+        add(Int(next) - 48, behind: &literal)
         bytes.removeFirst()
+      case UInt8(ascii: "{"):
+        let digits = bytes.dropFirst().prefix { $0 &- 48 < 10 }
+        guard digits.count == 1 || digits.count == 2, digits.endIndex < bytes.endIndex,
+          bytes[digits.endIndex] == UInt8(ascii: "}")
+        else {
+          literal.append(byte)
+          continue
+        }
+        let number = digits.reduce(0) { $0 * 10 + Int($1) - 48 }
+        add(max(1, number), behind: &literal)
+        bytes = bytes[(digits.endIndex + 1)...]
       case UInt8(ascii: "$"):
         literal.append(byte)
         bytes.removeFirst()
@@ -32,6 +40,20 @@ struct Template: Equatable {
       }
     }
     if !literal.isEmpty { parts.append(.text(literal)) }
+  }
+
+  private mutating func add(_ number: Int, behind literal: inout [UInt8]) {
+    if !literal.isEmpty { parts.append(.text(literal)) }
+    literal = []
+    parts.append(.capture(number))
+    captureCount = max(captureCount, number)
+  }
+
+  /// The text with `a` for each capture.
+  var sample: String {
+    let letter: [UInt8] = [UInt8(ascii: "a")]
+    let captures = [ArraySlice<UInt8>](repeating: letter[...], count: captureCount)
+    return String(decoding: filled(captures), as: UTF8.self)
   }
 
   func filled(_ captures: [ArraySlice<UInt8>]) -> [UInt8] {

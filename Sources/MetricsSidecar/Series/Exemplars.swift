@@ -226,7 +226,8 @@ extension Registry {
     let family = families[Int(target.family)]
     let tag = family.options.exemplar
     guard !tag.isEmpty, let range = Exemplars.find(tag, in: tags) else { return }
-    let value = target.isMilliseconds ? value / 1000 : value
+    let scaled = target.scale == 0 ? value : value * scales[target.scale]
+    let value = target.isMilliseconds ? scaled / 1000 : scaled
     var cell = Int(target.cell) + 1
     if family.kind == .histogram {
       var bucket = 0

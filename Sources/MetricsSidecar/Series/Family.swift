@@ -14,7 +14,8 @@ final class Family {
   let boundTexts: [[UInt8]]
   /// Tells series apart whose cells mean something else: other buckets, another window.
   let shape: UInt32
-  var labels: [(name: String, source: FamilyRule.Source)] = []
+  /// Whether a rule names it, so that it is shown without a series too.
+  var isDeclared = false
   /// In the order in which they came, which a restart keeps.
   var series: [Record] = []
   /// Where refused series add up, once there is one.

@@ -14,6 +14,8 @@ struct LineTable {
     var isMilliseconds: Bool
     /// Of a gauge of several clients: the digest of the tag that tells them apart; 0 without one.
     var client: UInt32 = 0
+    /// A number in `Registry.scales`; 0 where values are taken as they are.
+    var scale: UInt8 = 0
   }
 
   struct Slot {

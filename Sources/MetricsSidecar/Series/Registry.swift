@@ -8,26 +8,30 @@ import Platform
 final class Registry {
   let state: StateFile
   let limits: Limits
-  private(set) var rules: Rules
-  private let matcher: RuleMatcher
-  private(set) var families: [Family] = []
+  var rules: Rules
+  var matcher: RuleMatcher
+  /// For each entry of `rules.families` its place in `families`; -1 where events make the family.
+  var ruleFamilies: [Int] = []
+  var families: [Family] = []
   private(set) var familyIndex: [[UInt8]: Int] = [:]
-  private var table = SeriesTable()
-  private var lines: LineTable
+  var table = SeriesTable()
+  var lines: LineTable
   var sessions: SessionTable
   /// Spellings of tags in names that are read.
   var dialects = TagDialects.all
   /// Names as clients wrote them.
   var spellings = Spellings()
   /// `nil` where no rule asks for them.
-  private(set) var exemplars: Exemplars?
+  var exemplars: Exemplars?
+  /// What values are multiplied with, by number.
+  var scales = Scales()
   /// Series kept, without the overflow series.
-  private(set) var seriesCount = 0
+  var seriesCount = 0
   /// Who speaks to gauges of several clients.
   var owners = ClientOwners()
   /// Clients of gauges that were refused, each time one would have had a part.
   var refusedClients: UInt64 = 0
-  private(set) var conflicts = TypeConflicts()
+  var conflicts = TypeConflicts()
   /// Unix time in milliseconds, read once between two commits and only by those who need it.
   private var turnTime: UInt64 = 0
   #if DEBUG
@@ -45,9 +49,9 @@ final class Registry {
     lines = LineTable(limit: limits.series * 2)
     sessions = SessionTable(limit: limits.sessions)
     exemplars = Exemplars(rules, limit: limits.exemplars)
-    for rule in rules.families { declare(rule) }
+    for entry in rules.families { declare(entry) }
     readState()
-    for index in families.indices where families[index].labels.isEmpty { makeDeclared(index) }
+    makeConstantSeries()
     forgetConnections()
     state.commit()
   }
@@ -150,6 +154,7 @@ final class Registry {
   ) {
     let cell = Int(target.cell)
     let family = families[Int(target.family)]
+    let value = target.scale == 0 ? value : value * scales[target.scale]
     switch family.kind {
     case .counter: state.add(cell + 1, value * weight)
     case .gauge: if isDelta { state.add(cell + 1, value) } else { state.store(cell + 1, value) }
@@ -174,104 +179,15 @@ final class Registry {
 
   // MARK: Resolving a new event
 
-  private struct Resolution {
+  struct Resolution {
     var targets: [LineTable.Target] = []
     /// Why a series was refused. Only without one may the line be remembered.
     var refusal: Rejection?
   }
 
-  private func resolve(
-    _ event: Resolver, into outcome: inout Resolution
-  ) throws(Rejection) {
-    if event.mixesTags { throw .mixedTags }
-    if event.tags.count > limits.labels { throw .tooManyLabels }
-    if event.name.count > limits.nameByteCount { throw .nameTooLong }
-    for tag in event.tags {
-      if tag.name.count > limits.nameByteCount { throw .nameTooLong }
-      if tag.value.count > limits.labelValueByteCount { throw .valueTooLong }
-    }
-    guard let kind = event.kind else { throw .unsupportedType }
-    var isMatched = false
-    for candidate in matcher.candidates(for: event.name) {
-      let rule = rules.rules[candidate]
-      guard let captures = rule.event.captures(event.name[...]),
-        rule.conditions.allSatisfy({ $0.holds(for: event.value(of: $0.tag)) })
-      else { continue }
-      guard let index = rule.family else {
-        if isMatched { return }
-        throw .dropped
-      }
-      isMatched = true
-      let family = families[index]
-      guard family.kind.takes(kind) else {
-        outcome.refusal = conflict(family.name)
-        if rule.isLast { break }
-        continue
-      }
-      let labels = family.labels.map { label -> (name: [UInt8], value: ArraySlice<UInt8>) in
-        switch label.source {
-        case .tag(let tag): (Array(label.name.utf8), event.value(of: tag))
-        case .constant(let text): (Array(label.name.utf8), text.filled(captures)[...])
-        }
-      }
-      feed(index, labels, event, into: &outcome, client: family.options.client(event))
-      if rule.isLast { break }
-    }
-    if isMatched { return }
-    guard rules.exposesUnmatched else { throw .dropped }
-    let index = try unmatchedFamily(event, kind)
-    if spellings.isOn {
-      spell(Spellings.family, families[index].name, as: event.spelledFamily)
-    }
-    var labels: [(name: [UInt8], value: ArraySlice<UInt8>)] = []
-    for tag in event.tags {
-      let name = Names.label(tag.name)
-      if spellings.isOn { spell(Spellings.label, name, as: Array(tag.name)) }
-      if !labels.contains(where: { $0.name == name }) { labels.append((name, tag.value)) }
-    }
-    labels.sort { $0.name.lexicographicallyPrecedes($1.name) }
-    feed(index, labels, event, into: &outcome)
-  }
-
-  private func unmatchedFamily(
-    _ event: Resolver, _ kind: Record.Kind
-  ) throws(Rejection) -> Int {
-    let name = event.defaultFamily
-    if let index = familyIndex[name] {
-      if families[index].kind != kind { throw conflict(name) }
-      return index
-    }
-    if isSampleOfAnother(name, kind) { throw conflict(name) }
-    let bounds = kind == .histogram ? FamilyRule.defaultBuckets : []
-    if families.count >= limits.families { throw .familyLimit }
-    return add(Family(name: name, kind: kind, help: "", bounds: bounds))
-  }
-
-  private func conflict(_ name: [UInt8]) -> Rejection {
-    conflicts.count(name)
-    return .typeConflict
-  }
-
-  /// Whether lines of a family of this name would be taken for those of a histogram, as `a_count`
-  /// for `a`: a scrape with both would be refused whole.
-  private func isSampleOfAnother(_ name: [UInt8], _ kind: Record.Kind) -> Bool {
-    for suffix in ["_bucket", "_count", "_sum", "_created"] {
-      if kind.hasSuffixes, familyIndex[name + Array(suffix.utf8)] != nil { return true }
-      guard name.count > suffix.utf8.count,
-        name.suffix(suffix.utf8.count).elementsEqual(suffix.utf8)
-      else { continue }
-      if let index = familyIndex[Array(name.dropLast(suffix.utf8.count))],
-        families[index].kind.hasSuffixes
-      {
-        return true
-      }
-    }
-    return false
-  }
-
-  private func feed(
-    _ index: Int, _ labels: [(name: [UInt8], value: ArraySlice<UInt8>)], _ event: Resolver,
-    into outcome: inout Resolution, client: UInt32 = 0
+  func feed(
+    _ index: Int, _ labels: [Label], _ event: Resolver, into outcome: inout Resolution,
+    scale: Double
   ) {
     let family = families[index]
     var key = ByteBuffer(capacity: 128)
@@ -281,8 +197,7 @@ final class Registry {
     outcome.targets.append(
       LineTable.Target(
         cell: UInt32(record.firstCell), family: UInt16(index), isMilliseconds: event.isMilliseconds,
-        client: client)
-    )
+        client: family.options.client(event), scale: scales.number(of: scale)))
   }
 
   /// A new series, or the one that takes what refused ones would have added. One family's refusal
@@ -319,7 +234,7 @@ final class Registry {
     } catch { return nil }
   }
 
-  private func make(_ key: RawSpan, _ family: Family) throws(Rejection) -> Record {
+  func make(_ key: RawSpan, _ family: Family) throws(Rejection) -> Record {
     do throws(Errno) {
       let record = try state.append(
         kind: family.kind, key: key, nameByteCount: family.name.count, shape: family.shape,
@@ -336,29 +251,19 @@ final class Registry {
   /// The kind of the family called `name`, if there is one.
   func kind(of name: [UInt8]) -> Record.Kind? { familyIndex[name].map { families[$0].kind } }
 
-  private func declare(_ rule: FamilyRule) {
-    let options = rule.options
-    options.maxClients = limits.gaugeClients
-    let family = Family(
-      name: Array(rule.name.utf8), kind: rule.kind, help: rule.help, bounds: rule.buckets,
-      options: options)
-    family.labels = rule.labels
-    _ = add(family)
-  }
-
-  private func add(_ family: Family) -> Int {
+  func add(_ family: Family) -> Int {
     familyIndex[family.name] = families.count
     families.append(family)
     return families.count - 1
   }
 
-  /// Families without labels are there from the start, with 0.0.
-  private func makeDeclared(_ index: Int) {
-    let family = families[index]
-    guard family.series.isEmpty else { return }
-    let key = family.name
+  /// Makes a series, with 0.0, if it is not there and has room in the state file.
+  func makeSeries(_ family: Family, _ labels: [Label]) {
+    var key = ByteBuffer(capacity: 128)
+    SeriesKey.append(family.name, labels, to: &key)
+    guard table.find(key.bytes, in: state) == nil else { return }
     do throws(Rejection) {
-      let record = try unsafe make(key.span.bytes, family)
+      let record = try make(key.bytes, family)
       seriesCount += 1
       family.series.append(record)
     } catch {}

@@ -1,7 +1,8 @@
 import Platform
 
 /// A series' key is the start of its line in the exposition: `jobs_total{queue="mail"}`. Label values
-/// are escaped once, when the series is made.
+/// are escaped once, when the series is made. Labels stand in the order of their names, whatever the
+/// order of tags or of a rule: two lines with the same labels are one series.
 enum SeriesKey {
   static func append(
     _ family: [UInt8], _ labels: [(name: [UInt8], value: ArraySlice<UInt8>)],
@@ -10,7 +11,8 @@ enum SeriesKey {
     key.append(family)
     guard !labels.isEmpty else { return }
     key.append(UInt8(ascii: "{"))
-    for (index, label) in labels.enumerated() {
+    let sorted = labels.sorted { $0.name.lexicographicallyPrecedes($1.name) }
+    for (index, label) in sorted.enumerated() {
       if index > 0 { key.append(UInt8(ascii: ",")) }
       key.append(label.name)
       key.append("=\"")

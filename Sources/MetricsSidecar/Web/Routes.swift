@@ -20,11 +20,13 @@ extension Sidecar {
     } else if path.isEqual(to: "/-/ready") {
       guard isRead(request, &response) else { return }
       say("ready\n", &response)
+    } else if path.isEqual(to: "/-/reload") {
+      answerReload(request, &response)
     } else if let push, push.respond(to: request, head: head, body: body, into: &response) {
       // A push, or another of its paths: answered.
     } else {
       response.problem(
-        status: 404, detail: "the paths are /metrics, /, /-/healthy and /-/ready")
+        status: 404, detail: "the paths are /metrics, /, /-/healthy, /-/ready and /-/reload")
     }
   }
 

@@ -33,7 +33,7 @@ import Testing
       #""client" is for gauges with a "merge" of several clients"#
     ),
     (#""type": "summary", "buckets": [1]"#, #""buckets" are for histograms"#),
-    (#""type": "summery""#, #""type" is counter, gauge, histogram, summary or set"#),
+    (#""type": "summery""#, #""type" is counter, gauge, histogram, summary, set or event"#),
   ])
   func `what does not belong together is told`(_ members: String, _ message: String) {
     let text = #"{"families": [{"name": "a", \#(members), "events": [{"event": "a"}]}]}"#

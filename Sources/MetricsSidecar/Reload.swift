@@ -1,0 +1,47 @@
+import HTTP
+import Platform
+
+/// What `SIGHUP` and `POST /-/reload` have come to since the start, which counts as a success.
+struct Reloads {
+  var successCount: UInt64 = 0
+  var failureCount: UInt64 = 0
+  var hasLastSucceeded = true
+  /// In Unix time.
+  var lastSuccessSeconds = Double(Clock.unixSeconds)
+}
+
+extension Sidecar {
+  /// Takes the rules that the file has now, or keeps those of before. What is wrong, a line each;
+  /// empty if nothing is.
+  func reload() -> String {
+    do throws(RuleLoading.Failure) {
+      let rules = try RuleLoading.load(settings.rules)
+      // What was sent under the old rules counts by them.
+      drain(Clock.monotonicNanoseconds)
+      applier.registry.reload(rules)
+      selfMetrics.reloads.successCount += 1
+      selfMetrics.reloads.hasLastSucceeded = true
+      selfMetrics.reloads.lastSuccessSeconds = Double(Clock.unixSeconds)
+      settings.log.info("Reloaded the rules: \(rules.families.count) families")
+      return ""
+    } catch {
+      selfMetrics.reloads.failureCount += 1
+      selfMetrics.reloads.hasLastSucceeded = false
+      settings.log.error("The rules stay as they were: \(error.message)")
+      return error.lines
+    }
+  }
+
+  /// `POST /-/reload`: 200, or 400 with every mistake.
+  func answerReload(_ request: Request, _ response: inout ResponseWriter) {
+    guard request.method == .post || request.method == .put else {
+      return response.problem(
+        status: 405, detail: "POST reloads the rules", extraFields: "Allow: POST, PUT\r\n")
+    }
+    let mistakes = reload()
+    if mistakes.isEmpty { return say("reloaded\n", &response) }
+    response.begin(status: 400, contentType: "text/plain; charset=utf-8")
+    response.buffer.append(mistakes)
+    response.end()
+  }
+}

@@ -1,0 +1,131 @@
+/// The values that members of a rules file have.
+extension RuleFile {
+  static func condition(tag: [UInt8], _ json: JSON) throws(JSON.Mistake) -> Condition {
+    if case .object = json.value {
+      let members = try json.members(allowed: ["not"])
+      guard let (_, negated) = members.first else { throw json.mistake("expected \"not\"") }
+      return Condition(tag: tag, patterns: try patterns(negated), isNegated: true)
+    }
+    return Condition(tag: tag, patterns: try patterns(json), isNegated: false)
+  }
+
+  static func patterns(_ json: JSON) throws(JSON.Mistake) -> [Pattern] {
+    if case .string(let text) = json.value { return [Pattern(text)] }
+    var list: [Pattern] = []
+    for item in try json.items() { list.append(Pattern(try item.text())) }
+    return list
+  }
+
+  /// A family's type; with `event` it is the first event's own.
+  static func kind(
+    _ json: JSON
+  ) throws(JSON.Mistake) -> (kind: Record.Kind?, isEventsOwn: Bool) {
+    switch try json.text() {
+    case "counter": return (.counter, false)
+    case "gauge": return (.gauge, false)
+    case "histogram": return (.histogram, false)
+    case "summary": return (.summary, false)
+    case "set": return (.set, false)
+    case "event": return (nil, true)
+    default: throw json.mistake("\"type\" is " + KindMembers.types)
+    }
+  }
+
+  /// The kinds of events that a rule takes: one, or a list.
+  static func kinds(_ json: JSON) throws(JSON.Mistake) -> [Record.Kind] {
+    if case .array(let items) = json.value {
+      var list: [Record.Kind] = []
+      for item in items { list += try kinds(item) }
+      return list
+    }
+    switch try json.text() {
+    case "counter": return [.counter]
+    case "gauge": return [.gauge]
+    case "timing": return [.histogram]
+    case "set": return [.set]
+    default: throw json.mistake("\"types\" are counter, gauge, timing or set")
+    }
+  }
+
+  static func scale(_ json: JSON) throws(JSON.Mistake) -> Double {
+    guard case .number(let number) = json.value, number != 0 else {
+      throw json.mistake("expected a number that is not 0")
+    }
+    return number
+  }
+
+  static func separator(_ json: JSON) throws(JSON.Mistake) -> UInt8 {
+    let text = try json.text()
+    guard text.utf8.count <= 1, text != "*" else {
+      throw json.mistake("a separator is one character, such as \".\", or \"\" for none")
+    }
+    return text.utf8.first ?? 0
+  }
+
+  static func otherTags(
+    _ json: JSON, into family: inout FamilyRule
+  ) throws(JSON.Mistake) {
+    if case .object = json.value {
+      guard let (_, except) = try json.members(allowed: ["except"]).first else {
+        throw json.mistake("expected \"except\"")
+      }
+      family.droppedTags = try patterns(except)
+      family.keepsOtherTags = true
+    } else {
+      family.keepsOtherTags = try json.choice("keep", "drop", "other_tags")
+    }
+  }
+
+  static func familyName(_ json: JSON) throws(JSON.Mistake) -> String {
+    let name = try json.text()
+    // What a capture stands for is made fit for a name when an event comes.
+    let template = Template(name)
+    let plain = template.captureCount == 0 ? name : template.sample
+    guard Names.isFamilyName(plain) else {
+      throw json.mistake("a family's name has letters, digits, _ and :, and starts with no digit")
+    }
+    if name.utf8.starts(with: "metrics_sidecar_".utf8) || name.utf8.starts(with: "process_".utf8) {
+      throw json.mistake("metrics_sidecar_ and process_ are the sidecar's own names")
+    }
+    return name
+  }
+
+  static func labels(_ json: JSON) throws(JSON.Mistake) -> [(
+    name: String, source: FamilyRule.Source
+  )] {
+    var list: [(name: String, source: FamilyRule.Source)] = []
+    if case .array(let items) = json.value {
+      for item in items {
+        let name = try item.text()
+        try check(label: name, at: item)
+        list.append((name, .tag(Array(name.utf8))))
+      }
+    } else {
+      for (name, tag) in try json.members(allowed: nil) {
+        try check(label: name, at: tag)
+        list.append((name, .tag(Array(try tag.text().utf8))))
+      }
+    }
+    return list
+  }
+
+  static func check(label: String, at json: JSON) throws(JSON.Mistake) {
+    guard Names.isLabelName(label) else {
+      throw json.mistake("a label's name has letters, digits and _, and starts with no digit or __")
+    }
+    if label == "le" || label == "overflow" {
+      throw json.mistake("the label \(label) is the sidecar's own")
+    }
+  }
+
+  static func buckets(_ json: JSON) throws(JSON.Mistake) -> [Double] {
+    var bounds: [Double] = []
+    for item in try json.items() {
+      guard case .number(let bound) = item.value else { throw item.mistake("expected a number") }
+      if let last = bounds.last, bound <= last { throw item.mistake("buckets have to rise") }
+      bounds.append(bound)
+    }
+    if bounds.isEmpty || bounds.count > 200 { throw json.mistake("from 1 to 200 buckets") }
+    return bounds
+  }
+}

@@ -1,0 +1,229 @@
+/// What rules make of events that are seen for the first time.
+extension Registry {
+  typealias Label = (name: [UInt8], value: ArraySlice<UInt8>)
+
+  /// Finds or makes every series that `event` feeds.
+  func resolve(_ event: Resolver, into outcome: inout Resolution) throws(Rejection) {
+    try check(event)
+    guard let kind = event.kind else { throw .unsupportedType }
+    var isMatched = false
+    for candidate in matcher.candidates(for: event.name) {
+      let rule = rules.rules[candidate]
+      guard let captures = rule.captures(event, kind) else { continue }
+      guard let entry = rule.family else {
+        if isMatched { return }
+        throw .dropped
+      }
+      isMatched = true
+      do throws(Rejection) {
+        let labels = labels(rules.families[entry], event, captures)
+        if labels.count > limits.labels { throw .tooManyLabels }
+        let index = try family(entry, kind, captures)
+        feed(index, labels, event, into: &outcome, scale: kind == .set ? 0 : rule.scale)
+      } catch { outcome.refusal = error }
+      if rule.isLast { break }
+    }
+    if isMatched { return }
+    guard rules.exposesUnmatched else { throw .dropped }
+    let index = try family(named: event.defaultFamily, kind)
+    if spellings.isOn {
+      spell(Spellings.family, families[index].name, as: event.spelledFamily)
+    }
+    var labels: [Label] = []
+    add(event.tags, to: &labels)
+    feed(index, labels, event, into: &outcome, scale: 0)
+  }
+
+  private func check(_ event: Resolver) throws(Rejection) {
+    if event.mixesTags { throw .mixedTags }
+    if event.tags.count > limits.labels { throw .tooManyLabels }
+    if event.name.count > limits.nameByteCount { throw .nameTooLong }
+    for tag in event.tags {
+      if tag.name.count > limits.nameByteCount { throw .nameTooLong }
+      if tag.value.count > limits.labelValueByteCount { throw .valueTooLong }
+    }
+  }
+
+  // MARK: Labels
+
+  private func labels(
+    _ entry: FamilyRule, _ event: Resolver, _ captures: [ArraySlice<UInt8>]
+  ) -> [Label] {
+    var labels: [Label] = []
+    for label in entry.labels {
+      let name = Array(label.name.utf8)
+      switch label.source {
+      case .tag(let tag): labels.append((name, event.value(of: tag)))
+      case .constant(let text):
+        if entry.honorsTags, let tag = event.tags.first(where: { $0.name.elementsEqual(name) }) {
+          labels.append((name, tag.value))
+        } else {
+          labels.append((name, text.filled(captures)[...]))
+        }
+      }
+    }
+    if entry.keepsOtherTags {
+      add(event.tags.filter { !entry.names(tag: $0.name) }, to: &labels)
+    }
+    return labels
+  }
+
+  /// Tags become labels of their own names; of two with one name the first stays.
+  private func add(
+    _ tags: [(name: ArraySlice<UInt8>, value: ArraySlice<UInt8>)], to labels: inout [Label]
+  ) {
+    for tag in tags {
+      let name = Names.label(tag.name)
+      if spellings.isOn { spell(Spellings.label, name, as: Array(tag.name)) }
+      if !labels.contains(where: { $0.name == name }) { labels.append((name, tag.value)) }
+    }
+  }
+
+  // MARK: Families
+
+  /// The family that an entry of the rules names for an event whose type is kept as `kind`.
+  private func family(
+    _ entry: Int, _ kind: Record.Kind, _ captures: [ArraySlice<UInt8>]
+  ) throws(Rejection) -> Int {
+    let rule = rules.families[entry]
+    if ruleFamilies[entry] >= 0 {
+      let family = families[ruleFamilies[entry]]
+      guard family.kind.takes(kind) else { throw conflict(family.name) }
+      return ruleFamilies[entry]
+    }
+    let own = rule.kind ?? (kind == .histogram ? rule.timingKind : kind)
+    guard own.takes(kind) else { throw conflict(Array(rule.name.utf8)) }
+    let name =
+      rule.nameTemplate.map { Names.family(of: $0.filled(captures)[...], suffix: "") }
+      ?? Array(rule.name.utf8)
+    if let index = familyIndex[name] {
+      guard families[index].kind == own else { throw conflict(name) }
+      return index
+    }
+    if name.count > limits.nameByteCount { throw .nameTooLong }
+    if isSampleOfAnother(name, own) { throw conflict(name) }
+    if families.count >= limits.families { throw .familyLimit }
+    return add(made(rule, name, own))
+  }
+
+  /// The family of an event that no rule matches.
+  private func family(named name: [UInt8], _ kind: Record.Kind) throws(Rejection) -> Int {
+    if let index = familyIndex[name] {
+      if families[index].kind != kind { throw conflict(name) }
+      return index
+    }
+    if isSampleOfAnother(name, kind) { throw conflict(name) }
+    let bounds = kind == .histogram ? FamilyRule.defaultBuckets : []
+    if families.count >= limits.families { throw .familyLimit }
+    return add(Family(name: name, kind: kind, help: "", bounds: bounds))
+  }
+
+  private func conflict(_ name: [UInt8]) -> Rejection {
+    conflicts.count(name)
+    return .typeConflict
+  }
+
+  /// Whether lines of a family of this name would be taken for those of a histogram, as `a_count`
+  /// for `a`: a scrape with both would be refused whole.
+  func isSampleOfAnother(_ name: [UInt8], _ kind: Record.Kind) -> Bool {
+    for suffix in ["_bucket", "_count", "_sum", "_created"] {
+      if kind.hasSuffixes, familyIndex[name + Array(suffix.utf8)] != nil { return true }
+      guard name.count > suffix.utf8.count,
+        name.suffix(suffix.utf8.count).elementsEqual(suffix.utf8)
+      else { continue }
+      if let index = familyIndex[Array(name.dropLast(suffix.utf8.count))],
+        families[index].kind.hasSuffixes
+      {
+        return true
+      }
+    }
+    return false
+  }
+
+  private func made(_ rule: FamilyRule, _ name: [UInt8], _ kind: Record.Kind) -> Family {
+    let options = rule.options
+    options.maxClients = limits.gaugeClients
+    var bounds = rule.buckets
+    if kind != .histogram && kind != .nativeHistogram { bounds = [] }
+    if kind == .histogram, bounds.isEmpty { bounds = FamilyRule.defaultBuckets }
+    let family = Family(
+      name: name, kind: kind, help: rule.help, bounds: bounds, options: options)
+    family.isDeclared = rule.nameTemplate == nil
+    return family
+  }
+
+  /// Makes the family of an entry, or has the one of this name be as the entry says: its series stay
+  /// if they mean the same, and start again if they do not.
+  func declare(_ rule: FamilyRule) {
+    guard let kind = rule.kind, rule.nameTemplate == nil else { return ruleFamilies.append(-1) }
+    let name = Array(rule.name.utf8)
+    // A further entry of a family adds events to it and nothing else.
+    if let index = ruleFamilies.first(where: { $0 >= 0 && families[$0].name == name }) {
+      return ruleFamilies.append(index)
+    }
+    let family = made(rule, name, kind)
+    guard let index = familyIndex[name] else { return ruleFamilies.append(add(family)) }
+    let known = families[index]
+    if known.kind == kind, known.shape == family.shape {
+      family.series = known.series
+      family.overflow = known.overflow
+    } else {
+      forgetSeries(known)
+    }
+    families[index] = family
+    ruleFamilies.append(index)
+  }
+
+  /// Families whose labels are all constants, or none, are there from the start, with 0.0.
+  func makeConstantSeries() {
+    for (entry, index) in ruleFamilies.enumerated() where index >= 0 {
+      let rule = rules.families[entry]
+      guard rule.isConstant else { continue }
+      let labels = rule.labels.map { label -> Label in
+        guard case .constant(let text) = label.source else { return ([], []) }
+        return (Array(label.name.utf8), text.filled([])[...])
+      }
+      makeSeries(families[index], labels)
+    }
+  }
+
+  // MARK: Reload
+
+  /// Goes on with other rules. Counters of families that stay go on; a family that no rule names any
+  /// more keeps what it has; one with another type or other buckets starts again.
+  func reload(_ new: Rules) {
+    rules = new
+    matcher = RuleMatcher(new.rules)
+    ruleFamilies = []
+    for index in families.indices { families[index].isDeclared = false }
+    for entry in new.families { declare(entry) }
+    makeConstantSeries()
+    lines.removeAll()
+    scales = Scales()
+    exemplars = Exemplars(new, limit: limits.exemplars)
+    commit()
+  }
+
+  /// Gives the series of a family up.
+  private func forgetSeries(_ family: Family) {
+    for record in family.series { state.store(record.firstCell, UInt64(0)) }
+    seriesCount -= family.series.count - (family.overflow == nil ? 0 : 1)
+    family.series = []
+    family.overflow = nil
+    table = SeriesTable()
+    let state = self.state
+    for family in families {
+      for record in family.series { table.insert(record, key: state.key(record)) }
+    }
+  }
+}
+
+extension FamilyRule {
+  /// Whether a tag is named by a label, or is not to become one.
+  fileprivate func names(tag name: ArraySlice<UInt8>) -> Bool {
+    for label in labels {
+      if case .tag(let tag) = label.source, name.elementsEqual(tag) { return true }
+    }
+    return droppedTags.contains { $0.matches(name) }
+  }
+}
