@@ -17,7 +17,7 @@ static = -Xcc -isystem -Xcc /usr/include/$(1) \
 SIZE_LIMIT := 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help allocations docs-check readme browser push run build test coverage lint format bench verify verify-intake verify-monitoring verify-workflows pictures clients browser dist dist-all dist-amd64 dist-arm64 dist-armv7 \
+.PHONY: help allocations docs-check readme browser push run build test coverage lint format bench verify verify-intake verify-kinds verify-monitoring verify-workflows pictures clients browser dist dist-all dist-amd64 dist-arm64 dist-armv7 \
 	sizes smoke-arm tsan asan fuzz clean
 
 help: ## List the targets
@@ -54,6 +54,9 @@ verify-intake: dist-amd64 ## Every way in, on real sockets: grammars, bad input,
 
 verify-exposition: dist-amd64 ## The page in each format, read by parsers and a Prometheus that others wrote
 	.ci/python .ci/verify_exposition.py --programs dist/linux-amd64
+
+verify-kinds: dist-amd64 ## Sets, summaries, native histograms, gauges of several clients; Prometheus reads them
+	.ci/python .ci/verify_kinds.py --programs dist/linux-amd64
 
 allocations: ## Show that a warm request, event and scraped line allocate nothing (valgrind)
 	swift build -c release

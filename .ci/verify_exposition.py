@@ -202,8 +202,15 @@ def samples_of_protobuf(families):
                     bound = bucket.upper_bound
                     add("_bucket", bucket.cumulative_count,
                         le="+Inf" if math.isinf(bound) else repr(bound))
+                if not any(math.isinf(b.upper_bound) for b in metric.histogram.bucket):
+                    add("_bucket", metric.histogram.sample_count, le="+Inf")
                 add("_count", metric.histogram.sample_count)
                 add("_sum", metric.histogram.sample_sum)
+            elif family.type == SUMMARY:
+                for quantile in metric.summary.quantile:
+                    add("", quantile.value, quantile=repr(quantile.quantile))
+                add("_count", metric.summary.sample_count)
+                add("_sum", metric.summary.sample_sum)
             elif family.type == COUNTER:
                 add("", metric.counter.value)
             elif family.type == GAUGE:
@@ -574,7 +581,8 @@ def main():
     print("exposition: all passed")
 
 
-try:
-    main()
-except Failed as failure:
-    sys.exit(f"FAILED: {failure}")
+if __name__ == "__main__":
+    try:
+        main()
+    except Failed as failure:
+        sys.exit(f"FAILED: {failure}")

@@ -33,8 +33,8 @@ enum KindMembers {
     default:
       // As milliseconds within 32 bits.
       guard let window = Quantity.milliseconds(try json.text()), window >= 1000,
-        window <= 366 * 86_400_000
-      else { throw json.mistake("expected a time from 1s to 8784h, such as \"10m\"") }
+        window <= 24 * 86_400_000
+      else { throw json.mistake("expected a time from 1s to 576h, such as \"10m\"") }
       options.windowMilliseconds = UInt64(window)
     }
   }

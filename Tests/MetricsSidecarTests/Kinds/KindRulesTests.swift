@@ -19,7 +19,7 @@ import Testing
     (#""type": "summary", "quantiles": []"#, "from 1 to 32 quantiles"),
     (
       #""type": "summary", "window": "10x""#,
-      "expected a time from 1s to 8784h, such as \"10m\""
+      "expected a time from 1s to 576h, such as \"10m\""
     ),
     (#""type": "summary", "labels": ["quantile"]"#, "the label quantile is the summary's own"),
     (#""type": "gauge", "quantiles": [0.5]"#, #""quantiles" is for summaries"#),
