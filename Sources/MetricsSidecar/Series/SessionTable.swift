@@ -34,6 +34,18 @@ struct SessionTable {
     slots[id] = Slot(record: record)
   }
 
+  /// The identity's bytes, as `restore` reads them. In a buffer of its own: an optimiser that sees no
+  /// reader of a local array's span leaves out what is stored into it.
+  private static func key(_ id: SessionID) -> ByteBuffer {
+    var key = ByteBuffer(capacity: 16)
+    for half in [id.high, id.low] {
+      for shift in stride(from: UInt64(0), to: 64, by: 8) {
+        key.append(UInt8(truncatingIfNeeded: half >> shift))
+      }
+    }
+    return key
+  }
+
   func find(_ id: SessionID, in state: StateFile) -> Slot? { slots[id] }
 
   /// The session's slot, made if it is new; `nil` when all slots are in use or the disk is full.
@@ -44,7 +56,7 @@ struct SessionTable {
       state.store(slot.seenCell, now)
       return slot
     }
-    let key = [id.high, id.low]
+    let key = Self.key(id)
     var slot: Slot
     if slots.count >= limit {
       guard let oldest = mostSilent(in: state), let old = slots.removeValue(forKey: oldest) else {
@@ -55,13 +67,13 @@ struct SessionTable {
       // Out of use first, and that committed: a kill between the two leaves no session half renamed.
       state.store(old.record.firstCell, UInt64(0))
       state.commit()
-      unsafe state.writeKey(old.record, key.span.bytes)
+      state.writeKey(old.record, key.bytes)
       slot = old
     } else {
       do throws(Errno) {
-        slot = unsafe Slot(
+        slot = Slot(
           record: try state.append(
-            kind: .session, key: key.span.bytes, nameByteCount: 0, shape: 0,
+            kind: .session, key: key.bytes, nameByteCount: 0, shape: 0,
             cellCount: Self.cellCount))
       } catch {
         inUse.remove(id)
