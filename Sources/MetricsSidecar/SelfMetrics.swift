@@ -2,7 +2,7 @@ import Events
 import Platform
 
 /// What the sidecar says about itself, served with the rest: one row a metric.
-struct SelfMetrics {
+struct SelfMetrics: OwnMetricLines {
   var connections = 0
   var scrapeSeconds = 0.0
   var supervision: (restarts: UInt64, recovered: UInt64, lost: UInt64)?
@@ -37,13 +37,10 @@ struct SelfMetrics {
         Double(udpDropCount), &page)
     }
     head("metrics_sidecar_frames_total", "counter", "Frames by what became of them", &page)
-    for (name, count) in [
-      ("applied", counts.framesApplied), ("duplicate", counts.framesDuplicate),
+    for (result, count) in [
+      (StaticString("applied"), counts.framesApplied), ("duplicate", counts.framesDuplicate),
       ("rejected", counts.framesRejected),
-    ] {
-      page.append("metrics_sidecar_frames_total{result=\"\(name)\"} ")
-      number(Double(count), &page)
-    }
+    ] { labelled("metrics_sidecar_frames_total", "result", result, Double(count), &page) }
     one("metrics_sidecar_series", "gauge", "Series kept", Double(registry.seriesCount), &page)
     one(
       "metrics_sidecar_series_limit", "gauge", "Series that may be kept",
@@ -96,7 +93,7 @@ struct SelfMetrics {
         &page)
     }
     head("metrics_sidecar_build_info", "gauge", "The version, as a label", &page)
-    page.append("metrics_sidecar_build_info{version=\"\(Version.number)\"} 1.0\n")
+    labelled("metrics_sidecar_build_info", "version", Array(Version.number.utf8), 1, &page)
     process(&page)
   }
 
@@ -104,14 +101,14 @@ struct SelfMetrics {
     let name: StaticString = "metrics_sidecar_events_rejected_total"
     head(name, "counter", "Lines and events that were not counted", &page)
     for (index, error) in LineError.allCases.enumerated() {
-      reason(name, error.reason, counts.lineErrors[index], &page)
+      labelled(name, "reason", error.reason, Double(counts.lineErrors[index]), &page)
     }
     for (index, rejection) in Registry.Rejection.allCases.enumerated() {
-      reason(name, rejection.reason, counts.rejections[index], &page)
+      labelled(name, "reason", rejection.reason, Double(counts.rejections[index]), &page)
     }
-    reason(name, "datagram_too_long", counts.datagramsTruncated, &page)
-    reason(name, "client_limit", registry.refusedClients, &page)
-    reason(name, "exemplar_limit", registry.exemplars?.refused ?? 0, &page)
+    labelled(name, "reason", "datagram_too_long", Double(counts.datagramsTruncated), &page)
+    labelled(name, "reason", "client_limit", Double(registry.refusedClients), &page)
+    labelled(name, "reason", "exemplar_limit", Double(registry.exemplars?.refused ?? 0), &page)
     conflicts(registry.conflicts, &page)
   }
 
@@ -119,11 +116,7 @@ struct SelfMetrics {
     let name: StaticString = "metrics_sidecar_type_conflicts_total"
     head(name, "counter", "Events whose type was not their family's", &page)
     for index in conflicts.names.indices {
-      page.append(name)
-      page.append("{family=\"")
-      page.append(conflicts.names[index])
-      page.append("\"} ")
-      number(Double(conflicts.counts[index]), &page)
+      labelled(name, "family", conflicts.names[index], Double(conflicts.counts[index]), &page)
     }
     if conflicts.overflow > 0 {
       page.append(name)
@@ -136,10 +129,7 @@ struct SelfMetrics {
     let name: StaticString = "metrics_sidecar_overflowing_family"
     head(name, "gauge", "Families that have refused series, 1 for each", &page)
     for family in registry.families where family.overflow != nil {
-      page.append(name)
-      page.append("{family=\"")
-      page.append(family.name)
-      page.append("\"} 1.0\n")
+      labelled(name, "family", family.name, 1, &page)
     }
   }
 
@@ -161,44 +151,5 @@ struct SelfMetrics {
     one(
       "process_start_time_seconds", "gauge", "Start of the process in Unix time", startSeconds,
       &page)
-  }
-
-  private func head(
-    _ name: StaticString, _ type: StaticString, _ help: StaticString, _ page: inout ByteBuffer
-  ) {
-    page.append("# HELP ")
-    page.append(name)
-    page.append(" ")
-    page.append(help)
-    page.append("\n# TYPE ")
-    page.append(name)
-    page.append(" ")
-    page.append(type)
-    page.append("\n")
-  }
-
-  private func one(
-    _ name: StaticString, _ type: StaticString, _ help: StaticString, _ value: Double,
-    _ page: inout ByteBuffer
-  ) {
-    head(name, type, help, &page)
-    page.append(name)
-    page.append(" ")
-    number(value, &page)
-  }
-
-  private func reason(
-    _ name: StaticString, _ reason: StaticString, _ count: UInt64, _ page: inout ByteBuffer
-  ) {
-    page.append(name)
-    page.append("{reason=\"")
-    page.append(reason)
-    page.append("\"} ")
-    number(Double(count), &page)
-  }
-
-  private func number(_ value: Double, _ page: inout ByteBuffer) {
-    NumberFormat.append(value, to: &page)
-    page.append("\n")
   }
 }

@@ -1,7 +1,7 @@
 import Platform
 
 /// What the sidecar says about pushes.
-extension PushAPI {
+extension PushAPI: OwnMetricLines {
   func appendSelfMetrics(hiddenCount: Int, to page: inout ByteBuffer) {
     head("metrics_sidecar_pushes_total", "counter", "Pushes by what became of them", &page)
     for (result, count) in [
@@ -9,10 +9,7 @@ extension PushAPI {
       ("rejected", counts.malformed), ("limited", counts.limited),
       ("unauthorized", counts.unauthorized),
     ] {
-      page.append("metrics_sidecar_pushes_total{result=\"")
-      page.append(result)
-      page.append("\"} ")
-      number(Double(count), &page)
+      labelled("metrics_sidecar_pushes_total", "result", result, Double(count), &page)
     }
     one("metrics_sidecar_push_groups", "gauge", "Groups kept", Double(store.groupCount), &page)
     one(
@@ -37,34 +34,5 @@ extension PushAPI {
     one(
       "metrics_sidecar_push_state_bytes", "gauge", "Bytes of the file of groups that are live",
       Double(store.file.liveByteCount), &page)
-  }
-
-  private func head(
-    _ name: StaticString, _ type: StaticString, _ help: StaticString, _ page: inout ByteBuffer
-  ) {
-    page.append("# HELP ")
-    page.append(name)
-    page.append(" ")
-    page.append(help)
-    page.append("\n# TYPE ")
-    page.append(name)
-    page.append(" ")
-    page.append(type)
-    page.append("\n")
-  }
-
-  private func one(
-    _ name: StaticString, _ type: StaticString, _ help: StaticString, _ value: Double,
-    _ page: inout ByteBuffer
-  ) {
-    head(name, type, help, &page)
-    page.append(name)
-    page.append(" ")
-    number(value, &page)
-  }
-
-  private func number(_ value: Double, _ page: inout ByteBuffer) {
-    NumberFormat.append(value, to: &page)
-    page.append("\n")
   }
 }
