@@ -17,18 +17,6 @@ enum NumberFormat {
   @_optimize(speed)
   static func append(_ value: Int64, to buffer: inout ByteBuffer) {
     if value < 0 { buffer.append(UInt8(ascii: "-")) }
-    var rest = value.magnitude
-    unsafe buffer.appendUnsafe(capacity: 20) { memory in
-      var start = 20
-      repeat {
-        let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
-        start -= 1
-        unsafe memory[start] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: digit)
-        rest = quotient
-      } while rest != 0
-      let count = 20 - start
-      for index in 0..<count { unsafe memory[index] = memory[start + index] }
-      return count
-    }
+    Decimal.append(value.magnitude, to: &buffer)
   }
 }

@@ -35,10 +35,7 @@ extension OwnMetricLines {
     _ name: StaticString, _ label: StaticString, _ text: StaticString, _ value: Double,
     _ page: inout ByteBuffer
   ) {
-    page.append(name)
-    page.append("{")
-    page.append(label)
-    page.append("=\"")
+    open(name, label, &page)
     page.append(text)
     page.append("\"} ")
     number(value, &page)
@@ -49,13 +46,17 @@ extension OwnMetricLines {
     _ name: StaticString, _ label: StaticString, _ text: [UInt8], _ value: Double,
     _ page: inout ByteBuffer
   ) {
+    open(name, label, &page)
+    page.append(text)
+    page.append("\"} ")
+    number(value, &page)
+  }
+
+  private func open(_ name: StaticString, _ label: StaticString, _ page: inout ByteBuffer) {
     page.append(name)
     page.append("{")
     page.append(label)
     page.append("=\"")
-    page.append(text)
-    page.append("\"} ")
-    number(value, &page)
   }
 
   func number(_ value: Double, _ page: inout ByteBuffer) {

@@ -173,11 +173,8 @@ struct GroupWriter: ~Copyable {
       let hash = Digest.hash(old.extracting(metric.labels), seed: ByteKey.seed)
       oldMetrics.append(at)
       oldHashes.append(hash)
-      if metricSlots.isFull {
-        metricSlots.grow()
-        for index in 0..<(oldHashes.count - 1) { metricSlots.insert(oldHashes[index], index) }
-      }
-      metricSlots.insert(hash, oldHashes.count - 1)
+      let hashes = oldHashes
+      metricSlots.add(hash, hashes.count - 1) { hashes[$0] }
       at = metric.range.upperBound
     }
   }

@@ -8,8 +8,7 @@ struct IndexSlots {
 
   struct Probe { fileprivate var at: Int }
 
-  /// Whether `grow` and a new `insert` of everything must come before the next `insert`.
-  var isFull: Bool { (count + 1) * 2 > mask + 1 }
+  private var isFull: Bool { (count + 1) * 2 > mask + 1 }
 
   func probe(_ hash: UInt64) -> Probe {
     Probe(at: Int(truncatingIfNeeded: UInt32(truncatingIfNeeded: hash >> 7)) & mask)
@@ -24,7 +23,17 @@ struct IndexSlots {
     return Int(index)
   }
 
-  mutating func insert(_ hash: UInt64, _ index: Int) {
+  /// Adds `index`, the one after all that are here; `hashes` has theirs, for when the slots grow.
+  @inline(__always)
+  mutating func add(_ hash: UInt64, _ index: Int, hashes: (Int) -> UInt64) {
+    if isFull {
+      grow()
+      for old in 0..<index { insert(hashes(old), old) }
+    }
+    insert(hash, index)
+  }
+
+  private mutating func insert(_ hash: UInt64, _ index: Int) {
     var at = probe(hash).at
     while slots[at] >= 0 { at = (at + 1) & mask }
     slots[at] = Int32(truncatingIfNeeded: index)
@@ -32,7 +41,7 @@ struct IndexSlots {
   }
 
   /// Twice the slots, all empty.
-  mutating func grow() {
+  private mutating func grow() {
     mask = mask * 2 + 1
     slots = [Int32](repeating: -1, count: mask + 1)
     count = 0

@@ -100,11 +100,7 @@ final class PushBatch {
     let hash = Digest.hash(name, seed: ByteKey.seed)
     families.append(Family(name: append(name), hash: hash))
     let index = families.count - 1
-    if familySlots.isFull {
-      familySlots.grow()
-      for old in 0..<index { familySlots.insert(families[old].hash, old) }
-    }
-    familySlots.insert(hash, index)
+    familySlots.add(hash, index) { families[$0].hash }
     return index
   }
 
@@ -243,11 +239,7 @@ final class PushBatch {
     }
     let index = metrics.count
     metrics.append(Metric(labels: labels, family: family, hash: hash))
-    if metricSlots.isFull {
-      metricSlots.grow()
-      for old in 0..<index { metricSlots.insert(metrics[old].hash, old) }
-    }
-    metricSlots.insert(hash, index)
+    metricSlots.add(hash, index) { metrics[$0].hash }
     if last >= 0 { metrics[last].next = index } else { families[family].firstMetric = index }
     families[family].lastMetric = index
     families[family].metricCount += 1

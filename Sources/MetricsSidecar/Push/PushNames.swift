@@ -44,11 +44,8 @@ struct PushNames {
     entries.append(Entry(name: SeriesKey.array(name), hash: hash, type: type, groupCount: 1))
     liveCount += 1
     let index = entries.count - 1
-    if slots.isFull {
-      slots.grow()
-      for old in 0..<index { slots.insert(entries[old].hash, old) }
-    }
-    slots.insert(hash, index)
+    let entries = self.entries
+    slots.add(hash, index) { entries[$0].hash }
     return index
   }
 
