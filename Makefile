@@ -88,7 +88,7 @@ verify-workflows: ## Workflows by actionlint and zizmor; versions from commit me
 	.ci/python .ci/verify_workflows.py
 
 push: dist-amd64 ## Compare pushes with Pushgateway, kill after each answer, measure
-	.ci/python .ci/push.py --program dist/linux-amd64/metrics-sidecar
+	.ci/python .ci/push.py --programs dist/linux-amd64
 
 .PHONY: verify-chart verify-stack verify-images verify-compose
 verify-chart: dist-amd64 ## Lint, render, validate and try the chart, oldest and newest Kubernetes (HELM)

@@ -19,7 +19,8 @@ import flask_swagger_ui
 from playwright.sync_api import sync_playwright
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from verify import Pair, check, wait_for
+from checks import check, wait_for
+from verify import Pair
 
 SWAGGER = os.path.join(os.path.dirname(flask_swagger_ui.__file__), "dist")
 CDN = "https://cdn.jsdelivr.net/"
@@ -319,7 +320,6 @@ def main():
     with Pair(options.programs) as pair, sync_playwright() as playwright:
         browser = Browser(
             playwright.chromium.launch(executable_path=options.chromium, args=["--no-sandbox"]), options)
-        own = f"http://127.0.0.1:{pair.metrics}/"
         pair.start_sidecar("--max-series", "20000", "--push", "--push-admin")
         page = try_it_out(browser, pair)
         hostile(browser, pair, page)

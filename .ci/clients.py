@@ -3,7 +3,6 @@
 
     .ci/python .ci/clients.py --programs dist/linux-amd64 [--only NAME]
 """
-import argparse
 import asyncio
 import ctypes
 import os
@@ -12,10 +11,10 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from verify import check, free_port, wait_for
+import checks
+from checks import check, free_port, wait_for
 from verify_intake import Sidecar
 
 COUNT = 5000
@@ -207,21 +206,13 @@ CHECKS = [datadog_datagrams, datadog_stream, statsd_package, gunicorn, aiodogsta
           spectator_client]
 
 
+def with_sidecar(each, programs):
+    with Sidecar(programs) as sidecar:
+        each(sidecar)
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--programs", default="dist/linux-amd64")
-    parser.add_argument("--only")
-    options = parser.parse_args()
-    done = 0
-    for each in CHECKS:
-        if options.only and each.__name__ != options.only:
-            continue
-        start = time.monotonic()
-        print(f"{each.__name__}: {each.__doc__}", flush=True)
-        with Sidecar(os.path.abspath(options.programs)) as sidecar:
-            each(sidecar)
-        print(f"  ok, {time.monotonic() - start:.1f} s", flush=True)
-        done += 1
+    done = checks.run(CHECKS, checks.parser(__doc__).parse_args(), with_sidecar)
     print(f"{done} passed, 0 failed")
 
 

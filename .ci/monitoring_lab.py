@@ -13,7 +13,8 @@ import urllib.parse
 
 import yaml
 
-from verify import Pair, free_port, wait_for
+from checks import free_port, wait_for
+from verify import Pair
 
 ROOT = pathlib.Path(__file__).parent.parent
 NAMESPACE, JOB, POD = "practica", "my-app", "my-app-0"

@@ -9,7 +9,7 @@ import time
 import urllib.parse
 
 from monitoring_lab import JOB, ROOT, Lab
-from verify import check
+from checks import check
 
 FOLDER = ROOT / "docs/pictures"
 

@@ -2,12 +2,11 @@
 """Pushes: the same requests to the sidecar and to Debian's Pushgateway, the official Python client,
 kills right after an answer, and pushes a CPU second of both.
 
-    python3 .ci/push.py --program dist/linux-amd64/metrics-sidecar [--rates]
+    .ci/python .ci/push.py --programs dist/linux-amd64 [--only NAME]
 
 Every difference from Pushgateway that is expected has a line in DIFFERENCES, and docs/push.md
 explains it. Only loopback, free ports, a folder of its own.
 """
-import argparse
 import base64
 import gzip
 import http.client
@@ -23,20 +22,13 @@ import tempfile
 import time
 import zlib
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import checks
+from checks import check, free_port
+
 GO_PATH = "/usr/share/gocode"
 TEXT = "text/plain; version=0.0.4"
 PROTOBUF = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
-
-
-def check(condition, message):
-    if not condition:
-        raise SystemExit(f"FAILED: {message}")
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Program:
@@ -391,7 +383,7 @@ OTHER_SERIES = {
 
 
 def compare(options):
-    print("== the same requests to both")
+    """The same requests to both."""
     ours, theirs = sidecar(options, "--push-admin"), pushgateway(options)
     with ours, theirs:
         unexpected = []
@@ -425,7 +417,7 @@ def compare(options):
           f"series told otherwise, {len(pages[0])} lines of exposition compared")
 
 
-def documented():
+def documented(_):
     """Every expected difference is explained."""
     with open("docs/push.md") as page:
         text = page.read()
@@ -436,7 +428,7 @@ def documented():
 
 
 def same_api(options):
-    print("== the query API of both")
+    """The query API of both."""
 
     def cleaned(data):
         out = {}
@@ -469,12 +461,11 @@ def same_api(options):
 
 
 def python_client(options):
+    """The official Python client."""
     from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
     from prometheus_client import REGISTRY, delete_from_gateway, push_to_gateway, pushadd_to_gateway
     from prometheus_client.exposition import basic_auth_handler
     from prometheus_client.parser import text_string_to_metric_families
-
-    print("== the official Python client")
     ours, theirs = sidecar(options), pushgateway(options)
     with ours, theirs:
         for program in (ours, theirs):
@@ -552,7 +543,7 @@ def python_client(options):
 
 
 def go_client(options):
-    print("== Go's client_golang")
+    """Go's client_golang."""
     check(shutil.which("go"), "go is missing: Debian's golang-go")
     check(os.path.isdir(GO_PATH + "/src/github.com/prometheus/client_golang/prometheus/push"),
           "client_golang is missing: Debian's golang-github-prometheus-client-golang-dev")
@@ -580,7 +571,7 @@ def go_client(options):
 
 
 def beyond(options):
-    print("== what Pushgateway does not have")
+    """What Pushgateway does not have."""
     with sidecar(options, "--max-push-size", "64KiB", "--max-push-groups", "3", "--max-push-series", "50") as program:
         def push(path, body, headers=None, method="POST"):
             return program.request(method, path, body, headers or {})
@@ -638,7 +629,7 @@ def fields(message):
 
 
 def formats(options):
-    print("== one family of events, of the sidecar and of pushes, in each format")
+    """One family of events, of the sidecar and of pushes, in each format."""
     from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
     from prometheus_client.parser import text_string_to_metric_families as text
     with tempfile.TemporaryDirectory() as folder:
@@ -679,7 +670,7 @@ def formats(options):
 
 
 def beside_events(options):
-    print("== families that events have, a damaged file and a full one")
+    """Families that events have, a damaged file and a full one."""
 
     def value(program, name):
         match = re.search(rb"^%s (\S+)$" % name.encode(), program.request("GET", "/metrics")[1], re.M)
@@ -742,7 +733,7 @@ def split_delimited(page):
 
 
 def kills(options):
-    print("== killed right after the answer")
+    """Killed right after the answer."""
     lost = 0
     with sidecar(options) as program:
         for number in range(options.kills):
@@ -778,7 +769,7 @@ def wrk(program, body, seconds):
 
 
 def rates(options):
-    print("== pushes a CPU second of the server (8 connections)")
+    """Pushes a CPU second of the server (8 connections)."""
     three = (b"# TYPE runs_total counter\nruns_total 3\n# HELP last_success_seconds When it last went well\n"
              b"# TYPE last_success_seconds gauge\nlast_success_seconds 1.7e9\n# TYPE items gauge\nitems{kind=\"mail\"} 25.5\n")
     hundred = b"# HELP stage_seconds How long each stage took\n# TYPE stage_seconds gauge\n" + b"".join(
@@ -791,18 +782,22 @@ def rates(options):
             check(here > factor * there, f"less than {factor} times the rate of Pushgateway")
 
 
+CHECKS = [documented, compare, same_api, python_client, go_client, beyond, beside_events, formats, kills, rates]
+
+
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--program", default="dist/linux-amd64/metrics-sidecar")
+    parser = checks.parser(__doc__)
     parser.add_argument("--pushgateway", default=shutil.which("prometheus-pushgateway"))
     parser.add_argument("--kills", type=int, default=60)
     parser.add_argument("--seconds", type=int, default=3)
-    parser.add_argument("--only", default="")
     options = parser.parse_args()
-    check(options.pushgateway, "no prometheus-pushgateway on PATH")
-    for step in (documented, compare, same_api, python_client, go_client, beyond, beside_events, formats, kills, rates):
-        if options.only in ("", step.__name__):
-            step(options) if step is not documented else step()
+    check(options.pushgateway, "no prometheus-pushgateway on PATH: Debian's package of that name")
+
+    def call(each, programs):
+        options.program = os.path.join(programs, "metrics-sidecar")
+        each(options)
+
+    checks.run(CHECKS, options, call)
     print("pushes: all checks passed")
 
 

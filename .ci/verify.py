@@ -5,7 +5,6 @@
 
 Each check prints its numbers and ends the run when a promise does not hold.
 """
-import argparse
 import errno
 import glob
 import os
@@ -21,30 +20,13 @@ import tempfile
 import threading
 import time
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import checks
+from checks import check, free_port, settle, wait_for
+from prometheus import Prometheus
+
 RULES = "chart/files/rules.json"
 PATHS = [b"/", b"/health", b"/bye"]
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def wait_for(condition, what, seconds=15):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return
-        time.sleep(0.005)
-    raise SystemExit(f"FAILED: waited {seconds} s for {what}")
-
-
-def settle(condition, seconds=3):
-    """Waits for a condition that may never hold; the caller's checks decide."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and not condition():
-        time.sleep(0.005)
 
 
 def left_out(options, why):
@@ -53,11 +35,6 @@ def left_out(options, why):
         raise SystemExit(f"FAILED: {why} (--allow-missing goes on without this check)")
     options.left_out += 1
     print(f"  LEFT OUT: {why}")
-
-
-def check(condition, message):
-    if not condition:
-        raise SystemExit(f"FAILED: {message}")
 
 
 class Pair:
@@ -582,47 +559,24 @@ def damaged_state(programs, _):
 
 def prometheus(programs, options):
     """A real Prometheus scrapes the pair under load and agrees with the client."""
-    if not shutil.which("prometheus"):
-        return left_out(options, "prometheus is not installed")
-    import json
-    import urllib.parse
     with Pair(programs) as pair:
         pair.start_sidecar()
         pair.start_app()
-        port = free_port()
-        with open(pair.path("prometheus.yml"), "w") as f:
-            f.write("global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: pair\n"
-                    f"  static_configs: [{{targets: ['127.0.0.1:{pair.metrics}']}}]\n")
-        process = subprocess.Popen(
-            ["prometheus", "--config.file", pair.path("prometheus.yml"), "--storage.tsdb.path",
-             pair.path("data"), "--web.listen-address", f"127.0.0.1:{port}"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-        def query(text):
-            answer = pair.get(port, "/api/v1/query?query=" + urllib.parse.quote(text))
-            if not answer or b" 200 " not in answer[:20]:
-                return None
-            body = answer.split(b"\r\n\r\n", 1)[1]
-            result = json.loads(body[body.index(b"{"):body.rindex(b"}") + 1])["data"]["result"]
-            return float(result[0]["value"][1]) if result else None
-        try:
-            wait_for(lambda: query("up") == 1, "up to be 1", 40)
+        with Prometheus(pair.metrics, pair.folder) as server:
+            wait_for(lambda: server.value("up") == 1, "up to be 1", 60)
             load = Load(pair.api, 1)
             load.start()
             time.sleep(8)
             load.stopping.set()
             load.join(20)
-            wait_for(lambda: query("server_requests_total") == load.answered,
-                     "Prometheus to have the count")
-            check(query("min_over_time(up[1m])") == 1, "up was not 1 all the time")
+            wait_for(lambda: server.value("server_requests_total") == load.answered,
+                     "Prometheus to have the count", 60)
+            check(server.value("min_over_time(up[1m])") == 1, "up was not 1 all the time")
             # increase() extrapolates by up to 1.1 intervals, of the eight or more that were sampled.
-            grown = query("increase(server_requests_total[1m])")
+            grown = server.value("increase(server_requests_total[1m])")
             check(abs(grown / load.answered - 1) < 0.2, f"increase {grown}, answered {load.answered}")
             print(f"  up is 1; Prometheus has server_requests_total {load.answered} = answered; "
                   f"increase() says {grown:.0f}")
-        finally:
-            process.terminate()
-            process.wait()
 
 
 def idle(programs, options):
@@ -659,11 +613,9 @@ CHECKS = [endpoints, sidecar_killed, app_killed, gone_client_counts,
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--programs", default="dist/linux-amd64")
+    parser = checks.parser(__doc__)
     parser.add_argument("--debug-programs", default=".build/debug",
                         help="programs in which system calls can be made to fail")
-    parser.add_argument("--only")
     parser.add_argument("--slices", type=int, default=5, help="pairs of slices in app_never_waits")
     parser.add_argument("--allow-missing", action="store_true",
                         help="go on without the checks whose tools are not installed")
@@ -672,15 +624,7 @@ def main():
     options = parser.parse_args()
     options.left_out = 0
     print(f"seed {options.seed}")
-    done = 0
-    for each in CHECKS:
-        if options.only and each.__name__ != options.only:
-            continue
-        start = time.monotonic()
-        print(f"{each.__name__}: {each.__doc__}", flush=True)
-        each(os.path.abspath(options.programs), options)
-        print(f"  ok, {time.monotonic() - start:.1f} s", flush=True)
-        done += 1
+    done = checks.run(CHECKS, options, lambda each, programs: each(programs, options))
     print(f"{done - options.left_out} passed, 0 failed, {options.left_out} left out")
 
 

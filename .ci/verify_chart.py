@@ -27,7 +27,8 @@ import kubernetes_validate
 import yaml
 
 import verify
-from verify import Pair, wait_for
+from checks import wait_for
+from verify import Pair
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CHART = ROOT / "chart"

@@ -27,7 +27,8 @@ import urllib.request
 import yaml
 
 import verify
-from verify import Load, check, wait_for
+from checks import check, wait_for
+from verify import Load
 from verify_images import PATIENCE, ROOT, Engine, must, not_run, run, say
 
 PROJECT = "verifycompose"

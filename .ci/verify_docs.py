@@ -24,7 +24,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from verify import check
+from checks import check
 from verify_intake import Sidecar, Wire, frame
 
 MARK = re.compile(r"^<!-- check (.*?) -->\n+((?:(?:\||    ).*\n|\n(?=    ))+)", re.M)

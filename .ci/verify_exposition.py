@@ -2,10 +2,8 @@
 """What the sidecar exposes, read by programs that others wrote: the official Python parsers,
 promtool, protobuf with the public field numbers, a real Prometheus; and numbers to the last bit."""
 import argparse
-import contextlib
 import gzip
 import http.client
-import json
 import math
 import os
 import pathlib
@@ -25,6 +23,10 @@ from google.protobuf import (
     descriptor_pb2, descriptor_pool, message_factory, unknown_fields)
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open
 from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from checks import free_port, wait_for
+from prometheus import Prometheus
 
 OPEN = "application/openmetrics-text;version=1.0.0"
 PROTO = ("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;"
@@ -53,9 +55,7 @@ class Sidecar:
 
     def __init__(self, program, folder, *flags):
         self.folder = pathlib.Path(folder)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.statsd = self.folder / "statsd.sock"
         self.log = open(self.folder / "log", "wb")
         self.process = subprocess.Popen(
@@ -392,52 +392,15 @@ def exemplars(program, folder):
                    for b in by_name["traced_seconds"].metric[0].histogram.bucket if b.exemplar.label}
         expect(buckets == {"w1": 0.32, "w2": 0.02}, buckets)
         expect(b"trace_id" not in sidecar.get()[1], "text has an exemplar")
-        with running_prometheus(sidecar, folder, ["--enable-feature=exemplar-storage"]) as ask:
-            limit = time.monotonic() + 60
-            while True:
-                data = ask("query_exemplars?query=traced_total&start=0&end=9999999999")
-                if data:
-                    break
-                expect(time.monotonic() < limit, "Prometheus has no exemplar")
-                time.sleep(0.2)
+        with Prometheus(sidecar.port, folder, "--enable-feature=exemplar-storage") as server:
+            def asked():
+                return server.ask("query_exemplars?query=traced_total&start=0&end=9999999999")
+            wait_for(asked, "Prometheus to have an exemplar", 60)
+            data = asked()
             expect(data[0]["exemplars"][0]["labels"] == {"trace_id": "t499"}, data)
     finally:
         sidecar.stop()
     print("  exemplars, read by the official parser, protobuf and a real Prometheus")
-
-
-@contextlib.contextmanager
-def running_prometheus(sidecar, folder, flags):
-    """A Prometheus that scrapes it each second; gives what asks its API."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    config = pathlib.Path(folder) / "prometheus.yml"
-    config.write_text(f"""
-global: {{scrape_interval: 1s}}
-scrape_configs:
-  - job_name: sidecar
-    static_configs: [{{targets: ["127.0.0.1:{sidecar.port}"]}}]
-""")
-
-    def ask(path):
-        try:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", "/api/v1/" + path)
-            return json.load(connection.getresponse())["data"]
-        except (OSError, KeyError, ValueError, http.client.HTTPException):
-            return None
-
-    with open(pathlib.Path(folder) / "prometheus.log", "ab") as log:
-        process = subprocess.Popen(
-            ["prometheus", f"--config.file={config}",
-             f"--storage.tsdb.path={pathlib.Path(folder) / 'traces'}",
-             f"--web.listen-address=127.0.0.1:{port}", *flags], stdout=log, stderr=log)
-    try:
-        yield ask
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 def names(program, folder):
@@ -515,49 +478,14 @@ def large(sidecar):
 
 
 def prometheus(sidecar, folder):
-    expect(shutil.which("prometheus"), "prometheus is not installed (Debian: prometheus)")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    config = pathlib.Path(folder) / "prometheus.yml"
-    config.write_text(f"""
-global: {{scrape_interval: 1s}}
-scrape_configs:
-  - job_name: sidecar
-    static_configs: [{{targets: ["127.0.0.1:{sidecar.port}"]}}]
-""")
-
-    def query(text):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-        connection.request("GET", "/api/v1/query?query=" + text)
-        result = json.load(connection.getresponse())["data"]["result"]
-        return [(entry["metric"], entry["value"][1]) for entry in result]
-
     # With native histograms on, Prometheus asks for protobuf; without, for OpenMetrics.
     for features in (["--enable-feature=native-histograms"], []):
-        data = pathlib.Path(folder) / f"data{len(features)}"
-        with open(pathlib.Path(folder) / "prometheus.log", "ab") as log:
-            process = subprocess.Popen(
-                ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={data}",
-                 f"--web.listen-address=127.0.0.1:{port}", *features], stdout=log, stderr=log)
-        try:
-            limit = time.monotonic() + 30
-            while True:
-                try:
-                    found = query("http_hits_total%7Bendpoint%3D%22%2Fbye%22%7D")
-                    if found:
-                        break
-                except (OSError, KeyError, ValueError):
-                    pass
-                expect(time.monotonic() < limit, "Prometheus has no sample")
-                time.sleep(0.2)
-            expect(found[0][1] == "3", found)
-            expect(query("up")[0][1] == "1", "not up")
-            count = query("http_wait_bucket%7Bendpoint%3D%22%2Fbye%22%2Cle%3D%22%2BInf%22%7D")
-            expect(count and count[0][1] == "3", count)
-        finally:
-            process.terminate()
-            process.wait(20)
+        with Prometheus(sidecar.port, folder, *features) as server:
+            wait_for(lambda: server.value('http_hits_total{endpoint="/bye"}') == 3,
+                     "Prometheus to have a sample", 60)
+            expect(server.value("up") == 1, "not up")
+            count = server.value('http_wait_bucket{endpoint="/bye",le="+Inf"}')
+            expect(count == 3, count)
     print("  a real Prometheus reads it, with native histograms on (protobuf) and off (OpenMetrics)")
 
 

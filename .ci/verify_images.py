@@ -22,7 +22,8 @@ import tempfile
 import time
 
 import verify
-from verify import Load, check, free_port, wait_for
+from checks import check, wait_for
+from verify import Load
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PATIENCE = 180

@@ -15,7 +15,8 @@ import yaml
 
 import monitoring_lab
 from monitoring_lab import JOB, NAMESPACE, POD, ROOT, Lab
-from verify import Pair, check, wait_for
+from checks import check, wait_for
+from verify import Pair
 
 PATIENCE = 300
 ANNOTATIONS = {"summary", "description", "value", "runbook_url"}

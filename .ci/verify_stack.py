@@ -23,7 +23,7 @@ import tempfile
 
 import yaml
 
-from verify import check
+from checks import check
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 HELM = os.environ.get("HELM", "helm")
