@@ -111,9 +111,12 @@ final class Sidecar: Responder {
     nextLook = .max
     for token in looking {
       guard let connection = connection(token) else { continue }
-      if read(connection, now) {
+      let byteCount = read(connection, now)
+      if byteCount > 0 {
         polled.append(token)
-        nextLook = now + Self.lookNanoseconds
+        // A client that has filled all of a read is not waited for.
+        let isFull = byteCount >= EventConnection.readByteCount
+        nextLook = min(nextLook, isFull ? now : now + Self.lookNanoseconds)
       } else if self.connection(token) != nil {
         // Nothing came: the kernel shall wake us again.
         connection.isPolled = false
@@ -189,30 +192,30 @@ final class Sidecar: Responder {
     guard let connection = connection(token) else { return }
     // It may have room again for acknowledgements.
     if connection.isBlocked { touched.append(token) }
-    guard read(connection, now), !connection.isPolled else { return }
+    guard read(connection, now) > 0, !connection.isPolled else { return }
     connection.isPolled = true
     setInterest(connection)
     polled.append(token)
     nextLook = min(nextLook, now + Self.lookNanoseconds)
   }
 
-  /// Reads once; whether something came.
-  private func read(_ connection: EventConnection, _ now: UInt64) -> Bool {
+  /// Reads once; how many bytes came.
+  private func read(_ connection: EventConnection, _ now: UInt64) -> Int {
     switch connection.receive(applier, now) {
-    case .read:
+    case .read(let byteCount):
       touched.append(connection.token)
-      return true
-    case .nothing: return false
+      return byteCount
+    case .nothing: return 0
     case .closed:
       close(connection)
-      return false
+      return 0
     case .broken(let reason):
       let socket = connection.source == .tcp ? "tcp" : "events.sock"
       settings.log.warning("\(socket): closed a client: \(reason)")
       applier.registry.commit()
       connection.acknowledge(applier)
       close(connection)
-      return false
+      return 0
     }
   }
 
@@ -262,7 +265,7 @@ final class Sidecar: Responder {
     for connection in connections {
       guard let connection else { continue }
       for _ in 0..<64 where self.connection(connection.token) === connection {
-        if !read(connection, now) { break }
+        if read(connection, now) == 0 { break }
       }
     }
     receiveDatagrams(sockets.statsd, .statsd)

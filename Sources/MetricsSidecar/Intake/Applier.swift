@@ -26,19 +26,49 @@ final class Applier {
   }
 
   /// Applies the lines of a frame or a datagram; the last newline may be missing.
-  @inline(__always)
   @_optimize(speed)
   func lines(_ bytes: RawSpan, from first: Int, _ source: IntakeCounts.Source) {
     var start = first
     while start < bytes.byteCount {
+      start = plainLines(bytes, from: start, source)
+      if start >= bytes.byteCount { return }
       let end = newline(bytes, from: start) ?? bytes.byteCount
       line(bytes.extracting(start..<end), source)
       start = end + 1
     }
   }
 
-  /// Applies one line. What is wrong with it is counted and costs no other line.
+  /// Applies lines as long as they are plain and known; where the first other one starts.
   @inline(__always)
+  @_optimize(speed)
+  private func plainLines(
+    _ bytes: RawSpan, from first: Int, _ source: IntakeCounts.Source
+  ) -> Int {
+    unsafe bytes.withUnsafeBytes { buffer in
+      let bytes = unsafe LineBytes(buffer)
+      let limit = limits.lineByteCount
+      var start = first
+      // Lines of one type come in runs, which are counted at their end.
+      var type: UInt8 = 0
+      var count: UInt64 = 0
+      while start < bytes.count, var line = PlainLine(bytes, from: start),
+        line.end &- start <= limit, registry.apply(&line)
+      {
+        if line.type != type {
+          counts.accept(source, type, count)
+          type = line.type
+          count = 0
+        }
+        count &+= 1
+        start = line.end &+ 1
+      }
+      counts.accept(source, type, count)
+      return start
+    }
+  }
+
+  /// Applies one line. What is wrong with it is counted and costs no other line.
+  @inline(never)
   @_optimize(speed)
   func line(_ bytes: RawSpan, _ source: IntakeCounts.Source) {
     var bytes = bytes
@@ -159,8 +189,8 @@ struct IntakeCounts {
 
   @inline(__always)
   @_optimize(speed)
-  mutating func accept(_ source: Source, _ letter: UInt8) {
-    accepted[source.rawValue * 128 + Int(letter)] += 1
+  mutating func accept(_ source: Source, _ letter: UInt8, _ count: UInt64 = 1) {
+    accepted[source.rawValue * 128 + Int(letter)] += count
   }
 
   mutating func reject(_ error: LineError) {

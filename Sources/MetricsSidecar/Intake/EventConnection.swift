@@ -67,7 +67,8 @@ final class EventConnection {
     return outcome
   }
 
-  private static let readByteCount = 65_536
+  /// The most that one read takes.
+  static let readByteCount = 65_536
 
   @_optimize(speed)
   private func receive(

@@ -211,7 +211,9 @@ extension Registry {
     if exemplars.strip(tags, into: &rest) {
       rejection = applyPlain(
         name: name, type: type, tags: rest.bytes, value: value, weight: weight, isDelta: isDelta)
-      for target in targets(name, type, rest.bytes) { keep(exemplars, target, tags, value) }
+      if let targets = targets(name, type, rest.bytes) {
+        for index in 0..<targets.count { keep(exemplars, targets[index], tags, value) }
+      }
     } else {
       rejection = applyPlain(
         name: name, type: type, tags: tags, value: value, weight: weight, isDelta: isDelta)

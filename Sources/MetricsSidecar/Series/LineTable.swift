@@ -4,117 +4,177 @@ import Platform
 /// hash, one comparison and its additions; rules are looked at once for each new one.
 ///
 /// What must stay true: at most `limit` lines are known. A line beyond that is resolved each time.
-struct LineTable {
-  /// One series that an event feeds.
+///
+/// A slot is a hash and the place of an entry, in words of 8 bytes; the entries lie one after the
+/// other in chunks that never move:
+///
+///     word 0       bytes of the name (16 bits), bytes of the tags (16), type (8), targets (8)
+///     …            two words for each target
+///     …            the name and one byte or more of zeros, up to a whole word
+///     …            the tags, likewise
+///
+/// So keys are compared by whole words, of which the last one is never full.
+@safe
+struct LineTable: ~Copyable {
+  /// One series that an event feeds; `targetByteCount` bytes at most.
   struct Target {
     /// The first of the record's cells.
     var cell: UInt32
     var family: UInt16
     /// Milliseconds become seconds.
     var isMilliseconds: Bool
+    var kind: Record.Kind
     /// Of a gauge of several clients: the digest of the tag that tells them apart; 0 without one.
     var client: UInt32 = 0
     /// A number in `Registry.scales`; 0 where values are taken as they are.
     var scale: UInt8 = 0
   }
 
-  struct Slot {
-    var hash: UInt32 = 0
-    /// Where the line's bytes start in `keys`; name and tags one after the other.
-    var keyStart: UInt32 = 0
-    var nameByteCount: UInt16 = 0
-    var tagsByteCount: UInt16 = 0
-    var targetStart: UInt32 = 0
-    var targetCount: UInt8 = 0
-    var type: UInt8 = 0
-    var isUsed = false
+  /// What a known line feeds.
+  @safe
+  struct Targets {
+    // Sound: an entry is never written again, and its chunk lives until the table forgets all lines,
+    // which no reader of targets does meanwhile.
+    fileprivate let base: UnsafeRawPointer
+    let count: Int
+
+    @inline(__always)
+    @_optimize(speed)
+    subscript(index: Int) -> Target {
+      assert(index >= 0 && index < count)
+      return unsafe base.load(
+        fromByteOffset: index &* LineTable.targetByteCount, as: Target.self)
+    }
   }
 
-  private var slots = [Slot](repeating: Slot(), count: 256)
-  private var keys = ByteKeys()
-  private(set) var targets: [Target] = []
+  private struct Slot {
+    var hash: UInt32 = 0
+    /// Where the entry starts, plus 1; 0 is an empty slot.
+    var entry: UInt32 = 0
+  }
+
+  // Sound: `mask + 1` slots, all initialised, made with the table or by `grow`, freed once.
+  private var slots: UnsafeMutablePointer<Slot>
+  private var mask: Int
+  // Sound: each has `chunkWordCount` words, of which those below `used` are initialised.
+  private var chunks: UnsafeMutablePointer<UnsafeMutableRawPointer>
+  private var chunkCount = 0
+  private var chunkCapacity = 0
+  /// Words in use, with those left over at the ends of chunks.
+  private var used = 0
   private(set) var count = 0
   let limit: Int
 
-  init(limit: Int) { self.limit = limit }
+  fileprivate static var targetByteCount: Int { 16 }
+  private static var chunkShift: Int { 15 }
+  private static var chunkWordCount: Int { 1 << chunkShift }
+  private static var firstSlotCount: Int { 256 }
 
-  @inline(__always)
-  static func hash(name: RawSpan, type: UInt8, tags: RawSpan) -> UInt32 {
-    let seed = Digest.hash(name, seed: UInt64(type))
-    return UInt32(truncatingIfNeeded: Digest.hash(tags, seed: seed) >> 5)
+  init(limit: Int) {
+    precondition(MemoryLayout<Target>.stride <= Self.targetByteCount)
+    self.limit = limit
+    unsafe slots = Self.emptySlots(Self.firstSlotCount)
+    mask = Self.firstSlotCount - 1
+    unsafe chunks = .allocate(capacity: 1)
+    chunkCapacity = 1
   }
 
-  /// The targets of a known line, as a range of `targets`.
+  deinit {
+    for index in 0..<chunkCount { unsafe chunks[index].deallocate() }
+    unsafe chunks.deallocate()
+    unsafe slots.deallocate()
+  }
+
+  private static func emptySlots(_ count: Int) -> UnsafeMutablePointer<Slot> {
+    let slots = UnsafeMutablePointer<Slot>.allocate(capacity: count)
+    unsafe slots.initialize(repeating: Slot(), count: count)
+    return unsafe slots
+  }
+
+  /// The targets of a known line.
   @inline(__always)
-  func find(hash: UInt32, name: RawSpan, type: UInt8, tags: RawSpan) -> Range<Int>? {
-    let mask = slots.count - 1
-    var index = Int(truncatingIfNeeded: hash) & mask
-    while slots[index].isUsed {
-      let slot = slots[index]
-      if slot.hash == hash, slot.type == type, Int(slot.nameByteCount) == name.byteCount,
-        Int(slot.tagsByteCount) == tags.byteCount,
-        keys.equal(Int(slot.keyStart), name),
-        keys.equal(Int(slot.keyStart) + name.byteCount, tags)
-      {
-        let start = Int(slot.targetStart)
-        return start..<(start + Int(slot.targetCount))
+  @_optimize(speed)
+  func find(_ key: LineKey) -> Targets? {
+    var index = Int(truncatingIfNeeded: key.hash) & mask
+    while true {
+      let slot = unsafe slots[index]
+      if slot.entry == 0 { return nil }
+      if slot.hash == key.hash {
+        let entry = unsafe entry(slot)
+        let head = unsafe entry.load(as: UInt64.self)
+        if head & Self.keyMask == key.head {
+          let targetCount = Int(head >> 40)
+          let targets = unsafe entry + 8
+          if unsafe key.isWritten(at: targets + targetCount &* Self.targetByteCount) {
+            return unsafe Targets(base: targets, count: targetCount)
+          }
+        }
       }
-      index = (index + 1) & mask
+      index = (index &+ 1) & mask
     }
-    return nil
+  }
+
+  /// All of an entry's first word but the number of its targets.
+  private static var keyMask: UInt64 { 0xff_ffff_ffff }
+
+  @inline(__always)
+  @_optimize(speed)
+  private func entry(_ slot: Slot) -> UnsafeMutableRawPointer {
+    let place = Int(slot.entry &- 1)
+    return unsafe chunks[place >> Self.chunkShift] + (place & (Self.chunkWordCount - 1)) &* 8
   }
 
   /// Remembers a line, while there is room.
-  mutating func insert(
-    hash: UInt32, name: RawSpan, type: UInt8, tags: RawSpan, targets new: [Target]
-  ) {
-    guard count < limit, name.byteCount < 65_536, tags.byteCount < 65_536, new.count < 256 else {
-      return
+  mutating func insert(_ key: LineKey, targets: [Target]) {
+    guard count < limit, key.isShort, targets.count < 256 else { return }
+    let wordCount = 1 + targets.count * Self.targetByteCount / 8 + key.wordCount
+    if used + wordCount > chunkCount * Self.chunkWordCount {
+      guard chunkCount < Int(UInt32.max >> UInt32(Self.chunkShift)) else { return }
+      addChunk()
     }
-    if (count + 1) * 2 > slots.count { grow() }
-    let slot = Slot(
-      hash: hash, keyStart: UInt32(keys.append(name, tags)),
-      nameByteCount: UInt16(name.byteCount), tagsByteCount: UInt16(tags.byteCount),
-      targetStart: UInt32(targets.count), targetCount: UInt8(new.count), type: type, isUsed: true)
-    targets += new
+    if (count + 1) * 2 > mask + 1 { grow() }
+    let slot = Slot(hash: key.hash, entry: UInt32(used + 1))
+    let entry = unsafe entry(slot)
+    unsafe entry.storeBytes(of: key.head | UInt64(targets.count) << 40, as: UInt64.self)
+    for (index, target) in targets.enumerated() {
+      unsafe entry.storeBytes(
+        of: target, toByteOffset: 8 + index * Self.targetByteCount, as: Target.self)
+    }
+    unsafe key.write(to: entry + 8 + targets.count * Self.targetByteCount)
+    used += wordCount
     place(slot)
     count += 1
   }
 
-  /// Forgets all lines: their targets are resolved anew.
-  mutating func removeAll() {
-    slots = [Slot](repeating: Slot(), count: 256)
-    keys = ByteKeys()
-    targets = []
-    count = 0
+  private mutating func addChunk() {
+    if chunkCount == chunkCapacity {
+      let more = UnsafeMutablePointer<UnsafeMutableRawPointer>.allocate(capacity: chunkCapacity * 2)
+      unsafe more.moveInitialize(from: chunks, count: chunkCount)
+      unsafe chunks.deallocate()
+      unsafe chunks = more
+      chunkCapacity *= 2
+    }
+    unsafe (chunks + chunkCount).initialize(
+      to: .allocate(byteCount: Self.chunkWordCount * 8, alignment: 8))
+    used = chunkCount * Self.chunkWordCount
+    chunkCount += 1
   }
 
+  /// Forgets all lines: their targets are resolved anew.
+  mutating func removeAll() { self = LineTable(limit: limit) }
+
   private mutating func place(_ slot: Slot) {
-    var index = Int(truncatingIfNeeded: slot.hash) & (slots.count - 1)
-    while slots[index].isUsed { index = (index + 1) & (slots.count - 1) }
-    slots[index] = slot
+    var index = Int(truncatingIfNeeded: slot.hash) & mask
+    while unsafe slots[index].entry != 0 { index = (index &+ 1) & mask }
+    unsafe slots[index] = slot
   }
 
   private mutating func grow() {
-    let old = slots
-    slots = [Slot](repeating: Slot(), count: old.count * 2)
-    for slot in old where slot.isUsed { place(slot) }
-  }
-}
-
-/// Keys one after the other.
-struct ByteKeys {
-  private var bytes: [UInt8] = []
-
-  mutating func append(_ first: RawSpan, _ second: RawSpan) -> Int {
-    let start = bytes.count
-    unsafe first.withUnsafeBytes { unsafe bytes.append(contentsOf: $0) }
-    unsafe second.withUnsafeBytes { unsafe bytes.append(contentsOf: $0) }
-    return start
-  }
-
-  @inline(__always)
-  func equal(_ start: Int, _ key: RawSpan) -> Bool {
-    unsafe ByteCompare.equal(bytes.span.bytes.extracting(start..<(start + key.byteCount)), key)
+    let old = unsafe slots
+    let oldCount = mask + 1
+    unsafe slots = Self.emptySlots(oldCount * 2)
+    mask = oldCount * 2 - 1
+    for index in 0..<oldCount where unsafe old[index].entry != 0 { unsafe place(old[index]) }
+    unsafe old.deallocate()
   }
 }

@@ -109,11 +109,9 @@ final class Registry {
       name: name, type: type, tags: tags, value: value, weight: weight, isDelta: isDelta)
   }
 
-  /// The targets of a line that is known; none of any other.
-  func targets(_ name: RawSpan, _ type: UInt8, _ tags: RawSpan) -> ArraySlice<LineTable.Target> {
-    let hash = LineTable.hash(name: name, type: type, tags: tags)
-    return lines.find(hash: hash, name: name, type: type, tags: tags).map { lines.targets[$0] }
-      ?? []
+  /// The targets of a line that is known.
+  func targets(_ name: RawSpan, _ type: UInt8, _ tags: RawSpan) -> LineTable.Targets? {
+    LineKey.withKey(name: name, type: type, tags: tags) { key in lines.find(key) }
   }
 
   @inline(__always)
@@ -121,17 +119,40 @@ final class Registry {
   func applyPlain(
     name: RawSpan, type: UInt8, tags: RawSpan, value: Double, weight: Double, isDelta: Bool
   ) -> Rejection? {
-    let hash = LineTable.hash(name: name, type: type, tags: tags)
-    if let range = lines.find(hash: hash, name: name, type: type, tags: tags) {
-      for index in range { add(lines.targets[index], value, weight, isDelta) }
-      return nil
+    LineKey.withKey(name: name, type: type, tags: tags) { key in
+      if let targets = lines.find(key) {
+        for index in 0..<targets.count { add(targets[index], value, weight, isDelta) }
+        return nil
+      }
+      return applyNew(key, name, type, tags, value, weight, isDelta)
     }
-    return applyNew(hash, name, type, tags, value, weight, isDelta)
+  }
+
+  /// Adds what a line says, if it is known; `false` leaves it to be taken apart the long way.
+  @inline(never)
+  @_optimize(speed)
+  func apply(_ line: inout PlainLine) -> Bool {
+    guard let targets = lines.find(line.key) else { return false }
+    for index in 0..<targets.count {
+      let target = targets[index]
+      if target.kind == .counter, target.scale == 0 {
+        state.add(Int(target.cell) + 1, line.value)
+      } else {
+        addPlain(target, line.value)
+      }
+    }
+    return true
+  }
+
+  @inline(never)
+  @_optimize(speed)
+  private func addPlain(_ target: LineTable.Target, _ value: Double) {
+    add(target, value, 1, false)
   }
 
   @inline(never)
   private func applyNew(
-    _ hash: UInt32, _ name: RawSpan, _ type: UInt8, _ tags: RawSpan, _ value: Double,
+    _ key: LineKey, _ name: RawSpan, _ type: UInt8, _ tags: RawSpan, _ value: Double,
     _ weight: Double, _ isDelta: Bool
   ) -> Rejection? {
     let resolver = Resolver(name: name, type: type, tags: tags, dialects: dialects)
@@ -141,7 +162,7 @@ final class Registry {
     } catch { return error }
     for target in outcome.targets { add(target, value, weight, isDelta) }
     guard let refusal = outcome.refusal else {
-      lines.insert(hash: hash, name: name, type: type, tags: tags, targets: outcome.targets)
+      lines.insert(key, targets: outcome.targets)
       return nil
     }
     return outcome.targets.isEmpty ? refusal : nil
@@ -153,14 +174,14 @@ final class Registry {
     _ target: LineTable.Target, _ value: Double, _ weight: Double, _ isDelta: Bool
   ) {
     let cell = Int(target.cell)
-    let family = families[Int(target.family)]
     let value = target.scale == 0 ? value : value * scales[target.scale]
-    switch family.kind {
+    switch target.kind {
     case .counter: state.add(cell + 1, value * weight)
     case .gauge: if isDelta { state.add(cell + 1, value) } else { state.store(cell + 1, value) }
     case .histogram:
+      let family = families[Int(target.family)]
       observe(cell, family, target.isMilliseconds ? value / 1000 : value, weight)
-    default: addSketched(target, family, value, weight, isDelta)
+    default: addSketched(target, families[Int(target.family)], value, weight, isDelta)
     }
   }
 
@@ -196,7 +217,8 @@ final class Registry {
     else { return }
     outcome.targets.append(
       LineTable.Target(
-        cell: UInt32(record.firstCell), family: UInt16(index), isMilliseconds: event.isMilliseconds,
+        cell: UInt32(record.firstCell), family: UInt16(index),
+        isMilliseconds: event.isMilliseconds, kind: family.kind,
         client: family.options.client(event), scale: scales.number(of: scale)))
   }
 

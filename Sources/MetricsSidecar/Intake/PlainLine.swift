@@ -1,0 +1,182 @@
+import Platform
+
+/// The commonest lines, taken apart, hashed and ready to be looked up in one pass, a word of 8 bytes
+/// a step:
+///
+///     name:digits[.digits]|type           type c, g, ms, h or d
+///     name:digits[.digits]|type|#tags
+///
+/// What must stay true: a line that is taken for a plain one here *and is known to the table* means
+/// what `EventLine` says. The name is not looked at but for its colon, nor are the tags but for the
+/// line's end: no key of the table has a colon in its name, a bar in its tags or a newline, so a line
+/// that has them is not found and goes the long way, which knows everything.
+@safe
+struct PlainLine {
+  /// The offset of its newline, or the end of the bytes.
+  let end: Int
+  let type: UInt8
+  let value: Double
+  let key: LineKey
+
+  /// The line at `start`, or `nil` where it has another form.
+  @inline(__always)
+  @_optimize(speed)
+  init?(_ bytes: LineBytes, from start: Int) {
+    var hash = LineHash()
+    // The name, up to the colon.
+    var at = start
+    var nameLast: UInt64
+    while true {
+      let word = bytes.word(at)
+      let hit = Self.zeros(word ^ Self.colons)
+      if hit != 0 {
+        let shift = UInt64(truncatingIfNeeded: hit.trailingZeroBitCount) & 56
+        nameLast = word & (1 &<< shift &- 1)
+        at &+= Int(truncatingIfNeeded: shift &>> 3)
+        break
+      }
+      hash.add(word)
+      at &+= 8
+      if at >= bytes.count { return nil }
+    }
+    hash.add(nameLast)
+    let nameByteCount = at &- start
+    // The value: up to 15 digits are exact, and so is a power of ten, so one division rounds
+    // correctly. As `EventLine` has it.
+    at &+= 1
+    let valueStart = at
+    var mantissa: UInt64 = 0
+    var point = -1
+    while true {
+      guard at < bytes.count else { return nil }
+      let byte = bytes[at]
+      if byte &- 48 < 10 {
+        mantissa = mantissa &* 10 &+ UInt64(byte &- 48)
+      } else if byte == UInt8(ascii: ".") && point < 0 {
+        point = at
+      } else {
+        guard byte == UInt8(ascii: "|") else { return nil }
+        break
+      }
+      at &+= 1
+    }
+    let digits = at &- valueStart &- (point < 0 ? 0 : 1)
+    guard digits &- 1 < 15, digits > 0 else { return nil }
+    var value = Double(Int64(bitPattern: mantissa))
+    if point >= 0 { value = Self.divided(value, fraction: at &- point &- 1) }
+    self.value = value
+    // The type, and where it ends.
+    at &+= 2
+    guard at <= bytes.count else { return nil }
+    type = bytes[at &- 1]
+    switch type {
+    case 0x63, 0x64, 0x67, 0x68: break
+    case 0x6d:
+      guard at < bytes.count, bytes[at] == UInt8(ascii: "s") else { return nil }
+      at &+= 1
+    default: return nil
+    }
+    hash.add(type)
+    // The tags, up to the newline.
+    let tagsStart: Int
+    var tagsLast: UInt64 = 0
+    if at == bytes.count || bytes[at] == UInt8(ascii: "\n") {
+      tagsStart = at
+    } else {
+      guard at &+ 1 < bytes.count, bytes[at] == UInt8(ascii: "|"),
+        bytes[at &+ 1] == UInt8(ascii: "#")
+      else { return nil }
+      at &+= 2
+      tagsStart = at
+      while true {
+        let word = bytes.word(at)
+        let hit = Self.zeros(word ^ Self.newlines)
+        if hit != 0 {
+          let shift = UInt64(truncatingIfNeeded: hit.trailingZeroBitCount) & 56
+          tagsLast = word & (1 &<< shift &- 1)
+          at &+= Int(truncatingIfNeeded: shift &>> 3)
+          break
+        }
+        if at &+ 8 > bytes.count {
+          tagsLast = word
+          at = bytes.count
+          break
+        }
+        hash.add(word)
+        at &+= 8
+      }
+      // Windows clients and `nc` end lines with CR LF.
+      if at > tagsStart, bytes[at &- 1] == 13 { return nil }
+    }
+    hash.add(tagsLast)
+    end = at
+    // Sound: both ranges lie within `bytes`, which the caller keeps.
+    unsafe key = LineKey(
+      name: bytes.base + start, nameByteCount, nameLast, type: type,
+      tags: bytes.base + tagsStart, at &- tagsStart, tagsLast, hash: hash)
+  }
+
+  @inline(never)
+  private static func divided(_ value: Double, fraction: Int) -> Double {
+    fraction == 0 ? value : value / Decimal.powerOfTen(fraction)
+  }
+
+  private static var colons: UInt64 { 0x3a3a_3a3a_3a3a_3a3a }
+  private static var newlines: UInt64 { 0x0a0a_0a0a_0a0a_0a0a }
+
+  /// The top bit of the first byte that is zero, and of none before it.
+  @inline(__always)
+  @_optimize(speed)
+  private static func zeros(_ x: UInt64) -> UInt64 {
+    (x &- 0x0101_0101_0101_0101) & ~x & 0x8080_8080_8080_8080
+  }
+}
+
+/// Borrowed bytes, read without checks; those of a frame or a datagram.
+@safe
+struct LineBytes {
+  // Sound: `count` bytes, valid for as long as the closure runs that has got them from a span. Every
+  // reader stays below `count`; `word` reads no byte beyond it.
+  fileprivate let base: UnsafeRawPointer
+  let count: Int
+
+  @unsafe
+  @inline(__always)
+  @_optimize(speed)
+  init(_ bytes: UnsafeRawBufferPointer) {
+    unsafe base = bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 8)!
+    count = bytes.count
+  }
+
+  @inline(__always)
+  @_optimize(speed)
+  subscript(index: Int) -> UInt8 {
+    assert(index >= 0 && index < count)
+    return unsafe base.load(fromByteOffset: index, as: UInt8.self)
+  }
+
+  /// Eight bytes from `index` on, the first one lowest; zeros beyond the end.
+  @inline(__always)
+  @_optimize(speed)
+  func word(_ index: Int) -> UInt64 {
+    if index &+ 8 <= count {
+      return UInt64(
+        littleEndian: unsafe base.loadUnaligned(fromByteOffset: index, as: UInt64.self))
+    }
+    return tail(index)
+  }
+
+  @inline(never)
+  private func tail(_ index: Int) -> UInt64 {
+    let left = count &- index
+    if count >= 8 {
+      // The last eight bytes, of which those before `index` are shifted out.
+      let last = UInt64(
+        littleEndian: unsafe base.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self))
+      return last >> UInt64(8 * (8 - left))
+    }
+    var word: UInt64 = 0
+    for at in (0..<left).reversed() { word = word << 8 | UInt64(self[index + at]) }
+    return word
+  }
+}

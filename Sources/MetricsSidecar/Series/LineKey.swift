@@ -1,0 +1,164 @@
+import Platform
+
+/// What tells a known line from others, name, type and tags, as it is compared and hashed: by words
+/// of 8 bytes, the last one of each part filled up with zeros and never full.
+///
+/// What must stay true: equal keys have equal hashes, whether their ranges were known before, as in
+/// `withKey`, or are found on the way, as `PlainLine` does.
+@safe
+struct LineKey {
+  // Sound: borrowed, for as long as the closure of `withKey` or `PlainLine`'s caller runs.
+  private let name: UnsafeRawPointer
+  private let tags: UnsafeRawPointer
+  private let nameByteCount: Int
+  private let tagsByteCount: Int
+  private let nameLast: UInt64
+  private let tagsLast: UInt64
+  /// Sizes and type, as `LineTable` has them in an entry's first word, its upper 24 bits zero; or
+  /// all ones, as no entry has, for what is too long for one.
+  let head: UInt64
+  let hash: UInt32
+
+  /// `nameLast` and `tagsLast` are the last words; `hash` has taken in all of them.
+  @inline(__always)
+  @_optimize(speed)
+  @unsafe
+  init(
+    name: UnsafeRawPointer, _ nameByteCount: Int, _ nameLast: UInt64, type: UInt8,
+    tags: UnsafeRawPointer, _ tagsByteCount: Int, _ tagsLast: UInt64, hash: LineHash
+  ) {
+    unsafe self.name = name
+    self.nameByteCount = nameByteCount
+    self.nameLast = nameLast
+    unsafe self.tags = tags
+    self.tagsByteCount = tagsByteCount
+    self.tagsLast = tagsLast
+    let sizes =
+      UInt64(truncatingIfNeeded: nameByteCount) | UInt64(truncatingIfNeeded: tagsByteCount) << 16
+    head = (nameByteCount | tagsByteCount) >> 16 == 0 ? sizes | UInt64(type) << 32 : .max
+    self.hash = hash.value
+  }
+
+  /// Gives `body` the key of a line that was taken apart before.
+  @inline(__always)
+  @_optimize(speed)
+  static func withKey<Result>(
+    name: RawSpan, type: UInt8, tags: RawSpan, _ body: (LineKey) -> Result
+  ) -> Result {
+    unsafe name.withUnsafeBytes { name in
+      unsafe tags.withUnsafeBytes { tags in
+        var hash = LineHash()
+        let nameLast = unsafe Self.takeIn(name, &hash)
+        hash.add(type)
+        let tagsLast = unsafe Self.takeIn(tags, &hash)
+        // No byte of an empty part is read.
+        let nowhere = unsafe UnsafeRawPointer(bitPattern: 8)!
+        return unsafe body(
+          LineKey(
+            name: name.baseAddress ?? nowhere, name.count, nameLast, type: type,
+            tags: tags.baseAddress ?? nowhere, tags.count, tagsLast, hash: hash))
+      }
+    }
+  }
+
+  /// Hashes all words of `bytes`; the last one.
+  private static func takeIn(_ bytes: UnsafeRawBufferPointer, _ hash: inout LineHash) -> UInt64 {
+    var index = 0
+    while index + 8 <= bytes.count {
+      hash.add(
+        UInt64(littleEndian: unsafe bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self)))
+      index += 8
+    }
+    var last: UInt64 = 0
+    var shift: UInt64 = 0
+    while index < bytes.count {
+      last |= UInt64(unsafe bytes[index]) << shift
+      shift += 8
+      index += 1
+    }
+    hash.add(last)
+    return last
+  }
+
+  // MARK: In a table's entry
+
+  /// Whether an entry can hold it.
+  var isShort: Bool { head != .max }
+
+  /// Words that `write` takes.
+  var wordCount: Int { nameByteCount / 8 + 1 + tagsByteCount / 8 + 1 }
+
+  /// Whether the same words as of `write` are there. Sizes and type have been compared.
+  @inline(__always)
+  @_optimize(speed)
+  @unsafe
+  func isWritten(at entry: UnsafeRawPointer) -> Bool {
+    var entry = unsafe entry
+    return unsafe Self.isPart(name, nameByteCount, nameLast, at: &entry)
+      && Self.isPart(tags, tagsByteCount, tagsLast, at: &entry)
+  }
+
+  /// Compares one part; `entry` moves behind it.
+  @inline(__always)
+  @_optimize(speed)
+  private static func isPart(
+    _ part: UnsafeRawPointer, _ byteCount: Int, _ last: UInt64, at entry: inout UnsafeRawPointer
+  ) -> Bool {
+    var source = unsafe part
+    let end = unsafe part + (byteCount & ~7)
+    while unsafe source < end {
+      if unsafe word(source) != word(entry) { return false }
+      unsafe source += 8
+      unsafe entry += 8
+    }
+    defer { unsafe entry += 8 }
+    return unsafe word(entry) == last
+  }
+
+  @unsafe
+  func write(to entry: UnsafeMutableRawPointer) {
+    let second = unsafe Self.write(name, nameByteCount, nameLast, to: entry)
+    _ = unsafe Self.write(tags, tagsByteCount, tagsLast, to: second)
+  }
+
+  /// Writes one part; where the next one starts.
+  private static func write(
+    _ part: UnsafeRawPointer, _ byteCount: Int, _ last: UInt64,
+    to entry: UnsafeMutableRawPointer
+  ) -> UnsafeMutableRawPointer {
+    let whole = byteCount / 8 * 8
+    unsafe entry.copyMemory(from: part, byteCount: whole)
+    unsafe entry.storeBytes(of: last.littleEndian, toByteOffset: whole, as: UInt64.self)
+    return unsafe entry + (whole + 8)
+  }
+
+  @inline(__always)
+  @_optimize(speed)
+  private static func word(_ at: UnsafeRawPointer) -> UInt64 {
+    UInt64(littleEndian: unsafe at.loadUnaligned(as: UInt64.self))
+  }
+}
+
+/// The hash of a key, word by word: multiply and turn, so that a word costs the time of one
+/// multiplication. Only within one process, so that it may change.
+struct LineHash {
+  private var state: UInt64 = 0x9e37_79b9_7f4a_7c15
+
+  @inline(__always)
+  @_optimize(speed)
+  mutating func add(_ word: UInt64) {
+    state = (state << 5 | state >> 59) ^ word
+    state &*= 0xd6e8_feb8_6659_fd93
+  }
+
+  @inline(__always)
+  @_optimize(speed)
+  mutating func add(_ type: UInt8) { state ^= UInt64(type) }
+
+  @inline(__always)
+  @_optimize(speed)
+  var value: UInt32 {
+    let folded = (state ^ state >> 32) &* 0x9e37_79b9_7f4a_7c15
+    return UInt32(truncatingIfNeeded: folded >> 32)
+  }
+}
