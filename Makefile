@@ -104,7 +104,7 @@ verify-compose: ## compose.yaml brought up: counts over kills, down and up; an a
 	.ci/python .ci/verify_compose.py $(COMPOSE)
 
 tsan: ## Run the tests under ThreadSanitizer
-	swift test --sanitize=thread --scratch-path .build-tsan
+	SIM_RUNS=$${SIM_RUNS:-150} swift test --sanitize=thread --scratch-path .build-tsan
 
 # C traps where it would be undefined; Swift traps there by itself.
 FUZZ_FLAGS = --sanitize=address -Xcc -fsanitize=undefined -Xcc -fsanitize-trap=all --scratch-path .build-fuzz

@@ -32,6 +32,8 @@ final class SimulatedSidecar {
   private var working = Kept()
   private let canary: Canary
   private(set) var isUp = true
+  /// No room on the disk for another session; what is there already can be written.
+  var isDiskFull = false
   var duplicates: UInt64 = 0
 
   init(canary: Canary) { self.canary = canary }
@@ -66,6 +68,11 @@ final class SimulatedSidecar {
         duplicates = link.server.duplicateFrames
         return true
       case .open(let id):
+        if working.positions[id] == nil, isDiskFull {
+          link.isRefused = true
+          link.server.refused()
+          continue
+        }
         link.id = id
         if working.positions[id] == nil {
           working.positions[id] = 0
@@ -115,12 +122,16 @@ final class SimulatedLink {
   var input = ByteBuffer()
   var toServer: Wire
   var toClient: Wire
+  /// The life of the App at the other end.
+  let life: Int
   var isServerGone = false
   var isClientGone = false
+  var isRefused = false
   /// Whether all that the App has answered went over this link or is kept.
   var hasEverything = false
 
-  init(capacity: Int) {
+  init(life: Int, capacity: Int) {
+    self.life = life
     toServer = Wire(capacity: capacity)
     toClient = Wire(capacity: 4096)
   }

@@ -33,10 +33,13 @@ final class Simulation {
   private let cutChance: Double
   private let killSidecarChance: Double
   private let killAppChance: Double
+  private let diskFullChance: Double
   private let capacity: Int
   private let window: Int
   private(set) var requests = 0
   private(set) var faults = 0
+  /// Sessions for which a full disk had no room.
+  private(set) var refused = 0
 
   init(seed: UInt64, canary: Canary = .none) {
     var random = SeededGenerator(state: seed)
@@ -44,6 +47,7 @@ final class Simulation {
     cutChance = random.chance(50) ? Double(random.below(4)) : 0
     killSidecarChance = random.chance(70) ? Double(random.below(6)) : 0
     killAppChance = random.chance(50) ? Double(random.below(2)) : 0
+    diskFullChance = random.chance(30) ? 2 : 0
     capacity = [50, 200, 2000, 100_000][random.below(4)]
     window = [300, 4000, 256 << 10][random.below(3)]
     app = SimulatedApp(
@@ -72,6 +76,7 @@ final class Simulation {
     if random.chance(cutChance), let link = app.link { cut(link) }
     if sidecar.isUp, random.chance(killSidecarChance) { killSidecar() }
     if random.chance(killAppChance) { killApp() }
+    if random.chance(diskFullChance) { sidecar.isDiskFull.toggle() }
   }
 
   private func handleRequests() {
@@ -84,7 +89,7 @@ final class Simulation {
 
   private func connect() -> SimulatedLink? {
     guard sidecar.isUp else { return nil }
-    links.append(SimulatedLink(capacity: capacity))
+    links.append(SimulatedLink(life: app.life, capacity: capacity))
     return links.last
   }
 
@@ -98,6 +103,14 @@ final class Simulation {
       return sidecar.isUp
     }
     guard sidecar.isUp else { return }
+    // A session without room is told by the end of its connection; its client sends all again. What
+    // a client had handed over that is dead by now is lost, as it is when no sidecar is there.
+    if link.isRefused {
+      refused += 1
+      for index in lives.indices where lives[index].life == link.life {
+        lives[index].least = keptCounts(link.life)
+      }
+    }
     link.flushOutput()
     if !isOpen || (link.isClientGone && link.toServer.bytes.isEmpty) { close(link) }
   }
@@ -143,6 +156,7 @@ final class Simulation {
   /// No more faults: both ends get all the time they want.
   private func calm() {
     if !sidecar.isUp { sidecar.start() }
+    sidecar.isDiskFull = false
     for _ in 0..<100_000 {
       now += 20_000_000
       app.turn(now: now, connect: connect)

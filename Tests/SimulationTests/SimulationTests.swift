@@ -10,9 +10,10 @@ private let environment = ProcessInfo.processInfo.environment
     return
   }
   let first = UInt64.random(in: 0...UInt64.max / 2)
-  let runs = environment["SIM_RUNS"].flatMap { UInt64($0) } ?? 600
+  let runs = environment["SIM_RUNS"].flatMap { UInt64($0) } ?? 1200
   var requests = 0
   var faults = 0
+  var refused = 0
   for seed in first..<(first + runs) {
     let simulation = Simulation(seed: seed)
     if let wrong = simulation.run(steps: 1000) {
@@ -21,8 +22,15 @@ private let environment = ProcessInfo.processInfo.environment
     }
     requests += simulation.requests
     faults += simulation.faults
+    refused += simulation.refused
   }
-  print("simulated \(requests) requests, \(faults) faults, \(runs) runs from SIM_SEED=\(first)")
+  // Each kind of fault has had its chance, where there were runs enough for that.
+  #expect(
+    runs < 100
+      || requests > Int(runs) * 1000 && faults > Int(runs) && refused > Int(runs) / 100)
+  print(
+    "simulated \(requests) requests, \(faults) faults, \(refused) sessions without room, "
+      + "\(runs) runs from SIM_SEED=\(first)")
 }
 
 @Test(arguments: [
