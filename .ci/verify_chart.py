@@ -57,6 +57,7 @@ REFUSED = {
     "an unknown rules member": ["--set", "sidecar.rules.famillies[0].name=x"],
     "an environment of numbers": ["--set-json", 'app.env=[{"name":"A","value":1}]'],
     "a volume in the place of ours": ["--set-json", 'extraVolumes=[{"name":"state","emptyDir":{}}]'],
+    "a sidecar that outstays the pod": ["--set", "terminationGracePeriodSeconds=30"],
     "both monitors": ["--set", "serviceMonitor.enabled=true,podMonitor.enabled=true"],
 }
 checks = 0
