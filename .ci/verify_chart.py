@@ -290,6 +290,12 @@ def rules_of(manifests, folder):
 
 
 def check_rules(programs):
+    """The schema knows the members of a rules file, and the program every rendered one."""
+    members = described(json.loads((CHART / "values.schema.json").read_text()), "sidecar.rules")
+    source = (ROOT / "Sources/MetricsSidecar/Rules/RuleFile.swift").read_text()
+    if match := re.search(r"document\.members\(\s*\[([^\]]*)\]", source):
+        known = set(re.findall(r'"(\w+)"', match[1]))
+        check(known == set(members["properties"]), f"rules have {known}, the schema other members")
     for what, arguments in VALUES.items():
         with tempfile.TemporaryDirectory() as folder:
             rules = rules_of(render(NEWEST, arguments), folder)

@@ -174,8 +174,9 @@ def looked_at(engine, program, where, name, swagger):
     check(wanted.items() <= labels.items() and labels.get("description"), f"{what}: {labels}")
     for path, owner in FOLDERS[program].items():
         member = members[path]
-        check((member.mode, member.uid, member.gid) == (0o2770, owner, 65532),
-              f"{what}: /{path} is {member.mode:o} of {member.uid}:{member.gid}")
+        mode = member.mode & 0o7777
+        check((mode, member.uid, member.gid) == (0o2770, owner, 65532),
+              f"{what}: /{path} is {mode:o} of {member.uid}:{member.gid}")
     files = {path: member.size for path, member in members.items() if member.isfile()}
     expected = {program} | ({"etc/metrics-sidecar/rules.json"} if program == "metrics-sidecar" else
                             {f"swagger-ui/swagger-ui{end}" for end in (".css", "-bundle.js")}
