@@ -4,9 +4,10 @@
     .ci/python .ci/verify_images.py [--kills 5]
 
 CONTAINER_ENGINE is docker or podman (whichever is there), CONTAINER_BUILD the command that builds
-(`$CONTAINER_ENGINE build`), HADOLINT the linter. Where the engine cannot build or start anything at
-all, which a trivial image shows first, a line NOT RUN says so and the same checks are done with
-what is left: the programs of dist/ under qemu-user, and the pair as processes of two users.
+(`$CONTAINER_ENGINE build`), BUILDAH what keeps images where the engine cannot, HADOLINT the linter.
+Where the engine cannot build or start anything at all, which a trivial image shows first, a line
+NOT RUN says so and the same checks are done with what is left: the programs of dist/ under
+qemu-user, and the pair as processes of two users.
 """
 import argparse
 import json
@@ -73,6 +74,7 @@ class Engine:
         self.run = shlex.split(os.environ.get("CONTAINER_ENGINE", found))
         build = os.environ.get("CONTAINER_BUILD")
         self.build = shlex.split(build) if build else [*self.run, "build"]
+        self.buildah = shlex.split(os.environ.get("BUILDAH", "buildah"))
         self.docker = pathlib.Path(self.run[0]).name == "docker"
         # Podman's and buildah's own format knows no HEALTHCHECK.
         os.environ.update(BUILDAH_FORMAT="docker", BUILDAH_LAYERS="true")
@@ -130,7 +132,7 @@ class Engine:
         """The image as (configuration, folder with its files, members by name)."""
         archive = self.work / f"{name.replace('/', '-').replace(':', '-')}.tar"
         if self.call("save", "-o", archive, name).returncode != 0:
-            must("buildah", "push", "-q", name, f"docker-archive:{archive}:{name}")
+            must(*self.buildah, "push", "-q", name, f"docker-archive:{archive}:{name}")
         folder, members = archive.with_suffix(""), {}
         with tarfile.open(archive) as tar:
             (entry,) = json.load(tar.extractfile("manifest.json"))
@@ -192,7 +194,7 @@ def looked_at(engine, program, where, name, swagger):
 
 def listed(engine, program, names):
     """One manifest list that names each platform once."""
-    tool = engine.run if engine.call("images").returncode == 0 else ["buildah"]
+    tool = engine.run if engine.call("images").returncode == 0 else engine.buildah
     if engine.docker:
         not_run(f"a manifest list of {program}", "docker makes one only as it pushes")
         return
@@ -215,12 +217,18 @@ class Processes(verify.Pair):
     """The pair as processes: under an emulator, or as the two users of the images."""
 
     def __init__(self, programs, emulator=None, users=False):
+        # A folder that other users may enter, whatever the checkout's is.
         folder = tempfile.mkdtemp(prefix="verify-programs-")
+        os.chmod(folder, 0o755)
         for name, program in programs.items():
+            copy = pathlib.Path(folder, f"{name}.program")
             wrapper = pathlib.Path(folder, name)
-            wrapper.write_text(f'#!/bin/sh\nexec {emulator or ""} {program} "$@"\n')
+            shutil.copy(program, copy)
+            wrapper.write_text(f'#!/bin/sh\nexec {emulator or ""} {copy} "$@"\n')
+            copy.chmod(0o755)
             wrapper.chmod(0o755)
         super().__init__(folder)
+        self.rules = shutil.copy(ROOT / verify.RULES, folder)
         self.users = users and os.getuid() == 0
         os.chown(self.folder, 65533 if self.users else -1, 65532 if self.users else -1)
         os.chmod(self.folder, 0o2770)
@@ -238,7 +246,7 @@ class Processes(verify.Pair):
     def start(self, name):
         if name == "metrics-sidecar":
             self.sidecar = self.spawn(
-                name, "--listen", f"127.0.0.1:{self.metrics}", "--rules", verify.RULES,
+                name, "--listen", f"127.0.0.1:{self.metrics}", "--rules", self.rules,
                 "--events-socket", self.path("events.sock"), "--state", self.path("state"),
                 "--statsd-socket", self.path("statsd.sock"))
         else:
@@ -395,9 +403,6 @@ def contained(engine, images, kills):
 
 
 def without_engine(programs, kills):
-    if os.getuid() == 0:
-        for folder in programs.values():
-            check(os.access(folder, os.X_OK), f"{folder} cannot be started")
     with Processes(programs, users=True) as pair:
         exercised(pair, kills, "processes of two users" if pair.users else "processes")
 
