@@ -41,10 +41,15 @@ RULES = {"families": [
 ]}
 
 
+started = []
+
+
 def start(program, folder):
     rules = pathlib.Path(folder) / "rules.json"
     rules.write_text(json.dumps(RULES))
-    return Sidecar(program, folder, "--rules", str(rules))
+    sidecar = Sidecar(program, folder, "--rules", str(rules))
+    started.append(sidecar.process)
+    return sidecar
 
 
 def text_of(sidecar):
@@ -384,5 +389,9 @@ def main():
 if __name__ == "__main__":
     try:
         main()
-    except Failed as failure:
+    except (Failed, OSError) as failure:
         sys.exit(f"FAILED: {failure}")
+    finally:
+        for process in started:
+            if process.poll() is None:
+                process.kill()

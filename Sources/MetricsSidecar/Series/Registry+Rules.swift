@@ -65,6 +65,12 @@ extension Registry {
     if entry.keepsOtherTags {
       add(event.tags.filter { !entry.names(tag: $0.name) }, to: &labels)
     }
+    // A summary's lines have one of their own.
+    if entry.kind == .summary || entry.timingKind == .summary {
+      for index in labels.indices where labels[index].name.elementsEqual("quantile".utf8) {
+        labels[index].name = Array("exported_quantile".utf8)
+      }
+    }
     return labels
   }
 

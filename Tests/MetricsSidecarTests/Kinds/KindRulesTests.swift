@@ -76,6 +76,62 @@ import Testing
     #expect(conflicts.counts == [3, 1, 1])
   }
 
+  @Test func `a tag quantile does not meet the summary's own label`() throws {
+    let fixture = try Fixture(
+      rules: #"""
+        {"families": [{"name": "a", "type": "summary", "other_tags": "keep", "quantiles": [0.5],
+          "events": [{"event": "e"}]}]}
+        """#)
+    fixture.apply("e", "d", 0, tags: "quantile:x")
+    #expect(fixture.value(#"a{exported_quantile="x",quantile="0.5"}"#) == 0)
+  }
+
+  @Test func `a scale is for numbers, not for members of sets`() throws {
+    let fixture = try Fixture(
+      rules: #"""
+        {"families": [
+          {"name": "q", "type": "summary", "events": [{"event": "e", "scale": 0.001}]},
+          {"name": "n", "type": "histogram", "native": true,
+           "events": [{"event": "e", "scale": 0.001}]},
+          {"name": "m", "type": "gauge", "merge": "sum", "events": [{"event": "e", "scale": 0.5}]},
+          {"name": "s", "type": "set", "events": [{"event": "e", "scale": 0.001}]}]}
+        """#)
+    for n in 0..<100 {
+      fixture.apply("e", "d", 2000)
+      fixture.see("e", "u\(n)")
+    }
+    fixture.apply("e", "g", 8)
+    fixture.apply("e", "g", 4, isDelta: true)
+    #expect(fixture.value("q_sum") == 200)
+    #expect(fixture.value("n_sum") == 200)
+    #expect(fixture.value("m") == 6)
+    #expect(fixture.value("s") == 100)
+  }
+
+  @Test func `a reload keeps what means the same, and starts again what does not`() throws {
+    let rules = { (window: String, merge: String) in
+      try RuleFile.parse(
+        Array(
+          """
+          {"families": [
+            {"name": "q", "type": "summary", "window": "\(window)", "events": [{"event": "e"}]},
+            {"name": "m", "type": "gauge", "merge": "\(merge)", "events": [{"event": "e"}]}]}
+          """.utf8))
+    }
+    let fixture = try Fixture()
+    fixture.registry.reload(try rules("1m", "sum"))
+    fixture.apply("e", "d", 5)
+    fixture.from(2) { fixture.apply("e", "g", 3) }
+    fixture.registry.reload(try rules("1m", "livesum"))
+    fixture.apply("e", "d", 5)
+    #expect(fixture.value("q_sum") == 10)
+    #expect(fixture.value("m") == 3)
+    fixture.registry.connectionEnded(2)
+    #expect(fixture.value("m") == 0)
+    fixture.registry.reload(try rules("2m", "max"))
+    #expect(fixture.value("q_sum") == 0)
+  }
+
   @Test func `names of conflicts are bounded`() {
     var conflicts = TypeConflicts()
     for n in 0..<150 {
