@@ -10,7 +10,7 @@ def check(condition, message):
         raise SystemExit(f"FAILED: {message}")
 
 
-def wait_for(condition, what, seconds=15):
+def wait_for(condition, what, seconds=60):
     """Waits for a condition that has to hold; the limit is for what never comes, not for speed."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

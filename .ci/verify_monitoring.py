@@ -107,10 +107,19 @@ def series(lab):
     (samples,) = lab.query(f'scrape_samples_scraped{{job="{JOB}"}}')
     (own,) = lab.query(f'count({{__name__=~"(metrics_sidecar|process)_.+", job="{JOB}"}})')
     (buckets,) = lab.query(f'count(http_request_duration_seconds_bucket{{job="{JOB}"}})')
+    (made,) = lab.query(f'count({{__name__=~".+_created", job="{JOB}"}})')
     (summed,) = lab.query('count({__name__=~".+:.+"})')
+    (service,) = lab.query('count({__name__=~"(job|job_.+):.+"})')
     print(f"  one pod: {samples['value'][1]} series a scrape, {own['value'][1]} of them the "
           f"sidecar's own, {buckets['value'][1]} latency buckets")
-    print(f"  {summed['value'][1]} recorded series")
+    print(f"  {made['value'][1]} are times of birth; {summed['value'][1]} recorded series, "
+          f"{service['value'][1]} of them the service's")
+    # The guide gives round figures.
+    guide = (ROOT / "docs/guide.md").read_text()
+    for what, found in (("series", samples), ("series a service", service)):
+        told = re.search(r"\*\*(\d+) " + what + r"\*\*", guide)
+        check(told and abs(int(told[1]) - float(found["value"][1])) <= 0.15 * int(told[1]),
+              f"docs/guide.md tells another number of {what} than {found['value'][1]}")
 
 
 def slack(lab):

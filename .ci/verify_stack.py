@@ -16,6 +16,7 @@ put beside the others, it is rendered too. HELM names the helm.
 import base64
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -98,6 +99,10 @@ def verify(charts):
         merge(defaults["grafana"], yaml.safe_load(grafana.read_text()))
     ours = [yaml.safe_load((ROOT / name).read_text()) for name in FILES]
     paths = [path for values in ours for path in keys(values)]
+    guide = (ROOT / "docs/guide.md").read_text()
+    named = re.findall(r"`(prometheus\.prometheusSpec\.\w+)`", guide)
+    check(named, "the guide names no key of the chart")
+    paths += [*named, "prometheus.prometheusSpec.externalLabels"]
     unknown = [path for path in paths if not known(defaults, path)]
     check(not unknown, f"{charts}: the chart knows no {unknown}")
     with tempfile.TemporaryDirectory() as folder:
