@@ -14,6 +14,7 @@ extension Sidecar {
   /// Takes the rules that the file has now, or keeps those of before. What is wrong, a line each;
   /// empty if nothing is.
   func reload() -> String {
+    reloadPasswords()
     do throws(RuleLoading.Failure) {
       let rules = try RuleLoading.load(settings.rules)
       // What was sent under the old rules counts by them.

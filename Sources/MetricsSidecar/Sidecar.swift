@@ -128,9 +128,7 @@ final class Sidecar: Responder {
   private func handleSignals(_ now: UInt64) {
     while let signal = signals.next() {
       switch signal {
-      case .hangup:
-        _ = reload()
-        reloadPasswords()
+      case .hangup: _ = reload()
       case .terminate, .interrupt: server?.stop(now: now)
       }
     }

@@ -22,6 +22,8 @@ struct PushAuth {
   private static let checksPerSecond = 2
   private static let knownLimit = 256
 
+  /// The file as it was read.
+  let text: [UInt8]
   private var entries: [Entry] = []
   private var known: Set<[UInt8]> = []
   private let key: [UInt8]
@@ -30,6 +32,7 @@ struct PushAuth {
 
   /// Reads a password file. Empty lines and those that start with `#` are skipped.
   init(_ text: [UInt8]) throws(PushError) {
+    self.text = text
     key = Self.random(32)
     for (index, line) in text.split(separator: 10, omittingEmptySubsequences: false).enumerated() {
       if line.isEmpty || line.first == UInt8(ascii: "#") { continue }

@@ -34,7 +34,7 @@ final class PushStore {
   private var nextExpiry = Double.infinity
   private var writer = GroupWriter()
   /// How many groups have each set of label names.
-  private var shapes: [[UInt8]: Int] = [:]
+  private(set) var shapes: [[UInt8]: Int] = [:]
   /// The families that events and the sidecar itself have.
   var others: (any OtherFamilies)?
 
@@ -145,7 +145,7 @@ final class PushStore {
     }
   }
 
-  private static func inconsistent(_ problem: String) -> PushError {
+  static func inconsistent(_ problem: String) -> PushError {
     PushError("pushed metrics are invalid or inconsistent with existing metrics: \(problem)")
   }
 
@@ -277,66 +277,6 @@ final class PushStore {
     seriesCount += group.seriesCount
     nextExpiry = min(nextExpiry, group.expiry)
   }
-
-  // MARK: Series
-
-  /// Refuses a series that another group has. Only a group with other label names can have it: with
-  /// the same names one value differs, and it is a label of every series.
-  private func checkSeries(_ key: GroupingKey, _ batch: PushBatch) throws(PushError) {
-    let own = key.shape
-    if shapes.count - (shapes[own] == nil ? 0 : 1) == 0 { return }
-    if let other = twin(of: key) {
-      throw Self.inconsistent("the group \(other.key.description) has the same series")
-    }
-    var seen: [[UInt8]: Set<UInt64>] = [:]
-    for shape in shapes.keys where shape != own {
-      let wanted = shape.split(separator: 0).map { Array($0) }
-      for family in batch.families {
-        var metric = family.firstMetric
-        while metric >= 0 {
-          let labels = batch.array(batch.metrics[metric].labels)
-          if let other = unsafe candidate(labels.span.bytes, wanted) {
-            let name = batch.array(family.name)
-            let series = name + [0] + other.key.identity.bytes
-            if seen[series] == nil { seen[series] = file.labelHashes(other.key.identity, name) }
-            if let hashes = seen[series], unsafe hashes.contains(Digest.hash(labels.span.bytes)) {
-              throw Self.inconsistent(
-                "\(batch.describe(metric)) is there already, in the group \(other.key.description)")
-            }
-          }
-          metric = batch.metrics[metric].next
-        }
-      }
-    }
-  }
-
-  /// Another group whose own series would be the same: one with `instance=""` in its key is a twin
-  /// of the one without.
-  private func twin(of key: GroupingKey) -> PushGroup? {
-    let text = key.fullText
-    for shape in shapes.keys where shape != key.shape {
-      let wanted = shape.split(separator: 0).map { Array($0) }
-      if let other = unsafe candidate(text.span.bytes, wanted), other.key.fullText == text {
-        return other
-      }
-    }
-    return nil
-  }
-
-  /// The group whose labels are those of `wanted` names in `labels`.
-  private func candidate(_ labels: RawSpan, _ wanted: [[UInt8]]) -> PushGroup? {
-    var identity: [UInt8] = []
-    var found = 0
-    LabelText.forEach(labels) { name, value in
-      guard found < wanted.count else { return }
-      let next = wanted[found]
-      guard unsafe ByteCompare.equal(labels.extracting(name), next.span.bytes) else { return }
-      found += 1
-      if !identity.isEmpty { identity.append(UInt8(ascii: ",")) }
-      identity += SeriesKey.array(labels.extracting(name.lowerBound..<(value.upperBound + 1)))
-    }
-    return found == wanted.count ? group(ByteKey(identity)) : nil
-  }
 }
 
 /// Families that are exposed without a push.
@@ -345,27 +285,6 @@ protocol OtherFamilies: AnyObject {
   func type(of name: [UInt8]) -> PushType?
   /// The upper bounds, without +Inf, that such a histogram has.
   func bounds(of name: [UInt8]) -> [Double]?
-}
-
-extension GroupingKey {
-  /// Its labels' names, each ended by a zero.
-  var shape: [UInt8] {
-    var names: [UInt8] = []
-    for label in labels where !label.isDefault { names += bytes[label.name] + [0] }
-    return names
-  }
-
-  /// All labels that a series without labels of its own has.
-  var fullText: [UInt8] {
-    var text: [UInt8] = []
-    for label in labels {
-      if !text.isEmpty { text.append(UInt8(ascii: ",")) }
-      text += bytes[label.text]
-    }
-    return text
-  }
-
-  var description: String { "{" + String(decoding: identity.bytes, as: UTF8.self) + "}" }
 }
 
 extension GroupWriter {
@@ -398,32 +317,8 @@ extension GroupWriter {
   }
 }
 
-extension PushBatch {
-  func array(_ range: Range<Int>) -> [UInt8] { bytes.array(range) }
-}
-
 extension PushFile {
   func familyType(_ identity: ByteKey, at offset: Int) -> PushType? {
     GroupBytes.family(group(identity), at: offset)?.type
-  }
-
-  /// A hash of each series' labels of one family.
-  func labelHashes(_ identity: ByteKey, _ name: [UInt8]) -> Set<UInt64> {
-    let group = self.group(identity)
-    var hashes: Set<UInt64> = []
-    var at = GroupBytes.headByteCount
-    while let family = GroupBytes.family(group, at: at) {
-      at = family.range.upperBound
-      guard unsafe ByteCompare.equal(group.extracting(family.name), name.span.bytes) else {
-        continue
-      }
-      var metric = family.metrics.lowerBound
-      while metric < family.metrics.upperBound {
-        let next = GroupBytes.metric(group, at: metric)
-        hashes.insert(Digest.hash(group.extracting(next.labels)))
-        metric = next.range.upperBound
-      }
-    }
-    return hashes
   }
 }

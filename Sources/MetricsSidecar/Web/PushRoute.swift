@@ -12,7 +12,10 @@ extension Sidecar {
   func reloadPasswords() {
     guard let push, push.auth != nil else { return }
     do throws(PushOpening.Failure) {
-      push.auth = try PushOpening.auth(settings.push.authFile)
+      let read = try PushOpening.auth(settings.push.authFile)
+      // Of the same file, the passwords that were right stay remembered.
+      if read?.text == push.auth?.text { return }
+      push.auth = read
       settings.log.info("push: the passwords were read again")
     } catch { settings.log.error("push: the passwords stay as they were: \(error.message)") }
   }
