@@ -117,6 +117,15 @@ import Testing
     #expect(page.indices.contains { page[$0...].starts(with: exemplar) }, "\(page)")
   }
 
+  @Test func `a tag is an exemplar's or a label's`() {
+    let text = #"""
+      {"families": [{"name": "a", "type": "counter", "labels": ["t"], "exemplar": "t",
+        "events": [{"event": "a"}]}]}
+      """#
+    let mistakes = RuleFile.read(Array(text.utf8)).mistakes.map { $0.description }
+    #expect(mistakes == ["line 1, column 77: an exemplar's tag cannot be a label too"])
+  }
+
   @Test func `a rule that cannot have exemplars says so`() {
     let text = #"""
       {"families": [{"name": "g", "type": "gauge", "exemplar": "trace_id", "events": [{"event": "g"}]}]}

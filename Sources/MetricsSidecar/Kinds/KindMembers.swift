@@ -55,6 +55,11 @@ enum KindMembers {
       {
         mistakes.append(member.value.mistake("the label quantile is the summary's own"))
       }
+      if member.name == "exemplar",
+        family.labels.contains(where: { $0.source == .tag(family.options.exemplar) })
+      {
+        mistakes.append(member.value.mistake("an exemplar's tag cannot be a label too"))
+      }
       guard let index = names.firstIndex(of: member.name), let owner = owner(index, type) else {
         continue
       }
