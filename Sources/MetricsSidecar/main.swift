@@ -11,6 +11,7 @@ private let usage = """
     metrics-sidecar [serve] [flags]        take events and serve /metrics
     metrics-sidecar emit LINE… [flags]     send events: emit 'jobs.done:1|c'
     metrics-sidecar check-rules FILE       tell every mistake of a rules file
+    metrics-sidecar convert-rules FILE     make one of a statsd_exporter mapping file
     metrics-sidecar healthcheck [flags]    exit 0 when the sidecar is ready
     metrics-sidecar sleep SECONDS          wait: a preStop hook for images without a shell
     metrics-sidecar hash-password NAME     a line for --push-auth, of the password on standard input
@@ -45,13 +46,18 @@ private func run() throws(Options.Mistake) {
   case "check-rules":
     guard operands.count == 1 else { throw Options.Mistake("check-rules takes one file") }
     Process.exit(RuleLoading.check(operands[0]))
+  case "convert-rules":
+    guard operands.count == 1 else { throw Options.Mistake("convert-rules takes one file") }
+    Process.exit(ConvertRules.run(operands[0]))
   case "healthcheck": healthcheck(settings)
   case "sleep": try Process.sleep(operands: operands[...])
   case "hash-password":
     guard operands.count == 1 else { throw Options.Mistake("hash-password takes one name") }
     Process.exit(HashPassword.run(operands[0]))
   case let other:
-    let commands = ["serve", "emit", "check-rules", "healthcheck", "sleep", "hash-password"]
+    let commands = [
+      "serve", "emit", "check-rules", "convert-rules", "healthcheck", "sleep", "hash-password",
+    ]
     let near = Spelling.closest(to: other, among: commands)
     throw Options.Mistake(
       "unknown command \(other)" + (near.map { ": did you mean \($0)?" } ?? ": see --help"))

@@ -3,8 +3,8 @@ import Platform
 
 /// A JSON text (RFC 8259) as values that know where they stood, so that a mistake in a rules file is
 /// told with its line and column.
-struct JSON {
-  indirect enum Value {
+final class JSON {
+  enum Value {
     case object([(name: String, value: JSON)])
     case array([JSON])
     case string(String)
@@ -15,6 +15,11 @@ struct JSON {
 
   let value: Value
   let position: Position
+
+  init(value: Value, position: Position) {
+    self.value = value
+    self.position = position
+  }
 
   /// Both from 1; columns are bytes.
   struct Position: Equatable {

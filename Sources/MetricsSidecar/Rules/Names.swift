@@ -59,6 +59,9 @@ enum Names {
     name.starts(with: "metrics_sidecar_".utf8) || name.starts(with: "process_".utf8)
   }
 
+  /// A letter, a digit or `_`.
+  static func isWordByte(_ byte: UInt8) -> Bool { isLetter(byte) || isDigit(byte) }
+
   private static func isLetter(_ byte: UInt8) -> Bool {
     byte == UInt8(ascii: "_")
       || (byte | 0x20 >= UInt8(ascii: "a") && byte | 0x20 <= UInt8(ascii: "z"))

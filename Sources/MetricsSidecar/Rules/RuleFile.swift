@@ -179,7 +179,7 @@ enum RuleFile {
   ) {
     for other in others {
       for (one, two) in [(family, other), (other, family)] {
-        guard (one.kind ?? one.timingKind).hasSuffixes else { continue }
+        guard one.kind?.hasSuffixes == true else { continue }
         for suffix in ["_bucket", "_count", "_sum", "_created"] where two.name == one.name + suffix
         {
           mistakes.append(

@@ -83,4 +83,6 @@ public enum ExitCode: Int32, Sendable {
   case failure = 1
   /// The command line was wrong.
   case usage = 2
+  /// Done but for what standard error tells.
+  case incomplete = 3
 }
