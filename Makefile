@@ -90,7 +90,12 @@ verify-workflows: ## Workflows by actionlint and zizmor; versions from commit me
 push: dist-amd64 ## Compare pushes with Pushgateway, kill after each answer, measure
 	.ci/python .ci/push.py --programs dist/linux-amd64
 
-.PHONY: verify-chart verify-stack verify-images verify-compose
+CONTAINER_BUILD ?= docker build
+.PHONY: images verify-chart verify-stack verify-images verify-compose
+images: ## Build both images for this machine, as compose.yaml names them (CONTAINER_BUILD)
+	BUILDAH_FORMAT=docker $(CONTAINER_BUILD) -f Dockerfile.app -t simple-server:dev .
+	BUILDAH_FORMAT=docker $(CONTAINER_BUILD) -f Dockerfile.sidecar -t metrics-sidecar:dev .
+
 verify-chart: dist-amd64 ## Lint, render, validate and try the chart, oldest and newest Kubernetes (HELM)
 	.ci/python .ci/verify_chart.py --programs dist/linux-amd64
 
