@@ -58,18 +58,22 @@ extension Registry {
     removeParts(areSessions: true)
   }
 
-  /// The live parts of one owner, or of all sessions or connections that do not live now.
+  /// Ends the parts of one owner, or of all sessions or connections that do not live now.
   @inline(never)
   private func removeParts(of owner: UInt64 = 0, areSessions: Bool = false) {
-    for family in families where family.kind == .clientGauge && family.options.isLive {
+    for family in families where family.kind == .clientGauge {
+      let options = family.options
+      if !options.isLive && options.windowMilliseconds == 0 { continue }
       for record in family.series {
-        for part in ClientGaugeCells.parts(record.firstCell, family.options) {
+        for part in ClientGaugeCells.parts(record.firstCell, options) {
           let found = state.value(part + ClientGaugeCells.owner)
           let hasGone =
             owner != 0
             ? found == owner
             : found != 0 && ClientOwners.isSession(found) == areSessions && !owners.contains(found)
-          if hasGone, state.value(part) != 0 { state.store(part, UInt64(0)) }
+          guard hasGone, state.value(part) != 0 else { continue }
+          // Without an owner, what it reported last counts for a window more.
+          state.store(options.isLive ? part : part + ClientGaugeCells.owner, UInt64(0))
         }
       }
     }

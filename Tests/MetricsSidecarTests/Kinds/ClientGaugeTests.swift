@@ -126,6 +126,17 @@ import Testing
     #expect(fixture.registry.refusedClients == 0)
   }
 
+  @Test func `with a window, a sum forgets who has gone and is silent, and nobody else`() throws {
+    let fixture = try fixture("sum", #", "window": "10s""#)
+    fixture.from(2) { fixture.apply("busy", "g", 1) }
+    fixture.from(4) { fixture.apply("busy", "g", 2) }
+    fixture.registry.connectionEnded(2)
+    fixture.time(10_000)
+    #expect(fixture.value("busy") == 3)
+    fixture.time(10_001)
+    #expect(fixture.value("busy") == 2)
+  }
+
   @Test func `a line's container tells clients of datagrams apart`() throws {
     let fixture = try fixture("sum")
     let applier = Applier(registry: fixture.registry, limits: fixture.limits)
