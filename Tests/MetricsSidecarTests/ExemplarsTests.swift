@@ -61,6 +61,23 @@ import Testing
     #expect(lines(fixture)[0].contains(#"# {trace_id="999"} 1.0"#))
   }
 
+  @Test func `lines with traces are known lines on every way in`() throws {
+    let fixture = try fixture()
+    let applier = Applier(registry: fixture.registry, limits: fixture.limits)
+    for n in 0..<100 {
+      let text =
+        "jobs:1|c|#queue:a,trace_id:t\(n)\njobs:1|c|#queue:a\nwait:320|ms|#trace_id:w\(n)\n"
+      let bytes = Array(text.utf8)
+      applier.lines(bytes.span.bytes, from: 0, .statsd)
+      applier.registry.commit()
+    }
+    #expect(fixture.registry.seriesCount == 3)
+    #expect(fixture.registry.exemplars?.count == 2)
+    let lines = lines(fixture)
+    #expect(lines[0].hasPrefix(#"jobs_total{queue="a"} 200.0 # {trace_id="t99"} 1.0"#))
+    #expect(lines[1].hasPrefix(#"wait_seconds_bucket{le="0.5"} 100.0 # {trace_id="w99"} 0.32"#))
+  }
+
   @Test(arguments: [
     (String(repeating: "a", count: 120), true), (String(repeating: "a", count: 121), false),
     ("", false), ("\u{e9}", false), ("a\tb", false), (#"a"b\c"#, true),
