@@ -11,18 +11,17 @@ enum StateOpening {
   ) throws(Failure) -> (state: StateFile, resets: UInt64, path: String) {
     let path = choosePath(settings)
     do throws(StateFile.OpenFailure) {
-      return (try StateFile(try map(path, settings)), 0, path)
+      return (try file(path, settings), 0, path)
     } catch {
       switch error {
-      case .system(let code): throw cannot(path, code)
+      case .system(let code): throw Failure(message: OwnFile.mistake(path, code))
       case .damaged(let damage):
-        let aside = "\(path).damaged-\(Clock.unixSeconds)"
-        do throws(Errno) { try Files.rename(path, to: aside) } catch { throw cannot(path, error) }
-        settings.log.error(
-          "state: \(path) is not trusted: \(damage.description). It is kept as \(aside), and "
-            + "counting starts at zero")
+        do throws(Errno) {
+          try OwnFile.setAside(
+            path, damage.description, "counting starts at zero", settings.log)
+        } catch { throw Failure(message: OwnFile.mistake(path, error)) }
         do throws(StateFile.OpenFailure) {
-          return (try StateFile(try map(path, settings)), 1, path)
+          return (try file(path, settings), 1, path)
         } catch { throw Failure(message: "cannot make a new state file \(path)") }
       }
     }
@@ -42,29 +41,11 @@ enum StateOpening {
     return fallback
   }
 
-  private static func map(
+  private static func file(
     _ path: String, _ settings: Settings
-  ) throws(StateFile.OpenFailure) -> MappedFile {
-    do throws(MappedFile.Failure) {
-      return try MappedFile(path: path, limit: settings.limits.stateByteCount)
-    } catch {
-      switch error {
-      case .locked: throw .system(.wouldBlock)
-      case .open(let code), .map(let code): throw .system(code)
-      }
-    }
-  }
-
-  private static func cannot(_ path: String, _ code: Errno) -> Failure {
-    let why: String
-    switch code {
-    case .wouldBlock:
-      why = "another sidecar has it. Give each sidecar a --state of its own"
-    case .permissionDenied, .readOnlyFileSystem:
-      why = "\(code.description). Mount a folder that this user may write, or name another --state"
-    case .noSpace: why = "the disk is full"
-    default: why = "\(code.description) (\(code.name))"
-    }
-    return Failure(message: "cannot use the state file \(path): \(why)")
+  ) throws(StateFile.OpenFailure) -> StateFile {
+    let mapped: MappedFile
+    do throws(Errno) { mapped = try OwnFile.map(path, settings) } catch { throw .system(error) }
+    return try StateFile(mapped)
   }
 }

@@ -8,7 +8,7 @@ enum PushOpening {
   static func open(_ settings: Settings, state path: String) throws(Failure) -> PushAPI? {
     guard settings.push.isOn else { return nil }
     let auth = try auth(settings.push.authFile)
-    let (file, resets) = try file(path + ".push", settings)
+    let (file, resets) = try open(path + ".push", settings)
     let store = PushStore(file: file, limits: settings.push.limits)
     return PushAPI(store: store, settings: settings.push, auth: auth, stateResets: resets)
   }
@@ -26,43 +26,30 @@ enum PushOpening {
   }
 
   /// A file that is not to be trusted is set aside, as with the state file; how many were.
-  private static func file(
+  private static func open(
     _ path: String, _ settings: Settings
   ) throws(Failure) -> (PushFile, Int) {
     do throws(PushFile.Failure) {
-      return (try PushFile(try map(path, settings)), 0)
+      return (try file(path, settings), 0)
     } catch {
       switch error {
-      case .system(let code): throw cannot(path, code)
+      case .system(let code): throw Failure(message: OwnFile.mistake(path, code))
       case .damaged(let why):
-        let aside = "\(path).damaged-\(Clock.unixSeconds)"
-        do throws(Errno) { try Files.rename(path, to: aside) } catch { throw cannot(path, error) }
-        settings.log.error(
-          "push: \(path) is not trusted: \(why). It is kept as \(aside), and there are no groups")
+        do throws(Errno) {
+          try OwnFile.setAside(path, why, "there are no pushed groups", settings.log)
+        } catch { throw Failure(message: OwnFile.mistake(path, error)) }
         do throws(PushFile.Failure) {
-          return (try PushFile(try map(path, settings)), 1)
+          return (try file(path, settings), 1)
         } catch { throw Failure(message: "cannot make a new file \(path)") }
       }
     }
   }
 
-  private static func map(
+  private static func file(
     _ path: String, _ settings: Settings
-  ) throws(PushFile.Failure) -> MappedFile {
-    do throws(MappedFile.Failure) {
-      return try MappedFile(path: path, limit: settings.limits.stateByteCount)
-    } catch {
-      switch error {
-      case .locked: throw .system(.wouldBlock)
-      case .open(let code), .map(let code): throw .system(code)
-      }
-    }
-  }
-
-  private static func cannot(_ path: String, _ code: Errno) -> Failure {
-    Failure(
-      message: code == .wouldBlock
-        ? "cannot use \(path): another sidecar has it"
-        : "cannot use \(path): \(code.description) (\(code.name))")
+  ) throws(PushFile.Failure) -> PushFile {
+    let mapped: MappedFile
+    do throws(Errno) { mapped = try OwnFile.map(path, settings) } catch { throw .system(error) }
+    return try PushFile(mapped)
   }
 }
