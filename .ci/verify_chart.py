@@ -388,6 +388,23 @@ def check_notes():
     check("http://my-app.local" in notes and "No Prometheus" not in notes, f"notes: {notes}")
 
 
+def check_guide():
+    """What docs/guide.md tells people to type: Helm takes its values, make knows its targets."""
+    guide = (ROOT / "docs/guide.md").read_text().replace("\\\n", " ")
+    commands = re.findall(r"^helm upgrade --install my-app chart (.*)$", guide, re.M)
+    check(commands, "the guide installs no chart")
+    for command in commands:
+        sets = re.findall(r"--set \S+", command)
+        manifests = render(NEWEST, [part for text in sets for part in text.split()])
+        kinds = {m["kind"] for m in manifests}
+        check({"HorizontalPodAutoscaler", "ServiceMonitor", "PrometheusRule"} <= kinds, f"{kinds}")
+        only(manifests, "Service", "my-app")
+    targets = set(re.findall(r"(?m)^([a-z0-9-]+):", (ROOT / "Makefile").read_text()))
+    for name in ("README.md", "CONTRIBUTING.md", "docs/guide.md"):
+        asked = set(re.findall(r"(?:^|`)make ([a-z0-9-]+)", (ROOT / name).read_text(), re.M))
+        check(asked <= targets, f"{name}: the Makefile has no {asked - targets}")
+
+
 def check_versions():
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     swift = (ROOT / "Sources/Platform/Program/Version.swift").read_text()
@@ -421,6 +438,7 @@ def main():
     tries = check_types()
     check_promises()
     check_versions()
+    check_guide()
     check_notes()
     check_rules(options.programs)
     check_hooks(options.programs)

@@ -7,6 +7,7 @@ import argparse
 import json
 import math
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -143,6 +144,18 @@ def slack(lab):
     print("    " + resolved["attachments"][0]["text"].strip().replace("\n", "\n    "))
 
 
+def made_up(lab):
+    """The guide's made-up alert reaches Slack."""
+    guide = (ROOT / "docs/guide.md").read_text().replace("\\\n", " ")
+    (command,) = re.findall(r"(amtool --alertmanager\.url=.*)$", guide, re.M)
+    before = len(lab.messages())
+    run(*shlex.split(command.replace("http://localhost:9093", f"http://127.0.0.1:{lab.alertmanager}")))
+    wait_for(lambda: len(lab.messages()) > before, "the made-up alert's message", PATIENCE)
+    title = lab.messages()[before]["attachments"][0]["title"]
+    check(f"`{title}`" in guide, f"the guide promises another message than {title}")
+    print(f"  {title}")
+
+
 def promised(message, title, color, status, runbook):
     (attachment,) = message["attachments"]
     lines = attachment["text"].strip().split("\n")
@@ -179,6 +192,7 @@ def main():
         step("dashboard", dashboard, lab)
         step("series", series, lab)
         step("slack", slack, lab)
+        step("made up", made_up, lab)
 
 
 if __name__ == "__main__":
