@@ -388,7 +388,7 @@ final class MappingFile {
       output.append(", \"quantiles\": ")
       if !list(sorted, 0...1, 32) { output.truncate(to: start) }
     }
-    if let age = timing.maxAge { time(", \"window\": \"", age, atMost: 31_622_400) }
+    if let age = timing.maxAge { time(", \"window\": \"", age, atMost: 2_073_600) }
   }
 
   private func time(_ name: StaticString, _ json: JSON, atMost most: Double) {
