@@ -17,7 +17,7 @@ static = -Xcc -isystem -Xcc /usr/include/$(1) \
 SIZE_LIMIT := 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help allocations docs-check readme browser push run build test coverage lint format bench verify verify-intake verify-kinds verify-monitoring verify-workflows pictures clients browser dist dist-all dist-amd64 dist-arm64 dist-armv7 \
+.PHONY: help allocations docs-check readme browser push run build test coverage lint format bench verify verify-intake verify-rules verify-kinds verify-monitoring verify-workflows pictures clients browser dist dist-all dist-amd64 dist-arm64 dist-armv7 \
 	sizes smoke-arm tsan asan fuzz clean
 
 help: ## List the targets
@@ -51,6 +51,9 @@ bench: dist-amd64 ## Compare with nginx and a C receiver; prints ratios
 verify-intake: dist-amd64 ## Every way in, on real sockets: grammars, bad input, killed workers
 	swift build --package-path Examples
 	python3 .ci/verify_intake.py --programs dist/linux-amd64
+
+verify-rules: dist-amd64 ## Reload rules under load, refuse bad ones, convert statsd_exporter's
+	python3 .ci/verify_rules.py --programs dist/linux-amd64
 
 verify-exposition: dist-amd64 ## The page in each format, read by parsers and a Prometheus that others wrote
 	.ci/python .ci/verify_exposition.py --programs dist/linux-amd64

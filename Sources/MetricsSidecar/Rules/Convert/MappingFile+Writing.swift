@@ -1,0 +1,230 @@
+import CLinux
+import Platform
+
+/// How a mapping is written as a family of our rules.
+extension MappingFile {
+  func write(_ mapping: Mapping) {
+    if !isFirst { output.append(",\n") }
+    isFirst = false
+    output.append("    {")
+    if mapping.isDrop {
+      output.append("\"action\": \"drop\"")
+    } else {
+      output.append("\"name\": ")
+      quote(mapping.name)
+      if !written.contains(where: { $0.name == mapping.name }) {
+        written.append((mapping.name, mapping.events))
+        writeFamily(mapping)
+      }
+      writeLabels(mapping)
+    }
+    output.append(",\n      \"events\": [{\"event\": ")
+    quote(mapping.globs[0])
+    if mapping.events != .any {
+      output.append(", \"types\": \"")
+      output.append(mapping.events.name)
+      output.append("\"")
+    }
+    if let scale = mapping.scale {
+      let start = output.count
+      output.append(", \"scale\": ")
+      if !number(scale, -Double.greatestFiniteMagnitude...Double.greatestFiniteMagnitude, not: 0) {
+        output.truncate(to: start)
+      }
+    }
+    output.append("}]}")
+  }
+
+  private func writeFamily(_ mapping: Mapping) {
+    let timing = mapping.timing
+    let isHistogram = timing.observer == "histogram"
+    output.append(", \"type\": \"")
+    if mapping.events == .any { output.append("event\", \"timings\": \"") }
+    if mapping.events == .any || mapping.events == .timing {
+      output.append(isHistogram ? "histogram" : "summary")
+    } else {
+      output.append(mapping.events.name)
+    }
+    output.append("\"")
+    if !mapping.help.isEmpty {
+      output.append(", \"help\": ")
+      quote(mapping.help)
+    }
+    // Counters and gauges have neither buckets nor quantiles.
+    if mapping.events == .any || mapping.events == .timing {
+      if isHistogram { writeHistogram(timing) } else { writeSummary(timing) }
+    }
+    if let ttl = mapping.ttl ?? defaultTTL, let seconds = duration(ttl), seconds > 0 {
+      note(ttl, "a ttl is left out: series stay")
+    }
+  }
+
+  private func writeHistogram(_ timing: Timing) {
+    if let factor = timing.factor {
+      output.append(", \"native\": true")
+      member(", \"bucket_factor\": ", factor, 1.0027...65_536)
+      if let most = timing.maxBuckets { member(", \"max_buckets\": ", most, 16...1000) }
+      if timing.buckets == nil { return }
+    }
+    let start = output.count
+    output.append(", \"buckets\": ")
+    if let buckets = timing.buckets, case .array(let items) = buckets.value {
+      if list(items, -Double.greatestFiniteMagnitude...Double.greatestFiniteMagnitude, 200) {
+        return
+      }
+      output.truncate(to: start)
+      return
+    }
+    output.append("[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]")
+  }
+
+  private func writeSummary(_ timing: Timing) {
+    if let quantiles = timing.quantiles, case .array(let items) = quantiles.value, !items.isEmpty {
+      var numbers: [JSON] = []
+      for item in items {
+        if case .object(let members) = item.value {
+          for (name, value) in members where name == "quantile" { numbers.append(value) }
+        } else {
+          numbers.append(item)
+        }
+      }
+      // Ours rise.
+      var sorted: [JSON] = []
+      for number in numbers {
+        var at = sorted.count
+        while at > 0, sorted[at - 1].decimal > number.decimal { at -= 1 }
+        sorted.insert(number, at: at)
+      }
+      let start = output.count
+      output.append(", \"quantiles\": ")
+      if !list(sorted, 0...1, 32) { output.truncate(to: start) }
+    }
+    if let age = timing.maxAge { time(", \"window\": \"", age, atMost: 2_073_600) }
+  }
+
+  private func time(_ name: StaticString, _ json: JSON, atMost most: Double) {
+    guard let seconds = duration(json), seconds > 0 else { return }
+    output.append(name)
+    Decimal.append(UInt64(min(max(1, seconds), most)), to: &output)
+    output.append("s\"")
+  }
+
+  private func writeLabels(_ mapping: Mapping) {
+    if !mapping.labels.isEmpty {
+      output.append(", \"constants\": {")
+      for (index, label) in mapping.labels.enumerated() {
+        if index > 0 { output.append(", ") }
+        quote(label.name)
+        output.append(": ")
+        quote(label.value.word ?? "")
+      }
+      output.append("}")
+    }
+    if mapping.honorsLabels { output.append(", \"honor_labels\": true") }
+    output.append(", \"other_tags\": \"keep\"")
+  }
+
+  /// Numbers that rise; `false` where one is none.
+  private func list(_ items: [JSON], _ range: ClosedRange<Double>, _ most: Int) -> Bool {
+    guard let first = items.first else { return false }
+    if items.count > most {
+      note(first, "too many numbers")
+      return false
+    }
+    output.append("[")
+    for (index, item) in items.enumerated() {
+      if index > 0 { output.append(", ") }
+      if index > 0, item.decimal <= items[index - 1].decimal {
+        note(item, "these numbers have to rise: the defaults stand here instead")
+        return false
+      }
+      if !number(item, range) { return false }
+    }
+    output.append("]")
+    return true
+  }
+
+  private func member(_ name: StaticString, _ json: JSON, _ range: ClosedRange<Double>) {
+    let start = output.count
+    output.append(name)
+    if !number(json, range) { output.truncate(to: start) }
+  }
+
+  /// A number as JSON has it. What is none is told, and `false`.
+  private func number(
+    _ json: JSON, _ range: ClosedRange<Double>, not excluded: Double = .nan
+  ) -> Bool {
+    let value = json.decimal
+    guard range.contains(value), value != excluded else {
+      note(json, "expected a number that may stand here: the default does instead")
+      return false
+    }
+    NumberFormat.append(value, to: &output)
+    return true
+  }
+
+  /// Go's durations, `1h30m` or `500ms`, in seconds; what is none is told.
+  private func duration(_ json: JSON) -> Double? {
+    let bytes = Array((json.word ?? "").utf8)
+    var total = 0.0
+    var index = 0
+    while index < bytes.count {
+      let start = index
+      while index < bytes.count, bytes[index] &- 48 < 10 || bytes[index] == UInt8(ascii: ".") {
+        index += 1
+      }
+      let value = Self.decimal(bytes[start..<index])
+      let unit = index
+      while index < bytes.count, bytes[index] &- 97 < 26 { index += 1 }
+      let isMilli = index - unit == 2 && bytes[unit + 1] == UInt8(ascii: "s")
+      var factor = 0.0
+      if index > unit {
+        switch bytes[unit] {
+        case UInt8(ascii: "h"): factor = 3600
+        case UInt8(ascii: "m"): factor = isMilli ? 0.001 : 60
+        case UInt8(ascii: "s"): factor = 1
+        case UInt8(ascii: "u"), UInt8(ascii: "n"): factor = 0.000_001
+        default: break
+        }
+      } else if bytes.count == 1, bytes[0] == UInt8(ascii: "0") {
+        return 0
+      }
+      guard value.isFinite, factor > 0, start < unit else {
+        note(json, "expected a time such as 10m")
+        return nil
+      }
+      total += value * factor
+    }
+    guard !bytes.isEmpty, total < 1e9 else {
+      note(json, "expected a time such as 10m")
+      return nil
+    }
+    return total
+  }
+
+  static func decimal(_ bytes: ArraySlice<UInt8>) -> Double {
+    unsafe bytes.withUnsafeBytes { text in
+      guard text.count > 0 else { return .nan }
+      return unsafe cl_parse_whole_double(
+        text.baseAddress!.assumingMemoryBound(to: CChar.self), text.count)
+    }
+  }
+
+  private func quote(_ text: String) {
+    output.append("\"")
+    for byte in text.utf8 {
+      switch byte {
+      case UInt8(ascii: "\""), UInt8(ascii: "\\"):
+        output.append(UInt8(ascii: "\\"))
+        output.append(byte)
+      case 0..<32:
+        output.append("\\u00")
+        output.append(byte < 16 ? UInt8(ascii: "0") : UInt8(ascii: "1"))
+        let low = byte & 15
+        output.append(low < 10 ? 48 + low : 87 + low)
+      default: output.append(byte)
+      }
+    }
+    output.append("\"")
+  }
+}
