@@ -33,6 +33,15 @@ import Testing
     #expect(String(decoding: Names.sanitised(Array(name.utf8)[...]), as: UTF8.self) == plain)
   }
 
+  @Test func `bytes that are no UTF-8 leave no name that begins with a digit`() {
+    for first in 0...255 as ClosedRange<UInt8> {
+      for second in [UInt8(ascii: "8"), 0x80, 0xbf, UInt8(ascii: "-"), UInt8(ascii: "a")] {
+        let name = Names.sanitised([first, second, UInt8(ascii: "8")][...])
+        #expect(Names.isFamilyName(String(decoding: name, as: UTF8.self)), "\(first) \(second)")
+      }
+    }
+  }
+
   private func filled(isOn: Bool = true) throws -> Fixture {
     let fixture = try Fixture()
     fixture.registry.spellings.isOn = isOn

@@ -27,8 +27,11 @@ enum Names {
     var last: UInt8 = 0
     for byte in name {
       defer { last = byte }
-      // Of a character of several bytes, the first stands for all.
-      if byte & 0xc0 == 0x80 || byte == UInt8(ascii: "-") && last == byte { continue }
+      // Of a character of several bytes, the first stands for all; at the start is none, and what
+      // follows may be a digit.
+      if byte & 0xc0 == 0x80 && !result.isEmpty || byte == UInt8(ascii: "-") && last == byte {
+        continue
+      }
       result.append(isLetter(byte) || isDigit(byte) ? byte : UInt8(ascii: "_"))
     }
     return result.isEmpty ? [UInt8(ascii: "_")] : result
