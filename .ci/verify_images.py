@@ -81,8 +81,8 @@ class Engine:
 
     def call(self, *arguments):
         try:
-            return run(*self.run, *arguments)
-        except OSError as error:
+            return run(*self.run, *arguments, timeout=2 * PATIENCE)
+        except (OSError, subprocess.TimeoutExpired) as error:
             return subprocess.CompletedProcess(arguments, 127, str(error))
 
     def probe(self):
@@ -97,8 +97,9 @@ class Engine:
             "FROM scratch\nCOPY --from=build /nothing /nothing\nCOPY hello /hello\n"
             'ENTRYPOINT ["/hello"]\n')
         try:
-            built = run(*self.build, "-f", folder / "Dockerfile", "-t", "localhost/verify-probe", folder)
-        except OSError as error:
+            built = run(*self.build, "-f", folder / "Dockerfile", "-t", "localhost/verify-probe",
+                        folder, timeout=5 * PATIENCE)
+        except (OSError, subprocess.TimeoutExpired) as error:
             return str(error), str(error)
         if built.returncode != 0:
             return built.stdout, built.stdout
