@@ -36,8 +36,8 @@ struct RuleMatcher {
       for byte in pattern.prefix { hash = Self.step(hash, byte) }
       let hashed = Self.hash(hash, Self.tail(pattern.suffix), shape)
       hashes[index] = hashed
-      next[index] = heads[Int(hashed) & (size - 1)]
-      heads[Int(hashed) & (size - 1)] = Int32(index)
+      next[index] = heads[Int(truncatingIfNeeded: hashed) & (size - 1)]
+      heads[Int(truncatingIfNeeded: hashed) & (size - 1)] = Int32(index)
       insert(shape)
     }
   }
@@ -70,7 +70,7 @@ struct RuleMatcher {
         hashedCount += 1
       }
       let hashed = Self.hash(hash, tail, shape)
-      var index = heads[Int(hashed) & (heads.count - 1)]
+      var index = heads[Int(truncatingIfNeeded: hashed) & (heads.count - 1)]
       while index >= 0 {
         if hashes[Int(index)] == hashed { Self.insert(Int(index), into: &found) }
         index = next[Int(index)]
