@@ -111,14 +111,11 @@ final class Sidecar: Responder {
     nextLook = .max
     for token in looking {
       guard let connection = connection(token) else { continue }
-      let byteCount = read(connection, now)
-      if byteCount > 0 {
+      if read(connection, now) > 0, !connection.isFlooding {
         polled.append(token)
-        // A client that has filled all of a read is not waited for.
-        let isFull = byteCount >= EventConnection.readByteCount
-        nextLook = min(nextLook, isFull ? now : now + Self.lookNanoseconds)
+        nextLook = now + Self.lookNanoseconds
       } else if self.connection(token) != nil {
-        // Nothing came: the kernel shall wake us again.
+        // Nothing came, or more than a look can take: the kernel shall wake us again.
         connection.isPolled = false
         setInterest(connection)
       }
@@ -190,7 +187,7 @@ final class Sidecar: Responder {
     guard let connection = connection(token) else { return }
     // It may have room again for acknowledgements.
     if connection.isBlocked { touched.append(token) }
-    guard read(connection, now) > 0, !connection.isPolled else { return }
+    guard read(connection, now) > 0, !connection.isPolled, !connection.isFlooding else { return }
     connection.isPolled = true
     setInterest(connection)
     polled.append(token)
@@ -201,6 +198,7 @@ final class Sidecar: Responder {
   private func read(_ connection: EventConnection, _ now: UInt64) -> Int {
     switch connection.receive(applier, now) {
     case .read(let byteCount):
+      connection.note(byteCount, now, windowNanoseconds: Self.lookNanoseconds)
       touched.append(connection.token)
       return byteCount
     case .nothing: return 0

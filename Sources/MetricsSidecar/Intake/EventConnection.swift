@@ -19,6 +19,11 @@ final class EventConnection {
   private var slot: SessionTable.Slot?
   /// Looked at by a timer, so that a busy client pays for no wake-up.
   var isPolled = false
+  /// Sends more than one read between two looks, so that a look would come too late for it. The
+  /// kernel wakes us for such a client, until it sends less.
+  private(set) var isFlooding = false
+  private var windowStart: UInt64 = 0
+  private var windowByteCount = 0
   /// Waiting for the client to read its acknowledgements.
   private(set) var isBlocked = false
   /// The client has gone. What it had handed to the kernel is still read, and acknowledged to nobody.
@@ -69,6 +74,16 @@ final class EventConnection {
 
   /// The most that one read takes.
   static let readByteCount = 65_536
+
+  /// Says how many bytes a read has brought.
+  func note(_ byteCount: Int, _ now: UInt64, windowNanoseconds: UInt64) {
+    windowByteCount += byteCount
+    let isOver = now &- windowStart >= windowNanoseconds
+    guard isOver || byteCount >= Self.readByteCount else { return }
+    isFlooding = windowByteCount >= Self.readByteCount
+    windowStart = now
+    windowByteCount = 0
+  }
 
   @_optimize(speed)
   private func receive(
