@@ -48,6 +48,10 @@ format: ## Format the sources
 bench: dist-amd64 ## Compare with nginx and a C receiver; prints ratios
 	python3 Benchmarks/bench.py --programs dist/linux-amd64
 
+.PHONY: bench-scrape
+bench-scrape: dist-amd64 ## Compare large pages with peers: time, memory, limits (BENCH=--check judges no time)
+	python3 Benchmarks/bench_scrape.py --programs dist/linux-amd64 $(BENCH)
+
 verify-intake: dist-amd64 ## Every way in, on real sockets: grammars, bad input, killed workers
 	swift build --package-path Examples
 	python3 .ci/verify_intake.py --programs dist/linux-amd64

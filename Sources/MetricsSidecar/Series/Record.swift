@@ -25,10 +25,21 @@ struct Record: Equatable {
 
   static let headByteCount = 32
 
+  // Small, since there is one for each series: 12 bytes.
+  private let offset32: UInt32
+  private let keyByteCount32: UInt32
+  private let cellCount32: UInt32
+
   /// From the start of the file; a multiple of 32.
-  let offset: Int
-  let keyByteCount: Int
-  let cellCount: Int
+  var offset: Int { Int(truncatingIfNeeded: UInt64(offset32) << 5) }
+  var keyByteCount: Int { Int(clamping: keyByteCount32) }
+  var cellCount: Int { Int(clamping: cellCount32) }
+
+  init(offset: Int, keyByteCount: Int, cellCount: Int) {
+    offset32 = UInt32(clamping: offset >> 5)
+    keyByteCount32 = UInt32(clamping: keyByteCount)
+    cellCount32 = UInt32(clamping: cellCount)
+  }
 
   var keyOffset: Int { offset + Self.headByteCount }
   /// The number of its first cell, which says whether it is in use.
