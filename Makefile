@@ -125,7 +125,7 @@ fuzz: ## Run Tests/Corpus, and bent inputs of it, with sanitizers (FUZZ_SEED, FU
 	FUZZ_SANITIZED=1 ASAN_OPTIONS=detect_leaks=0 swift test --skip-build $(FUZZ_FLAGS) --filter CanaryTests
 	@rm -rf .build-fuzz/last && mkdir -p .build-fuzz/last
 	@seed=$${FUZZ_SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; echo "FUZZ_SEED=$$seed"; \
-	FUZZ_SEED=$$seed FUZZ_SECONDS=$${FUZZ_SECONDS:-8} FUZZ_LAST=$$PWD/.build-fuzz/last \
+	FUZZ_SEED=$$seed FUZZ_SECONDS=$${FUZZ_SECONDS:-6} FUZZ_LAST=$$PWD/.build-fuzz/last \
 	  ASAN_OPTIONS=detect_leaks=0 swift test --skip-build $(FUZZ_FLAGS) --filter FuzzTests \
 	  || { echo "failed with FUZZ_SEED=$$seed; last inputs: .build-fuzz/last/"; exit 1; }
 
