@@ -3,6 +3,10 @@
 struct Limits: Sendable {
   /// Series kept, over all families. Beyond it new ones are refused and known ones go on.
   var series = 10_000
+  /// How long a series outlives its last event, in nanoseconds; 0 is for ever.
+  var seriesTimeToLive: UInt64 = 0
+  /// How long a session outlives its last frame, in nanoseconds; 0 is for ever.
+  var sessionTimeToLive: UInt64 = 0
   /// Series of one family, without the one that takes what was refused.
   var familySeries = Int.max
   /// Families at which events without a rule make no new one.

@@ -48,6 +48,11 @@ struct SelfMetrics: OwnMetricLines {
     one(
       "metrics_sidecar_series_refused_total", "counter",
       "Events whose series was refused at the limit", Double(registry.refusedSeries), &page)
+    one(
+      "metrics_sidecar_series_expired_total", "counter",
+      "Series that had no event for their time to live", Double(registry.expiredSeries), &page)
+    one(
+      "metrics_sidecar_families", "gauge", "Families kept", Double(registry.familyCount), &page)
     overflowing(registry, &page)
     one(
       "metrics_sidecar_sessions", "gauge", "Sessions remembered", Double(registry.sessions.count),
@@ -55,6 +60,9 @@ struct SelfMetrics: OwnMetricLines {
     one(
       "metrics_sidecar_sessions_evicted_total", "counter", "Sessions that had to make room",
       Double(registry.sessions.evicted), &page)
+    one(
+      "metrics_sidecar_sessions_expired_total", "counter",
+      "Sessions that were silent for their time to live", Double(registry.sessions.expired), &page)
     one("metrics_sidecar_connections", "gauge", "Clients connected", Double(connections), &page)
     one(
       "metrics_sidecar_connections_refused_total", "counter", "Clients refused at the limit",

@@ -47,6 +47,12 @@ struct Settings: Sendable {
     Option("max-series", "N", "10000", "Series kept; beyond it new ones are refused and counted."),
     Option("max-family-series", "N", "0", "Series kept of one family; 0: as many as of all."),
     Option("max-families", "N", "5000", "Families; events without a rule make no more."),
+    Option(
+      "series-ttl", "TIME", "0",
+      "How long a series outlives its last event, where its rule does not say. 0: for ever."),
+    Option(
+      "session-ttl", "TIME", "0",
+      "How long a session outlives its last frame and its connection. 0: until it makes room."),
     Option("max-sessions", "N", "4096", "Sessions remembered; the most silent one makes room."),
     Option("max-connections", "N", "1024", "Clients of the events socket and TCP at once."),
     Option("max-frame-size", "SIZE", "1MiB", "The longest frame on the events socket."),
@@ -128,6 +134,8 @@ struct Settings: Sendable {
     limits.series = try options.number("max-series", in: 1...10_000_000)
     let familySeries = try options.number("max-family-series", in: 0...10_000_000)
     limits.familySeries = familySeries == 0 ? limits.series : familySeries
+    limits.seriesTimeToLive = try Self.timeToLive(options, "series-ttl")
+    limits.sessionTimeToLive = try Self.timeToLive(options, "session-ttl")
     limits.families = try options.number("max-families", in: 1...65_000)
     limits.nameByteCount = try options.byteCount("max-name-length", in: 16...65_536)
     limits.labelValueByteCount = try options.byteCount(
@@ -144,6 +152,17 @@ struct Settings: Sendable {
     limits.httpConnections = try options.number("max-http-connections", in: 1...100_000)
     push = try PushSettings(options, labels: limits.labels)
     log = try Self.log(options)
+  }
+
+  /// In nanoseconds: 0, or from a second to a year.
+  private static func timeToLive(
+    _ options: Options, _ name: String
+  ) throws(Options.Mistake) -> UInt64 {
+    let milliseconds = try options.milliseconds(name, in: 0...366 * 86_400_000)
+    if milliseconds > 0, milliseconds < 1000 {
+      throw Options.Mistake("--\(name) is at least 1s, or 0 for ever")
+    }
+    return UInt64(milliseconds) * 1_000_000
   }
 
   private static func optionalAddress(

@@ -96,13 +96,17 @@ final class Sidecar: Responder {
   func turnEnds(now: UInt64) {
     applier.registry.commit()
     acknowledge()
+    applier.registry.turnEnded(now: now, isRead: scrapes.current != nil)
   }
 
-  func nextDeadline() -> UInt64 { scrapes.isIdle ? nextLook : 0 }
+  func nextDeadline() -> UInt64 {
+    scrapes.isIdle ? min(nextLook, applier.registry.expiry.due) : 0
+  }
 
   func deadlineReached(now: UInt64) {
     if !scrapes.isIdle { continueScrapes(now) }
     if now >= nextLook { look(now) }
+    if now >= applier.registry.expiry.due { applier.registry.expire(now: now) }
   }
 
   private func look(_ now: UInt64) {
@@ -238,7 +242,7 @@ final class Sidecar: Responder {
   private func close(_ connection: EventConnection) {
     let slot = Int(connection.token - Self.firstConnection)
     guard slot < connections.count, connections[slot] === connection else { return }
-    if let id = connection.sessionID { applier.registry.sessions.close(id) }
+    if let id = connection.sessionID { applier.registry.close(id) }
     applier.registry.connectionEnded(connection.owner)
     server?.unwatch(connection.socket.raw)
     connections[slot] = nil

@@ -60,9 +60,11 @@ private func message(_ body: () throws(Options.Mistake) -> Void) -> String {
   }
 
   @Test(
-    arguments: [("250ms", 250), ("10s", 10_000), ("5m", 300_000), ("3", 3000), ("1d", nil)]
-      as [(String, Int?)])
-  func `times are read as people write them`(_ text: String, _ expected: Int?) throws {
+    arguments: [
+      ("250ms", 250), ("10s", 10_000), ("5m", 300_000), ("3", 3000), ("1m30s", 90_000), ("1d", nil),
+      ("1m30", nil), ("s", nil), ("", nil), ("99999999999999999d", nil), ("5m99999999999d", nil),
+    ] as [(String, Int64?)])
+  func `times are read as people write them`(_ text: String, _ expected: Int64?) throws {
     let options = try parse(["--grace=\(text)"])
     #expect((try? options.milliseconds("grace", in: 1...1_000_000)) == expected)
   }

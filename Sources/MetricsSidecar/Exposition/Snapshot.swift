@@ -70,5 +70,5 @@ final class Snapshot {
   }
 
   /// When a series was made, in Unix milliseconds; 1 where it is not known.
-  func createdMilliseconds(_ record: Record) -> UInt64 { state.value(record.firstCell) }
+  func createdMilliseconds(_ record: Record) -> UInt64 { state.createdMilliseconds(record) }
 }

@@ -45,9 +45,8 @@ extension Registry {
 
   private func keepSpelling(_ key: RawSpan, _ markedByteCount: Int) -> Bool {
     do throws(Errno) {
-      let record = try state.append(
+      _ = try state.allocate(
         kind: .spelling, key: key, nameByteCount: markedByteCount, shape: 0, cellCount: 2)
-      state.store(record.firstCell, UInt64(1))
       return true
     } catch { return false }
   }

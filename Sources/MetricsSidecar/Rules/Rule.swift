@@ -58,6 +58,8 @@ struct FamilyRule {
   var droppedTags: [Pattern] = []
   /// Whether a tag of the event wins over a constant of the same name.
   var honorsTags = false
+  /// Time to live in seconds; 0 is for ever, `nil` what `--series-ttl` says.
+  var ttlSeconds: Int64?
   /// Upper bounds, rising, without +Inf; empty but for histograms.
   var buckets: [Double]
   var options = KindOptions()

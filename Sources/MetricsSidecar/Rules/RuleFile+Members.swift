@@ -1,5 +1,15 @@
+import Platform
+
 /// The values that members of a rules file have.
 extension RuleFile {
+  /// In seconds; 0 is for ever.
+  static func timeToLive(_ json: JSON) throws(JSON.Mistake) -> Int64 {
+    guard let ttl = Quantity.milliseconds(try json.text()), ttl == 0 || ttl >= 1000 else {
+      throw json.mistake("expected a time from 1s up, such as \"10m\", or \"0\" for ever")
+    }
+    return ttl / 1000
+  }
+
   static func condition(tag: [UInt8], _ json: JSON) throws(JSON.Mistake) -> Condition {
     if case .object = json.value {
       let members = try json.members(allowed: ["not"])

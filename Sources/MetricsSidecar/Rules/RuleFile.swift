@@ -73,7 +73,7 @@ enum RuleFile {
     var drops = false
     let names =
       [
-        "name", "type", "help", "labels", "constants", "buckets", "events", "action",
+        "name", "type", "help", "labels", "constants", "buckets", "ttl", "events", "action",
         "other_tags", "honor_labels", "timings",
       ] + KindMembers.names
     let members = try json.members(names, &mistakes)
@@ -95,6 +95,7 @@ enum RuleFile {
             family.labels.append((label, .constant(Template(try constant.text()))))
           }
         case "buckets": family.buckets = try buckets(value)
+        case "ttl": family.ttlSeconds = try timeToLive(value)
         case "action": drops = try value.choice("drop", "feed", name)
         default:
           if let index = KindMembers.names.firstIndex(of: name) {

@@ -16,7 +16,11 @@ final class Family {
   let shape: UInt32
   /// Whether a rule names it, so that it is shown without a series too.
   var isDeclared = false
-  /// In the order in which they came, which a restart keeps.
+  /// Its labels are all constants, or it has none: its series is there from the start and stays.
+  var isConstant = false
+  /// Of its own, in nanoseconds; 0 is for ever, `nil` what all others have.
+  var timeToLive: UInt64?
+  /// In the order in which they came; a restart finds them in the order of their records.
   var series: [Record] = []
   /// Where refused series add up, once there is one.
   var overflow: Record?

@@ -1,12 +1,18 @@
-/// Where one series or session lies in the state file.
+/// Where one series or session lies in the state file: the number of its first unit of 32 bytes.
 ///
-///       0   4  checksum of bytes 8..<32      4   4  checksum of the key
-///       8   4  kind                         12   4  bytes of the key
-///      16   4  cells                        20   4  bytes of the name at the key's start
-///      24   4  shape: which buckets         28   4  zero
-///      32   …  the key, filled up to a multiple of 32
-///       …   …  the cells; the first is not 0 while the record is in use: a series has there when
-///              it was made, in Unix milliseconds
+///       0   2  units: the record's length    2   2  checksum of the units and the place
+///       4   4  bit 0: in use; bit 1: in use before the transaction below; bits 2…31: checksum of
+///              both, the place and the transaction
+///       8   4  the transaction that changed bit 0 last
+///      12   4  checksum of bytes 16..<32, the place and the key
+///      16   4  shape: which buckets         20   6  when it was made, in Unix milliseconds
+///      26   2  bytes of the key             28   2  bytes of the name at the key's start
+///      30   1  kind                         31   1  zero
+///      32   …  the cells with its values, 32 bytes each
+///       …   …  the key, filled up to a multiple of 32
+///
+/// Of a record that is not in use only bytes 0..<12 mean something; while the process lives, bytes
+/// 12..<16 are the next free record of that length.
 struct Record: Equatable {
   /// What a record holds; the numbers are part of the file's format.
   enum Kind: UInt8 {
@@ -23,26 +29,11 @@ struct Record: Equatable {
     case spelling = 10
   }
 
-  static let headByteCount = 32
+  let unit: UInt32
 
-  // Small, since there is one for each series: 12 bytes.
-  private let offset32: UInt32
-  private let keyByteCount32: UInt32
-  private let cellCount32: UInt32
-
-  /// From the start of the file; a multiple of 32.
-  var offset: Int { Int(truncatingIfNeeded: UInt64(offset32) << 5) }
-  var keyByteCount: Int { Int(clamping: keyByteCount32) }
-  var cellCount: Int { Int(clamping: cellCount32) }
-
-  init(offset: Int, keyByteCount: Int, cellCount: Int) {
-    offset32 = UInt32(clamping: offset >> 5)
-    keyByteCount32 = UInt32(clamping: keyByteCount)
-    cellCount32 = UInt32(clamping: cellCount)
-  }
-
-  var keyOffset: Int { offset + Self.headByteCount }
-  /// The number of its first cell, which says whether it is in use.
-  var firstCell: Int { (keyOffset + ((keyByteCount + 31) & ~31)) / StateFile.cellByteCount }
-  var end: Int { (firstCell + cellCount) * StateFile.cellByteCount }
+  /// From the start of the file.
+  var offset: Int { Int(unit) * StateFile.cellByteCount }
+  /// The head, numbered as cells are: the values lie in the cells from `firstCell + 1` on. An event
+  /// that reaches a series stores into that one, so that its transaction tells the last event.
+  var firstCell: Int { Int(unit) }
 }

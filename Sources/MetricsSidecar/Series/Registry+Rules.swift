@@ -104,11 +104,12 @@ extension Registry {
       ?? Array(rule.name.utf8)
     if let index = familyIndex[name] {
       guard families[index].kind == own else { throw conflict(name) }
+      families[index].timeToLive = rule.timeToLive
       return index
     }
     if name.count > limits.nameByteCount { throw .nameTooLong }
     if isSampleOfAnother(name, own) { throw conflict(name) }
-    if families.count >= limits.families { throw .familyLimit }
+    if familyCount >= limits.families { throw .familyLimit }
     return add(made(rule, name, own))
   }
 
@@ -120,7 +121,7 @@ extension Registry {
     }
     if isSampleOfAnother(name, kind) { throw conflict(name) }
     let bounds = kind == .histogram ? FamilyRule.defaultBuckets : []
-    if families.count >= limits.families { throw .familyLimit }
+    if familyCount >= limits.families { throw .familyLimit }
     return add(Family(name: name, kind: kind, help: "", bounds: bounds))
   }
 
@@ -155,6 +156,8 @@ extension Registry {
     let family = Family(
       name: name, kind: kind, help: rule.help, bounds: bounds, options: options)
     family.isDeclared = rule.nameTemplate == nil
+    family.timeToLive = rule.timeToLive
+    expiry.use(timeToLive(family))
     return family
   }
 
@@ -189,6 +192,7 @@ extension Registry {
         guard case .constant(let text) = label.source else { return ([], []) }
         return (Array(label.name.utf8), text.filled([])[...])
       }
+      families[index].isConstant = true
       makeSeries(families[index], labels)
     }
   }
@@ -201,30 +205,34 @@ extension Registry {
     rules = new
     matcher = RuleMatcher(new.rules)
     ruleFamilies = []
-    for index in families.indices { families[index].isDeclared = false }
+    for family in families {
+      family.isDeclared = false
+      family.isConstant = false
+    }
     for entry in new.families { declare(entry) }
     makeConstantSeries()
     lines.removeAll()
     scales = Scales()
     exemplars = Exemplars(new, limit: limits.exemplars)
+    for (index, family) in families.enumerated()
+    where family.series.isEmpty && !family.isDeclared && !family.name.isEmpty {
+      forgetFamily(index)
+    }
     commit()
+    startExpiry()
   }
 
   /// Gives the series of a family up.
   private func forgetSeries(_ family: Family) {
-    for record in family.series { state.store(record.firstCell, UInt64(0)) }
-    seriesCount -= family.series.count - (family.overflow == nil ? 0 : 1)
+    for record in family.series { removeSeries(record, family) }
     family.series = []
-    family.overflow = nil
-    table = SeriesTable()
-    let state = self.state
-    for family in families {
-      for record in family.series { table.insert(record, key: state.key(record)) }
-    }
   }
 }
 
 extension FamilyRule {
+  /// In nanoseconds; 0 is for ever, `nil` what `--series-ttl` says.
+  fileprivate var timeToLive: UInt64? { ttlSeconds.map { UInt64($0) * 1_000_000_000 } }
+
   /// Whether a tag is named by a label, or is not to become one.
   fileprivate func names(tag name: ArraySlice<UInt8>) -> Bool {
     for label in labels {

@@ -38,6 +38,15 @@ final class Registry {
     /// The time that tests have.
     var testTime: UInt64?
   #endif
+  /// Times to live, and how far the look for expired series is.
+  var expiry = Expiry()
+  var look = ExpiryLook()
+  /// Series that had no event for their time to live.
+  var expiredSeries: UInt64 = 0
+  /// Records out of use, to be used again once no page reads them.
+  private(set) var retired: [Record] = []
+  /// Places of families that are no more.
+  private var freeFamilies: [Int] = []
   /// Series that were refused, each time an event would have made one.
   private(set) var refusedSeries: UInt64 = 0
 
@@ -54,6 +63,19 @@ final class Registry {
     makeConstantSeries()
     forgetConnections()
     state.commit()
+    recycleRetired()
+    startExpiry()
+  }
+
+  /// Begins with the times to live that the settings and the rules have.
+  func startExpiry() {
+    let now = Clock.monotonicNanoseconds
+    expiry.use(limits.seriesTimeToLive)
+    expiry.use(limits.sessionTimeToLive)
+    for family in families { expiry.use(timeToLive(family)) }
+    expiry.note(state.committed, now: now)
+    // What the file holds counts as seen now.
+    expiry.arm(expiry.shortest, now: now)
   }
 
   @inline(__always)
@@ -214,7 +236,10 @@ final class Registry {
     var key = ByteBuffer(capacity: 128)
     SeriesKey.append(family.name, labels, to: &key)
     guard let record = table.find(key.bytes, in: state) ?? fresh(key.bytes, family, &outcome)
-    else { return }
+    else {
+      if family.series.isEmpty, !family.isDeclared { forgetFamily(index) }
+      return
+    }
     outcome.targets.append(
       LineTable.Target(
         cell: UInt32(record.firstCell), family: UInt16(index),
@@ -233,6 +258,7 @@ final class Registry {
       let record = try make(key, family)
       seriesCount += 1
       family.series.append(record)
+      expiry.arm(timeToLive(family), now: Clock.monotonicNanoseconds)
       return record
     } catch {
       refusedSeries += 1
@@ -252,17 +278,16 @@ final class Registry {
       let record = try make(key.bytes, family)
       family.overflow = record
       family.series.append(record)
+      expiry.arm(timeToLive(family), now: Clock.monotonicNanoseconds)
       return record
     } catch { return nil }
   }
 
   func make(_ key: RawSpan, _ family: Family) throws(Rejection) -> Record {
     do throws(Errno) {
-      let record = try state.append(
+      let record = try state.allocate(
         kind: family.kind, key: key, nameByteCount: family.name.count, shape: family.shape,
         cellCount: family.cellCount)
-      // In use, and since when: OpenMetrics and protobuf tell it.
-      state.store(record.firstCell, max(1, Clock.unixNanoseconds / 1_000_000))
       table.insert(record, key: key)
       return record
     } catch { throw .stateFull }
@@ -274,9 +299,49 @@ final class Registry {
   func kind(of name: [UInt8]) -> Record.Kind? { familyIndex[name].map { families[$0].kind } }
 
   func add(_ family: Family) -> Int {
+    if let index = freeFamilies.popLast() {
+      familyIndex[family.name] = index
+      families[index] = family
+      return index
+    }
     familyIndex[family.name] = families.count
     families.append(family)
     return families.count - 1
+  }
+
+  /// Families that there are.
+  var familyCount: Int { families.count - freeFamilies.count }
+
+  // MARK: What goes
+
+  /// Takes a series' record out of use and its key away; the family's list is the caller's.
+  func removeSeries(_ record: Record, _ family: Family) {
+    let state = self.state
+    table.remove(record, key: state.key(record))
+    exemplars?.forget(record.firstCell..<record.firstCell + state.cellCount(record))
+    if family.overflow == record { family.overflow = nil } else { seriesCount -= 1 }
+    retire(record)
+  }
+
+  private func retire(_ record: Record) {
+    state.release(record)
+    retired.append(record)
+  }
+
+  /// Lets records that went be used again: after a commit, and while no page is being written.
+  func recycleRetired() {
+    for record in retired { state.recycle(record) }
+    retired.removeAll(keepingCapacity: retired.count < 1024)
+  }
+
+  /// Known lines are resolved anew.
+  func forgetLines() { lines.removeAll() }
+
+  /// A family without series leaves its place to another one.
+  func forgetFamily(_ index: Int) {
+    familyIndex[families[index].name] = nil
+    families[index] = Family(name: [], kind: .session, help: "", bounds: [])
+    freeFamilies.append(index)
   }
 
   /// Makes a series, with 0.0, if it is not there and has room in the state file.
@@ -293,11 +358,11 @@ final class Registry {
 
   /// Finds the series and sessions that the state file holds.
   private func readState() {
-    var offset = StateFile.recordsStart
-    while offset < state.usedByteCount {
-      let record = state.record(at: offset)
-      offset = record.end
-      guard state.value(record.firstCell) != 0 else { continue }
+    var unit = StateFile.firstUnit
+    while unit < state.endUnit {
+      let record = Record(unit: unit)
+      unit += state.unitCount(record)
+      guard state.isInUse(record) else { continue }
       if state.kind(record) == .session {
         sessions.restore(record, in: state)
       } else if state.kind(record) == .spelling {
@@ -323,10 +388,9 @@ final class Registry {
     }
     let family = families[index]
     // Another type or other buckets than the rules have now: it starts again.
-    guard family.kind == kind, family.shape == state.shape(record) else {
-      state.store(record.firstCell, UInt64(0))
-      return
-    }
+    guard family.kind == kind, family.shape == state.shape(record),
+      family.cellCount == state.cellCount(record)
+    else { return retire(record) }
     table.insert(record, key: key)
     family.series.append(record)
     if SeriesKey.isOverflow(key, nameByteCount: nameByteCount) {

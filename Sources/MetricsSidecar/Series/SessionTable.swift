@@ -6,18 +6,21 @@ import Platform
 struct SessionTable {
   /// A session's place; valid until another takes it.
   struct Slot: Equatable {
-    var record: Record
+    let record: Record
+    /// Connections that use it now: then it is never given away.
+    var connectionCount = 0
     /// The cell that holds the number of the last applied frame.
     var positionCell: Int { record.firstCell + 1 }
     var seenCell: Int { record.firstCell + 2 }
   }
 
   private var slots: [SessionID: Slot] = [:]
-  /// Those that a connection is using now: they are never given away.
-  private var inUse: Set<SessionID> = []
   private let limit: Int
   /// Sessions that had to make room.
   private(set) var evicted: UInt64 = 0
+
+  /// Sessions that were silent for their time to live.
+  private(set) var expired: UInt64 = 0
 
   init(limit: Int) { self.limit = limit }
 
@@ -26,8 +29,8 @@ struct SessionTable {
   static let cellCount = 3
 
   mutating func restore(_ record: Record, in state: StateFile) {
-    guard record.keyByteCount == 16, record.cellCount == Self.cellCount else { return }
     let key = state.key(record)
+    guard key.byteCount == 16, state.cellCount(record) == Self.cellCount else { return }
     let id = SessionID(
       high: unsafe key.unsafeLoadUnaligned(fromByteOffset: 0, as: UInt64.self),
       low: unsafe key.unsafeLoadUnaligned(fromByteOffset: 8, as: UInt64.self))
@@ -51,56 +54,83 @@ struct SessionTable {
   /// The session's slot, made if it is new; `nil` when all slots are in use or the disk is full.
   /// Commits: whatever was stored before takes effect.
   mutating func open(_ id: SessionID, now: UInt64, in state: StateFile) -> Slot? {
-    inUse.insert(id)
-    if let slot = slots[id] {
+    if var slot = slots[id] {
+      slot.connectionCount += 1
+      slots[id] = slot
       state.store(slot.seenCell, now)
       return slot
     }
-    let key = Self.key(id)
-    var slot: Slot
     if slots.count >= limit {
       guard let oldest = mostSilent(in: state), let old = slots.removeValue(forKey: oldest) else {
-        inUse.remove(id)
         return nil
       }
       evicted += 1
-      // Out of use first, and that committed: a kill between the two leaves no session half renamed.
-      state.store(old.record.firstCell, UInt64(0))
-      state.commit()
-      state.writeKey(old.record, key.bytes)
-      slot = old
-    } else {
-      do throws(Errno) {
-        slot = Slot(
-          record: try state.append(
-            kind: .session, key: key.bytes, nameByteCount: 0, shape: 0,
-            cellCount: Self.cellCount))
-      } catch {
-        inUse.remove(id)
-        return nil
-      }
+      forget(old, in: state)
     }
-    state.store(slot.positionCell, UInt64(0))
+    let key = Self.key(id)
+    let slot: Slot
+    do throws(Errno) {
+      slot = Slot(
+        record: try state.allocate(
+          kind: .session, key: key.bytes, nameByteCount: 0, shape: 0,
+          cellCount: Self.cellCount), connectionCount: 1)
+    } catch { return nil }
     state.store(slot.seenCell, now)
-    state.store(slot.record.firstCell, UInt64(1))
     state.commit()
     slots[id] = slot
     return slot
   }
 
-  /// The connection that used it has gone; the position is kept.
-  mutating func close(_ id: SessionID) { inUse.remove(id) }
+  /// The connection that used it has gone; the position is kept, and is as old as this moment.
+  mutating func close(_ id: SessionID, now: UInt64, in state: StateFile) {
+    guard var slot = slots[id], slot.connectionCount > 0 else { return }
+    slot.connectionCount -= 1
+    slots[id] = slot
+    state.store(slot.seenCell, now)
+  }
 
+  /// Forgets the sessions that were silent for `ttl` nanoseconds and have no connection; when the
+  /// next one can be.
+  mutating func expire(
+    _ ttl: UInt64, _ expiry: Expiry, now: UInt64, in state: StateFile
+  ) -> UInt64 {
+    guard ttl > 0 else { return .max }
+    let cutoff = expiry.cutoff(ttl, now: now, state.committed) ?? 0
+    var oldest = UInt32.max
+    var gone: [SessionID] = []
+    for (id, slot) in slots where slot.connectionCount == 0 {
+      let last = Self.lastTransaction(slot, in: state)
+      if last > cutoff { oldest = min(oldest, last) } else { gone.append(id) }
+    }
+    for id in gone {
+      if let slot = slots.removeValue(forKey: id) { forget(slot, in: state) }
+      expired += 1
+    }
+    return oldest == .max ? .max : expiry.time(of: oldest, now: now) + ttl
+  }
+
+  /// Out of use first, and that committed: a kill in between leaves no session half renamed.
+  private func forget(_ slot: Slot, in state: StateFile) {
+    state.release(slot.record)
+    state.commit()
+    state.recycle(slot.record)
+  }
+
+  /// The session whose last frame or connection is the longest ago: the transactions tell.
   private func mostSilent(in state: StateFile) -> SessionID? {
     var best: SessionID?
-    var bestSeen = UInt64.max
-    for (id, slot) in slots where !inUse.contains(id) {
-      let seen = state.value(slot.seenCell)
+    var bestSeen = UInt32.max
+    for (id, slot) in slots where slot.connectionCount == 0 {
+      let seen = Self.lastTransaction(slot, in: state)
       if seen < bestSeen {
         bestSeen = seen
         best = id
       }
     }
     return best
+  }
+
+  private static func lastTransaction(_ slot: Slot, in state: StateFile) -> UInt32 {
+    max(state.transaction(slot.positionCell), state.transaction(slot.seenCell))
   }
 }

@@ -147,8 +147,8 @@ public struct Options: Sendable {
     return value
   }
 
-  /// A length of time in milliseconds: `250ms`, `10s`, `5m`, `1h`.
-  public func milliseconds(_ name: String, in range: ClosedRange<Int>) throws(Mistake) -> Int {
+  /// A length of time in milliseconds: `250ms`, `10s`, `5m`, `1h`, `7d`.
+  public func milliseconds(_ name: String, in range: ClosedRange<Int64>) throws(Mistake) -> Int64 {
     let text = text(name)
     guard let value = Quantity.milliseconds(text), range.contains(value) else {
       throw Mistake("--\(name) takes a time such as 250ms, 10s, 5m or 1h, not '\(text)'")

@@ -16,20 +16,30 @@ public enum Quantity {
     return overflow ? nil : product
   }
 
-  /// `250ms`, `10s`, `5m`, `1h`; a bare number is seconds.
-  public static func milliseconds(_ text: String) -> Int? {
-    let (digits, unit) = split(text)
-    guard let number = Int(digits), number >= 0 else { return nil }
-    let factor: Int
-    switch unit {
-    case "ms": factor = 1
-    case "s", "": factor = 1000
-    case "m": factor = 60_000
-    case "h": factor = 3_600_000
-    default: return nil
-    }
-    let (product, overflow) = number.multipliedReportingOverflow(by: factor)
-    return overflow ? nil : product
+  /// `250ms`, `10s`, `5m`, `1h`, `7d`, `1h30m`; a bare number is seconds. `nil` beyond 1,000 years.
+  public static func milliseconds(_ text: String) -> Int64? {
+    var rest = text
+    var sum: Int64 = 0
+    repeat {
+      let (digits, tail) = split(rest)
+      guard let number = Int64(digits), number >= 0 else { return nil }
+      let bytes = Array(tail.utf8)
+      let end = bytes.firstIndex { $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }
+      let factor: Int64
+      switch String(decoding: bytes[..<(end ?? bytes.count)], as: UTF8.self) {
+      case "ms": factor = 1
+      case "s": factor = 1000
+      case "" where rest == text: factor = 1000
+      case "m": factor = 60_000
+      case "h": factor = 3_600_000
+      case "d": factor = 86_400_000
+      default: return nil
+      }
+      guard number <= 31_557_600_000_000 / factor else { return nil }
+      sum += number * factor
+      rest = String(decoding: bytes[(end ?? bytes.count)...], as: UTF8.self)
+    } while !rest.isEmpty
+    return sum <= 31_557_600_000_000 ? sum : nil
   }
 
   private static func split(_ text: String) -> (digits: String, unit: String) {
