@@ -17,7 +17,7 @@ static = -Xcc -isystem -Xcc /usr/include/$(1) \
 SIZE_LIMIT := 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help allocations docs-check readme browser push run build test coverage lint format bench verify verify-intake verify-rules verify-kinds verify-monitoring verify-workflows pictures clients browser dist dist-all dist-amd64 dist-arm64 dist-armv7 \
+.PHONY: help allocations docs-check readme browser push run build test coverage lint format bench verify verify-intake verify-rules verify-kinds verify-state verify-monitoring verify-workflows pictures clients browser dist dist-all dist-amd64 dist-arm64 dist-armv7 \
 	sizes smoke-arm tsan asan fuzz clean
 
 help: ## List the targets
@@ -64,6 +64,9 @@ verify-exposition: dist-amd64 ## The page in each format, read by parsers and a 
 
 verify-kinds: dist-amd64 ## Sets, summaries, native histograms, gauges of several clients; Prometheus reads them
 	.ci/python .ci/verify_kinds.py --programs dist/linux-amd64
+
+verify-state: dist-amd64 ## The state file of a real sidecar: its bytes, a million series, kills, limits
+	python3 .ci/verify_state.py --programs dist/linux-amd64
 
 allocations: ## Show that a warm request, event and scraped line allocate nothing (valgrind)
 	swift build -c release
