@@ -58,6 +58,14 @@ import Testing
     #expect(fixture.value("debug_x_y") == 1)
   }
 
+  @Test func `a time to live is the mapping's or the file's`() throws {
+    let file = try ConvertRules.convert(
+      Array("defaults: {ttl: 1h30m}\nmappings:\n- {match: a, name: a, ttl: 10m}\n".utf8))
+    let rules = try RuleFile.parse(file.output.array)
+    #expect(rules.families.map { $0.ttlSeconds } == [600, 5400])
+    #expect(file.notes.isEmpty)
+  }
+
   @Test func `timings are summaries where nothing else is said`() throws {
     let (fixture, notes) = try fixture(
       """

@@ -54,9 +54,7 @@ extension MappingFile {
     if mapping.events == .any || mapping.events == .timing {
       if isHistogram { writeHistogram(timing) } else { writeSummary(timing) }
     }
-    if let ttl = mapping.ttl ?? defaultTTL, let seconds = duration(ttl), seconds > 0 {
-      note(ttl, "a ttl is left out: series stay")
-    }
+    if let ttl = mapping.ttl ?? defaultTTL { time(", \"ttl\": \"", ttl, atMost: longest) }
   }
 
   private func writeHistogram(_ timing: Timing) {
@@ -99,8 +97,11 @@ extension MappingFile {
       output.append(", \"quantiles\": ")
       if !list(sorted, 0...1, 32) { output.truncate(to: start) }
     }
-    if let age = timing.maxAge { time(", \"window\": \"", age, atMost: 2_073_600) }
+    if let age = timing.maxAge { time(", \"window\": \"", age, atMost: longest) }
   }
+
+  /// 24 days in seconds: what every platform can read as milliseconds.
+  private var longest: Double { 2_073_600 }
 
   private func time(_ name: StaticString, _ json: JSON, atMost most: Double) {
     guard let seconds = duration(json), seconds > 0 else { return }
