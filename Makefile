@@ -77,6 +77,7 @@ readme: ## Run README.md's sessions and compare what they print
 
 docs-check: dist-amd64 ## Run the examples of docs/ against a sidecar; check links and file names
 	python3 .ci/verify_docs.py --programs dist/linux-amd64
+	python3 .ci/settings.py --programs dist/linux-amd64
 
 browser: dist-amd64 ## Use both pages in headless Chromium, and picture them
 	.ci/python .ci/browser.py --programs dist/linux-amd64 $(BROWSER)
