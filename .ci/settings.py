@@ -25,7 +25,7 @@ def main():
         text = subprocess.run([os.path.join(programs, name), "--help"], capture_output=True, text=True,
                               check=True).stdout
         told, written = set(FLAG.findall(text)), set(ROW.findall(parts[parts.index(name) + 1]))
-        if len(told) < 3 or len(told) != len(re.findall(r"default: ", text)):
+        if len(told) < 3 or len(told) != len(re.findall(r"\[\w+, default: ", text)):
             wrong.append(f"{name}: its --help cannot be read")
         wrong += [f"{name} has --{flag} [{variable}, default: {default}], docs/settings.md has not"
                   for flag, variable, default in sorted(told - written)]
