@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", ".ci"))
@@ -148,6 +149,55 @@ def intake(options):
             middle = sorted(rates)[len(rates) // 2]
             row(f"{what} of {size_text} : C receiver", ratios,
                 f"{middle[0] / 1e6:.2f} : {middle[1] / 1e6:.2f} million a CPU s")
+
+
+    exporter(options)
+
+
+def exporter(options):
+    """Datagrams of 1,432 bytes beside statsd_exporter, which takes them on the same kind of socket."""
+    if not shutil.which("statsd_exporter"):
+        return print("  left out: statsd_exporter is not installed")
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        sender = build("sender", folder)
+        ratios, rates = [], []
+        for _ in range(options.slices):
+            theirs = exporter_rate(sender, 300_000)
+            ours = sidecar(options, sender, "dgram", 1432, 2_000_000)
+            ratios.append(ours / theirs)
+            rates.append((ours, theirs))
+        middle = sorted(rates)[len(rates) // 2]
+        row("datagrams of 1432 bytes : statsd_exporter", ratios,
+            f"{middle[0] / 1e6:.2f} : {middle[1] / 1e6:.2f} million a CPU s")
+
+
+def exporter_rate(sender, lines):
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        path = os.path.join(folder, "s")
+        process = subprocess.Popen(
+            ["statsd_exporter", f"--web.listen-address=127.0.0.1:{port}", "--statsd.listen-udp=",
+             "--statsd.listen-tcp=", f"--statsd.listen-unixgram={path}"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            wait_for(lambda: os.path.exists(path), "statsd_exporter")
+            before = cpu_seconds(process.pid)
+            sent = int(subprocess.run([sender, "dgram", path, str(lines), "1432"], check=True,
+                                      capture_output=True, text=True).stdout)
+
+            def counted():
+                try:
+                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+                        text = answer.read().decode()
+                except OSError:
+                    return 0
+                return sum(float(each.rsplit(" ", 1)[1]) for each in text.split("\n")
+                           if each.startswith("app_requests{"))
+            wait_for(lambda: counted() >= sent, "statsd_exporter to count all", 60)
+            return sent / (cpu_seconds(process.pid) - before)
+        finally:
+            process.kill()
+            process.wait()
 
 
 def c_receiver(sender, receiver, kind, size, lines, folder):
