@@ -150,6 +150,12 @@ extension Registry {
   private func made(_ rule: FamilyRule, _ name: [UInt8], _ kind: Record.Kind) -> Family {
     let options = rule.options
     options.maxClients = limits.gaugeClients
+    // A client's report has the time to live that its series has.
+    if kind == .clientGauge, options.windowMilliseconds == 0, let seconds = rule.ttlSeconds,
+      seconds > 0
+    {
+      options.windowMilliseconds = UInt64(seconds) * 1000
+    }
     var bounds = rule.buckets
     if kind != .histogram && kind != .nativeHistogram { bounds = [] }
     if kind == .histogram, bounds.isEmpty { bounds = FamilyRule.defaultBuckets }

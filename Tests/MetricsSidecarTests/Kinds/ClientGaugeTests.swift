@@ -137,6 +137,15 @@ import Testing
     #expect(fixture.value("busy") == 2)
   }
 
+  @Test func `without a window, the family's time to live is a client's too`() throws {
+    let fixture = try fixture("sum", #", "client": "pid", "ttl": "10s""#)
+    fixture.apply("busy", "g", 1, tags: "pid:1")
+    fixture.time(8000)
+    fixture.apply("busy", "g", 2, tags: "pid:2")
+    fixture.time(10_001)
+    #expect(fixture.value("busy") == 2)
+  }
+
   @Test func `a line's container tells clients of datagrams apart`() throws {
     let fixture = try fixture("sum")
     let applier = Applier(registry: fixture.registry, limits: fixture.limits)
