@@ -92,7 +92,9 @@ import Testing
         side.applier.lines(bytes.span.bytes, from: 0, .statsd)
       }
     }
-    for name in names { #expect(side.fixture.value("\(name)_total") == 3) }
+    // The long ones are longer than a record's key, so they are refused; none of them counts as `n`.
+    #expect(side.fixture.value("n_total") == 3)
+    for name in names[1...] { #expect(side.fixture.value("\(name)_total") == nil) }
   }
 
   @Test func `lines that fill the table's chunks to the last word are all found again`() throws {
