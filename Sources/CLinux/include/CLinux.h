@@ -1,8 +1,9 @@
 // System calls as Swift can call them: plain scalars in, a result or -errno out.
 //
 // No struct or macro of the C library crosses this header. So Swift needs no feature-test macros,
-// the 32-bit layouts (64-bit offsets and times on arm/v7) stay in CLinux.c, and the package needs
-// no unsafe flags, which lets other packages depend on it. Calls repeat on EINTR.
+// the 32-bit layouts (64-bit offsets and times on arm/v7) stay in the .c files, and the package needs
+// no unsafe flags, which lets other packages depend on it. Calls repeat on EINTR. What the .c files
+// share is in Call.h.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>

@@ -1,0 +1,46 @@
+// What is done with a socket of any kind: accept, receive, send, options.
+#include "Call.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+int cl_accept(int fd) { FAULT("accept"); return REPEAT(int, accept4(fd, NULL, NULL, SOCKET_FLAGS)); }
+int64_t cl_receive(int fd, void *bytes, size_t count) {
+  FAULT("recv");
+  return REPEAT(int64_t, recv(fd, bytes, count, MSG_DONTWAIT));
+}
+int64_t cl_send(int fd, const void *bytes, size_t count) {
+  FAULT("send");
+  return REPEAT(int64_t, send(fd, bytes, count, MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+int cl_set_receive_buffer(int fd, int byte_count) {
+  return RESULT(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &byte_count, sizeof byte_count));
+}
+int64_t cl_grow_receive_buffer(int fd, int byte_count) {
+  // The first needs CAP_NET_ADMIN; the second is cut to net.core.rmem_max.
+  if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &byte_count, sizeof byte_count) < 0)
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &byte_count, sizeof byte_count);
+  int granted = 0;
+  socklen_t size = sizeof granted;
+  if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &granted, &size) < 0) return -errno;
+  return granted / 2;  // the kernel doubles it for its own overhead
+}
+int64_t cl_socket_drops(int fd) {
+  uint32_t numbers[9] = {0};  // SK_MEMINFO_VARS; the last is SK_MEMINFO_DROPS
+  socklen_t size = sizeof numbers;
+  if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, numbers, &size) < 0) return -errno;
+  return numbers[8];
+}
+int cl_set_send_buffer(int fd, int byte_count) {
+  return RESULT(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &byte_count, sizeof byte_count));
+}
+int cl_set_timeouts(int fd, int64_t milliseconds) {
+  // Blocking calls with a limit, for the short-lived commands.
+  int flags = fcntl(fd, F_GETFL);
+  if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0) return -errno;
+  struct timeval limit = {.tv_sec = milliseconds / 1000, .tv_usec = milliseconds % 1000 * 1000};
+  if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) < 0) return -errno;
+  return RESULT(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit));
+}
+int cl_shutdown_write(int fd) { return RESULT(shutdown(fd, SHUT_WR)); }
