@@ -2,8 +2,7 @@
 ///
 /// The trick: in `x ^ pattern` the byte sought is zero; `(y - 0x01…) & ~y & 0x80…` has the top bit
 /// of the first zero byte set and of none before it ("Hacker's Delight", 6-1).
-@usableFromInline
-enum ByteScan {
+public enum ByteScan {
   @inlinable @inline(__always)
   static func repeated(_ byte: UInt8) -> UInt64 { UInt64(byte) &* 0x0101_0101_0101_0101 }
 
@@ -25,9 +24,9 @@ enum ByteScan {
     unsafe bytes.unsafeLoad(fromUncheckedByteOffset: index, as: UInt8.self)
   }
 
-  /// The offset of the first `sought` from `start` up to `end`, or `end`.
+  /// The offset of the first `sought` from `start` up to `end`, or `end`, which is at most the count.
   @inlinable @inline(__always)
-  static func find(_ sought: UInt8, in bytes: RawSpan, from start: Int, to end: Int) -> Int {
+  public static func find(_ sought: UInt8, in bytes: RawSpan, from start: Int, to end: Int) -> Int {
     var index = start
     let pattern = repeated(sought)
     while index &+ 8 <= end {

@@ -35,18 +35,9 @@ public final class EventClient {
   /// - Throws: only if the kernel has no random bytes.
   public init(path: String) throws(Errno) {
     self.path = path
-    session = EventSession(id: try Self.newSession(), windowByteCount: Self.windowByteCount)
-  }
-
-  private static func newSession() throws(Errno) -> SessionID {
-    var bytes = [UInt8](repeating: 0, count: 16)
-    try Process.fillRandom(&bytes)
-    var halves: (UInt64, UInt64) = (0, 0)
-    for index in 0..<8 {
-      halves.0 = halves.0 << 8 | UInt64(bytes[index])
-      halves.1 = halves.1 << 8 | UInt64(bytes[index + 8])
-    }
-    return SessionID(high: halves.0, low: halves.1)
+    let (high, low) = try Process.randomIdentity()
+    session = EventSession(
+      id: SessionID(high: high, low: low), windowByteCount: Self.windowByteCount)
   }
 
   // MARK: Counting
@@ -61,9 +52,11 @@ public final class EventClient {
     Handle(index: session.pending.register(name, tags, isTiming: true))
   }
 
+  /// Counts `count` more, without a system call; `flush` sends.
   @inline(__always)
   public func add(_ counter: Handle, _ count: UInt64) { session.pending.add(counter.index, count) }
 
+  /// Takes one duration in, without a system call; `flush` sends.
   @inline(__always)
   public func observe(_ timing: Handle, nanoseconds: UInt64) {
     session.pending.observe(timing.index, nanoseconds)

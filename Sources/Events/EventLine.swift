@@ -8,6 +8,7 @@ import Platform
 /// Fields come in any order. One that is not known is skipped, as DogStatsD asks, and costs nothing.
 /// https://docs.datadoghq.com/developers/dogstatsd/datagram_shell/
 public struct EventLine: Sendable {
+  /// The types of StatsD, by their letter; `ms` by its first.
   public enum Kind: UInt8, Sendable {
     case counter = 0x63  // c
     case gauge = 0x67  // g
@@ -17,7 +18,9 @@ public struct EventLine: Sendable {
     case set = 0x73  // s
   }
 
+  /// What the value means.
   public var kind = Kind.counter
+  /// What stands before the first colon.
   public var name = 0..<0
   /// One value, or more with colons between them.
   public var values = 0..<0
@@ -36,7 +39,7 @@ public struct EventLine: Sendable {
   public static func parse(_ line: RawSpan) throws(LineError) -> EventLine {
     let count = line.byteCount
     var event = EventLine()
-    let colon = find(UInt8(ascii: ":"), in: line, from: 0, to: count)
+    let colon = ByteScan.find(UInt8(ascii: ":"), in: line, from: 0, to: count)
     if colon == 0 { throw .noName }
     if line[byte: 0] == UInt8(ascii: "_"), isIgnored(line) { throw .ignored }
     if colon == count { throw .noValue }
@@ -80,7 +83,7 @@ public struct EventLine: Sendable {
     }
     while bar < count {
       let start = bar + 1
-      bar = find(UInt8(ascii: "|"), in: line, from: start, to: count)
+      bar = ByteScan.find(UInt8(ascii: "|"), in: line, from: start, to: count)
       if start == bar { continue }
       switch line[byte: start] {
       case UInt8(ascii: "#"): event.tags = start + 1..<bar
@@ -142,7 +145,7 @@ public struct EventLine: Sendable {
       return Self.member(line, values)
     }
     while index < values.upperBound {
-      let end = Self.find(UInt8(ascii: ":"), in: line, from: index, to: values.upperBound)
+      let end = ByteScan.find(UInt8(ascii: ":"), in: line, from: index, to: values.upperBound)
       let range = index..<end
       index = end + 1
       if range.isEmpty { continue }
@@ -165,11 +168,14 @@ public struct EventLine: Sendable {
     return Value(number: Double(digest >> 11), isDelta: false)
   }
 
+  /// One value of a line.
   public struct Value: Equatable, Sendable {
+    /// Finite, but for a gauge that is set. A set's member is its digest.
     public let number: Double
     /// A gauge's `+` or `-`: it moves, and is not set.
     public let isDelta: Bool
 
+    /// `isDelta` goes with gauges alone.
     @inlinable
     public init(number: Double, isDelta: Bool) {
       self.number = number
@@ -178,25 +184,6 @@ public struct EventLine: Sendable {
   }
 
   // MARK: Bytes
-
-  /// Where `byte` stands first in `start..<end`, or `end`. Eight bytes a step.
-  @inline(__always)
-  public static func find(_ byte: UInt8, in line: RawSpan, from start: Int, to end: Int) -> Int {
-    var index = start
-    let pattern = 0x0101_0101_0101_0101 &* UInt64(byte)
-    // Sound: every load ends at or before `end`, which the callers keep within the line.
-    while index + 8 <= end {
-      let word = UInt64(
-        littleEndian: unsafe line.unsafeLoadUnaligned(
-          fromUncheckedByteOffset: index, as: UInt64.self))
-      let x = word ^ pattern
-      let zeroes = (x &- 0x0101_0101_0101_0101) & ~x & 0x8080_8080_8080_8080
-      if zeroes != 0 { return index + (zeroes.trailingZeroBitCount >> 3) }
-      index += 8
-    }
-    while index < end, line[byte: index] != byte { index += 1 }
-    return index
-  }
 
   /// The number that all of `range` is, or NaN. A whole number up to 2^53 and a power of ten
   /// up to 22 are exact, so one division rounds correctly; the rest goes the slow way.

@@ -4,8 +4,10 @@ import Platform
 ///
 ///     0c 00 00 00  6a 6f 62 73 3a 31 7c 63 0a …
 public enum Frame {
+  /// Bytes of the length.
   public static let headByteCount = 4
 
+  /// What stands at a place where a frame begins.
   public enum Next: Equatable, Sendable {
     /// The frame's payload, as a range of the bytes given.
     case frame(Range<Int>)
@@ -49,6 +51,7 @@ public enum Frame {
     return start
   }
 
+  /// Fills in the length of the frame that `begin` started at `start`.
   public static func end(_ start: Int, _ buffer: inout ByteBuffer) {
     let length = UInt32(buffer.count - start - headByteCount)
     for index in 0..<headByteCount {

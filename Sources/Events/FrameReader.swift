@@ -5,6 +5,7 @@ import Platform
 /// What must stay true: which of the two it is, is settled by the first four bytes and never
 /// changes. A frame's length cannot look like text, since the limit is far below 0x20202020.
 public struct FrameReader: Sendable {
+  /// What to do next with the bytes that came.
   public enum Step: Equatable, Sendable {
     /// Nothing whole is left: read more and come back with the same bytes and the new ones.
     case needMore
@@ -37,6 +38,7 @@ public struct FrameReader: Sendable {
     form = isPlain ? .plain : .unknown
   }
 
+  /// Whether the connection speaks lines; false until that is known.
   public var isPlain: Bool { form == .plain }
 
   /// What begins at `offset`.

@@ -2,9 +2,12 @@ import Platform
 
 /// A client's life, as it names itself: 16 random bytes, written as 32 hexadecimal digits.
 public struct SessionID: Hashable, Sendable {
+  /// The first 16 digits.
   public var high: UInt64
+  /// The last 16 digits.
   public var low: UInt64
 
+  /// Any two halves are a valid identity.
   public init(high: UInt64, low: UInt64) {
     self.high = high
     self.low = low

@@ -19,6 +19,7 @@ import Platform
 /// a second copy of it would let a frame in twice. An acknowledgement is written only by
 /// `committed`, so it never runs ahead of what is kept.
 public struct SessionServer: ~Copyable {
+  /// What the owner does next; see the loop above.
   public enum Step: Equatable, Sendable {
     case needMore
     /// The client names its session: look it up and call `opened` or `refused`.
@@ -72,7 +73,9 @@ public struct SessionServer: ~Copyable {
       frameByteLimit: frameByteLimit, lineByteLimit: lineByteLimit, isPlain: isPlain)
   }
 
+  /// Whether the client has named a session that was taken.
   public var hasSession: Bool { state == .session }
+  /// Whether it speaks lines and not frames.
   public var isPlain: Bool { reader.isPlain }
 
   /// What comes next in `bytes`: everything received since `takeConsumed`. `lastApplied` is the

@@ -6,6 +6,7 @@ import Platform
 ///
 /// https://netflix.github.io/atlas-docs/spectator/lang/nodejs/migrations/
 public struct SpectatorLine: Sendable {
+  /// The types of meters, by their letter.
   public enum Kind: UInt8, Sendable, CaseIterable {
     case counter = 0x63  // c
     case monotonicCounter = 0x43  // C: the source's own total
@@ -21,9 +22,11 @@ public struct SpectatorLine: Sendable {
     case distinctSketch = 0x53  // S: the value is text in base64, one of a set
   }
 
+  /// What the value means.
   public let kind: Kind
   /// The name and its tags, up to the value's colon: `server.requests,status=200`.
   public let name: Range<Int>
+  /// Finite, but for a gauge; a sketch's member is its digest.
   public let value: Double
 
   /// Takes `line` apart, which has no newline.
@@ -51,9 +54,11 @@ public struct SpectatorLine: Sendable {
 }
 
 extension SpectatorLine.Kind {
+  /// Whether the value is a total that its source keeps, so that its growth counts.
   public var isMonotonic: Bool {
     self == .monotonicCounter || self == .monotonicUnsigned || self == .monotonicSampled
   }
 
+  /// Whether it adds to a counter; its value is then 0 or more.
   public var isCounter: Bool { self == .counter || isMonotonic }
 }

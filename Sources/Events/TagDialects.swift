@@ -6,14 +6,21 @@
 ///
 /// They are looked for once for each new line, so a line without them pays nothing.
 public struct TagDialects: OptionSet, Sendable {
+  /// One bit a spelling.
   public let rawValue: UInt8
+  /// Bits without a spelling are ignored.
   public init(rawValue: UInt8) { self.rawValue = rawValue }
 
+  /// `name#tag=value`
   public static let librato = TagDialects(rawValue: 1)
+  /// `name,tag=value`
   public static let influxDB = TagDialects(rawValue: 2)
+  /// `name[tag=value]`
   public static let signalFX = TagDialects(rawValue: 4)
+  /// Every spelling, as by default.
   public static let all: TagDialects = [.librato, .influxDB, .signalFX]
 
+  /// One tag, as parts of the name it stood in.
   public typealias Tag = (name: ArraySlice<UInt8>, value: ArraySlice<UInt8>)
 
   /// The name without its tags, and the tags; `nil` if there are none. As statsd_exporter has it,

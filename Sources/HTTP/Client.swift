@@ -2,6 +2,7 @@ import Platform
 
 /// One blocking GET: for `healthcheck`, which images without a shell need.
 public enum Client {
+  /// Why there is no status.
   public enum Failure: Error, Sendable {
     case connect(Errno)
     case noAnswer

@@ -22,5 +22,6 @@ public struct HTTPLimits: Sendable {
   /// From the wish to stop to the end, for requests in flight.
   public var stopMilliseconds: UInt64 = 10_000
 
+  /// The defaults above.
   public init() {}
 }

@@ -27,10 +27,13 @@ public final class ResponseBody {
   }
 
   private(set) var pieces: [Piece] = []
+  /// Of all pieces together.
   public private(set) var byteCount = 0
 
+  /// An empty body.
   public init() {}
 
+  /// Takes `bytes` over as the last piece. Not once the body is being sent.
   public func append(_ bytes: consuming ByteBuffer) {
     guard !bytes.isEmpty else { return }
     byteCount += bytes.count

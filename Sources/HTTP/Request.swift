@@ -2,10 +2,12 @@ import Platform
 
 /// A request as ranges of the bytes it came in; those are handed to the handler beside it.
 public struct Request {
+  /// The methods that are told apart; `other` is every other token.
   public enum Method: UInt8, Sendable {
     case get, head, post, put, delete, options, patch, other
   }
 
+  /// What is asked of the path.
   public internal(set) var method = Method.other
   /// The path without the query, as it was sent.
   public internal(set) var path = 0..<0
@@ -13,6 +15,7 @@ public struct Request {
   public internal(set) var query = 0..<0
   /// All header lines.
   public internal(set) var fields = 0..<0
+  /// Whether the client speaks HTTP/1.0, and so may know neither chunks nor kept connections.
   public internal(set) var isHTTP10 = false
   /// Whether the connection stays open after the answer (RFC 9112 §9.3).
   public internal(set) var isKeptAlive = true

@@ -305,6 +305,7 @@ public enum Refusal: Sendable {
   case uriTooLong, headTooLarge, bodyTooLarge, timedOut, expectationFailed
   case codingNotImplemented, versionNotSupported
 
+  /// The status code it is answered with.
   public var status: Int {
     switch self {
     case .badRequest: 400

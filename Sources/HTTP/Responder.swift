@@ -30,10 +30,15 @@ public protocol Responder: AnyObject {
 }
 
 extension Responder {
+  /// Does nothing.
   public func answered(_ answer: Answer) {}
+  /// Does nothing.
   public func turnEnds(now: UInt64) {}
+  /// Does nothing: for a program without descriptors of its own.
   public func ready(_ token: UInt32, _ interest: Poller.Interest, now: UInt64) {}
+  /// Never.
   public func nextDeadline() -> UInt64 { .max }
+  /// Does nothing.
   public func deadlineReached(now: UInt64) {}
 }
 
@@ -41,7 +46,9 @@ extension Responder {
 public struct Answer: Sendable {
   /// `ResponseWriter.route` as the responder left it, or `noRoute`.
   public let route: UInt32
+  /// Of the request; `other` if it was refused before it had one.
   public let method: Request.Method
+  /// The code that was sent, 100 to 599.
   public let status: Int
   /// When the request's first byte was read, in monotonic nanoseconds.
   public let arrivedAt: UInt64

@@ -2,6 +2,7 @@ import Platform
 
 /// An answer whose bytes are known beforehand, but for the date.
 public struct PreparedResponse: Sendable {
+  /// The status code, 100 to 599.
   public let status: Int
   let head: [UInt8]
   let fields: [UInt8]
@@ -163,6 +164,7 @@ public struct ResponseWriter: ~Copyable {
 
 /// Reason phrases, RFC 9110 §15.
 public enum Status {
+  /// The phrase for a code that this server sends, or `Unknown`.
   public static func reason(_ status: Int) -> StaticString {
     switch status {
     case 200: "OK"

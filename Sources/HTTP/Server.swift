@@ -29,6 +29,8 @@ public final class Server<R: Responder> {
   /// Connections open now.
   public internal(set) var connectionCount = 0
 
+  /// Serves connections of `listener`, which listens already or will.
+  /// - Throws: what epoll says, such as no descriptors left.
   public init(
     listener: consuming Descriptor, limits: HTTPLimits, responder: R
   ) throws(Errno) {
@@ -54,10 +56,12 @@ public final class Server<R: Responder> {
     try poller.add(raw, interest, data: Kind.external.rawValue << 56 | UInt64(token))
   }
 
+  /// Waits for something else on a descriptor that is watched.
   public func change(_ raw: Int32, _ interest: Poller.Interest, token: UInt32) throws(Errno) {
     try poller.modify(raw, interest, data: Kind.external.rawValue << 56 | UInt64(token))
   }
 
+  /// Forgets a descriptor that was given to `watch`; before it is closed.
   public func unwatch(_ raw: Int32) { poller.remove(raw) }
 
   // MARK: The loop

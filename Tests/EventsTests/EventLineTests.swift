@@ -104,7 +104,7 @@ func `a set's value is any text, told apart by all of it`(
     var bytes = [UInt8](repeating: 0x3b, count: count)
     for start in 0...count {
       for end in start...count {
-        let nowhere = EventLine.find(0x3a, in: bytes.span.bytes, from: start, to: end)
+        let nowhere = ByteScan.find(0x3a, in: bytes.span.bytes, from: start, to: end)
         #expect(nowhere == end)
       }
     }
@@ -112,7 +112,7 @@ func `a set's value is any text, told apart by all of it`(
       bytes[place] = 0x3a
       for start in 0...count {
         for end in start...count {
-          let found = EventLine.find(0x3a, in: bytes.span.bytes, from: start, to: end)
+          let found = ByteScan.find(0x3a, in: bytes.span.bytes, from: start, to: end)
           let isInside = (start..<end).contains(place)
           if found != (isInside ? place : end) {
             Issue.record("\(place) from \(start) to \(end): \(found)")

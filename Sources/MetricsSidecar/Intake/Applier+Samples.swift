@@ -9,12 +9,12 @@ extension Applier {
   @inline(never)
   func samples(_ bytes: RawSpan, _ source: IntakeCounts.Source) -> Bool {
     let count = bytes.byteCount
-    let colon = EventLine.find(UInt8(ascii: ":"), in: bytes, from: 0, to: count)
+    let colon = ByteScan.find(UInt8(ascii: ":"), in: bytes, from: 0, to: count)
     guard colon < count else { return false }
     var parsed: [(line: [UInt8], event: EventLine)] = []
     var start = colon + 1
     while start <= count {
-      let end = EventLine.find(UInt8(ascii: ":"), in: bytes, from: start, to: count)
+      let end = ByteScan.find(UInt8(ascii: ":"), in: bytes, from: start, to: count)
       var line = SeriesKey.array(bytes.extracting(0..<colon + 1))
       line += SeriesKey.array(bytes.extracting(start..<end))
       do throws(LineError) {

@@ -21,7 +21,7 @@ final class Applier {
   @inline(__always)
   @_optimize(speed)
   func newline(_ bytes: RawSpan, from start: Int) -> Int? {
-    let index = EventLine.find(UInt8(ascii: "\n"), in: bytes, from: start, to: bytes.byteCount)
+    let index = ByteScan.find(UInt8(ascii: "\n"), in: bytes, from: start, to: bytes.byteCount)
     return index < bytes.byteCount ? index : nil
   }
 

@@ -9,6 +9,7 @@ public struct ByteBuffer: ~Copyable {
   private var base: UnsafeMutableRawPointer
   private var head = 0
   private var tail = 0
+  /// Bytes it can hold before it allocates.
   public private(set) var capacity: Int
 
   /// Creates an empty buffer that holds `capacity` bytes before it allocates again.
@@ -23,6 +24,7 @@ public struct ByteBuffer: ~Copyable {
   @inline(__always)
   public var count: Int { tail - head }
 
+  /// Whether no byte is waiting.
   @inline(__always)
   public var isEmpty: Bool { tail == head }
 
@@ -48,6 +50,7 @@ public struct ByteBuffer: ~Copyable {
     }
   }
 
+  /// Forgets all bytes and keeps the memory.
   @inline(__always)
   public mutating func removeAll() {
     head = 0
@@ -66,6 +69,7 @@ public struct ByteBuffer: ~Copyable {
     reallocate(capacity: max(capacity, 16))
   }
 
+  /// Adds one byte at the end.
   @inline(__always)
   public mutating func append(_ byte: UInt8) {
     reserve(1)
@@ -73,6 +77,7 @@ public struct ByteBuffer: ~Copyable {
     tail += 1
   }
 
+  /// Adds a copy of `source`, which is not part of this buffer.
   @inline(__always)
   public mutating func append(_ source: RawSpan) {
     let byteCount = source.byteCount
@@ -84,6 +89,7 @@ public struct ByteBuffer: ~Copyable {
     tail += byteCount
   }
 
+  /// Adds text known at compile time, as UTF-8.
   @inline(__always)
   public mutating func append(_ text: StaticString) {
     let byteCount = text.utf8CodeUnitCount
@@ -93,10 +99,12 @@ public struct ByteBuffer: ~Copyable {
     tail += byteCount
   }
 
+  /// Adds text as UTF-8, byte by byte: not for hot paths.
   public mutating func append(_ text: String) {
     for byte in text.utf8 { append(byte) }
   }
 
+  /// Adds a copy of `bytes`.
   public mutating func append(_ bytes: [UInt8]) {
     unsafe append(bytes.span.bytes)
   }

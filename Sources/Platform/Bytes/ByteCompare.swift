@@ -1,5 +1,6 @@
 /// Comparing borrowed bytes, eight a step.
 public enum ByteCompare {
+  /// Whether both have the same bytes.
   @inlinable @inline(__always)
   public static func equal(_ a: RawSpan, _ b: RawSpan) -> Bool {
     let count = a.byteCount

@@ -4,6 +4,7 @@ public enum Digest {
   @usableFromInline static var a: UInt64 { 0x9e37_79b9_7f4a_7c15 }
   @usableFromInline static var b: UInt64 { 0xd6e8_feb8_6659_fd93 }
 
+  /// Folds one more word into a hash.
   @inlinable @inline(__always)
   public static func mix(_ x: UInt64, _ y: UInt64) -> UInt64 {
     var h = (x ^ y) &* b

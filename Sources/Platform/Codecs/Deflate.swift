@@ -24,6 +24,7 @@ public struct Deflate: ~Copyable {
   private var bitCount = 0
   private let codes = DeflateCodes()
 
+  /// Starts a stream; 224 KiB are held until it is gone.
   public init() {
     unsafe window = .allocate(byteCount: Self.windowByteCount + 8, alignment: 16)
     unsafe window.initializeMemory(as: UInt8.self, repeating: 0, count: Self.windowByteCount + 8)

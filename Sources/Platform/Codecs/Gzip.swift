@@ -5,8 +5,10 @@ public struct Gzip: ~Copyable {
   private var byteCount = UInt32(0)
   private var hasBegun = false
 
+  /// Starts one member (RFC 1952 §2.3).
   public init() {}
 
+  /// Compresses `bytes` after what came before.
   public mutating func append(_ bytes: RawSpan, to output: inout ByteBuffer) {
     begin(&output)
     checksum.update(bytes)
@@ -14,6 +16,7 @@ public struct Gzip: ~Copyable {
     deflate.append(bytes, to: &output)
   }
 
+  /// Ends the member with its checksum and length. Nothing comes after.
   public mutating func finish(_ output: inout ByteBuffer) {
     begin(&output)
     deflate.finish(&output)

@@ -96,6 +96,7 @@ public enum SHA256 {
       outer.update(block.map { $0 ^ 0x5c })
     }
 
+    /// HMAC-SHA-256 of `message` with this key: 32 bytes.
     public func digest(_ message: [UInt8]) -> [UInt8] {
       var state = inner
       state.update(message)

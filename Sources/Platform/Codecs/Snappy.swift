@@ -7,6 +7,7 @@
 ///
 /// What must stay true: never more than `limit` bytes come out, whatever goes in.
 public enum Snappy {
+  /// The same two things can be wrong as with gzip.
   public typealias Failure = Inflate.Failure
 
   private static let chunkLimit = 65_536

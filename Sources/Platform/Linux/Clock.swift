@@ -8,18 +8,23 @@ public enum Clock {
 
   /// Nanoseconds since 1970-01-01T00:00:00Z. For people and files.
   public static var unixNanoseconds: UInt64 { cl_realtime_nanoseconds() }
+  /// Whole seconds since then.
   public static var unixSeconds: Int64 { Int64(cl_realtime_nanoseconds() / 1_000_000_000) }
 }
 
 /// A moment in UTC as the calendar has it, without the C library's time zones.
 public struct CivilTime: Equatable, Sendable {
+  /// Of the Gregorian calendar.
   public let year: Int
   /// 1 to 12.
   public let month: Int
   /// 1 to 31.
   public let day: Int
+  /// 0 to 23.
   public let hour: Int
+  /// 0 to 59.
   public let minute: Int
+  /// 0 to 59; leap seconds do not exist in Unix time.
   public let second: Int
   /// 0 is Sunday.
   public let weekday: Int

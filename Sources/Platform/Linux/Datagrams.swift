@@ -17,6 +17,7 @@ public struct Datagrams: ~Copyable {
   private let slab: UnsafeMutableRawPointer
   private let byteCount: Int
   private let stride: Int
+  /// How many the last `receive` or `restore` has found.
   public private(set) var count = 0
   /// Drawn at random; the same in all processes that share this.
   public let identity: (UInt64, UInt64)
@@ -27,7 +28,7 @@ public struct Datagrams: ~Copyable {
   /// Room for 64 datagrams of at most `maximumByteCount` bytes. Memory that is never received into
   /// is never touched, so it costs nothing.
   public init(maximumByteCount: Int) throws(Errno) {
-    let identity = try Self.randomIdentity()
+    let identity = try Process.randomIdentity()
     let stride = (maximumByteCount + 63) & ~63
     let headByteCount = (Int(cl_inbox_head_byte_count()) + 63) & ~63
     let byteCount = headByteCount + Self.capacity * stride
@@ -40,17 +41,6 @@ public struct Datagrams: ~Copyable {
     self.byteCount = byteCount
     self.stride = stride
     self.identity = identity
-  }
-
-  private static func randomIdentity() throws(Errno) -> (UInt64, UInt64) {
-    var bytes = [UInt8](repeating: 0, count: 16)
-    try Process.fillRandom(&bytes)
-    var halves: (UInt64, UInt64) = (0, 0)
-    for index in 0..<8 {
-      halves.0 = halves.0 << 8 | UInt64(bytes[index])
-      halves.1 = halves.1 << 8 | UInt64(bytes[index + 8])
-    }
-    return halves
   }
 
   deinit { _ = unsafe cl_unmap(head, UInt64(byteCount)) }

@@ -2,30 +2,54 @@ import CLinux
 
 /// An error number of the kernel, with its name and words for people.
 public struct Errno: Error, Equatable, Sendable {
+  /// The number, positive.
   public let rawValue: Int32
 
+  /// Any number; Linux has the same ones on all platforms here.
   @inlinable
   public init(_ rawValue: Int32) { self.rawValue = rawValue }
 
+  /// `EPERM`
   public static let notPermitted = Errno(1)
+  /// `ENOENT`
   public static let noSuchFile = Errno(2)
+  /// `EAGAIN`
   public static let wouldBlock = Errno(11)
+  /// `ENOMEM`
   public static let outOfMemory = Errno(12)
+  /// `EACCES`
   public static let permissionDenied = Errno(13)
+  /// `EEXIST`
   public static let exists = Errno(17)
+  /// `ENOTDIR`
   public static let notDirectory = Errno(20)
+  /// `EISDIR`
   public static let isDirectory = Errno(21)
+  /// `EINVAL`
   public static let invalid = Errno(22)
+  /// `EMFILE`
   public static let tooManyFiles = Errno(24)
+  /// `ENFILE`
   public static let tooManyFilesInSystem = Errno(23)
+  /// `EFBIG`
+  public static let fileTooLarge = Errno(27)
+  /// `ENOSPC`
   public static let noSpace = Errno(28)
+  /// `EROFS`
   public static let readOnlyFileSystem = Errno(30)
+  /// `EPIPE`
   public static let brokenPipe = Errno(32)
+  /// `ENAMETOOLONG`
   public static let nameTooLong = Errno(36)
+  /// `EADDRINUSE`
   public static let addressInUse = Errno(98)
+  /// `EADDRNOTAVAIL`
   public static let addressNotAvailable = Errno(99)
+  /// `ECONNRESET`
   public static let connectionReset = Errno(104)
+  /// `ETIMEDOUT`
   public static let timedOut = Errno(110)
+  /// `ECONNREFUSED`
   public static let connectionRefused = Errno(111)
 
   /// For example `ENOSPC`.

@@ -15,14 +15,16 @@ public enum Files {
       if result < 0 { throw Errno(Int32(-result)) }
       if result == 0 { return }
       total += Int(result)
-      if total > limit { throw Errno(27) }
+      if total > limit { throw .fileTooLarge }
     }
   }
 
+  /// Puts `source` in the place of `target`, in one step.
   public static func rename(_ source: String, to target: String) throws(Errno) {
     _ = try unsafe SystemCall.check(cl_rename(source, target))
   }
 
+  /// Removes a file; one that is not there is fine.
   public static func remove(_ path: String) { _ = unsafe cl_unlink(path) }
 
   /// Creates a folder and those above it; one that exists is fine.
@@ -37,6 +39,7 @@ public enum Files {
     if again < 0 && again != -Errno.exists.rawValue { throw Errno(-again) }
   }
 
+  /// Whether files can be made in `path`.
   public static func isWritableFolder(_ path: String) -> Bool {
     unsafe cl_is_writable_directory(path) != 0
   }

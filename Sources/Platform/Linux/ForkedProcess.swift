@@ -40,5 +40,6 @@ public enum ForkedProcess {
     }
   }
 
+  /// Passes a signal on. A worker that has ended is fine.
   public static func send(_ signal: Int32, to worker: Int32) { _ = cl_kill(worker, signal) }
 }

@@ -8,12 +8,14 @@ public struct MappedFile: ~Copyable {
   private let descriptor: Descriptor
   // Sound: mapped for `limit` bytes in `init`, unmapped once in `deinit`. Only the first `size` bytes
   // may be touched.
+  /// The first byte.
   @unsafe public let base: UnsafeMutableRawPointer
   /// The most bytes the file can have.
   public let limit: Int
   /// The bytes that exist and may be touched.
   public private(set) var size: Int
 
+  /// Why there is no mapping.
   public enum Failure: Error, Sendable {
     /// Another process has the file.
     case locked

@@ -8,24 +8,34 @@ public struct Poller: ~Copyable {
   private let events: UnsafeMutablePointer<cl_event>
   private static var capacity: Int { 256 }
 
+  /// What to be told of a descriptor, and what was told.
   public struct Interest: OptionSet, Sendable {
+    /// The bits of epoll.
     public let rawValue: UInt32
+    /// Bits of epoll as they are.
     @inlinable
     public init(rawValue: UInt32) { self.rawValue = rawValue }
+    /// There is something to read, or somebody to accept.
     public static let readable = Interest(rawValue: 0x001)
+    /// The kernel takes bytes again.
     public static let writable = Interest(rawValue: 0x004)
     /// Reported without asking.
     public static let error = Interest(rawValue: 0x008)
     /// Reported without asking: both directions are closed.
     public static let hangup = Interest(rawValue: 0x010)
+    /// The peer sends nothing more.
     public static let peerClosed = Interest(rawValue: 0x2000)
   }
 
+  /// One descriptor that is ready.
   public struct Ready: Sendable {
+    /// The word given with it.
     public let data: UInt64
+    /// What it is ready for.
     public let interest: Interest
   }
 
+  /// The corresponding C function is `epoll_create1`.
   public init() throws(Errno) {
     descriptor = Descriptor(owning: try SystemCall.check(cl_poll_create()))
     unsafe events = .allocate(capacity: Self.capacity)
@@ -33,12 +43,14 @@ public struct Poller: ~Copyable {
 
   deinit { unsafe events.deallocate() }
 
+  /// Watches `raw`; `data` comes back with it.
   public borrowing func add(
     _ raw: Int32, _ interest: Interest, data: UInt64
   ) throws(Errno) {
     _ = try SystemCall.check(cl_poll_add(descriptor.raw, raw, interest.rawValue, data))
   }
 
+  /// Watches a known `raw` for something else.
   public borrowing func modify(
     _ raw: Int32, _ interest: Interest, data: UInt64
   ) throws(Errno) {

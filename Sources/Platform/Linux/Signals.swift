@@ -5,10 +5,13 @@ import CLinux
 /// are told.
 public struct Signals: ~Copyable {
   private let descriptor: Descriptor
+  /// To be watched for reading.
   public var raw: Int32 { descriptor.raw }
 
+  /// SIGTERM, SIGINT, SIGHUP.
   public enum Signal: Sendable { case terminate, interrupt, hangup }
 
+  /// Takes the three signals over, and has a broken pipe be an error and no signal.
   public init() throws(Errno) {
     _ = cl_ignore_broken_pipes()
     let numbers: [Int32] = [15, 2, 1]

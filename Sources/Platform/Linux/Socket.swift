@@ -2,6 +2,7 @@ import CLinux
 
 /// TCP and Unix sockets, all non-blocking and close-on-exec.
 public enum Socket {
+  /// A stream with connections, or datagrams.
   public enum Kind: Sendable { case stream, datagram }
 
   /// The longest path of a Unix socket in bytes: 107 on Linux.
@@ -25,10 +26,12 @@ public enum Socket {
     unsafe Descriptor(owning: try SystemCall.check(cl_bind_tcp(host, port, isShared ? 1 : 0)))
   }
 
+  /// Lets clients connect to what `bindTCP` has bound.
   public static func listen(_ descriptor: Int32, backlog: Int = 1024) throws(Errno) {
     _ = try SystemCall.check(cl_listen(descriptor, Int32(backlog)))
   }
 
+  /// Takes a UDP address; what arrives there can be received at once.
   public static func bindUDP(host: String, port: UInt16) throws(Errno) -> Descriptor {
     unsafe Descriptor(owning: try SystemCall.check(cl_bind_udp(host, port)))
   }
@@ -69,6 +72,7 @@ public enum Socket {
     UInt16(truncatingIfNeeded: try SystemCall.check(cl_local_port(descriptor)))
   }
 
+  /// `Descriptor.receive` for a descriptor that another owns.
   @inline(__always)
   public static func receive(
     _ descriptor: Int32, into buffer: inout ByteBuffer, capacity: Int
@@ -81,6 +85,7 @@ public enum Socket {
     return IOResult(result, wanted: capacity)
   }
 
+  /// `Descriptor.send` for a descriptor that another owns.
   @inline(__always)
   public static func send(_ descriptor: Int32, _ bytes: RawSpan) -> IOResult {
     let result = unsafe bytes.withUnsafeBytes { memory in
@@ -97,6 +102,7 @@ public enum Socket {
   /// Tells the peer that nothing more comes. The corresponding C function is `shutdown`.
   public static func shutdownWrite(_ descriptor: Int32) { _ = cl_shutdown_write(descriptor) }
 
+  /// Asks for a receive buffer of `byteCount`; the kernel may cut it.
   public static func setReceiveBuffer(_ descriptor: Int32, byteCount: Int) {
     _ = cl_set_receive_buffer(descriptor, Int32(byteCount))
   }
@@ -112,6 +118,7 @@ public enum Socket {
     max(0, cl_socket_drops(descriptor))
   }
 
+  /// Asks for a send buffer of `byteCount`; the kernel may cut it.
   public static func setSendBuffer(_ descriptor: Int32, byteCount: Int) {
     _ = cl_set_send_buffer(descriptor, Int32(byteCount))
   }

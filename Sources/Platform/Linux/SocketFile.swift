@@ -3,10 +3,13 @@ import CLinux
 /// A Unix socket's file, taken safely: a lock beside it says whether its owner lives, so a stale
 /// file is replaced and a live one is never stolen.
 public struct SocketFile: ~Copyable {
+  /// Where clients connect. Removed with this value.
   public let path: String
+  /// What listens there.
   public let socket: Descriptor
   private let lock: Descriptor
 
+  /// Why `path` could not be taken.
   public enum Failure: Error, Sendable {
     /// Another process holds the lock: it is alive and listening there.
     case inUse

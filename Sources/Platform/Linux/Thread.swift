@@ -10,6 +10,8 @@ public struct Thread: ~Copyable {
     init(_ body: @escaping @Sendable () -> Void) { self.body = body }
   }
 
+  /// Starts a thread at `body`.
+  /// - Throws: `EAGAIN` where there can be no more.
   public init(_ body: @escaping @Sendable () -> Void) throws(Errno) {
     let box = unsafe Unmanaged.passRetained(Box(body))
     var handle: UInt64 = 0
@@ -31,5 +33,6 @@ public struct Thread: ~Copyable {
   /// The number to join it by later, exactly once.
   public consuming func detachHandle() -> UInt64 { handle }
 
+  /// Waits for the thread whose handle was detached.
   public static func join(_ handle: UInt64) { _ = cl_thread_join(handle) }
 }

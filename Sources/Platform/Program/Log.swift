@@ -3,11 +3,14 @@
 ///     [2026-01-31 09:44:22 +0000] [1] [INFO] Running on http://0.0.0.0:8081 (CTRL + C to quit)
 ///     {"time":"2026-01-31T09:44:22Z","pid":1,"level":"info","message":"Running on …"}
 public struct Log: Sendable {
+  /// How much a line matters, from the least on.
   public enum Level: Int, Sendable, Comparable {
     case debug, info, warning, error
 
+    /// Whether `a` matters less.
     public static func < (a: Level, b: Level) -> Bool { a.rawValue < b.rawValue }
 
+    /// By its name in small letters; `nil` for another word.
     public init?(name: String) {
       switch name {
       case "debug": self = .debug
@@ -37,19 +40,27 @@ public struct Log: Sendable {
     }
   }
 
+  /// For people, or an object of JSON a line.
   public enum Format: Sendable { case text, json }
 
+  /// What matters less is not written.
   public var minimum: Level
+  /// How lines look.
   public var format: Format
 
+  /// Writes to standard output.
   public init(minimum: Level = .info, format: Format = .text) {
     self.minimum = minimum
     self.format = format
   }
 
+  /// What helps to find a mistake.
   public func debug(_ message: @autoclosure () -> String) { write(.debug, message) }
+  /// What happens in the ordinary course.
   public func info(_ message: @autoclosure () -> String) { write(.info, message) }
+  /// What works, but not as it was meant to.
   public func warning(_ message: @autoclosure () -> String) { write(.warning, message) }
+  /// What does not work.
   public func error(_ message: @autoclosure () -> String) { write(.error, message) }
 
   private func write(_ level: Level, _ message: () -> String) {

@@ -8,9 +8,12 @@ public struct Option: Sendable {
   public let name: String
   /// What stands for the value in `--help`; `nil` makes it a switch that takes none.
   public let placeholder: String?
+  /// The default, as it would be written; empty for none.
   public let standard: String
+  /// Sentences for `--help`.
   public let help: String
 
+  /// A row of a table; see the properties.
   public init(_ name: String, _ placeholder: String?, _ standard: String, _ help: String) {
     self.name = name
     self.placeholder = placeholder
@@ -35,7 +38,9 @@ public struct Option: Sendable {
 public struct Options: Sendable {
   /// A sentence for the person who typed it: what was wrong, and what to do.
   public struct Mistake: Error, Sendable {
+    /// Without the program's name before it and without a newline.
     public let message: String
+    /// For mistakes that only a program can see.
     public init(_ message: String) { self.message = message }
   }
 
@@ -44,7 +49,9 @@ public struct Options: Sendable {
   private let prefix: String
   /// Arguments that are no flags, in order.
   public private(set) var operands: [String] = []
+  /// `--help` was given: the other arguments do not matter.
   public private(set) var wantsHelp = false
+  /// `--version` was given.
   public private(set) var wantsVersion = false
 
   /// Reads `arguments` by `table`. `--name value` and `--name=value` are the same; `--` ends flags.

@@ -13,11 +13,13 @@ public enum Process {
     return list
   }
 
+  /// The value of a variable, `nil` where there is none.
   public static func environment(_ name: String) -> String? {
     guard let text = unsafe cl_environment(name) else { return nil }
     return unsafe String(cString: text)
   }
 
+  /// The number of this process.
   public static var id: Int { Int(cl_process_id()) }
 
   /// The processors that this process may run on.
@@ -26,18 +28,33 @@ public enum Process {
   /// The most descriptors it may have open; raises the soft limit to the hard one.
   public static var openFileLimit: Int { Int(clamping: cl_open_file_limit()) }
 
+  /// Bytes of a page of memory.
   public static var pageSize: Int { Int(cl_page_size()) }
 
   /// User and system time of all threads.
   public static var cpuNanoseconds: UInt64 { cl_process_cpu_nanoseconds() }
 
+  /// Descriptors that are open; 0 where /proc is not mounted.
   public static var openFileCount: Int { max(0, Int(cl_count_open_files())) }
 
-  public static func fillRandom(_ bytes: inout [UInt8]) throws(Errno) {
+  /// Replaces all of `bytes` by random ones of the kernel.
+  private static func fillRandom(_ bytes: inout [UInt8]) throws(Errno) {
     let result = unsafe bytes.withUnsafeMutableBytes { memory in
       unsafe cl_random(memory.baseAddress, memory.count)
     }
     if result < 0 { throw Errno(-result) }
+  }
+
+  /// 128 random bits: an identity that no other process will draw.
+  public static func randomIdentity() throws(Errno) -> (UInt64, UInt64) {
+    var bytes = [UInt8](repeating: 0, count: 16)
+    try fillRandom(&bytes)
+    var halves: (UInt64, UInt64) = (0, 0)
+    for index in 0..<8 {
+      halves.0 = halves.0 << 8 | UInt64(bytes[index])
+      halves.1 = halves.1 << 8 | UInt64(bytes[index + 8])
+    }
+    return halves
   }
 
   /// Ends the process at once.
@@ -46,6 +63,7 @@ public enum Process {
   /// Ends the process with the code of another.
   public static func exit(rawCode: Int32) -> Never { cl_exit(rawCode) }
 
+  /// Waits; a signal may end the wait early.
   public static func sleep(milliseconds: Int) { _ = cl_sleep_milliseconds(Int64(milliseconds)) }
 
   /// The subcommand `sleep SECONDS` of both programs, 0 to 3600.
@@ -63,6 +81,7 @@ public enum Process {
     write(buffer.bytes, to: descriptor)
   }
 
+  /// The same for bytes.
   public static func write(_ bytes: RawSpan, to descriptor: Int32 = 1) {
     var done = 0
     while done < bytes.byteCount {

@@ -53,14 +53,18 @@ public enum Quantity {
 
 /// A host and a port: `0.0.0.0:8081`, `[::1]:8081`, `:8081` for all addresses.
 public struct NetworkAddress: Equatable, Sendable {
+  /// In numbers, or `localhost`; without brackets.
   public let host: String
+  /// 0 stands for any free one.
   public let port: UInt16
 
+  /// Takes both as they are.
   public init(host: String, port: UInt16) {
     self.host = host
     self.port = port
   }
 
+  /// Reads the forms above; `nil` for any other. Whether such a host exists is not checked.
   public init?(_ text: String) {
     let bytes = Array(text.utf8)
     guard let colon = bytes.lastIndex(of: UInt8(ascii: ":")),
