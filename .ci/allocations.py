@@ -16,8 +16,7 @@ import sys
 import tempfile
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from checks import free_port  # noqa: E402
+from checks import free_port
 
 LINES = [b"jobs.done:1|c|#queue:mail", b"wait:0.25|d|@0.5", b"temperature:21.5|g", b"load:12|ms"]
 

@@ -11,16 +11,14 @@ import http.client
 import os
 import shutil
 import socket
-import sys
 import tempfile
 import threading
 
 import flask_swagger_ui
 from playwright.sync_api import sync_playwright
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from checks import check, wait_for
-from verify import Pair
+from pair import Pair
 
 SWAGGER = os.path.join(os.path.dirname(flask_swagger_ui.__file__), "dist")
 CDN = "https://cdn.jsdelivr.net/"

@@ -5,9 +5,9 @@ import socket
 import time
 
 
-def check(condition, message):
+def check(condition, *words):
     if not condition:
-        raise SystemExit(f"FAILED: {message}")
+        raise SystemExit("FAILED: " + " ".join(str(word) for word in words))
 
 
 def wait_for(condition, what, seconds=60):
@@ -25,6 +25,14 @@ def settle(condition, seconds=3):
     end = time.monotonic() + seconds
     while time.monotonic() < end and not condition():
         time.sleep(0.005)
+
+
+def left_out(options, why):
+    """A check that cannot run here is a failure unless that was asked for."""
+    if not options.allow_missing:
+        raise SystemExit(f"FAILED: {why} (--allow-missing goes on without this check)")
+    options.left_out += 1
+    print(f"  LEFT OUT: {why}")
 
 
 def free_port():

@@ -5,17 +5,15 @@
 """
 import asyncio
 import ctypes
-import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import checks
 from checks import check, free_port, wait_for
-from verify_intake import Sidecar
+from sidecar import Sidecar
 
 COUNT = 5000
 # A scrape takes all that the kernel holds first, so a client that asks for one now and then never

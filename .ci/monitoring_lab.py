@@ -9,12 +9,12 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.parse
 
 import yaml
 
 from checks import free_port, wait_for
-from verify import Pair
+from pair import Pair
+from prometheus import Prometheus
 
 ROOT = pathlib.Path(__file__).parent.parent
 NAMESPACE, JOB, POD = "practica", "my-app", "my-app-0"
@@ -101,7 +101,8 @@ class Lab:
     def __init__(self, programs):
         self.pair = Pair(programs)
         self.processes = []
-        self.prometheus, self.alertmanager, self.slack = free_port(), free_port(), free_port()
+        self.prometheus = None
+        self.alertmanager, self.slack = free_port(), free_port()
 
     def __enter__(self):
         self.pair.start_sidecar()
@@ -118,16 +119,17 @@ class Lab:
     def __exit__(self, *_):
         self.load.stopping.set()
         self.cluster.shutdown()
+        if self.prometheus:
+            self.prometheus.__exit__()
         for process in self.processes:
             process.terminate()
         for process in self.processes:
             process.wait(20)
         self.pair.__exit__()
 
-    def run(self, *command, folder=None):
+    def run(self, *command):
         self.processes.append(subprocess.Popen(
-            [str(part) for part in command], cwd=folder, stdout=self.pair.log,
-            stderr=self.pair.log))
+            [str(part) for part in command], stdout=self.pair.log, stderr=self.pair.log))
 
     def start_alertmanager(self):
         """The configuration of the values; only the places of its two files are others here."""
@@ -159,12 +161,9 @@ class Lab:
                  "static_configs": [target(self.cluster.server_port)]},
             ],
         }
-        pathlib.Path(self.pair.path("prometheus.yaml")).write_text(yaml.safe_dump(config))
         shutil.copy(ROOT / "chart/files/alerts.yaml", self.pair.folder)
-        # From its own folder, so that its pages show no path of this machine.
-        self.run("prometheus", "--config.file", "prometheus.yaml", "--storage.tsdb.path", "data",
-                 "--web.listen-address", f"127.0.0.1:{self.prometheus}", folder=self.pair.folder)
-        wait_for(lambda: len(self.query("up == 1") or []) == 2, "both targets to be up", 300)
+        self.prometheus = Prometheus(None, self.pair.folder, config=yaml.safe_dump(config))
+        wait_for(lambda: len(self.query("up == 1")) == 2, "both targets to be up", 300)
 
     def get_json(self, port, path):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
@@ -179,13 +178,10 @@ class Lab:
             connection.close()
 
     def query(self, expression):
-        answer = self.get_json(
-            self.prometheus, "/api/v1/query?query=" + urllib.parse.quote(expression))
-        return answer and answer["data"]["result"]
+        return self.prometheus.query(expression)
 
     def firing(self):
-        return {item["metric"]["alertname"]
-                for item in self.query('ALERTS{alertstate="firing"}') or []}
+        return {labels["alertname"] for labels, _ in self.query('ALERTS{alertstate="firing"}')}
 
     def messages(self):
         return self.get_json(self.slack, "/") or []

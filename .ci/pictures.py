@@ -8,8 +8,8 @@ import subprocess
 import time
 import urllib.parse
 
-from monitoring_lab import JOB, ROOT, Lab
 from checks import check
+from monitoring_lab import JOB, ROOT, Lab
 
 FOLDER = ROOT / "docs/pictures"
 
@@ -19,7 +19,7 @@ def graph(lab, *expressions):
     panels = "&".join(
         f"g{index}.expr={urllib.parse.quote(expression)}&g{index}.tab=0&g{index}.range_input=2m"
         for index, expression in enumerate(expressions))
-    return f"http://127.0.0.1:{lab.prometheus}/graph?{panels}"
+    return f"http://127.0.0.1:{lab.prometheus.port}/graph?{panels}"
 
 
 def take(lab, name, url, width=1200, height=850):
@@ -51,7 +51,7 @@ def main():
                 break
             time.sleep(1)
         # Debian's Prometheus has the old pages, under /classic.
-        take(lab, "prometheus-alerts", f"http://127.0.0.1:{lab.prometheus}/classic/alerts",
+        take(lab, "prometheus-alerts", f"http://127.0.0.1:{lab.prometheus.port}/classic/alerts",
              height=900)
 
 

@@ -10,20 +10,22 @@ from checks import check, free_port
 
 
 class Prometheus:
-    """Scrapes `target` on this machine each second, with its files in `folder`."""
+    """Scrapes the port `target` of this machine each second, or does what `config` says, with its
+    files in `folder`. It runs there, so that its pages show no path of this machine."""
 
-    def __init__(self, target, folder, *flags):
+    def __init__(self, target, folder, *flags, config=None):
         check(shutil.which("prometheus"), "prometheus is not installed: Debian's package prometheus")
         self.port = free_port()
-        config = os.path.join(folder, "prometheus.yml")
-        with open(config, "w") as file:
-            file.write("global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: pair\n"
-                       f"  static_configs: [{{targets: ['127.0.0.1:{target}']}}]\n")
+        if config is None:
+            config = ("global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: pair\n"
+                      f"  static_configs: [{{targets: ['127.0.0.1:{target}']}}]\n")
+        with open(os.path.join(folder, "prometheus.yml"), "w") as file:
+            file.write(config)
         with open(os.path.join(folder, "prometheus.log"), "ab") as log:
             self.process = subprocess.Popen(
-                ["prometheus", "--config.file", config, "--storage.tsdb.path",
-                 os.path.join(folder, f"data-{self.port}"), "--web.listen-address",
-                 f"127.0.0.1:{self.port}", *flags], stdout=log, stderr=log)
+                ["prometheus", "--config.file", "prometheus.yml", "--storage.tsdb.path",
+                 f"data-{self.port}", "--web.listen-address", f"127.0.0.1:{self.port}", *flags],
+                stdout=log, stderr=log, cwd=folder)
 
     def __enter__(self):
         return self
@@ -47,7 +49,7 @@ class Prometheus:
             connection.close()
 
     def query(self, expression):
-        """What it answers to an instant query: [(labels, value)]."""
+        """What it answers to an instant query: [(labels, value)]; nothing while it cannot answer."""
         found = self.ask("query?query=" + urllib.parse.quote(expression))
         return [(each["metric"], float(each["value"][1])) for each in found["result"]] if found else []
 

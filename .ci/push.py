@@ -17,11 +17,9 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import checks
 from checks import check, free_port
 from push_requests import DIFFERENCES, HISTOGRAM_TEXT, OTHER_SERIES, PROTOBUF, REQUESTS

@@ -26,12 +26,12 @@ import urllib.request
 
 import yaml
 
-import verify
-from checks import check, wait_for
-from verify import Load
-from verify_images import PATIENCE, ROOT, Engine, must, not_run, run, say
+from checks import check, settle, wait_for
+from containers import PATIENCE, ROOT, Engine, must, not_run, run, say
+from pair import Load, Pair, listening
 
 PROJECT = "verifycompose"
+PATHS = [b"/", b"/bye"]
 API, METRICS, PROMETHEUS, ALERTMANAGER, SLACK = 8081, 8000, 9090, 9093, 8080
 STANDS_IN = {
     "prometheus": ["/usr/bin/prometheus", "--config.file=/etc/prometheus/prometheus.yml",
@@ -114,7 +114,7 @@ class Compose:
         return text.strip().splitlines()[-1]
 
 
-class Numbers(verify.Pair):
+class Numbers(Pair):
     """What the pair in the containers says, on compose.yaml's ports."""
 
     def __init__(self):
@@ -128,7 +128,7 @@ def counted(pair):
 
 
 def up_and_counting(pair):
-    wait_for(lambda: (get(METRICS, "/-/ready") is not None) and verify.listening(API), "the pair",
+    wait_for(lambda: (get(METRICS, "/-/ready") is not None) and listening(API), "the pair",
              PATIENCE)
 
 
@@ -168,7 +168,7 @@ def pair_counts(compose, kills):
             pid = compose.inspect(service, "{{.State.Pid}}")
             status = pathlib.Path("/proc", pid, "status").read_text()
             check("CapEff:\t0000000000000000" in status and "NoNewPrivs:\t1" in status, status)
-        load = Load(API, 1)
+        load = Load(API, 1, paths=PATHS)
         load.start()
         restarts = 0
         for _ in range(kills):
@@ -177,7 +177,7 @@ def pair_counts(compose, kills):
             pid = int(compose.inspect("metrics-sidecar", "{{.State.Pid}}"))
             os.kill(pid, signal.SIGKILL)
             wait_for(lambda: get(METRICS, "/-/ready") is None, "the sidecar's end", PATIENCE)
-            verify.settle(lambda: get(METRICS, "/-/ready") is not None, 20)
+            settle(lambda: get(METRICS, "/-/ready") is not None, 20)
             if get(METRICS, "/-/ready") is None:
                 must(*compose.engine.run, "start", compose.container("metrics-sidecar"))
             else:
@@ -185,25 +185,25 @@ def pair_counts(compose, kills):
             wait_for(lambda: get(METRICS, "/-/ready") is not None, "the sidecar", PATIENCE)
         load.stopping.set()
         load.join(PATIENCE)
-        verify.settle(lambda: counted(pair) == load.answered, PATIENCE)
+        settle(lambda: counted(pair) == load.answered, PATIENCE)
         check(counted(pair) == load.answered, f"{load.answered} answered, {counted(pair)} counted")
         say(f"pair: {kills} kills of the sidecar ({restarts} started again by its restart policy), "
             f"{load.answered} answered = counted")
 
         compose("down")
-        check(not verify.listening(API) and not verify.listening(METRICS), "down leaves one running")
+        check(not listening(API) and not listening(METRICS), "down leaves one running")
         compose("up", "-d", "simple-server", "metrics-sidecar")
         up_and_counting(pair)
         check(counted(pair) == load.answered, f"down and up: {counted(pair)} of {load.answered}")
-        again = Load(API, 2)
+        again = Load(API, 2, paths=PATHS)
         again.start()
         wait_for(lambda: again.answered > 50, "answers", PATIENCE)
         again.stopping.set()
         again.join(PATIENCE)
         total = load.answered + again.answered
-        verify.settle(lambda: counted(pair) == total, PATIENCE)
+        settle(lambda: counted(pair) == total, PATIENCE)
         check(counted(pair) == total, f"after down and up {total} answered, {counted(pair)} counted")
-        verify.settle(lambda: pair.values().get("app_starts_total") == 2)
+        settle(lambda: pair.values().get("app_starts_total") == 2)
         check(pair.values()["app_starts_total"] == 2, "the App's starts")
         say(f"down, up: {total} answered = counted, app_starts_total 2")
 
@@ -261,7 +261,6 @@ def main():
     options = parser.parse_args()
     os.chdir(ROOT)
     own_network()
-    verify.PATHS = [b"/", b"/bye"]
     schema = pathlib.Path(sys.executable).parent / "check-jsonschema"
     must(schema, "--builtin-schema", "vendor.compose-spec", "compose.yaml")
     grafana_files()

@@ -23,9 +23,8 @@ import socket
 import subprocess
 import sys
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from checks import check
-from verify_intake import Sidecar, Wire, frame
+from sidecar import Sidecar, Wire, frame
 
 MARK = re.compile(r"^<!-- check (.*?) -->\n+((?:(?:\||    ).*\n|\n(?=    ))+)", re.M)
 

@@ -5,108 +5,17 @@
 """
 import os
 import random
-import shutil
 import signal
 import socket
 import stat
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import checks
-from checks import check, free_port, wait_for
-
-
-class Sidecar:
-    """A sidecar in a folder of its own, with every way in."""
-
-    def __init__(self, programs, *flags):
-        self.folder = tempfile.mkdtemp(prefix="intake-")
-        self.program = os.path.join(programs, "metrics-sidecar")
-        self.metrics, self.udp, self.tcp = free_port(), free_port(), free_port()
-        self.flags = flags
-        self.process = None
-        self.log = open(self.path("log"), "wb")
-        self.start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        self.log.close()
-        shutil.rmtree(self.folder)
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def arguments(self):
-        return [self.program, "--listen", f"127.0.0.1:{self.metrics}",
-                "--events-socket", self.path("events.sock"),
-                "--statsd-socket", self.path("statsd.sock"),
-                "--statsd-udp", f"127.0.0.1:{self.udp}", "--statsd-tcp", f"127.0.0.1:{self.tcp}",
-                "--spectator-socket", self.path("spectator.sock"),
-                "--state", self.path("state"), *self.flags]
-
-    def start(self):
-        self.process = subprocess.Popen(self.arguments(), stdout=self.log, stderr=self.log)
-        wait_for(lambda: self.page("/-/ready") is not None or self.process.poll() is not None,
-                 "the sidecar")
-        check(self.process.poll() is None, "the sidecar ended: " + self.output())
-
-    def output(self):
-        with open(self.path("log"), errors="replace") as f:
-            return f.read()
-
-    def page(self, path="/metrics"):
-        try:
-            with socket.create_connection(("127.0.0.1", self.metrics), timeout=5) as s:
-                s.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-                answer = b""
-                while chunk := s.recv(65536):
-                    answer += chunk
-                return answer.split(b"\r\n\r\n", 1)[1].decode()
-        except (OSError, IndexError):
-            return None
-
-    def values(self):
-        return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1])
-                for line in (self.page() or "").splitlines() if line and line[0] != "#"}
-
-    def expect(self, expected, seconds=5):
-        """Waits until every series has its value exactly; what differs is the failure's text."""
-        end = time.monotonic() + seconds
-        while True:
-            values = self.values()
-            wrong = {name: (values.get(name), value) for name, value in expected.items()
-                     if values.get(name) != value}
-            if not wrong:
-                return values
-            if time.monotonic() > end:
-                raise SystemExit(f"FAILED: (is, should be) {wrong}")
-            time.sleep(0.02)
-
-    def unix(self, name, kind=socket.SOCK_DGRAM):
-        s = socket.socket(socket.AF_UNIX, kind)
-        s.connect(self.path(name))
-        return s
-
-    def send_udp(self, data):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-            s.sendto(data, ("127.0.0.1", self.udp))
-
-    def send_tcp(self, data):
-        with socket.create_connection(("127.0.0.1", self.tcp), timeout=5) as s:
-            s.sendall(data)
+from checks import check, wait_for
+from sidecar import Sidecar, Wire, frame
 
 
 def every_socket(programs):
@@ -215,34 +124,6 @@ def socket_files(programs):
                 f"127.0.0.1:{sidecar.metrics}")
         refused("no such address", "--statsd-socket", "", "--statsd-udp", "203.0.113.1:8125")
         refused("in numbers", "--statsd-socket", "", "--statsd-tcp", "example.org:8125")
-
-
-def frame(*lines):
-    data = "\n".join(lines).encode()
-    return len(data).to_bytes(4, "little") + data
-
-
-class Wire:
-    """A client of events.sock that says just what it is told to."""
-
-    def __init__(self, sidecar):
-        self.socket = sidecar.unix("events.sock", socket.SOCK_STREAM)
-        self.socket.settimeout(5)
-
-    def send(self, *frames):
-        self.socket.sendall(b"".join(frames))
-        return self
-
-    def answers(self, count):
-        """The text of so many frames; "closed" where the connection ends."""
-        texts = []
-        while len(texts) < count:
-            head = self.socket.recv(4, socket.MSG_WAITALL)
-            if len(head) < 4:
-                return texts + ["closed"]
-            texts.append(self.socket.recv(int.from_bytes(head, "little"),
-                                          socket.MSG_WAITALL).decode())
-        return texts
 
 
 def session_answers(programs):
@@ -482,4 +363,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,26 +1,26 @@
 #!/usr/bin/env python3
 """Sets, summaries, native histograms and gauges of several clients in a running sidecar: by the
 official parsers, by protobuf of another make, by a real Prometheus with native histograms on; and
-exactly once while the sidecar is killed."""
-import argparse
+exactly once while the sidecar is killed.
+
+    .ci/python .ci/verify_kinds.py --programs dist/linux-amd64 [--only NAME] [--seed N]
+"""
 import json
-import http.client
 import math
-import os
-import pathlib
 import random
 import secrets
 import shutil
 import socket
-import struct
 import subprocess
-import sys
-import tempfile
 import time
 
-from verify_exposition import (
-    OPEN, PROTO, Failed, Sidecar, expect, parse_open, parse_protobuf, parse_text,
-    samples_of_protobuf, samples_of_text, without_time)
+import checks
+from checks import check, wait_for
+from prometheus import Prometheus
+from readers import (
+    OPEN, PROTO, parse_open, parse_protobuf, parse_text, samples_of_protobuf, samples_of_text,
+    without_time)
+from sidecar import Sidecar, frame
 
 RULES = {"families": [
     {"name": "query_seconds", "type": "summary", "quantiles": [0.5, 0.9, 0.99], "window": "1h",
@@ -41,15 +41,8 @@ RULES = {"families": [
 ]}
 
 
-started = []
-
-
-def start(program, folder):
-    rules = pathlib.Path(folder) / "rules.json"
-    rules.write_text(json.dumps(RULES))
-    sidecar = Sidecar(program, folder, "--rules", str(rules))
-    started.append(sidecar.process)
-    return sidecar
+def started(programs):
+    return Sidecar(programs, rules=json.dumps(RULES))
 
 
 def text_of(sidecar):
@@ -60,25 +53,17 @@ def value(sidecar, name, **labels):
     return text_of(sidecar).get((name, tuple(sorted(labels.items()))))
 
 
-def eventually(what, words):
-    """The kernel tells of an ended connection in its own time."""
-    limit = time.monotonic() + 30
-    while not what():
-        expect(time.monotonic() < limit, words)
-        time.sleep(0.02)
-
-
 def quantile(values, q):
     return sorted(values)[math.ceil(q * len(values)) - 1]
 
 
 def near(found, exact, error, *words):
-    expect(abs(found / exact - 1) <= error, *words, "found", found, "exactly", exact)
+    check(abs(found / exact - 1) <= error, *words, "found", found, "exactly", exact)
 
 
 def sets(sidecar):
     sidecar.send(*(f"user:{name}|s" for name in ("alice", "bob", "alice", "a:b", "ümläut")))
-    expect(value(sidecar, "users") == 4, "a set of four has", value(sidecar, "users"))
+    check(value(sidecar, "users") == 4, "a set of four has", value(sidecar, "users"))
     sidecar.send(*(f"visitor:v{n % 30000}|s|@0.5" for n in range(60000)))
     near(value(sidecar, "crowd"), 30000, 4 * 1.2 / 32, "a set of 30,000")
     print("  sets: four are four; of 30,000 it says", int(value(sidecar, "crowd")))
@@ -89,12 +74,12 @@ def summaries(sidecar, dice):
     sidecar.send(*(f"query:{v!r}|d|#table:a" for v in values))
     sidecar.send(*("query:0.1|d|@0.3|#table:rated" for _ in range(3000)))
     labels = {"table": "a"}
-    expect(value(sidecar, "query_seconds_count", **labels) == len(values), "samples are missing")
+    check(value(sidecar, "query_seconds_count", **labels) == len(values), "samples are missing")
     near(value(sidecar, "query_seconds_sum", **labels), math.fsum(values), 1e-9, "the sum")
     for q in (0.5, 0.9, 0.99):
         near(value(sidecar, "query_seconds", quantile=repr(q), **labels), quantile(values, q),
              0.023, "quantile", q)
-    expect(value(sidecar, "query_seconds_count", table="rated") == 10000, "rates weigh wrong")
+    check(value(sidecar, "query_seconds_count", table="rated") == 10000, "rates weigh wrong")
     print("  summaries: quantiles of 20,000 within 2.3 %, sum and count exact, @0.3 too")
 
 
@@ -106,14 +91,14 @@ def bucket_counts(histogram):
         deltas = iter(deltas)
         index = count = 0
         for position, span in enumerate(spans):
-            expect(position == 0 or span.offset > 0, "spans that could be one")
+            check(position == 0 or span.offset > 0, "spans that could be one")
             index += span.offset
             for _ in range(span.length):
                 count += next(deltas)
-                expect(count > 0, "an empty bucket")
+                check(count > 0, "an empty bucket")
                 counts[side, index] = count
                 index += 1
-        expect(next(deltas, None) is None, "more deltas than buckets")
+        check(next(deltas, None) is None, "more deltas than buckets")
     return counts
 
 
@@ -124,7 +109,7 @@ def native(sidecar, dice):
     families = {f.name: f for f in parse_protobuf(sidecar.get(accept=PROTO)[1])}
     for name, sent, factor in (("size_bytes", values, 1.1), ("drift", drift, None)):
         histogram = families[name].metric[0].histogram
-        expect(histogram.sample_count == len(sent), name, "has", histogram.sample_count)
+        check(histogram.sample_count == len(sent), name, "has", histogram.sample_count)
         near(histogram.sample_sum, math.fsum(sent), 1e-9, "the sum")
         counts = bucket_counts(histogram)
         wanted = {}
@@ -137,14 +122,14 @@ def native(sidecar, dice):
             index = math.ceil(math.log2(abs(v)) * 2 ** histogram.schema)
             key = (1 if v > 0 else -1, index)
             wanted[key] = wanted.get(key, 0) + 1
-        expect(histogram.zero_count == zeros, "zeros", histogram.zero_count, zeros)
-        expect(counts == wanted, name, "has other buckets")
-        expect(factor is None or histogram.schema == 3, "schema", histogram.schema)
+        check(histogram.zero_count == zeros, "zeros", histogram.zero_count, zeros)
+        check(counts == wanted, name, "has other buckets")
+        check(factor is None or histogram.schema == 3, "schema", histogram.schema)
     drift_histogram = families["drift"].metric[0].histogram
-    expect(len(bucket_counts(drift_histogram)) <= 50, "too many buckets")
-    expect([b.upper_bound for b in drift_histogram.bucket] == [-1, 1, math.inf], "fixed buckets")
-    expect(not families["size_bytes"].metric[0].histogram.bucket, "fixed buckets without a rule")
-    expect(value(sidecar, "size_bytes_bucket", le="+Inf") == len(values), "no +Inf")
+    check(len(bucket_counts(drift_histogram)) <= 50, "too many buckets")
+    check([b.upper_bound for b in drift_histogram.bucket] == [-1, 1, math.inf], "fixed buckets")
+    check(not families["size_bytes"].metric[0].histogram.bucket, "fixed buckets without a rule")
+    check(value(sidecar, "size_bytes_bucket", le="+Inf") == len(values), "no +Inf")
     print("  native histograms: each of 25,000 samples in its bucket; schema 8 became",
           drift_histogram.schema, "for 50 buckets")
     return values
@@ -156,65 +141,31 @@ def formats(sidecar):
     by_protobuf = samples_of_protobuf(parse_protobuf(sidecar.get(accept=PROTO)[1]))
     # OpenMetrics has no sum where values may be negative.
     signed = {key for key in by_text if key[0] in ("drift_sum", "drift_count")}
-    expect({k: v for k, v in without_time(by_open).items() if k not in signed}
-           == {k: v for k, v in without_time(by_text).items() if k not in signed},
-           "OpenMetrics has other samples")
-    expect(without_time(by_protobuf) == without_time(by_text), "protobuf has other samples")
+    check({k: v for k, v in without_time(by_open).items() if k not in signed}
+          == {k: v for k, v in without_time(by_text).items() if k not in signed},
+          "OpenMetrics has other samples")
+    check(without_time(by_protobuf) == without_time(by_text), "protobuf has other samples")
     page = sidecar.get()[1]
     checked = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True)
     problems = [line for line in checked.stderr.decode().splitlines()
                 if "error while linting" in line or "parsing" in line]
-    expect(not problems, problems)
+    check(not problems, problems)
     print("  text, OpenMetrics and protobuf agree, and promtool reads them")
 
 
-def prometheus(sidecar, values, folder):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    config = pathlib.Path(folder) / "prometheus.yml"
-    config.write_text(f"""
-global: {{scrape_interval: 1s}}
-scrape_configs:
-  - job_name: sidecar
-    static_configs: [{{targets: ["127.0.0.1:{sidecar.port}"]}}]
-""")
-
-    def query(text):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-        connection.request("GET", "/api/v1/query?query=" + text)
-        result = json.load(connection.getresponse())["data"]["result"]
-        return float(result[0]["value"][1]) if result else None
-
-    with open(pathlib.Path(folder) / "prometheus.log", "wb") as log:
-        process = subprocess.Popen(
-            ["prometheus", f"--config.file={config}",
-             f"--storage.tsdb.path={pathlib.Path(folder) / 'data'}",
-             f"--web.listen-address=127.0.0.1:{port}",
-             "--enable-feature=native-histograms"], stdout=log, stderr=log)
-    try:
-        limit = time.monotonic() + 60
-        while True:
-            try:
-                if query("histogram_count(size_bytes)") is not None:
-                    break
-            except (OSError, KeyError, ValueError):
-                pass
-            expect(time.monotonic() < limit and process.poll() is None,
-                   "Prometheus has no native histogram")
-            time.sleep(0.2)
-        expect(query("histogram_count(size_bytes)") == len(values), "another count")
-        near(query("histogram_sum(size_bytes)"), math.fsum(values), 1e-9, "the sum")
+def prometheus(sidecar, values):
+    with Prometheus(sidecar.metrics, sidecar.folder, "--enable-feature=native-histograms") as server:
+        wait_for(lambda: server.value("histogram_count(size_bytes)") is not None,
+                 "Prometheus to have a native histogram")
+        check(server.value("histogram_count(size_bytes)") == len(values), "another count")
+        near(server.value("histogram_sum(size_bytes)"), math.fsum(values), 1e-9, "the sum")
         for q in (0.1, 0.5, 0.9):
-            near(query(f"histogram_quantile({q},size_bytes)"), quantile(values, q), 0.05,
+            near(server.value(f"histogram_quantile({q},size_bytes)"), quantile(values, q), 0.05,
                  "Prometheus' quantile", q)
-        median = query("histogram_quantile(0.5,size_bytes)")
-        expect(query("users") == 4, "the set is missing")
-        found = query("query_seconds%7Btable%3D%22a%22%2Cquantile%3D%220.5%22%7D")
-        expect(found is not None, "the summary is missing")
-    finally:
-        process.terminate()
-        process.wait(20)
+        median = server.value("histogram_quantile(0.5,size_bytes)")
+        check(server.value("users") == 4, "the set is missing")
+        found = server.value('query_seconds{table="a",quantile="0.5"}')
+        check(found is not None, "the summary is missing")
     print(f"  a real Prometheus: median of the native histogram {median:.0f}, exactly "
           f"{quantile(values, 0.5):.0f}")
 
@@ -231,28 +182,26 @@ class Session:
 
     def put(self, *lines):
         self.number += 1
-        self.waiting.append((self.number, "\n".join((f"_seq|{self.number}",) + lines).encode()))
+        self.waiting.append((self.number, frame(f"_seq|{self.number}", *lines)))
 
     def connect(self):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(10)
-        self.socket.connect(str(self.path))
-        self.frame(f"_session|{self.name}".encode())
+        self.socket.connect(self.path)
+        self.socket.sendall(frame(f"_session|{self.name}"))
         self.acknowledged(self.answer())
-        for _, body in self.waiting:
-            self.frame(body)
-
-    def frame(self, body):
-        self.socket.sendall(struct.pack("<I", len(body)) + body)
+        for _, whole in self.waiting:
+            self.socket.sendall(whole)
 
     def answer(self):
         head = self.socket.recv(4, socket.MSG_WAITALL)
         if len(head) < 4:
             raise OSError("closed")
-        return int(self.socket.recv(struct.unpack("<I", head)[0], socket.MSG_WAITALL).split(b"|")[1])
+        text = self.socket.recv(int.from_bytes(head, "little"), socket.MSG_WAITALL)
+        return int(text.split(b"|")[1])
 
     def acknowledged(self, number):
-        self.waiting = [frame for frame in self.waiting if frame[0] > number]
+        self.waiting = [(sent, whole) for sent, whole in self.waiting if sent > number]
 
     def flush(self):
         """Until everything is acknowledged, or `OSError` where the sidecar has gone."""
@@ -267,131 +216,118 @@ class Session:
         self.socket = None
 
 
-def gauges(program, folder):
-    sidecar = start(program, folder)
-    events = sidecar.folder / "events.sock"
-    plain = []
-    for number in (1, 2, 4):
-        client = socket.socket(socket.AF_UNIX)
-        client.connect(str(events))
-        client.sendall(f"busy:{number}|g\n".encode())
-        plain.append(client)
-    session = Session(events)
-    session.put("busy:8|g", "busy.tagged:5|g|#pid:7")
-    session.flush()
-    sidecar.send("busy:16|g|c:ci-one", "busy:32|g|c:ci-two", "busy:-16|g|c:ci-two",
-                 "busy.tagged:3|g|#pid:8")
-    eventually(lambda: value(sidecar, "busy") == 47, "several clients are no sum")
-    expect(value(sidecar, "busy_ever") == 47 and value(sidecar, "busy_most") == 5, "other sums")
-    plain[1].close()
-    eventually(lambda: value(sidecar, "busy") == 45, "a dead worker's part stays")
-    expect(value(sidecar, "busy_ever") == 47, "a sum of all forgets")
-    # Killed: connections end, a session has time to come back.
-    sidecar.process.kill()
-    sidecar.process.wait()
-    sidecar = start(program, folder)
-    expect(value(sidecar, "busy") == 40, "after a kill", value(sidecar, "busy"))
-    session.close()
-    session.put("busy:+1|g")
-    session.flush()
-    expect(value(sidecar, "busy") == 41, "a session does not find its part")
-    session.close()
-    eventually(lambda: value(sidecar, "busy") == 32, "a dead session's part stays")
-    expect(value(sidecar, "busy_most") == 3, "the greatest of those that live")
-    sidecar.stop()
-    print("  gauges of several clients: connections, a session over a kill, containers and tags")
+def gauges(programs, _):
+    """Gauges of several clients: connections, a session over a kill, containers and tags."""
+    with started(programs) as sidecar:
+        events = sidecar.path("events.sock")
+        plain = []
+        for number in (1, 2, 4):
+            client = socket.socket(socket.AF_UNIX)
+            client.connect(events)
+            client.sendall(f"busy:{number}|g\n".encode())
+            plain.append(client)
+        session = Session(events)
+        session.put("busy:8|g", "busy.tagged:5|g|#pid:7")
+        session.flush()
+        sidecar.send("busy:16|g|c:ci-one", "busy:32|g|c:ci-two", "busy:-16|g|c:ci-two",
+                     "busy.tagged:3|g|#pid:8")
+        wait_for(lambda: value(sidecar, "busy") == 47, "the sum of several clients")
+        check(value(sidecar, "busy_ever") == 47 and value(sidecar, "busy_most") == 5, "other sums")
+        plain[1].close()
+        wait_for(lambda: value(sidecar, "busy") == 45, "a dead worker's part to go")
+        check(value(sidecar, "busy_ever") == 47, "a sum of all forgets")
+        # Killed: connections end, a session has time to come back.
+        sidecar.process.kill()
+        sidecar.process.wait()
+        sidecar.start()
+        check(value(sidecar, "busy") == 40, "after a kill", value(sidecar, "busy"))
+        session.close()
+        session.put("busy:+1|g")
+        session.flush()
+        check(value(sidecar, "busy") == 41, "a session does not find its part")
+        session.close()
+        wait_for(lambda: value(sidecar, "busy") == 32, "a dead session's part to go")
+        check(value(sidecar, "busy_most") == 3, "the greatest of those that live")
 
 
 def conflicts(sidecar):
     sidecar.send("done:5|g", "done:1|c", "fresh:1|s", *["fresh:1|g"] * 3)
     name = "metrics_sidecar_type_conflicts_total"
-    expect(value(sidecar, name, family="done_total") == 1, "no conflict is told")
-    expect(value(sidecar, name, family="fresh") == 3, "no conflict is told")
-    expect(value(sidecar, "done_total") == 1, "the count is wrong")
+    check(value(sidecar, name, family="done_total") == 1, "no conflict is told")
+    check(value(sidecar, name, family="fresh") == 3, "no conflict is told")
+    check(value(sidecar, "done_total") == 1, "the count is wrong")
     print("  conflicts of type are counted by family")
 
 
-def kills(program, folder, dice):
+def kills(programs, dice):
     """A session sends frames of all kinds while the sidecar is killed at random moments."""
-    sidecar = start(program, folder)
-    session = Session(sidecar.folder / "events.sock")
-    sent = 0
-    for round in range(12):
-        moment = time.monotonic() + dice.uniform(0.0, 0.2)
-        while time.monotonic() < moment:
-            lines = []
-            for _ in range(20):
-                v = dice.lognormvariate(0, 2)
-                lines += [f"query:{v!r}|d|#table:k", f"size:{v!r}|h", f"drift:{-v!r}|h|@0.5",
-                          f"user:u{sent % 250}|s", "done:1|c"]
-                sent += 1
-            session.put(*lines)
-            session.put("busy:+1|g")
-            try:
-                if session.socket is None:
-                    session.connect()
-                for _, body in session.waiting[-2:]:
-                    session.frame(body)
-            except OSError:
-                session.close()
-        sidecar.process.kill()
-        sidecar.process.wait()
+    with started(programs) as sidecar:
+        session = Session(sidecar.path("events.sock"))
+        sent = 0
+        for round in range(12):
+            moment = time.monotonic() + dice.uniform(0.0, 0.2)
+            while time.monotonic() < moment:
+                lines = []
+                for _ in range(20):
+                    v = dice.lognormvariate(0, 2)
+                    lines += [f"query:{v!r}|d|#table:k", f"size:{v!r}|h", f"drift:{-v!r}|h|@0.5",
+                              f"user:u{sent % 250}|s", "done:1|c"]
+                    sent += 1
+                session.put(*lines)
+                session.put("busy:+1|g")
+                try:
+                    if session.socket is None:
+                        session.connect()
+                    for _, whole in session.waiting[-2:]:
+                        session.socket.sendall(whole)
+                except OSError:
+                    session.close()
+            sidecar.process.kill()
+            sidecar.process.wait()
+            session.close()
+            sidecar.start()
+        session.flush()
+        check(sent > 0, "nothing was sent")
+        check(value(sidecar, "done_total") == sent, "counter", value(sidecar, "done_total"), sent)
+        for name, labels, count in (("query_seconds_count", {"table": "k"}, sent),
+                                    ("size_bytes_count", {}, sent), ("drift_count", {}, 2 * sent),
+                                    ("users", {}, min(sent, 250))):
+            found = value(sidecar, name, **labels)
+            check(found == count, name, "has", found, "not", count)
+        check(value(sidecar, "busy_ever") == session.number / 2, "the gauge",
+              value(sidecar, "busy_ever"), session.number / 2)
+        for family in parse_protobuf(sidecar.get(accept=PROTO)[1]):
+            if family.name == "size_bytes":
+                histogram = family.metric[0].histogram
+                total = sum(bucket_counts(histogram).values()) + histogram.zero_count
+                check(total == sent, "buckets have", total, "not", sent)
         session.close()
-        sidecar = start(program, folder)
-    session.flush()
-    expect(sent > 0, "nothing was sent")
-    expect(value(sidecar, "done_total") == sent, "counter", value(sidecar, "done_total"), sent)
-    for name, labels, count in (("query_seconds_count", {"table": "k"}, sent),
-                                ("size_bytes_count", {}, sent), ("drift_count", {}, 2 * sent),
-                                ("users", {}, min(sent, 250))):
-        found = value(sidecar, name, **labels)
-        expect(found == count, name, "has", found, "not", count)
-    expect(value(sidecar, "busy_ever") == session.number / 2, "the gauge",
-           value(sidecar, "busy_ever"), session.number / 2)
-    for family in parse_protobuf(sidecar.get(accept=PROTO)[1]):
-        if family.name == "size_bytes":
-            histogram = family.metric[0].histogram
-            total = sum(bucket_counts(histogram).values()) + histogram.zero_count
-            expect(total == sent, "buckets have", total, "not", sent)
-    session.close()
-    sidecar.stop()
-    print(f"  killed 12 times: {sent} samples of each kind are counted exactly once")
+        print(f"  killed 12 times: {sent} samples of each kind are counted exactly once")
+
+
+def kinds(programs, dice):
+    """Sets, summaries and native histograms by every reader, and types that conflict."""
+    check(shutil.which("promtool"), "promtool is not installed (Debian: prometheus)")
+    with started(programs) as sidecar:
+        sets(sidecar)
+        summaries(sidecar, dice)
+        values = native(sidecar, dice)
+        formats(sidecar)
+        conflicts(sidecar)
+        prometheus(sidecar, values)
+
+
+CHECKS = [kinds, gauges, kills]
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--programs", default=".build/debug")
-    options.add_argument("--seed", type=int, default=1)
-    arguments = options.parse_args()
-    for tool in ("prometheus", "promtool"):
-        if not shutil.which(tool):
-            raise Failed(f"{tool} is not installed: apt-get install prometheus")
-    program = os.path.join(arguments.programs, "metrics-sidecar")
-    dice = random.Random(arguments.seed)
-    with tempfile.TemporaryDirectory(prefix="kinds-") as folder:
-        sidecar = start(program, folder)
-        try:
-            sets(sidecar)
-            summaries(sidecar, dice)
-            values = native(sidecar, dice)
-            formats(sidecar)
-            conflicts(sidecar)
-            prometheus(sidecar, values, folder)
-        finally:
-            sidecar.stop()
-    with tempfile.TemporaryDirectory(prefix="kinds-") as folder:
-        gauges(program, folder)
-    with tempfile.TemporaryDirectory(prefix="kinds-") as folder:
-        kills(program, folder, dice)
-    print("kinds: all passed")
+    parser = checks.parser(__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    dice = random.Random(options.seed)
+    done = checks.run(CHECKS, options, lambda each, programs: each(programs, dice))
+    print(f"{done} passed, 0 failed")
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (Failed, OSError) as failure:
-        sys.exit(f"FAILED: {failure}")
-    finally:
-        for process in started:
-            if process.poll() is None:
-                process.kill()
+    main()

@@ -3,7 +3,7 @@
 
     .ci/python .ci/verify_monitoring.py --programs dist/linux-amd64
 """
-import argparse
+import contextlib
 import json
 import math
 import re
@@ -14,10 +14,11 @@ import time
 
 import yaml
 
+import checks
 import monitoring_lab
-from monitoring_lab import JOB, NAMESPACE, POD, ROOT, Lab
 from checks import check, wait_for
-from verify import Pair
+from monitoring_lab import JOB, NAMESPACE, POD, ROOT, Lab
+from pair import Pair
 
 PATIENCE = 300
 ANNOTATIONS = {"summary", "description", "value", "runbook_url"}
@@ -28,7 +29,7 @@ def run(*command):
     check(result.returncode == 0, f"{' '.join(command)}\n{result.stdout}{result.stderr}")
 
 
-def written_rules():
+def written_rules(_):
     """Rules are right by promtool; every alert is complete, explained and tested both ways."""
     run(sys.executable, "monitoring/generate.py", "--check")
     run("promtool", "check", "rules", "--lint=all", "chart/files/alerts.yaml")
@@ -81,10 +82,9 @@ def dashboard(lab):
                for panel in panels for target in panel.get("targets", [])]
 
     def empty(target):
-        found = lab.query(target["expr"]) or []
-        numbers = [item for item in found if not math.isnan(float(item["value"][1]))]
+        numbers = [labels for labels, value in lab.query(target["expr"]) if not math.isnan(value)]
         return not numbers or any(
-            label not in item["metric"] for item in numbers
+            label not in labels for labels in numbers
             for label in re.findall(r"{{(\w+)}}", target["legend"]))
 
     waiting, end = targets, time.monotonic() + PATIENCE
@@ -99,28 +99,29 @@ def dashboard(lab):
           "numbers")
     print(f"  of a made-up cluster, since they need a real one: {', '.join(of_cluster)}")
     recorded = {rule["record"] for rule in monitoring_lab.rules("record")}
-    names = {item["metric"]["__name__"] for item in lab.query('{__name__=~".+:.+"}')}
+    names = {labels["__name__"] for labels, _ in lab.query('{__name__=~".+:.+"}')}
     check(recorded == names, f"recorded without an answer: {recorded - names}")
     check(not lab.firing(), f"alerts fire while all is well: {lab.firing()}")
 
 
 def series(lab):
-    (samples,) = lab.query(f'scrape_samples_scraped{{job="{JOB}"}}')
-    (own,) = lab.query(f'count({{__name__=~"(metrics_sidecar|process)_.+", job="{JOB}"}})')
-    (buckets,) = lab.query(f'count(http_request_duration_seconds_bucket{{job="{JOB}"}})')
-    (made,) = lab.query(f'count({{__name__=~".+_created", job="{JOB}"}})')
-    (summed,) = lab.query('count({__name__=~".+:.+"})')
-    (service,) = lab.query('count({__name__=~"(job|job_.+):.+"})')
-    print(f"  one pod: {samples['value'][1]} series a scrape, {own['value'][1]} of them the "
-          f"sidecar's own, {buckets['value'][1]} latency buckets")
-    print(f"  {made['value'][1]} are times of birth; {summed['value'][1]} recorded series, "
-          f"{service['value'][1]} of them the service's")
+    """What a pod costs is what the guide says."""
+    samples = lab.prometheus.value(f'scrape_samples_scraped{{job="{JOB}"}}')
+    own = lab.prometheus.value(f'count({{__name__=~"(metrics_sidecar|process)_.+", job="{JOB}"}})')
+    buckets = lab.prometheus.value(f'count(http_request_duration_seconds_bucket{{job="{JOB}"}})')
+    made = lab.prometheus.value(f'count({{__name__=~".+_created", job="{JOB}"}})')
+    summed = lab.prometheus.value('count({__name__=~".+:.+"})')
+    service = lab.prometheus.value('count({__name__=~"(job|job_.+):.+"})')
+    print(f"  one pod: {samples:.0f} series a scrape, {own:.0f} of them the "
+          f"sidecar's own, {buckets:.0f} latency buckets")
+    print(f"  {made:.0f} are times of birth; {summed:.0f} recorded series, "
+          f"{service:.0f} of them the service's")
     # The guide gives round figures.
     guide = (ROOT / "docs/guide.md").read_text()
     for what, found in (("series", samples), ("series a service", service)):
         told = re.search(r"\*\*(\d+) " + what + r"\*\*", guide)
-        check(told and abs(int(told[1]) - float(found["value"][1])) <= 0.15 * int(told[1]),
-              f"docs/guide.md tells another number of {what} than {found['value'][1]}")
+        check(told and abs(int(told[1]) - found) <= 0.15 * int(told[1]),
+              f"docs/guide.md tells another number of {what} than {found:.0f}")
 
 
 def slack(lab):
@@ -175,24 +176,23 @@ def promised(message, title, color, status, runbook):
     check(lines == expected, f"the text is\n{lines}\nnot\n{expected}")
 
 
-def step(name, work, *arguments):
-    began = time.monotonic()
-    print(f"{name}: {work.__doc__ or ''}".rstrip(": "), flush=True)
-    work(*arguments)
-    print(f"  passed in {time.monotonic() - began:.0f} s", flush=True)
+CHECKS = [written_rules, told_metrics, dashboard, series, slack, made_up]
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--programs", default="dist/linux-amd64")
-    options = parser.parse_args()
-    step("rules", written_rules)
-    step("metrics", told_metrics, options.programs)
-    with Lab(options.programs) as lab:
-        step("dashboard", dashboard, lab)
-        step("series", series, lab)
-        step("slack", slack, lab)
-        step("made up", made_up, lab)
+    options = checks.parser(__doc__).parse_args()
+    with contextlib.ExitStack() as stack:
+        labs = []
+
+        def call(each, programs):
+            if each in (written_rules, told_metrics):
+                return each(programs)
+            if not labs:
+                labs.append(stack.enter_context(Lab(programs)))
+            return each(labs[0])
+
+        done = checks.run(CHECKS, options, call)
+    print(f"{done} passed, 0 failed")
 
 
 if __name__ == "__main__":

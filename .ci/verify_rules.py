@@ -10,14 +10,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from checks import check, free_port, parser, run, wait_for  # noqa: E402
-from verify_intake import Sidecar  # noqa: E402
+from checks import check, free_port, parser, run, wait_for
+from sidecar import Sidecar
 
 RELOADS = 60
 BAD = '{"families": [{"name": "x", "type": "counts"},\n {"nam": 1}]}'

@@ -11,10 +11,9 @@ import subprocess
 import sys
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import checks
 from checks import check, wait_for
-from verify_intake import Sidecar
+from sidecar import Sidecar
 
 DOCS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "docs", "state.md")
 

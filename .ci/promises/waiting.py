@@ -1,0 +1,150 @@
+"""The App waits for nobody, and nothing wakes up for nothing."""
+import os
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import threading
+import time
+
+from checks import check, left_out, wait_for
+from pair import Load, Pair, cpu, resident
+
+
+class SlowReader(threading.Thread):
+    """Takes the place of the sidecar: accepts, and reads one byte a second."""
+
+    def __init__(self, path):
+        super().__init__(daemon=True)
+        self.stopping = threading.Event()
+        self.taken = 0
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.listener.bind(path)
+        self.listener.listen()
+        self.listener.settimeout(0.1)
+
+    def run(self):
+        clients = []
+        while not self.stopping.is_set():
+            try:
+                client = self.listener.accept()[0]
+                client.settimeout(0)
+                clients.append(client)
+            except TimeoutError:
+                pass
+            for client in clients:
+                try:
+                    self.taken += len(client.recv(1))
+                except OSError:
+                    pass
+            self.stopping.wait(1)
+        for each in [*clients, self.listener]:
+            each.close()
+
+
+def app_never_waits(programs, options):
+    """Promise 3: a stopped, absent or slow sidecar costs the App no speed, and then all is counted."""
+    def measure(pair, seconds):
+        loads = [Load(pair.api, seed) for seed in range(4)]
+        start = cpu(pair.app)
+        for load in loads:
+            load.start()
+        time.sleep(seconds)
+        for load in loads:
+            load.stopping.set()
+        for load in loads:
+            load.join(20)
+        check(all(load.sent == load.answered for load in loads), "a request was not answered")
+        answered = sum(load.answered for load in loads)
+        return answered, answered / max(cpu(pair.app) - start, 0.01)
+
+    def begin(trouble, pair):
+        if trouble == "stopped":
+            pair.sidecar.send_signal(signal.SIGSTOP)
+            return None
+        pair.sidecar.kill()
+        pair.sidecar.wait()
+        if trouble == "absent":
+            return None
+        os.unlink(pair.path("events.sock"))
+        reader = SlowReader(pair.path("events.sock"))
+        reader.start()
+        return reader
+
+    def end(trouble, pair, reader):
+        if trouble == "stopped":
+            pair.sidecar.send_signal(signal.SIGCONT)
+            return
+        if reader:
+            check(reader.taken > 0, "the App never wrote to the slow reader")
+            reader.stopping.set()
+            reader.join()
+        pair.start_sidecar()
+
+    # Slices with and without trouble alternate, so that a busy machine slows both. What it does to a
+    # slice only ever slows it: the best third of the requests per CPU second are compared.
+    def best(rates):
+        return statistics.mean(sorted(rates)[-(len(rates) + 2) // 3:])
+
+    for trouble in ("stopped", "absent", "reads one byte a second"):
+        with Pair(programs) as pair:
+            pair.start_sidecar()
+            pair.start_app("--workers", "1")
+            answered, _ = measure(pair, 1)
+            memory = resident(pair.app)
+            grown = 0
+            normal, troubled = [], []
+
+            def ratio():
+                return best(troubled) / best(normal)
+            # A noisy machine gets more slices before it is believed.
+            while len(normal) < options.slices or (
+                    ratio() < 0.95 and len(normal) < 4 * options.slices):
+                count, rate = measure(pair, 1.5)
+                answered += count
+                normal.append(rate)
+                reader = begin(trouble, pair)
+                count, rate = measure(pair, 1.5)
+                grown = max(grown, resident(pair.app) - memory)
+                answered += count
+                troubled.append(rate)
+                end(trouble, pair, reader)
+                wait_for(lambda: pair.total() >= answered, f"{answered} counts")
+            time.sleep(0.1)
+            counted = pair.total()
+            check(counted == answered, f"{trouble}: answered {answered}, counted {counted}")
+            print(f"  {trouble}: {ratio():.2f} of the normal requests per CPU second, memory "
+                  f"+{grown >> 10} KiB, {answered} answered = {counted:.0f} counted")
+            check(ratio() >= 0.95, f"{trouble}: {ratio():.3f} of the requests per CPU second; "
+                  f"normal {[int(r) for r in normal]}, troubled {[int(r) for r in troubled]}")
+            check(grown < 4 << 20, f"{trouble}: memory grew by {grown}")
+
+
+def idle(programs, options):
+    """Promise 7: with nothing to do, nothing wakes up."""
+    if not shutil.which("strace"):
+        return left_out(options, "strace is not installed")
+    with Pair(programs) as pair:
+        pair.start_sidecar()
+        pair.start_app()
+        pair.get(pair.api, "/health")
+        wait_for(lambda: pair.total() == 1, "the first count")
+        time.sleep(3)
+        traces = [subprocess.Popen(["timeout", "10", "strace", "-f", "-p", str(p.pid), "-o",
+                                    pair.path(f"trace-{p.pid}")], stderr=subprocess.DEVNULL)
+                  for p in (pair.app, pair.sidecar)]
+        for trace in traces:
+            trace.wait()
+        for p in (pair.app, pair.sidecar):
+            with open(pair.path(f"trace-{p.pid}")) as f:
+                lines = [line for line in f if "SIG" not in line]
+            # Each thread is found in its wait and left in it; a call that ended is a wake-up.
+            threads = len(os.listdir(f"/proc/{p.pid}/task"))
+            begun = [line for line in lines if " resumed>" not in line]
+            ended = [line for line in lines if re.search(r"\) += ", line)]
+            check(len(begun) == threads and all(re.search(r"epoll_p?wait\(", line) for line in begun),
+                  f"{threads} threads, strace saw {lines[:5]}")
+            check(not ended, f"woke up: {ended[:5]}")
+        print("  no system call in ten seconds in either process")
