@@ -17,8 +17,8 @@ static = -Xcc -isystem -Xcc /usr/include/$(1) \
 SIZE_LIMIT := 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help allocations docs-check readme browser push run build test coverage lint format bench verify verify-intake verify-rules verify-kinds verify-state verify-monitoring verify-workflows pictures clients browser dist dist-all dist-amd64 dist-arm64 dist-armv7 \
-	sizes smoke-arm tsan asan fuzz clean
+# No target here is a file.
+.PHONY: $(shell grep -ohE '^[a-z0-9-]+:' $(MAKEFILE_LIST) | tr -d :)
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -40,7 +40,8 @@ lint: ## Check formatting, warnings and shell scripts
 	swift format lint --strict --recursive Sources Tests Package.swift
 	.ci/page --check
 	.ci/no-warnings
-	if command -v shellcheck >/dev/null; then shellcheck .ci/run .ci/run-pair .ci/coverage .ci/no-warnings .ci/smoke-arm .ci/sizes .ci/collect .ci/python; fi
+	@command -v shellcheck >/dev/null || { echo "no shellcheck: install Debian's package of that name" >&2; exit 1; }
+	shellcheck .ci/run .ci/run-pair .ci/coverage .ci/no-warnings .ci/smoke-arm .ci/smoke-images .ci/sizes .ci/collect .ci/python
 
 format: ## Format the sources
 	swift format format --in-place --recursive Sources Tests Package.swift
@@ -48,7 +49,6 @@ format: ## Format the sources
 bench: dist-amd64 ## Compare with nginx and a C receiver; prints ratios
 	python3 Benchmarks/bench.py --programs dist/linux-amd64
 
-.PHONY: bench-scrape
 bench-scrape: dist-amd64 ## Compare large pages with peers: time, memory, limits (BENCH=--check judges no time)
 	python3 Benchmarks/bench_scrape.py --programs dist/linux-amd64 $(BENCH)
 
@@ -102,7 +102,6 @@ push: dist-amd64 ## Compare pushes with Pushgateway, kill after each answer, mea
 	.ci/python .ci/push.py --programs dist/linux-amd64
 
 CONTAINER_BUILD ?= docker build
-.PHONY: images verify-chart verify-stack verify-images verify-compose
 images: ## Build both images for this machine, as compose.yaml names them (CONTAINER_BUILD)
 	BUILDAH_FORMAT=docker $(CONTAINER_BUILD) -f Dockerfile.app -t simple-server:dev .
 	BUILDAH_FORMAT=docker $(CONTAINER_BUILD) -f Dockerfile.sidecar -t metrics-sidecar:dev .

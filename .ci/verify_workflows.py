@@ -13,6 +13,8 @@ import tempfile
 
 import yaml
 
+from checks import check
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BIN = pathlib.Path(sys.executable).parent
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
@@ -31,11 +33,6 @@ VERSIONS = [
     ("v1.9.9", ["feat: g"], "1.10.0", "numbers, not text"),
     ("v1.2.3", ["feature: h", "fix the thing", "feat:no space"], None, "what is no such subject"),
 ]
-
-
-def check(condition, message):
-    if not condition:
-        raise SystemExit(f"FAILED: {message}")
 
 
 def run(*command, cwd=ROOT):
@@ -143,7 +140,9 @@ def owned():
     run(ROOT / ".ci/owner", "--check")
     names = re.search(r"FILES = (\[.*?\])", (ROOT / ".ci/owner").read_text(), re.DOTALL)[1]
     with tempfile.TemporaryDirectory() as folder:
-        for name in [".ci/owner", *re.findall(r'"([^"]+)"', names)]:
+        page = sorted((ROOT / "Sources/MetricsSidecar/Page").glob("*"))
+        for name in [".ci/owner", ".ci/page", *re.findall(r'"([^"]+)"', names),
+                     *(path.relative_to(ROOT) for path in page)]:
             target = pathlib.Path(folder) / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, target)
@@ -155,6 +154,9 @@ def owned():
             check(f"ghcr.io/{owner.lower().partition('/')[0]}/simple-server" in text, text)
         alerts = (pathlib.Path(folder) / "chart/files/alerts.yaml").read_text()
         check("https://github.com/bob/other.name/blob/main/docs/runbook.md#" in alerts, "runbooks")
+        run(pathlib.Path(folder) / ".ci/page", "--check")
+        page = pathlib.Path(folder) / "Sources/MetricsSidecar/Page/page.html"
+        check("https://github.com/bob/other.name/blob/main/docs/" in page.read_text(), "the page")
     print("  .ci/owner gives a fork its own images and links")
 
 
