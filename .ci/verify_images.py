@@ -239,7 +239,7 @@ def exercised(pair, kills, what):
     check(values["server_requests_total"] == parts, f"{what}: {values['server_requests_total']}")
     check(values["app_starts_total"] == 1, f"{what}: {values['app_starts_total']} starts")
 
-    load = Load(pair.api, 3, reconnect=True, paths=PATHS)
+    load = Load(pair.api, 3, reconnect=True, paths=PATHS, pause=0.005)
     load.start()
     wait_for(lambda: load.answered > 50, f"{what}: answers", PATIENCE)
     pair.kill("simple-server")

@@ -92,7 +92,7 @@ def app_killed(programs, _):
     """Promise 1: answered <= counted <= sent, however often the App is killed under load."""
     with Pair(programs) as pair:
         pair.start_sidecar()
-        loads = [Load(pair.api, seed, reconnect=True) for seed in range(4)]
+        loads = [Load(pair.api, seed, reconnect=True, pause=0.005) for seed in range(4)]
         pair.start_app()
         for load in loads:
             load.start()

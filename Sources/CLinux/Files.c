@@ -12,16 +12,8 @@ int64_t cl_write(int fd, const void *bytes, size_t count) {
   FAULT("write");
   return REPEAT(int64_t, write(fd, bytes, count));
 }
-int64_t cl_pread(int fd, void *bytes, size_t count, int64_t offset) {
-  FAULT("pread");
-  return REPEAT(int64_t, pread(fd, bytes, count, offset));
-}
 // Linux closes the descriptor even when close is interrupted, so it is not repeated.
 int cl_close(int fd) { return RESULT(close(fd)); }
-int cl_set_nonblocking(int fd) {
-  int flags = fcntl(fd, F_GETFL);
-  return flags < 0 ? -errno : RESULT(fcntl(fd, F_SETFL, flags | O_NONBLOCK));
-}
 
 int cl_open(const char *path, int flags, uint32_t mode) {
   FAULT("open");
@@ -37,7 +29,6 @@ int64_t cl_file_size(int fd) {
   struct stat status;
   return fstat(fd, &status) < 0 ? -errno : (int64_t)status.st_size;
 }
-int cl_file_resize(int fd, int64_t size) { FAULT("ftruncate"); return REPEAT(int, ftruncate(fd, size)); }
 int cl_file_allocate(int fd, int64_t offset, int64_t size) {
   FAULT("fallocate");
   int result = REPEAT(int, fallocate(fd, 0, offset, size));
@@ -49,17 +40,9 @@ int cl_rename(const char *source, const char *target) { FAULT("rename"); return 
 int cl_unlink(const char *path) { FAULT("unlink"); return RESULT(unlink(path)); }
 int cl_make_directory(const char *path, uint32_t mode) { FAULT("mkdir"); return RESULT(mkdir(path, (mode_t)mode)); }
 int cl_is_writable_directory(const char *path) { return access(path, W_OK | X_OK) == 0; }
-int64_t cl_inode(const char *path) {
-  struct stat status;
-  return stat(path, &status) < 0 ? -errno : (int64_t)status.st_ino;
-}
 void *cl_map_shared(int fd, uint64_t size) {
   FAULT_NULL("mmap");
   void *base = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  return base == MAP_FAILED ? NULL : base;
-}
-void *cl_map_anonymous(uint64_t size) {
-  void *base = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   return base == MAP_FAILED ? NULL : base;
 }
 void *cl_map_anonymous_shared(uint64_t size) {

@@ -4,13 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-double cl_parse_double(const char *text, size_t count) {
-  char copy[512];
-  if (count >= sizeof copy) count = sizeof copy - 1;
-  memcpy(copy, text, count);
-  copy[count] = 0;
-  return strtod(copy, NULL);
-}
 double cl_parse_whole_double(const char *text, size_t count) {
   char copy[512];
   if (count == 0 || count >= sizeof copy) return __builtin_nan("");

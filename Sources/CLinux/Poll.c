@@ -1,8 +1,7 @@
-// epoll, and a descriptor that wakes it.
+// epoll.
 #include "Call.h"
 
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 
 int cl_poll_create(void) { FAULT("epoll_create1"); return RESULT(epoll_create1(EPOLL_CLOEXEC)); }
 static int poll_control(int poll, int operation, int fd, uint32_t events, uint64_t data) {
@@ -31,4 +30,3 @@ int cl_poll_wait(int poll, cl_event *events, int count, int timeout_milliseconds
   }
   return number;
 }
-int cl_event_descriptor(void) { FAULT("eventfd"); return RESULT(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)); }

@@ -14,9 +14,6 @@ int64_t cl_send(int fd, const void *bytes, size_t count) {
   FAULT("send");
   return REPEAT(int64_t, send(fd, bytes, count, MSG_DONTWAIT | MSG_NOSIGNAL));
 }
-int cl_set_receive_buffer(int fd, int byte_count) {
-  return RESULT(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &byte_count, sizeof byte_count));
-}
 int64_t cl_grow_receive_buffer(int fd, int byte_count) {
   // The first needs CAP_NET_ADMIN; the second is cut to net.core.rmem_max.
   if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &byte_count, sizeof byte_count) < 0)
@@ -31,9 +28,6 @@ int64_t cl_socket_drops(int fd) {
   socklen_t size = sizeof numbers;
   if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, numbers, &size) < 0) return -errno;
   return numbers[8];
-}
-int cl_set_send_buffer(int fd, int byte_count) {
-  return RESULT(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &byte_count, sizeof byte_count));
 }
 int cl_set_timeouts(int fd, int64_t milliseconds) {
   // Blocking calls with a limit, for the short-lived commands.

@@ -10,7 +10,6 @@ static uint64_t nanoseconds(clockid_t clock) {
 }
 uint64_t cl_monotonic_nanoseconds(void) { return nanoseconds(CLOCK_MONOTONIC); }
 uint64_t cl_realtime_nanoseconds(void) { return nanoseconds(CLOCK_REALTIME); }
-uint64_t cl_thread_cpu_nanoseconds(void) { return nanoseconds(CLOCK_THREAD_CPUTIME_ID); }
 uint64_t cl_process_cpu_nanoseconds(void) { return nanoseconds(CLOCK_PROCESS_CPUTIME_ID); }
 int cl_sleep_milliseconds(int64_t milliseconds) {
   struct timespec time = {.tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1000000};

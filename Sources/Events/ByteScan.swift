@@ -37,46 +37,4 @@ public enum ByteScan {
     while index < end, byte(bytes, index) != sought { index &+= 1 }
     return index
   }
-
-  /// The offset of the first of two bytes, or `end`.
-  @inlinable @inline(__always)
-  static func find(
-    _ first: UInt8, or second: UInt8, in bytes: RawSpan, from start: Int, to end: Int
-  ) -> Int {
-    var index = start
-    let a = repeated(first)
-    let b = repeated(second)
-    while index &+ 8 <= end {
-      let word = word(bytes, index)
-      // A borrow can only mark bytes after a true hit of the same pattern; the lowest bit is true.
-      let found = zeros(word ^ a) | zeros(word ^ b)
-      if found != 0 { return index &+ found.trailingZeroBitCount >> 3 }
-      index &+= 8
-    }
-    while index < end, byte(bytes, index) != first, byte(bytes, index) != second { index &+= 1 }
-    return index
-  }
-
-  @inlinable @inline(__always)
-  static func isSign(_ bytes: RawSpan, _ start: Int, _ end: Int) -> Bool {
-    guard start < end else { return false }
-    let byte = byte(bytes, start)
-    return byte == 0x2b || byte == 0x2d
-  }
-
-  /// The offset of the first byte that is not plain printable ASCII, or the count.
-  @inlinable @inline(__always)
-  static func findUnusual(_ bytes: RawSpan) -> Int {
-    let count = bytes.byteCount
-    var index = 0
-    while index &+ 8 <= count {
-      let word = word(bytes, index)
-      // Below 0x20 by borrow, DEL by the zero test, from 0x80 by the top bit.
-      let low = (word &- repeated(0x20)) & ~word
-      if ((low | word) & repeated(0x80)) | zeros(word ^ repeated(0x7f)) != 0 { break }
-      index &+= 8
-    }
-    while index < count, byte(bytes, index) &- 0x20 < 0x5f { index &+= 1 }
-    return index
-  }
 }

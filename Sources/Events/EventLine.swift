@@ -1,4 +1,3 @@
-import CLinux
 import Platform
 
 /// One StatsD or DogStatsD line, taken apart into ranges of its bytes; nothing is copied.

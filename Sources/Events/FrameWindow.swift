@@ -20,7 +20,6 @@ struct FrameWindow: ~Copyable {
   var isEmpty: Bool { count == 0 }
   var hasRoom: Bool { count < Self.capacity }
   var byteCount: Int { bytes.count }
-  var unsentByteCount: Int { bytes.count - sentByteCount }
   var unsent: RawSpan {
     @_lifetime(borrow self)
     get { bytes.bytes.extracting(sentByteCount..<bytes.count) }

@@ -73,8 +73,6 @@ public struct SessionServer: ~Copyable {
       frameByteLimit: frameByteLimit, lineByteLimit: lineByteLimit, isPlain: isPlain)
   }
 
-  /// Whether the client has named a session that was taken.
-  public var hasSession: Bool { state == .session }
   /// Whether it speaks lines and not frames.
   public var isPlain: Bool { reader.isPlain }
 

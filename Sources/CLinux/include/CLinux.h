@@ -11,23 +11,18 @@
 // -- Descriptors
 int64_t cl_read(int fd, void *bytes, size_t count);
 int64_t cl_write(int fd, const void *bytes, size_t count);
-int64_t cl_pread(int fd, void *bytes, size_t count, int64_t offset);
 int cl_close(int fd);
-int cl_set_nonblocking(int fd);
 
 // -- Files. `flags`: 1 create, 2 truncate, 4 exclusive, 8 read only, 16 directory.
 int cl_open(const char *path, int flags, uint32_t mode);
 int64_t cl_file_size(int fd);
-int cl_file_resize(int fd, int64_t size);
 int cl_file_allocate(int fd, int64_t offset, int64_t size);
 int cl_file_lock(int fd);
 int cl_rename(const char *source, const char *target);
 int cl_unlink(const char *path);
 int cl_make_directory(const char *path, uint32_t mode);
 int cl_is_writable_directory(const char *path);
-int64_t cl_inode(const char *path);
 void *cl_map_shared(int fd, uint64_t size);   // NULL when it fails; errno by cl_last_error
-void *cl_map_anonymous(uint64_t size);
 void *cl_map_anonymous_shared(uint64_t size);
 int cl_unmap(void *base, uint64_t size);
 int cl_last_error(void);
@@ -44,10 +39,8 @@ int cl_unix_path_limit(void);
 int cl_accept(int fd);
 int64_t cl_receive(int fd, void *bytes, size_t count);
 int64_t cl_send(int fd, const void *bytes, size_t count);
-int cl_set_receive_buffer(int fd, int byte_count);
 int64_t cl_grow_receive_buffer(int fd, int byte_count);   // what the kernel grants
 int64_t cl_socket_drops(int fd);   // datagrams dropped for want of room
-int cl_set_send_buffer(int fd, int byte_count);
 int cl_set_timeouts(int fd, int64_t milliseconds);
 int cl_shutdown_write(int fd);
 // The inbox: many datagrams a call, in memory that a forked successor shares. `head` is laid out by
@@ -68,19 +61,15 @@ typedef struct cl_event { uint64_t data; uint32_t events; uint32_t padding; } cl
 #define CL_WRITABLE 0x004u
 #define CL_ERROR 0x008u
 #define CL_HANGUP 0x010u
-#define CL_PEER_CLOSED 0x2000u
-#define CL_EXCLUSIVE 0x10000000u
 int cl_poll_create(void);
 int cl_poll_add(int poll, int fd, uint32_t events, uint64_t data);
 int cl_poll_modify(int poll, int fd, uint32_t events, uint64_t data);
 int cl_poll_remove(int poll, int fd);
 int cl_poll_wait(int poll, cl_event *events, int count, int timeout_milliseconds);
-int cl_event_descriptor(void);
 
 // -- Time
 uint64_t cl_monotonic_nanoseconds(void);
 uint64_t cl_realtime_nanoseconds(void);
-uint64_t cl_thread_cpu_nanoseconds(void);
 
 // -- Process
 int cl_argument_count(void);
@@ -112,7 +101,6 @@ int cl_thread_start(void (*body)(void *), void *argument, uint64_t *thread);
 int cl_thread_join(uint64_t thread);
 
 // -- Numbers
-double cl_parse_double(const char *text, size_t count);
 double cl_parse_whole_double(const char *text, size_t count);  // NaN unless all of it is a number
 
 // -- Memory order. A process that is killed leaves its stores in program order; these keep the
@@ -120,7 +108,4 @@ double cl_parse_whole_double(const char *text, size_t count);  // NaN unless all
 static inline void cl_compiler_barrier(void) { __atomic_signal_fence(__ATOMIC_SEQ_CST); }
 static inline void cl_store_32(void *address, uint32_t value) {
   __atomic_store_n((uint32_t *)address, value, __ATOMIC_RELEASE);
-}
-static inline uint32_t cl_load_32(const void *address) {
-  return __atomic_load_n((const uint32_t *)address, __ATOMIC_ACQUIRE);
 }

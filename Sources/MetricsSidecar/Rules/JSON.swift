@@ -1,4 +1,3 @@
-import CLinux
 import Platform
 
 /// A JSON text (RFC 8259) as values that know where they stood, so that a mistake in a rules file is
@@ -148,9 +147,8 @@ private struct JSONParser {
         || byte == 69 || byte == 101
     { advance() }
     let digits = Array(text[start..<index])
-    let value = unsafe digits.withUnsafeBytes { bytes in
-      unsafe cl_parse_double(bytes.baseAddress!.assumingMemoryBound(to: CChar.self), bytes.count)
-    }
+    let value = unsafe Decimal.parse(digits.span.bytes)
+    if value.isNaN { throw mistake("a malformed number") }
     guard value.isFinite else { throw mistake("a number that is too large") }
     return value
   }

@@ -16,15 +16,13 @@ public struct Poller: ~Copyable {
     @inlinable
     public init(rawValue: UInt32) { self.rawValue = rawValue }
     /// There is something to read, or somebody to accept.
-    public static let readable = Interest(rawValue: 0x001)
+    public static let readable = Interest(rawValue: CL_READABLE)
     /// The kernel takes bytes again.
-    public static let writable = Interest(rawValue: 0x004)
+    public static let writable = Interest(rawValue: CL_WRITABLE)
     /// Reported without asking.
-    public static let error = Interest(rawValue: 0x008)
+    public static let error = Interest(rawValue: CL_ERROR)
     /// Reported without asking: both directions are closed.
-    public static let hangup = Interest(rawValue: 0x010)
-    /// The peer sends nothing more.
-    public static let peerClosed = Interest(rawValue: 0x2000)
+    public static let hangup = Interest(rawValue: CL_HANGUP)
   }
 
   /// One descriptor that is ready.

@@ -102,11 +102,6 @@ public enum Socket {
   /// Tells the peer that nothing more comes. The corresponding C function is `shutdown`.
   public static func shutdownWrite(_ descriptor: Int32) { _ = cl_shutdown_write(descriptor) }
 
-  /// Asks for a receive buffer of `byteCount`; the kernel may cut it.
-  public static func setReceiveBuffer(_ descriptor: Int32, byteCount: Int) {
-    _ = cl_set_receive_buffer(descriptor, Int32(byteCount))
-  }
-
   /// Asks for a receive buffer of `byteCount`; what the kernel grants, which `net.core.rmem_max`
   /// bounds unless the process has CAP_NET_ADMIN.
   public static func growReceiveBuffer(_ descriptor: Int32, byteCount: Int) -> Int {
@@ -116,10 +111,5 @@ public enum Socket {
   /// Datagrams that the kernel has dropped because the socket's buffer was full.
   public static func dropCount(_ descriptor: Int32) -> Int64 {
     max(0, cl_socket_drops(descriptor))
-  }
-
-  /// Asks for a send buffer of `byteCount`; the kernel may cut it.
-  public static func setSendBuffer(_ descriptor: Int32, byteCount: Int) {
-    _ = cl_set_send_buffer(descriptor, Int32(byteCount))
   }
 }

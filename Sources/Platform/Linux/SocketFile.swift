@@ -32,9 +32,9 @@ public struct SocketFile: ~Copyable {
     if locked == -Errno.wouldBlock.rawValue { throw .inUse }
     if locked < 0 { throw .lock(Errno(-locked)) }
     _ = unsafe cl_unlink(path)
-    let bound = unsafe cl_listen_unix(path, kind == .datagram ? 1 : 0, mode, group, 1024)
-    if bound < 0 { throw .bind(Errno(-bound)) }
-    self.socket = Descriptor(owning: bound)
+    do throws(Errno) {
+      socket = try Socket.listenUnix(path: path, kind: kind, mode: mode, group: group)
+    } catch { throw .bind(error) }
     self.lock = lock
     self.path = path
   }

@@ -1,4 +1,3 @@
-import CLinux
 import Platform
 
 /// How a mapping is written as a family of our rules.
@@ -204,11 +203,7 @@ extension MappingFile {
   }
 
   static func decimal(_ bytes: ArraySlice<UInt8>) -> Double {
-    unsafe bytes.withUnsafeBytes { text in
-      guard text.count > 0 else { return .nan }
-      return unsafe cl_parse_whole_double(
-        text.baseAddress!.assumingMemoryBound(to: CChar.self), text.count)
-    }
+    unsafe Decimal.parse(bytes.span.bytes)
   }
 
   private func quote(_ text: String) {
