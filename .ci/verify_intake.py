@@ -174,6 +174,9 @@ def session_answers(programs):
              sidecar.path("statsd.sock")], capture_output=True, text=True, timeout=10)
         check(sent.returncode == 0, str(sent))
         sidecar.expect({"emitted_total": 4})
+        sent = subprocess.run([sidecar.program, "emit", "a:1|c", "a:1", "--statsd-socket",
+                               sidecar.path("statsd.sock")], capture_output=True, text=True, timeout=10)
+        check(sent.returncode == 2 and "'a:1' is no event" in sent.stderr, str(sent))
         sent = subprocess.run([sidecar.program, "emit", "a:1|c", "--statsd-socket", "/no/s"],
                               capture_output=True, text=True, timeout=10)
         check(sent.returncode == 1 and "is the sidecar running" in sent.stderr, str(sent))

@@ -28,7 +28,8 @@ private let usage = """
 
   Usage:
     simple-server [serve] [flags]    serve the API
-    simple-server healthcheck        exit 0 when GET /health answers 200
+    simple-server healthcheck [--listen HOST:PORT]
+                                     exit 0 when GET /health answers 200
     simple-server stress --cpu N --memory SIZE --duration T
                                      burn processor and memory for a while
     simple-server sleep SECONDS      wait: a preStop hook for images without a shell
@@ -55,7 +56,7 @@ private func run() throws(Options.Mistake) {
     return try Stress.run(options)
   }
   let options = try Options(table, prefix: prefix, arguments: arguments)
-  if options.wantsHelp {
+  if options.wantsHelp || options.operands.first == "help" {
     Process.write(usage + Options.help(table, prefix: prefix))
     return
   }
@@ -93,9 +94,8 @@ private func healthcheck(_ address: NetworkAddress) {
 
 private func docs(_ options: Options) throws(Options.Mistake) -> Docs {
   guard let rootPath = RootPath(options.text("root-path")) else {
-    throw Options.Mistake(
-      "--root-path takes a path such as /api, of letters, digits and /._~-, not "
-        + "'\(options.text("root-path"))'")
+    throw options.mistake(
+      "root-path", "takes a path such as /api, of letters, digits and /._~-")
   }
   let folder = options.text("swagger-ui")
   guard !folder.isEmpty else { return Docs(rootPath: rootPath, swaggerUI: .remote) }

@@ -1,3 +1,4 @@
+import Events
 import Platform
 
 /// `metrics-sidecar emit 'jobs.done:1|c'`: sends lines from a shell, a cron job or a probe.
@@ -9,6 +10,12 @@ enum Emit {
     }
     var payload = ByteBuffer()
     for (index, line) in lines.enumerated() {
+      guard isEvent(line) else {
+        Process.write(
+          "metrics-sidecar emit: '\(line)' is no event: NAME:VALUE|TYPE, such as 'jobs.done:1|c'\n",
+          to: 2)
+        return .usage
+      }
       if index > 0 { payload.append(UInt8(ascii: "\n")) }
       payload.append(line)
     }
@@ -29,6 +36,16 @@ enum Emit {
       Process.write("metrics-sidecar emit: cannot send to \(path): \(hint(error))\n", to: 2)
       return .failure
     }
+  }
+
+  /// Whether it has a name, a value and a type. The rest is the sidecar's to judge, which counts what it
+  /// refuses.
+  private static func isEvent(_ line: String) -> Bool {
+    let bytes = Array(line.utf8)
+    do throws(LineError) { _ = try unsafe EventLine.parse(bytes.span.bytes) } catch {
+      return error != .noName && error != .noValue && error != .noType
+    }
+    return true
   }
 
   private static func hint(_ error: Errno) -> String {

@@ -121,9 +121,7 @@ struct Settings: Sendable {
     supervises = try options.flag("supervise")
     receiveBufferByteCount = try options.byteCount("receive-buffer", in: 4096...(1 << 30))
     guard let mode = UInt32(options.text("socket-mode"), radix: 8), mode <= 0o777 else {
-      throw Options.Mistake(
-        "--socket-mode takes permissions in octal such as 0660, not "
-          + "'\(options.text("socket-mode"))'")
+      throw options.mistake("socket-mode", "takes permissions in octal such as 0660")
     }
     socketMode = mode
     if options.text("socket-group") != "" {
@@ -177,11 +175,10 @@ struct Settings: Sendable {
     case "text": format = .text
     case "json": format = .json
     default:
-      throw Options.Mistake("--log-format is text or json, not '\(options.text("log-format"))'")
+      throw options.mistake("log-format", "is text or json")
     }
     guard let level = Log.Level(name: options.text("log-level")) else {
-      throw Options.Mistake(
-        "--log-level is debug, info, warning or error, not '\(options.text("log-level"))'")
+      throw options.mistake("log-level", "is debug, info, warning or error")
     }
     return Log(minimum: level, format: format)
   }

@@ -9,10 +9,10 @@ private let usage = """
 
   Usage:
     metrics-sidecar [serve] [flags]        take events and serve /metrics
-    metrics-sidecar emit LINE… [flags]     send events: emit 'jobs.done:1|c'
+    metrics-sidecar emit LINE…             send events: emit 'jobs.done:1|c' [--statsd-socket PATH]
     metrics-sidecar check-rules FILE       tell every mistake of a rules file
     metrics-sidecar convert-rules FILE     make one of a statsd_exporter mapping file
-    metrics-sidecar healthcheck [flags]    exit 0 when the sidecar is ready
+    metrics-sidecar healthcheck            exit 0 when the sidecar is ready [--listen HOST:PORT]
     metrics-sidecar sleep SECONDS          wait: a preStop hook for images without a shell
     metrics-sidecar hash-password NAME     a line for --push-auth, of the password on standard input
 
@@ -28,7 +28,7 @@ private func fail(_ message: String, _ code: ExitCode = .failure) -> Never {
 private func run() throws(Options.Mistake) {
   let options = try Options(
     Settings.table, prefix: Settings.prefix, arguments: Process.arguments)
-  if options.wantsHelp {
+  if options.wantsHelp || options.operands.first == "help" {
     Process.write(usage + Options.help(Settings.table, prefix: Settings.prefix))
     return
   }

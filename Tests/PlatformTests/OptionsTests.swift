@@ -49,6 +49,17 @@ private func message(_ body: () throws(Options.Mistake) -> Void) -> String {
     #expect(message { () throws(Options.Mistake) in _ = try parse(arguments) } == expected)
   }
 
+  @Test func `a mistake names what was written, the flag or the variable`() {
+    let environment = ["TOOL_MAX_SERIES": "many"]
+    func number(_ arguments: [String]) -> String {
+      message { () throws(Options.Mistake) in
+        _ = try parse(arguments, environment: environment).number("max-series", in: 1...9)
+      }
+    }
+    #expect(number([]) == "TOOL_MAX_SERIES takes a whole number from 1 to 9, not 'many'")
+    #expect(number(["--max-series=0"]) == "--max-series takes a whole number from 1 to 9, not '0'")
+  }
+
   @Test(
     arguments: [
       ("0", nil), ("1", 1), ("64KiB", 65536), ("2M", 2 << 20), ("1x", nil), ("-1", nil), ("", nil),

@@ -21,8 +21,7 @@ struct PushSettings: Sendable {
     isAdmin = try options.flag("push-admin")
     aggregates = try options.flag("push-aggregate")
     guard let rule = GaugeRule(name: options.text("push-gauges")) else {
-      throw Options.Mistake(
-        "--push-gauges is last, sum or max, not '\(options.text("push-gauges"))'")
+      throw options.mistake("push-gauges", "is last, sum or max")
     }
     gauges = rule
     if options.text("push-ttl") != "0" {

@@ -46,6 +46,8 @@ public struct Options: Sendable {
 
   private let table: [Option]
   private var values: [String]
+  /// Of each row, whether its value stands in the environment.
+  private var isVariable: [Bool]
   private let prefix: String
   /// Arguments that are no flags, in order.
   public private(set) var operands: [String] = []
@@ -61,7 +63,13 @@ public struct Options: Sendable {
   ) throws(Mistake) {
     self.table = table
     self.prefix = prefix
-    values = table.map { option in environment(option.variable(prefix: prefix)) ?? option.standard }
+    values = []
+    isVariable = []
+    for option in table {
+      let found = environment(option.variable(prefix: prefix))
+      values.append(found ?? option.standard)
+      isVariable.append(found != nil)
+    }
     var index = 0
     var flagsEnded = false
     while index < arguments.count {
@@ -90,6 +98,7 @@ public struct Options: Sendable {
     guard bytes.count > 2, bytes[1] == UInt8(ascii: "-"), let row = row(of: name) else {
       throw Mistake(unknown(String(decoding: bytes, as: UTF8.self), name))
     }
+    isVariable[row] = false
     if table[row].placeholder == nil {
       if let equals {
         values[row] = String(decoding: bytes[(equals + 1)...], as: UTF8.self)
@@ -117,6 +126,14 @@ public struct Options: Sendable {
     return "unknown flag \(argument): --help lists the flags"
   }
 
+  /// That a value is wrong: `expected` says what it should be. Names what was written, the flag or its
+  /// variable.
+  public func mistake(_ name: String, _ expected: String) -> Mistake {
+    var source = "--\(name)"
+    if let row = row(of: name), isVariable[row] { source = table[row].variable(prefix: prefix) }
+    return Mistake("\(source) \(expected), not '\(text(name))'")
+  }
+
   /// The text of a flag that the table has.
   public func text(_ name: String) -> String {
     guard let row = row(of: name) else { preconditionFailure("a flag that is not in the table") }
@@ -128,46 +145,42 @@ public struct Options: Sendable {
     switch text(name) {
     case "true", "1", "yes", "on": return true
     case "false", "0", "no", "off", "": return false
-    default: throw Mistake("--\(name) is a switch: true or false, not '\(text(name))'")
+    default: throw mistake(name, "is a switch: true or false")
     }
   }
 
   /// A whole number within `range`.
   public func number(_ name: String, in range: ClosedRange<Int>) throws(Mistake) -> Int {
-    let text = text(name)
-    guard let value = Int(text), range.contains(value) else {
-      throw Mistake(
-        "--\(name) takes a whole number from \(range.lowerBound) to \(range.upperBound), "
-          + "not '\(text)'")
+    guard let value = Int(text(name)), range.contains(value) else {
+      throw mistake(
+        name, "takes a whole number from \(range.lowerBound) to \(range.upperBound)")
     }
     return value
   }
 
   /// A number of bytes: `65536`, `64KiB`, `64K`, `1MiB`, `2G`.
   public func byteCount(_ name: String, in range: ClosedRange<Int>) throws(Mistake) -> Int {
-    let text = text(name)
-    guard let value = Quantity.bytes(text), range.contains(value) else {
-      throw Mistake(
-        "--\(name) takes a size such as 65536, 64KiB or 1MiB, from \(range.lowerBound) to "
-          + "\(range.upperBound) bytes, not '\(text)'")
+    guard let value = Quantity.bytes(text(name)), range.contains(value) else {
+      throw mistake(
+        name,
+        "takes a size such as 65536, 64KiB or 1MiB, from \(range.lowerBound) to "
+          + "\(range.upperBound) bytes")
     }
     return value
   }
 
   /// A length of time in milliseconds: `250ms`, `10s`, `5m`, `1h`, `7d`.
   public func milliseconds(_ name: String, in range: ClosedRange<Int64>) throws(Mistake) -> Int64 {
-    let text = text(name)
-    guard let value = Quantity.milliseconds(text), range.contains(value) else {
-      throw Mistake("--\(name) takes a time such as 250ms, 10s, 5m or 1h, not '\(text)'")
+    guard let value = Quantity.milliseconds(text(name)), range.contains(value) else {
+      throw mistake(name, "takes a time such as 250ms, 10s, 5m or 1h")
     }
     return value
   }
 
   /// An address to listen on: `0.0.0.0:8081`, `[::]:8081`, `:8081`.
   public func address(_ name: String) throws(Mistake) -> NetworkAddress {
-    let text = text(name)
-    guard let address = NetworkAddress(text) else {
-      throw Mistake("--\(name) takes HOST:PORT such as 0.0.0.0:8000, not '\(text)'")
+    guard let address = NetworkAddress(text(name)) else {
+      throw mistake(name, "takes HOST:PORT such as 0.0.0.0:8000")
     }
     return address
   }
