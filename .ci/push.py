@@ -430,8 +430,27 @@ def beside_events(options):
             page = program.request("GET", "/metrics")[1]
             check(page.count(b"# TYPE jobs_total ") == 1 and b"jobs_total 3.0\n" in page, "the events' counter")
             check(b'jobs_total{instance' not in page and b'le="7.0"' not in page, "a push that breaks a family is shown")
-            hidden = value(program, "metrics_sidecar_push_series_hidden")
-            check(hidden == 2, f"{hidden} series are told to be hidden")
+            hidden = [value(program, 'metrics_sidecar_push_series_hidden{family="%s"}' % n) for n in ("jobs_total", "wait_seconds")]
+            check(hidden == [1, 1], f"{hidden} series are told to be hidden")
+            # The same series, pushed first and sent as an event later, and the other way round.
+            first, second = (b"# TYPE %s_total counter\n%s_total 5\n" % (n, n) for n in (b"first", b"second"))
+            check(program.request("PUT", "/metrics/job/twice", first)[0] == 200, "a push before its event")
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+                client.sendto(b"first:1|c|#job:twice,instance:\nsecond:1|c|#job:twice,instance:", statsd)
+            page = program.request("GET", "/metrics")[1]
+            for name in (b"first_total", b"second_total"):
+                found = re.findall(rb'^%s{instance="",job="twice"} (\S+)$' % name, page, re.M)
+                check(found == [b"1.0"], f"{name}: {found}")
+            check(value(program, 'metrics_sidecar_push_series_hidden{family="first_total"}') == 1, "a hidden series is told")
+            for query in ("?check=1", ""):
+                status, text = program.request("POST", "/metrics/job/twice" + query, second)
+                check(status == 400 and b"is there already, from events" in text, f"{status} {text}")
+            check(value(program, 'metrics_sidecar_events_rejected_total{reason="type_conflict"}') == 0, "an event is refused")
+            program.kill()
+            program.start()
+            page = program.request("GET", "/metrics")[1]
+            check(page.count(b'first_total{instance="",job="twice"} ') == 1, "the series after a restart")
+            check(program.request("DELETE", "/metrics/job/twice")[0] == 202, "delete")
             for what, body in [
                 ("a counter here", b"# TYPE jobs_total gauge\njobs_total 1\n"), ("other buckets", histogram),
                 ("taken for lines of wait_seconds", b"wait_seconds_count 1\n"),
@@ -439,7 +458,7 @@ def beside_events(options):
                 status, text = program.request("PUT", "/metrics/job/after", body)
                 check(status == 400 and what.encode() in text, f"{what}: {status} {text}")
             check(program.request("DELETE", "/metrics/job/before")[0] == 202, "delete")
-            check(value(program, "metrics_sidecar_push_series_hidden") == 0, "hidden series after a delete")
+            check(b"push_series_hidden{" not in program.request("GET", "/metrics")[1], "hidden series after a delete")
             body = b"".join(b"filler{n=\"%d\"} 1\n" % n for n in range(900))
             count = 0
             while program.request("PUT", f"/metrics/job/full/group/{count}", body)[0] == 200:

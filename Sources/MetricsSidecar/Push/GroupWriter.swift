@@ -262,8 +262,7 @@ extension PushBatch {
   func isPushTime(_ index: Int) -> Bool {
     let name = families[index].name
     guard name.count == 17 || name.count == 25 else { return false }
-    let text = bytes.text(name)
-    return text == "push_time_seconds" || text == "push_failure_time_seconds"
+    return Names.isPushTime(array(name))
   }
 
   /// The family of the same name in a group.

@@ -2,7 +2,7 @@ import Platform
 
 /// What the sidecar says about pushes.
 extension PushAPI: OwnMetricLines {
-  func appendSelfMetrics(hiddenCount: Int, to page: inout ByteBuffer) {
+  func appendSelfMetrics(_ hidden: HiddenSeries, to page: inout ByteBuffer) {
     head("metrics_sidecar_pushes_total", "counter", "Pushes by what became of them", &page)
     for (result, count) in [
       (StaticString("applied"), counts.applied), ("deleted", counts.deleted),
@@ -24,10 +24,14 @@ extension PushAPI: OwnMetricLines {
     one(
       "metrics_sidecar_push_series_limit", "gauge", "Pushed series that may be kept",
       Double(store.limits.series), &page)
-    one(
-      "metrics_sidecar_push_series_hidden", "gauge",
-      "Pushed series left out, since events give their family another type or other buckets",
-      Double(hiddenCount), &page)
+    let name: StaticString = "metrics_sidecar_push_series_hidden"
+    head(
+      name, "gauge",
+      "Pushed series left out of their families, since events have them otherwise or too", &page)
+    for (family, count) in hidden.families {
+      labelled(name, "family", family, Double(count), &page)
+    }
+    if hidden.overflow > 0 { labelled(name, "overflow", "true", Double(hidden.overflow), &page) }
     one(
       "metrics_sidecar_push_state_resets_total", "counter",
       "Files of groups that were set aside as damaged", Double(stateResets), &page)

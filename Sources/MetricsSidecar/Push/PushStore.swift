@@ -73,7 +73,7 @@ final class PushStore {
         "\(newSeries) pushed series would be more than the limit of \(limits.series)", status: 507)
     }
     try checkSeries(key, batch)
-    try checkBounds()
+    try checkOthers(batch)
     let isSame = known.map { hasSameFamilies($0, batch) } ?? false
     let names = isSame ? [] : try retainNames(known, batch)
     if isDryRun {
@@ -224,15 +224,27 @@ final class PushStore {
     return index
   }
 
-  /// Refuses histograms whose buckets are not those that events give the family.
-  private func checkBounds() throws(PushError) {
+  /// Refuses what would spoil a family that events have: their series, and histograms with other
+  /// buckets than theirs.
+  private func checkOthers(_ batch: PushBatch) throws(PushError) {
     guard let others else { return }
     for written in writer.families where written.batchIndex >= 0 {
-      guard let name = writer.histogram(at: written.offset), let bounds = others.bounds(of: name)
-      else { continue }
-      guard writer.hasBounds(bounds, at: written.offset) else {
+      let (name, type) = writer.nameAndType(at: written.offset)
+      guard others.type(of: name) == type else { continue }
+      if type == .histogram, let bounds = others.bounds(of: name),
+        !writer.hasBounds(bounds, at: written.offset)
+      {
         throw Self.inconsistent(
           "\(String(decoding: name, as: UTF8.self)) has other buckets here, as the rules have them")
+      }
+      var series = OtherSeries(name)
+      var metric = batch.families[written.batchIndex].firstMetric
+      while metric >= 0 {
+        if others.hasSeries(series.key(batch.bytes.bytes.extracting(batch.metrics[metric].labels)))
+        {
+          throw Self.inconsistent("\(batch.describe(metric)) is there already, from events")
+        }
+        metric = batch.metrics[metric].next
       }
     }
   }
@@ -279,14 +291,6 @@ final class PushStore {
   }
 }
 
-/// Families that are exposed without a push.
-protocol OtherFamilies: AnyObject {
-  /// The type of such a family; `nil` where there is none.
-  func type(of name: [UInt8]) -> PushType?
-  /// The upper bounds, without +Inf, that such a histogram has.
-  func bounds(of name: [UInt8]) -> [Double]?
-}
-
 extension GroupWriter {
   func isName(_ range: Range<Int>, _ name: [UInt8]) -> Bool {
     unsafe bytes.isEqual(range, name.span.bytes)
@@ -299,12 +303,6 @@ extension GroupWriter {
 }
 
 extension GroupWriter {
-  /// The name of the family at `offset`, if it is a histogram.
-  func histogram(at offset: Int) -> [UInt8]? {
-    guard bytes.bytes.at(offset + 4) == PushType.histogram.rawValue else { return nil }
-    return nameAndType(at: offset).name
-  }
-
   func hasBounds(_ bounds: [Double], at offset: Int) -> Bool {
     guard let family = GroupBytes.family(bytes.bytes, at: offset) else { return false }
     var at = family.metrics.lowerBound

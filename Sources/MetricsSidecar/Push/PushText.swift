@@ -42,12 +42,14 @@ struct PushText {
   /// The type of a family that was pushed.
   func type(of name: [UInt8]) -> PushType? { unsafe store.names.type(of: name.span.bytes) }
 
-  /// A family's lines without its head, and how many of its series were left out: histograms with
-  /// other buckets than `bounds`, where those are given.
-  func samples(of name: [UInt8], bounds: [Double]? = nil) -> (lines: [UInt8], hiddenCount: Int) {
+  /// A family's lines without its head, and how many of its series were left out: those that `others`
+  /// have too, and histograms with other buckets than theirs.
+  func samples(
+    of name: [UInt8], beside others: (any OtherFamilies)? = nil
+  ) -> (lines: [UInt8], hiddenCount: Int) {
     guard let index = unsafe store.names.find(name.span.bytes) else { return ([], 0) }
     var lines = ByteBuffer()
-    let hiddenCount = appendFamily(index, hasHead: false, bounds: bounds, to: &lines)
+    let hiddenCount = appendFamily(index, hasHead: false, beside: others, to: &lines)
     return (lines.array, hiddenCount)
   }
 
@@ -66,10 +68,13 @@ struct PushText {
 
   @discardableResult
   private func appendFamily(
-    _ name: Int, hasHead: Bool, bounds: [Double]? = nil, to page: inout ByteBuffer
+    _ name: Int, hasHead: Bool, beside others: (any OtherFamilies)? = nil,
+    to page: inout ByteBuffer
   ) -> Int {
     var hiddenCount = 0
     let entry = store.names.entries[name]
+    let bounds = others?.bounds(of: entry.name)
+    var series = OtherSeries(entry.name)
     let file = store.file
     for block in starts[name]..<starts[name + 1] {
       let (place, offset) = blocks[block]
@@ -85,6 +90,8 @@ struct PushText {
         let metric = GroupBytes.metric(group, at: at)
         at = metric.range.upperBound
         if let bounds, !GroupBytes.hasBounds(metric, of: group, bounds) {
+          hiddenCount += 1
+        } else if let others, others.hasSeries(series.key(group.extracting(metric.labels))) {
           hiddenCount += 1
         } else {
           Self.append(metric, of: group, entry.name, family.type, to: &page)

@@ -52,14 +52,20 @@ enum Names {
     var name = sanitised(event)
     let ending = unsafe [UInt8](
       UnsafeBufferPointer(start: suffix.utf8Start, count: suffix.utf8CodeUnitCount))
-    if isReserved(name) { name = Array("exported_".utf8) + name }
     if !name.suffix(ending.count).elementsEqual(ending) { name += ending }
-    return name
+    return isReserved(name) ? Array("exported_".utf8) + name : name
   }
 
-  /// Families that the sidecar tells about itself.
-  private static func isReserved(_ name: [UInt8]) -> Bool {
+  /// Families that the sidecar tells about itself and about pushed groups.
+  static func isReserved(_ name: [UInt8]) -> Bool {
     name.starts(with: "metrics_sidecar_".utf8) || name.starts(with: "process_".utf8)
+      || isPushTime(name)
+  }
+
+  /// The two families that every pushed group has of itself.
+  static func isPushTime(_ name: [UInt8]) -> Bool {
+    name.elementsEqual("push_time_seconds".utf8)
+      || name.elementsEqual("push_failure_time_seconds".utf8)
   }
 
   /// A letter, a digit or `_`.

@@ -94,8 +94,9 @@ extension RuleFile {
     guard Names.isFamilyName(plain) else {
       throw json.mistake("a family's name has letters, digits, _ and :, and starts with no digit")
     }
-    if name.utf8.starts(with: "metrics_sidecar_".utf8) || name.utf8.starts(with: "process_".utf8) {
-      throw json.mistake("metrics_sidecar_ and process_ are the sidecar's own names")
+    if Names.isReserved(Array(plain.utf8)) {
+      throw json.mistake(
+        "metrics_sidecar_, process_ and the times of pushes are the sidecar's own names")
     }
     return name
   }

@@ -379,6 +379,8 @@ final class Registry {
     let nameByteCount = state.nameByteCount(record)
     let name = SeriesKey.array(key.extracting(0..<nameByteCount))
     let kind = state.kind(record)
+    // Such an event makes another family since the sidecar has one of that name.
+    if Names.isReserved(name) { return retire(record) }
     let index: Int
     if let known = familyIndex[name] {
       index = known

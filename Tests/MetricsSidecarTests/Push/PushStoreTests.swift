@@ -243,6 +243,8 @@ private final class EventFamilies: OtherFamilies {
   func bounds(of name: [UInt8]) -> [Double]? {
     String(decoding: name, as: UTF8.self) == "h" ? [0.5, 1] : nil
   }
+
+  func hasSeries(_ key: RawSpan) -> Bool { false }
 }
 
 @Suite struct PushAggregateTests {

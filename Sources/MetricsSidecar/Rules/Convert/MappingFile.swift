@@ -204,8 +204,7 @@ final class MappingFile {
       note(json, "the mapping is left out: this name cannot be one, or has a $ without a *")
       return false
     }
-    if plain.utf8.starts(with: "metrics_sidecar_".utf8) || plain.utf8.starts(with: "process_".utf8)
-    {
+    if Names.isReserved(Array(plain.utf8)) {
       note(json, "the mapping is left out: the name is the sidecar's own")
       return false
     }

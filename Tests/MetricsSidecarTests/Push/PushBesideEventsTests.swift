@@ -1,0 +1,171 @@
+import Foundation
+import Platform
+import Testing
+
+@testable import MetricsSidecar
+
+/// Events and pushes in one sidecar.
+private final class BesideFixture {
+  let events: Fixture
+  let pushes: PushFixture
+
+  init(rules: String = "{}") throws {
+    events = try Fixture(rules: rules)
+    pushes = try PushFixture()
+    pushes.store.others = events.registry
+  }
+
+  func reopen() throws {
+    events.registry.commit()
+    pushes.store.others = nil
+    try events.reopen()
+    try pushes.reopen()
+    pushes.store.others = events.registry
+  }
+
+  func page(_ format: PageFormat = .text004) -> (text: String, hidden: [String: Int]) {
+    let snapshot = Snapshot(
+      events.registry, filter: NameFilter(), isOpenMetrics: format.isOpenMetrics)
+    let pushed = PushText(pushes.store, now: pushes.now)
+    let beside = PushBesideEvents(pushed, snapshot, events.registry)
+    var own = ByteBuffer()
+    pushed.append(to: &own, except: beside.elsewhere)
+    snapshot.selfText = own.array
+    let writer = PageWriter(snapshot, shape: PageShape(format: format), filter: NameFilter())
+    var page = ByteBuffer()
+    while !writer.write(into: &page, byteCount: 1 << 20) {}
+    var hidden: [String: Int] = [:]
+    for (name, count) in beside.hidden.families {
+      hidden[String(decoding: name, as: UTF8.self), default: 0] += count
+    }
+    return (String(decoding: page.array, as: UTF8.self), hidden)
+  }
+
+  /// Lines of the page that stand there more than once, without their values.
+  var repeated: [String] {
+    let lines = page().text.split(separator: "\n").map { line in
+      line.hasPrefix("# ") ? String(line) : String(line[..<line.lastIndex(of: " ")!])
+    }
+    return Dictionary(grouping: lines) { $0 }.filter { $0.value.count > 1 }.keys.sorted()
+  }
+}
+
+@Suite struct PushBesideEventsTests {
+  private static let tags = "instance:,job:j"
+  private static let counter = "# TYPE jobs_total counter\njobs_total 5\n"
+
+  @Test func `a push of a series that events have is refused, a dry run too`() throws {
+    let both = try BesideFixture()
+    both.events.apply("jobs", tags: Self.tags)
+    for isDryRun in [true, false] {
+      let refusal = both.pushes.refusal {
+        try both.pushes.push("/j", Self.counter, isDryRun: isDryRun)
+      }
+      #expect(
+        refusal?.hasSuffix(#"jobs_total{instance="",job="j"} is there already, from events"#)
+          == true, "\(refusal ?? "taken")")
+    }
+    // The same family with other labels, and another family, go on.
+    try both.pushes.push("/k", Self.counter)
+    try both.pushes.push("/j", "other 1\n")
+    #expect(both.page().text.contains(#"jobs_total{instance="",job="k"} 5.0"#))
+    #expect(both.repeated == [])
+  }
+
+  @Test func `an event of a pushed series counts, and the pushed series is left out`() throws {
+    let both = try BesideFixture()
+    try both.pushes.push("/j", Self.counter + "jobs_total{k=\"a\"} 6\n")
+    #expect(both.events.apply("jobs", tags: Self.tags) == nil)
+    for _ in 0..<2 {
+      let (text, hidden) = both.page()
+      #expect(text.contains("jobs_total{instance=\"\",job=\"j\"} 1.0\n"))
+      #expect(text.contains("jobs_total{instance=\"\",job=\"j\",k=\"a\"} 6.0\n"))
+      #expect(!text.contains("} 5.0"))
+      #expect(hidden == ["jobs_total": 1])
+      #expect(both.repeated == [])
+      try both.reopen()
+    }
+  }
+
+  @Test func `a pushed series is back when that of events has gone`() throws {
+    let both = try BesideFixture()
+    try both.pushes.push("/j", Self.counter)
+    both.events.apply("jobs", tags: Self.tags)
+    #expect(both.page().hidden == ["jobs_total": 1])
+    let registry = both.events.registry!
+    let index = try #require(registry.familyIndex[Array("jobs_total".utf8)])
+    let family = registry.families[index]
+    for record in family.series { registry.removeSeries(record, family) }
+    family.series = []
+    registry.forgetFamily(index)
+    #expect(both.page().hidden == [:])
+    #expect(both.page().text.contains("jobs_total{instance=\"\",job=\"j\"} 5.0\n"))
+  }
+
+  /// Event's name and type, what was pushed before it, the families that are left out then.
+  @Test(arguments: [
+    ("a", "g", "# TYPE a counter\na 1\n", ["a": 1]),
+    ("a", "d", "# TYPE a histogram\na_bucket{le=\"7\"} 1\na_sum 1\na_count 1\n", ["a": 1]),
+    ("a", "d", "a_count 1\na_count{k=\"1\"} 1\na_sum 3\n", ["a_count": 2, "a_sum": 1]),
+    ("a_count", "g", "# TYPE a histogram\na_sum 1\na_count 1\n", ["a": 1]),
+    ("a_sum", "g", "# TYPE a summary\na_sum 1\na_count 1\n", ["a": 1]),
+    ("a_bucket", "g", "# TYPE a summary\na_sum 1\na_count 1\n", [:]),
+    ("a_count", "g", "# TYPE a gauge\na 1\n", [:]),
+  ])
+  func `families of events win over pushed ones that came before`(
+    _ name: String, _ type: String, _ body: String, _ hidden: [String: Int]
+  ) throws {
+    let both = try BesideFixture()
+    try both.pushes.push("/j", body)
+    #expect(both.events.apply(name, Character(type), 1, tags: Self.tags) == nil)
+    #expect(both.page().hidden == hidden)
+    #expect(both.repeated == [])
+    try both.reopen()
+    #expect(both.page().hidden == hidden)
+    #expect(both.repeated == [])
+    // The other way round the push is refused.
+    let after = try BesideFixture()
+    after.events.apply(name, Character(type), 1, tags: Self.tags)
+    let refusal = after.pushes.refusal { try after.pushes.push("/j", body) }
+    #expect((refusal != nil) == !hidden.isEmpty, "\(refusal ?? "taken")")
+  }
+
+  @Test func `rules that come later hide what does not go with them`() throws {
+    let both = try BesideFixture()
+    try both.pushes.push("/j", "# TYPE a gauge\na 1\n# TYPE b counter\nb 2\n")
+    both.events.registry.reload(
+      try RuleFile.parse(
+        Array(
+          #"""
+          {"families": [
+            {"name": "a", "type": "counter", "events": [{"event": "a"}]},
+            {"name": "b", "type": "counter", "constants": {"job": "j", "instance": ""},
+             "events": [{"event": "b"}]}]}
+          """#.utf8)))
+    let (text, hidden) = both.page()
+    #expect(hidden == ["a": 1, "b": 1], "\(text)")
+    #expect(text.contains("b{instance=\"\",job=\"j\"} 0.0\n"))
+    #expect(both.repeated == [])
+  }
+
+  @Test func `events have no families of the names that groups have of themselves`() throws {
+    let both = try BesideFixture()
+    try both.pushes.push("/j", "x 1\n")
+    both.events.apply("push_time_seconds", "g", 7, tags: Self.tags)
+    both.events.apply("push_failure_time", "m", 7)
+    #expect(both.page().text.contains("exported_push_time_seconds{instance=\"\",job=\"j\"} 7.0"))
+    #expect(both.page().text.contains("exported_push_failure_time_seconds_count 1.0"))
+    #expect(both.repeated == [])
+    #expect(throws: (any Error).self) {
+      try RuleFile.parse(
+        Array(#"{"families": [{"name": "push_time_seconds", "type": "gauge"}]}"#.utf8))
+    }
+  }
+
+  @Test func `families that are left out are told by name, up to a bound`() {
+    var hidden = HiddenSeries()
+    for number in 0..<130 { hidden.add(Array("f\(number)".utf8), number) }
+    #expect(hidden.families.count == 100)
+    #expect(hidden.overflow == (101..<130).reduce(0, +))
+  }
+}
