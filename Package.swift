@@ -56,7 +56,8 @@ let tests: [Target] =
     .testTarget(name: "EventsTests", dependencies: ["Events", "FuzzSupport"]),
     .testTarget(name: "AppTests", dependencies: ["App"]),
     .testTarget(name: "MetricsSidecarTests", dependencies: ["MetricsSidecar", "FuzzSupport"]),
-    .testTarget(name: "SimulationTests", dependencies: ["Events", "MetricsSidecar"]),
+    .testTarget(
+      name: "SimulationTests", dependencies: ["Events", "MetricsSidecar", "FuzzSupport"]),
   ]
 
 let package = Package(

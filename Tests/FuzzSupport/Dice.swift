@@ -12,5 +12,10 @@ public struct Dice: RandomNumberGenerator {
     return z ^ z >> 31
   }
 
+  /// From 0 up to `bound`, without it.
   public mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
+
+  public mutating func chance(percent: Double) -> Bool {
+    Double(next() >> 11) / 0x1p53 * 100 < percent
+  }
 }

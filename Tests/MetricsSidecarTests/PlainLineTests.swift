@@ -1,4 +1,5 @@
 import Foundation
+import FuzzSupport
 import Platform
 import Testing
 
@@ -38,7 +39,7 @@ import Testing
 
   @Test func `known lines and bent ones count the same on both ways`() throws {
     let environment = ProcessInfo.processInfo.environment
-    var dice = Dice(state: environment["FUZZ_SEED"].flatMap { UInt64($0) } ?? 1)
+    var dice = Dice(environment["FUZZ_SEED"].flatMap { UInt64($0) } ?? 1)
     let rounds = environment["FUZZ_ROUNDS"].flatMap { Int($0) } ?? 4000
     var limits = Limits()
     limits.series = 300
@@ -124,17 +125,5 @@ import Testing
     var counts: [UInt64] {
       applier.counts.accepted + applier.counts.lineErrors + applier.counts.rejections
     }
-  }
-}
-
-/// A small generator that replays from its seed (SplitMix64).
-private struct Dice: RandomNumberGenerator {
-  var state: UInt64
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
-    return z ^ z >> 31
   }
 }

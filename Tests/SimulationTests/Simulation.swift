@@ -1,30 +1,12 @@
+import FuzzSupport
 import Platform
 
 @testable import Events
 
-/// SplitMix64: the same seed gives the same run.
-struct SeededGenerator: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
-    return z ^ z >> 31
-  }
-
-  mutating func chance(_ percent: Double) -> Bool {
-    Double(next() >> 11) / 0x1p53 * 100 < percent
-  }
-
-  mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
-}
-
 /// Both programs in one thread with a clock of its own: requests, turns, cuts, delays, full sockets
 /// and kills of either end as the seed has them; then calm, and the count must be right.
 final class Simulation {
-  private var random: SeededGenerator
+  private var random: Dice
   private let sidecar: SimulatedSidecar
   private var app: SimulatedApp
   private var links: [SimulatedLink] = []
@@ -42,12 +24,12 @@ final class Simulation {
   private(set) var refused = 0
 
   init(seed: UInt64, canary: Canary = .none) {
-    var random = SeededGenerator(state: seed)
+    var random = Dice(seed)
     sidecar = SimulatedSidecar(canary: canary)
-    cutChance = random.chance(50) ? Double(random.below(4)) : 0
-    killSidecarChance = random.chance(70) ? Double(random.below(6)) : 0
-    killAppChance = random.chance(50) ? Double(random.below(2)) : 0
-    diskFullChance = random.chance(30) ? 2 : 0
+    cutChance = random.chance(percent: 50) ? Double(random.below(4)) : 0
+    killSidecarChance = random.chance(percent: 70) ? Double(random.below(6)) : 0
+    killAppChance = random.chance(percent: 50) ? Double(random.below(2)) : 0
+    diskFullChance = random.chance(percent: 30) ? 2 : 0
     capacity = [50, 200, 2000, 100_000][random.below(4)]
     window = [300, 4000, 256 << 10][random.below(3)]
     app = SimulatedApp(
@@ -70,13 +52,13 @@ final class Simulation {
     switch random.below(10) {
     case 0...3: handleRequests()
     case 4...7: serve()
-    case 8: if random.chance(20) { app.read(now, piece: 1 + random.below(20)) }
-    default: if !sidecar.isUp, random.chance(30) { sidecar.start() }
+    case 8: if random.chance(percent: 20) { app.read(now, piece: 1 + random.below(20)) }
+    default: if !sidecar.isUp, random.chance(percent: 30) { sidecar.start() }
     }
-    if random.chance(cutChance), let link = app.link { cut(link) }
-    if sidecar.isUp, random.chance(killSidecarChance) { killSidecar() }
-    if random.chance(killAppChance) { killApp() }
-    if random.chance(diskFullChance) { sidecar.isDiskFull.toggle() }
+    if random.chance(percent: cutChance), let link = app.link { cut(link) }
+    if sidecar.isUp, random.chance(percent: killSidecarChance) { killSidecar() }
+    if random.chance(percent: killAppChance) { killApp() }
+    if random.chance(percent: diskFullChance) { sidecar.isDiskFull.toggle() }
   }
 
   private func handleRequests() {
@@ -99,7 +81,7 @@ final class Simulation {
     let link = links[random.below(links.count)]
     link.input.append(link.toServer.take(1 + random.below(3000)))
     let isOpen = sidecar.turn(link) {
-      if random.chance(killSidecarChance) { killSidecar() }
+      if random.chance(percent: killSidecarChance) { killSidecar() }
       return sidecar.isUp
     }
     guard sidecar.isUp else { return }

@@ -1,4 +1,5 @@
 import Foundation
+import FuzzSupport
 import Testing
 
 @testable import MetricsSidecar
@@ -17,7 +18,7 @@ import Testing
   func `each number lies in its bucket, near its middle, and in the coarser one that holds it`(
     _ schema: Int
   ) {
-    var dice = KindDice(state: 7)
+    var dice = Dice(7)
     for _ in 0..<2000 {
       let value = exp(Double.random(in: -300...300, using: &dice))
       let index = ExponentialScale.index(of: value, schema: schema)

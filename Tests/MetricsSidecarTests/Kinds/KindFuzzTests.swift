@@ -1,4 +1,5 @@
 import Foundation
+import FuzzSupport
 import Platform
 import Testing
 
@@ -30,7 +31,7 @@ import Testing
 
   @Test func `whatever comes, counts agree, and a restart changes nothing`() throws {
     let environment = ProcessInfo.processInfo.environment
-    var dice = KindDice(state: environment["FUZZ_SEED"].flatMap { UInt64($0) } ?? 1)
+    var dice = Dice(environment["FUZZ_SEED"].flatMap { UInt64($0) } ?? 1)
     let rounds = environment["FUZZ_ROUNDS"].flatMap { Int($0) } ?? 300
     var limits = Limits()
     limits.series = 60
@@ -59,12 +60,12 @@ import Testing
     }
   }
 
-  private func lines(_ fixture: Fixture, _ dice: inout KindDice) {
+  private func lines(_ fixture: Fixture, _ dice: inout Dice) {
     let applier = Applier(registry: fixture.registry, limits: fixture.limits)
     for _ in 0..<40 { line(applier, &dice) }
   }
 
-  private func line(_ applier: Applier, _ dice: inout KindDice) {
+  private func line(_ applier: Applier, _ dice: inout Dice) {
     let type = Self.types.randomElement(using: &dice)!
     let name = type == "s" ? "m" : type == "g" ? "g" : "v"
     var value = Self.numbers.randomElement(using: &dice)!

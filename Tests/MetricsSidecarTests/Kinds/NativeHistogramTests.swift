@@ -1,4 +1,5 @@
 import Foundation
+import FuzzSupport
 import Platform
 import Testing
 
@@ -60,7 +61,7 @@ import Testing
   @Test func `resolution falls where buckets run out, and every sample stays in its bucket`() throws
   {
     let fixture = try fixture(#", "bucket_factor": 1.01, "max_buckets": 40"#)
-    var dice = KindDice(state: 9)
+    var dice = Dice(9)
     var values: [Double] = []
     var lastSchema = 8
     for round in 0..<4000 {

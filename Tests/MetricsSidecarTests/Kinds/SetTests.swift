@@ -1,4 +1,5 @@
 import Foundation
+import FuzzSupport
 import Testing
 
 @testable import MetricsSidecar
@@ -88,7 +89,7 @@ import Testing
 
   @Test func `while it goes up and down the estimate follows`() throws {
     let fixture = try Fixture(rules: rules)
-    var dice = KindDice(state: 11)
+    var dice = Dice(11)
     for (phase, size) in [50, 5000, 300, 20_000, 10, 2000].enumerated() {
       for second in 0..<150 {
         fixture.time(UInt64(phase * 150_000 + second * 1000))

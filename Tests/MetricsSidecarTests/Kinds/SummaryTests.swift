@@ -1,4 +1,5 @@
 import Foundation
+import FuzzSupport
 import Testing
 
 @testable import MetricsSidecar
@@ -59,7 +60,7 @@ import Testing
     _ spread: Double, _ error: Double
   ) throws {
     let fixture = try Fixture(rules: rules)
-    var dice = KindDice(state: 3)
+    var dice = Dice(3)
     var values: [Double] = []
     for n in 0..<20_000 {
       fixture.time(UInt64(n))
@@ -82,7 +83,7 @@ import Testing
     fixture.time(0)
     fixture.apply("wait", "d", 0, tags: "q:z")
     #expect(fixture.value(#"wait_seconds{q="z",quantile="0.5"}"#) == 0)
-    var dice = KindDice(state: 5)
+    var dice = Dice(5)
     for _ in 0..<4000 {
       let size = pow(10, Double.random(in: -307...307, using: &dice))
       fixture.apply("wait", "d", Bool.random(using: &dice) ? size : -size, tags: "q:z")

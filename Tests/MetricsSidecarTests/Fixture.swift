@@ -1,0 +1,63 @@
+import Events
+import Foundation
+import Platform
+import Testing
+
+@testable import MetricsSidecar
+
+/// A registry on a state file of its own, and what tests do to it.
+final class Fixture {
+  let path: String
+  var registry: Registry!
+  let rules: Rules
+  var limits: Limits
+
+  /// The most that the state file may have.
+  private let stateByteCount: Int
+
+  init(rules: String = "{}", limits: Limits = Limits(), stateByteCount: Int = 16 << 20) throws {
+    self.stateByteCount = stateByteCount
+    path = NSTemporaryDirectory() + "state-\(UUID().uuidString.prefix(8))"
+    self.rules = try RuleFile.parse(Array(rules.utf8))
+    self.limits = limits
+    try reopen()
+  }
+
+  deinit { try? FileManager.default.removeItem(atPath: path) }
+
+  func reopen() throws {
+    registry = nil
+    let file = try MappedFile(path: path, limit: stateByteCount)
+    registry = Registry(state: try StateFile(file), rules: rules, limits: limits)
+  }
+
+  @discardableResult
+  func apply(
+    _ name: String, _ type: Character = "c", _ value: Double = 1, tags: String = "",
+    weight: Double = 1, isDelta: Bool = false
+  ) -> Registry.Rejection? {
+    let name = Array(name.utf8)
+    let tags = Array(tags.utf8)
+    return registry.apply(
+      name: name.span.bytes, type: type.asciiValue!, tags: tags.span.bytes, value: value,
+      weight: weight, isDelta: isDelta)
+  }
+
+  func open(_ id: SessionID, now: UInt64) throws -> SessionTable.Slot {
+    let slot = registry.sessions.open(id, now: now, in: registry.state)
+    return try #require(slot)
+  }
+
+  var page: String {
+    var buffer = ByteBuffer()
+    TextFormat.append(registry, to: &buffer)
+    return String(decoding: buffer.array, as: UTF8.self)
+  }
+
+  func value(_ series: String) -> Double? {
+    for line in page.split(separator: "\n") where line.hasPrefix(series + " ") {
+      return Double(line.dropFirst(series.count + 1))
+    }
+    return nil
+  }
+}
