@@ -42,3 +42,27 @@ func `a planted mistake is caught`(canary: Canary) {
   }
   #expect(isCaught)
 }
+
+@Test func `every kind has what was sent whatever is killed, cut or reloaded`() throws {
+  let first = environment["SIM_SEED"].flatMap { UInt64($0) } ?? .random(in: 0...UInt64.max / 2)
+  let runs = environment["SIM_SEED"] == nil ? 150 : 1
+  var faults = 0
+  for seed in first..<(first + UInt64(runs)) {
+    let simulation = try KindSimulation(seed: seed)
+    if let wrong = try simulation.run(steps: 400) {
+      Issue.record("\(wrong); replay with SIM_SEED=\(seed)")
+      return
+    }
+    faults += simulation.faults
+  }
+  #expect(faults > runs)
+  print("simulated every kind, \(faults) faults, \(runs) runs from SIM_SEED=\(first)")
+}
+
+@Test(arguments: [Canary.acknowledgesBeforeCommit, .positionOutsideCommit])
+func `a mistake planted where kinds are kept is caught`(canary: Canary) throws {
+  let isCaught = try (1...50).contains { seed in
+    try KindSimulation(seed: seed, canary: canary).run(steps: 400) != nil
+  }
+  #expect(isCaught)
+}
