@@ -12,7 +12,7 @@ public struct Ticket: Equatable, Sendable {
 public final class ResponseBody {
   /// Holds a buffer where an array can have it.
   final class Piece {
-    let bytes: ByteBuffer
+    var bytes: ByteBuffer
     init(_ bytes: consuming ByteBuffer) { self.bytes = bytes }
 
     func send(from offset: Int, atMost limit: Int, to socket: borrowing Descriptor) -> IOResult {
@@ -27,6 +27,8 @@ public final class ResponseBody {
   }
 
   private(set) var pieces: [Piece] = []
+  /// Pieces at the front that nobody needs any more.
+  private(set) var droppedCount = 0
   /// Of all pieces together.
   public private(set) var byteCount = 0
 
@@ -38,6 +40,32 @@ public final class ResponseBody {
     guard !bytes.isEmpty else { return }
     byteCount += bytes.count
     pieces.append(Piece(bytes))
+  }
+
+  /// Replaces one byte of what is there. Not once the body is being sent.
+  public func replace(at offset: Int, with byte: UInt8) {
+    var end = byteCount
+    for piece in pieces.reversed() {
+      end -= piece.bytes.count
+      if offset >= end { return piece.bytes.replace(at: offset - end, with: byte) }
+    }
+  }
+
+  /// Whether pieces are left.
+  public var isEmpty: Bool { droppedCount == pieces.count }
+
+  /// Has `body` read the first piece that is left, and gives its memory back.
+  public func takeFirst(_ body: (borrowing ByteBuffer) -> Void) {
+    body(pieces[droppedCount].bytes)
+    drop(upTo: droppedCount + 1)
+  }
+
+  /// Gives the memory of the pieces before `index` back.
+  func drop(upTo index: Int) {
+    while droppedCount < index {
+      pieces[droppedCount].bytes = ByteBuffer(capacity: 0)
+      droppedCount += 1
+    }
   }
 }
 
@@ -67,8 +95,11 @@ public struct PostponedHead {
 }
 
 /// How far a body has been sent to one client.
+///
+/// What must stay true: the last one who sends a body gives its pieces back as they are sent. All at
+/// once at the end would be a turn of their own for a large one.
 struct SendingBody {
-  let body: ResponseBody
+  private var body: ResponseBody
   private var piece = 0
   private var offset = 0
 
@@ -82,15 +113,15 @@ struct SendingBody {
     var rest = limit
     var hasProgress = false
     while !isSent, rest > 0 {
-      let current = body.pieces[piece]
-      switch current.send(from: offset, atMost: rest, to: socket) {
+      switch body.pieces[piece].send(from: offset, atMost: rest, to: socket) {
       case .bytes(let count):
         hasProgress = true
         offset += count
         rest -= count
-        if offset == current.bytes.count {
+        if offset == body.pieces[piece].bytes.count {
           piece += 1
           offset = 0
+          if isKnownUniquelyReferenced(&body) { body.drop(upTo: piece) }
         }
       case .wouldBlock: return hasProgress ? .progress : .blocked
       case .closed, .failed: return .failed

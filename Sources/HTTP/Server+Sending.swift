@@ -11,8 +11,9 @@ extension Server {
     var body: ResponseBody?
   }
 
-  /// Of one body in one turn: a kernel with a large buffer takes more than that at once.
-  static var bodyByteCountPerTurn: Int { 512 << 10 }
+  /// Of one body in one turn, some tenths of a millisecond: a kernel with a large buffer takes more
+  /// than that at once.
+  static var bodyByteCountPerTurn: Int { 256 << 10 }
 
   func send(_ slot: Int, _ client: Client, _ bytes: RawSpan, _ now: UInt64) {
     var rest = bytes
@@ -54,6 +55,8 @@ extension Server {
       }
     }
     if client.output.isEmpty, var body = client.body {
+      // Nobody else shall hold what it gives back.
+      client.body = nil
       switch body.send(to: client.socket, limit: Self.bodyByteCountPerTurn) {
       case .progress: hasProgress = true
       case .blocked: break

@@ -6,14 +6,15 @@ import Testing
 @Suite struct PageWriterTests {
   /// A page written some bytes a call, with times of birth made the same.
   private func page(
-    _ fixture: Fixture, _ format: PageFormat, own: String = "", slice: Int = 1 << 20
+    _ fixture: Fixture, _ format: PageFormat, own: String = "", slice: Int = 1 << 20,
+    between: () -> Void = {}
   ) -> [UInt8] {
     let snapshot = Snapshot(
       fixture.registry, filter: NameFilter(), isOpenMetrics: format.isOpenMetrics)
     snapshot.selfText = Array(own.utf8)
     let writer = PageWriter(snapshot, shape: PageShape(format: format), filter: NameFilter())
     var page = ByteBuffer()
-    while !writer.write(into: &page, byteCount: slice) {}
+    while !writer.write(into: &page, byteCount: slice) { between() }
     return page.array
   }
 
@@ -75,18 +76,49 @@ import Testing
     #expect(page(fixture, format, slice: 777) == page(fixture, format))
   }
 
-  @Test func `a snapshot keeps its values and series while events go on`() throws {
+  @Test(arguments: PageFormat.allCases)
+  func `a snapshot keeps its values and series while events go on`(_ format: PageFormat) throws {
     let fixture = try filled()
-    let writer = PageWriter(
-      Snapshot(fixture.registry, filter: NameFilter()), shape: PageShape(), filter: NameFilter())
-    let before = fixture.page
-    fixture.apply("jobs", "c", 5, tags: "queue:mail")
-    fixture.apply("jobs", "c", 5, tags: "queue:other")
-    fixture.apply("new", "g", 5)
-    var page = ByteBuffer()
-    while !writer.write(into: &page, byteCount: 1) {}
-    #expect(String(decoding: page.array, as: UTF8.self) == before)
-    #expect(fixture.page != before)
+    for n in 0..<200 { fixture.apply("jobs", "c", 1, tags: "queue:q\(n)") }
+    let before = page(fixture, format)
+    var dice = KindDice(state: 7)
+    let during = page(fixture, format, slice: 1) {
+      for _ in 0..<5 {
+        let n = Int.random(in: 0..<250, using: &dice)
+        fixture.apply("jobs", "c", 5, tags: "queue:q\(n)")
+        fixture.apply("wait", "d", Double(n) / 100)
+        fixture.apply("new\(n)", "g", 5)
+        if n % 2 == 0 { fixture.registry.commit() }
+      }
+    }
+    #expect(during == before)
+    #expect(page(fixture, format) != before)
+  }
+
+  @Test(arguments: PageFormat.allCases, [false, true])
+  func `a page of many pieces is the page written at once`(
+    _ format: PageFormat, _ isGzip: Bool
+  ) throws {
+    let fixture = try filled()
+    for n in 0..<8000 { fixture.apply("jobs", "c", 1, tags: "queue:q\(n)") }
+    let kind = ScrapeKind(
+      shape: PageShape(format: format), filter: NameFilter(), isGzip: isGzip)
+    let whole = page(fixture, format)
+    let job = ScrapeJob(
+      kind, Snapshot(fixture.registry, filter: NameFilter(), isOpenMetrics: format.isOpenMetrics),
+      startedAt: 0)
+    var slices = 1
+    while !job.writeSlice() { slices += 1 }
+    #expect(slices > 3)
+    var body = ByteBuffer()
+    job.body.copy(to: &body)
+    if isGzip {
+      var plain = ByteBuffer()
+      try Inflate.gunzip(body.bytes, limit: 1 << 24, into: &plain)
+      #expect(plain.array == whole)
+    } else {
+      #expect(body.array == whole)
+    }
   }
 
   @Test func `protobuf: a family's bytes`() throws {

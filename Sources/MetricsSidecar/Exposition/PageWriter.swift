@@ -10,8 +10,12 @@ final class PageWriter {
   private var series = 0
   /// The family's head is written: a slice may end before its first series.
   private var hasHead = false
-  /// Where the protobuf family being written starts in the page; its length is known last.
-  private var familyStart = -1
+  private var isInFamily = false
+  /// Where the protobuf family being written starts, from the page's first byte: below 0 once its
+  /// start has been taken out.
+  private var familyStart = 0
+  /// A length that is known only now and stands `before` bytes in front of the page's first.
+  private(set) var lateLength: (before: Int, byteCount: Int)?
   /// For scrapers whose names are not the plain ones.
   private var names: NameWriter?
   /// What `names` has not written again yet.
@@ -24,12 +28,19 @@ final class PageWriter {
     names = NameWriter(snapshot.spellings, shape)
   }
 
-  /// Whether all that is written may be taken out of the page before the next call.
-  var isBetweenFamilies: Bool { familyStart < 0 }
+  /// Whether no length is missing in what is written.
+  var isBetweenFamilies: Bool { !isInFamily }
+
+  /// All of the page, so many bytes, has been taken out.
+  func taken(_ byteCount: Int) {
+    // With other names, a family comes to the page when it is whole.
+    if names == nil { familyStart -= byteCount }
+  }
 
   /// Appends about `byteCount` bytes, or the rest. Whether the page is complete.
   @_optimize(speed)
   func write(into page: inout ByteBuffer, byteCount: Int) -> Bool {
+    lateLength = nil
     guard names != nil else { return writePlain(into: &page, byteCount: byteCount) }
     let isComplete = writePlain(into: &plain, byteCount: byteCount)
     if isBetweenFamilies {
@@ -52,10 +63,7 @@ final class PageWriter {
       }
       if series < current.series.count { return false }
       pushed(current, to: &page)
-      if familyStart >= 0 {
-        ProtobufFormat.endFamily(current.family.name, from: familyStart, in: &page)
-        familyStart = -1
-      }
+      if isInFamily { endFamily(current.family, &page) }
       part += 1
       series = 0
       hasHead = false
@@ -69,12 +77,23 @@ final class PageWriter {
     let family = current.family
     switch shape.format {
     case .protobuf:
+      isInFamily = true
       familyStart = ProtobufFormat.beginFamily(
         family.name, type(family), help: Array(family.help.utf8), to: &page)
     case .openMetrics001, .openMetrics100:
       OpenMetricsFormat.head(family, isCounter: isCounter(family), to: &page)
     case .text004, .text100: page.append(family.header)
     }
+  }
+
+  private func endFamily(_ family: Family, _ page: inout ByteBuffer) {
+    ProtobufFormat.unit(family.name, to: &page)
+    if familyStart >= 0 {
+      ProtobufFormat.endMessage(from: familyStart, in: &page)
+    } else {
+      lateLength = (-familyStart, page.count - familyStart - ProtobufFormat.lengthByteCount)
+    }
+    isInFamily = false
   }
 
   private func type(_ family: Family) -> ProtobufFormat.FamilyType {
@@ -95,20 +114,19 @@ final class PageWriter {
 
   @_optimize(speed)
   private func text(_ current: Snapshot.Part, _ page: inout ByteBuffer, _ end: Int) {
-    let all = snapshot.values
-    let values = all.span
+    let snapshot = snapshot
     let state = snapshot.state
     if current.family.kind.isSketched {
       while series < current.series.count, page.count < end {
         SketchText.append(
-          state.key(current.series[series]), current.family, self.values(current, values),
+          state.key(current.series[series]), current.family, snapshot.values(current, series),
           now: snapshot.now, hasSum: true, to: &page)
         series += 1
       }
     } else if current.family.kind == .histogram {
       while series < current.series.count, page.count < end {
         TextFormat.histogram(
-          state.key(current.series[series]), current.family, self.values(current, values),
+          state.key(current.series[series]), current.family, snapshot.values(current, series),
           hasSum: true, to: &page)
         series += 1
       }
@@ -116,8 +134,8 @@ final class PageWriter {
       var index = series
       let count = current.series.count
       while index < count, page.count < end {
-        TextFormat.line(
-          state.key(current.series[index]), values[current.firstValue + index], to: &page)
+        let record = current.series[index]
+        TextFormat.line(state.key(record), snapshot.value(record), to: &page)
         index += 1
       }
       series = index
@@ -126,8 +144,7 @@ final class PageWriter {
 
   @_optimize(speed)
   private func openMetrics(_ current: Snapshot.Part, _ page: inout ByteBuffer, _ end: Int) {
-    let all = snapshot.values
-    let values = all.span
+    let snapshot = snapshot
     let state = snapshot.state
     let family = current.family
     let isCounter = isCounter(family)
@@ -139,17 +156,17 @@ final class PageWriter {
       let created = snapshot.createdMilliseconds(record)
       if family.kind == .histogram {
         TextFormat.histogram(
-          key, family, self.values(current, values), hasSum: hasSum,
+          key, family, snapshot.values(current, series), hasSum: hasSum,
           exemplars: snapshot.exemplars(family), of: record.firstCell, to: &page)
         OpenMetricsFormat.created(created, key, family.name.count, 0, to: &page)
       } else if family.kind.isSketched {
         SketchText.append(
-          key, family, self.values(current, values), now: snapshot.now, hasSum: hasSum, to: &page)
+          key, family, snapshot.values(current, series), now: snapshot.now, hasSum: hasSum, to: &page)
         if family.kind.hasSuffixes {
           OpenMetricsFormat.created(created, key, family.name.count, 0, to: &page)
         }
       } else {
-        TextFormat.line(key, values[current.firstValue + series], to: &page)
+        TextFormat.line(key, snapshot.value(record), to: &page)
         if isCounter {
           snapshot.exemplars(family)?
             .appendText(record.firstCell + 1, family.options.exemplar, to: &page)
@@ -162,8 +179,7 @@ final class PageWriter {
 
   @_optimize(speed)
   private func protobuf(_ current: Snapshot.Part, _ page: inout ByteBuffer, _ end: Int) {
-    let all = snapshot.values
-    let values = all.span
+    let snapshot = snapshot
     let state = snapshot.state
     let family = current.family
     let type = type(family)
@@ -173,27 +189,20 @@ final class PageWriter {
       let created = snapshot.createdMilliseconds(record)
       if family.kind.isSketched {
         ProtobufFormat.sketch(
-          key, family, self.values(current, values), now: snapshot.now,
+          key, family, snapshot.values(current, series), now: snapshot.now,
           createdMilliseconds: created, to: &page)
       } else if type == .histogram {
         ProtobufFormat.histogram(
-          key, family, self.values(current, values), createdMilliseconds: created,
+          key, family, snapshot.values(current, series), createdMilliseconds: created,
           exemplars: snapshot.exemplars(family), of: record.firstCell, to: &page)
       } else {
         ProtobufFormat.metric(
-          key, family.name.count, type, values[current.firstValue + series],
+          key, family.name.count, type, snapshot.value(record),
           createdMilliseconds: created, exemplars: snapshot.exemplars(family),
           of: record.firstCell, tag: family.options.exemplar, to: &page)
       }
       series += 1
     }
-  }
-
-  /// The values of the series being written.
-  @_lifetime(copy values)
-  private func values(_ current: Snapshot.Part, _ values: Span<Double>) -> Span<Double> {
-    let start = current.firstValue + series * current.valuesPerSeries
-    return values.extracting(start..<start + current.valuesPerSeries)
   }
 
   /// Series of the family that were pushed.

@@ -18,7 +18,7 @@ enum ProtobufFormat {
     case histogram = 4
   }
 
-  /// Starts a family; `endFamily` has to follow. Gives where it starts.
+  /// Starts a family; `unit` and `endMessage` have to follow. Gives where it starts.
   static func beginFamily(
     _ name: [UInt8], _ type: FamilyType, help: [UInt8], to page: inout ByteBuffer
   ) -> Int {
@@ -31,26 +31,28 @@ enum ProtobufFormat {
     return start
   }
 
-  /// Writes the unit, then the family's length.
-  static func endFamily(_ name: [UInt8], from start: Int, in page: inout ByteBuffer) {
+  /// The unit of a family, behind its metrics, if its name has one.
+  static func unit(_ name: [UInt8], to page: inout ByteBuffer) {
     let isTotal = OpenMetricsFormat.hasSuffix(name, "_total")
     let short = isTotal ? Array(name.dropLast(6)) : name
-    if let unit = OpenMetricsFormat.unit(of: short) {
-      page.append(5 << 3 | 2)
-      page.append(UInt8(truncatingIfNeeded: unit.utf8CodeUnitCount))
-      page.append(unit)
-    }
-    endMessage(from: start, in: &page)
+    guard let unit = OpenMetricsFormat.unit(of: short) else { return }
+    page.append(5 << 3 | 2)
+    page.append(UInt8(truncatingIfNeeded: unit.utf8CodeUnitCount))
+    page.append(unit)
   }
 
   /// Writes a family's length over the five bytes kept for it.
   static func endMessage(from start: Int, in page: inout ByteBuffer) {
-    var rest = UInt64(page.count - start - lengthByteCount)
+    let byteCount = page.count - start - lengthByteCount
     for index in 0..<lengthByteCount {
-      let isLast = index == lengthByteCount - 1
-      page.replace(at: start + index, with: UInt8(rest & 0x7f) | (isLast ? 0 : 0x80))
-      rest >>= 7
+      page.replace(at: start + index, with: lengthByte(byteCount, index))
     }
+  }
+
+  /// One of the five bytes of a length.
+  static func lengthByte(_ byteCount: Int, _ index: Int) -> UInt8 {
+    let bits = UInt8(truncatingIfNeeded: UInt64(byteCount) >> UInt64(7 * index)) & 0x7f
+    return index == lengthByteCount - 1 ? bits : bits | 0x80
   }
 
   /// One `Metric` of a family that is no histogram: labels of `key`, then the value.

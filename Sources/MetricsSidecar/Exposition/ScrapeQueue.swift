@@ -16,9 +16,10 @@ final class ScrapeJob {
   let startedAt: UInt64
   let body = ResponseBody()
   private let writer: PageWriter
-  /// What is written is compressed at once, so that the whole page is never in memory.
+  /// What is written is compressed at once, so that the whole page is never in memory; a protobuf
+  /// family once its length is known.
   private var gzip: Gzip?
-  private var raw = ByteBuffer(capacity: 16)
+  private var raw = ResponseBody()
   private var isWritten = false
   private var piece = ByteBuffer(capacity: pieceByteCount + 16_384)
 
@@ -38,26 +39,39 @@ final class ScrapeJob {
   /// Writes one slice. Whether the page is complete.
   func writeSlice() -> Bool {
     if kind.isGzip { return writeCompressedSlice() }
-    let isComplete = writer.write(into: &piece, byteCount: Self.sliceByteCount)
-    if isComplete || piece.count >= Self.pieceByteCount && writer.isBetweenFamilies { takePiece() }
-    return isComplete
+    isWritten = writer.write(into: &piece, byteCount: Self.sliceByteCount)
+    writeLateLength(body)
+    if isWritten || piece.count >= Self.pieceByteCount {
+      writer.taken(piece.count)
+      takePiece()
+    }
+    return isWritten
   }
 
   private func writeCompressedSlice() -> Bool {
     if raw.isEmpty || !writer.isBetweenFamilies {
-      isWritten = writer.write(into: &raw, byteCount: Self.sliceByteCount)
+      var next = ByteBuffer(capacity: Self.sliceByteCount + 16_384)
+      isWritten = writer.write(into: &next, byteCount: Self.sliceByteCount)
+      writeLateLength(raw)
+      writer.taken(next.count)
+      raw.append(next)
     }
-    // A protobuf family is compressed once it is whole; a long one over several turns.
-    if writer.isBetweenFamilies || isWritten {
-      let count = min(raw.count, 2 * Self.sliceByteCount)
-      gzip?.append(raw.bytes.extracting(0..<count), to: &piece)
-      raw.removeFirst(count)
-      if raw.isEmpty { raw.shrink(to: 2 * Self.sliceByteCount) }
+    if writer.isBetweenFamilies, !raw.isEmpty {
+      raw.takeFirst { gzip?.append($0.bytes, to: &piece) }
+      if raw.isEmpty { raw = ResponseBody() }
     }
     let isComplete = isWritten && raw.isEmpty
     if isComplete { gzip?.finish(&piece) }
     if isComplete || piece.count >= Self.pieceByteCount { takePiece() }
     return isComplete
+  }
+
+  private func writeLateLength(_ bytes: ResponseBody) {
+    guard let late = writer.lateLength else { return }
+    let start = bytes.byteCount - late.before
+    for index in 0..<ProtobufFormat.lengthByteCount {
+      bytes.replace(at: start + index, with: ProtobufFormat.lengthByte(late.byteCount, index))
+    }
   }
 
   private func takePiece() {

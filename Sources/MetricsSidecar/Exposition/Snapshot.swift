@@ -1,16 +1,16 @@
 import Platform
 
-/// The values of all series at one moment between two commits, so of whole frames only. A page is
-/// written from it in slices while the intake goes on.
+/// All series at one moment between two commits, so of whole frames only. A page is written from it
+/// in slices while the intake goes on: the cells keep what they held then (`KeptValues`).
 ///
-/// What must stay true: a record's key and its time of birth do not change while a snapshot is alive.
+/// What must stay true: a record's key and its time of birth do not change while a snapshot is alive;
+/// one is alive at a time.
+@safe
 final class Snapshot {
   /// A family and its series as they were.
   struct Part {
     let family: Family
     let series: [Record]
-    /// Of its first series, in `values`.
-    let firstValue: Int
     /// Values of one series: all its cells but the one that says whether it is in use.
     let valuesPerSeries: Int
   }
@@ -19,7 +19,8 @@ final class Snapshot {
   /// When it was taken, in Unix milliseconds.
   let now: UInt64
   private(set) var parts: [Part] = []
-  private(set) var values: [Double] = []
+  // Sound: as many numbers as the longest series has, freed in `deinit`, lent until the next call.
+  private let scratch: UnsafeMutableBufferPointer<Double>
   /// What the sidecar says of itself, in text 0.0.4.
   var selfText: [UInt8] = []
   /// Lines of pushed series whose family is one of `parts`, by its name.
@@ -37,9 +38,11 @@ final class Snapshot {
     spellings = registry.spellings
     exemplars = registry.exemplars
     now = registry.now
-    let families = registry.families
-    var count = 0
-    for family in families {
+    registry.commit()
+    registry.state.kept.begin(
+      end: Int(registry.state.endUnit), after: registry.state.committed)
+    var longest = 1
+    for family in registry.families {
       // A declared family is shown from the start, even without a series.
       guard !family.series.isEmpty || family.isDeclared, filter.includes(family.name) else {
         continue
@@ -50,18 +53,32 @@ final class Snapshot {
         unknownCounters.insert(parts.count)
       }
       let perSeries = family.cellCount - 1
-      parts.append(
-        Part(
-          family: family, series: family.series, firstValue: count, valuesPerSeries: perSeries))
-      count += perSeries * family.series.count
+      longest = max(longest, perSeries)
+      parts.append(Part(family: family, series: family.series, valuesPerSeries: perSeries))
     }
-    values.reserveCapacity(count)
-    for part in parts {
-      for record in part.series {
-        let cell = record.firstCell + 1
-        for index in 0..<part.valuesPerSeries { values.append(state.number(cell + index)) }
-      }
-    }
+    unsafe scratch = .allocate(capacity: longest)
+  }
+
+  deinit {
+    state.kept.forget()
+    unsafe scratch.deallocate()
+  }
+
+  /// The only or first value of a series.
+  @inline(__always)
+  @_optimize(speed)
+  func value(_ record: Record) -> Double { state.keptNumber(record.firstCell + 1) }
+
+  /// All values of a part's series, valid until the next call.
+  @_lifetime(borrow self)
+  @_optimize(speed)
+  func values(_ part: Part, _ series: Int) -> Span<Double> {
+    let first = part.series[series].firstCell + 1
+    let count = part.valuesPerSeries
+    precondition(unsafe count <= scratch.count)
+    for index in 0..<count { unsafe scratch[index] = state.keptNumber(first + index) }
+    let span = unsafe Span(_unsafeElements: UnsafeBufferPointer(rebasing: scratch[0..<count]))
+    return unsafe _overrideLifetime(span, borrowing: self)
   }
 
   /// Those of a family whose rule asks for them.

@@ -161,7 +161,10 @@ struct TextFamilies: ~Escapable {
   }
 
   private mutating func endFamily(_ page: inout ByteBuffer) {
-    if familyStart >= 0 { ProtobufFormat.endFamily(name, from: familyStart, in: &page) }
+    if familyStart >= 0 {
+      ProtobufFormat.unit(name, to: &page)
+      ProtobufFormat.endMessage(from: familyStart, in: &page)
+    }
     familyStart = -1
     points.removeAll()
   }

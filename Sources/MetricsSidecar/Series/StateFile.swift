@@ -67,6 +67,8 @@ final class StateFile {
   var usedByteCount: Int
   /// Free records, to be used again.
   var freeRecords = FreeRecords()
+  /// What a page that is being written has to read.
+  var kept = KeptValues()
 
   /// Takes a file that `MappedFile` has opened. An empty one is made; any other is checked whole.
   init(_ opened: consuming MappedFile) throws(OpenFailure) {
@@ -118,9 +120,11 @@ final class StateFile {
   @_optimize(speed)
   func store(_ index: Int, _ bits: UInt64) {
     let cell = unsafe cell(index)
-    if unsafe cell.load(fromByteOffset: 16, as: UInt32.self) != current {
+    let transaction = unsafe cell.load(fromByteOffset: 16, as: UInt32.self)
+    if transaction != current {
       // The value before this transaction is put aside first; only then is the cell marked.
       let old = unsafe cell.load(as: UInt64.self)
+      if index < kept.end { kept.keep(index, old, storedBy: transaction) }
       unsafe cell.storeBytes(of: old, toByteOffset: 8, as: UInt64.self)
       unsafe cell.storeBytes(
         of: Self.check(old, index, current), toByteOffset: 24, as: UInt32.self)
@@ -145,6 +149,13 @@ final class StateFile {
   @_optimize(speed)
   func add(_ index: Int, _ amount: Double) { store(index, number(index) + amount) }
 
+  /// The number that the cell at `index` had when `kept` began.
+  @inline(__always)
+  @_optimize(speed)
+  func keptNumber(_ index: Int) -> Double {
+    Double(bitPattern: kept.value(index, value(index), storedBy: transaction(index)))
+  }
+
   /// The transaction that stored into the cell last.
   @inline(__always)
   func transaction(_ index: Int) -> UInt32 {
@@ -163,7 +174,10 @@ final class StateFile {
     storeCommitted(current)
     // What the next transaction puts aside must not overtake the commit.
     cl_compiler_barrier()
-    if current >= 0xffff_fff0 { renumber() } else { current += 1 }
+    // Numbers that start again would mean nothing to a page that is being written; it ends long
+    // before there are none left.
+    let isLate = current >= 0xfff0_0000 && !kept.isOn || current >= 0xffff_fff0
+    if isLate { renumber() } else { current += 1 }
   }
 
   @inline(__always)

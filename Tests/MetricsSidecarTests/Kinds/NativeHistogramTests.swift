@@ -72,9 +72,8 @@ import Testing
       let family = fixture.registry.families[0]
       let snapshot = Snapshot(fixture.registry, filter: NameFilter())
       var buckets = SortedBuckets()
-      let all = snapshot.values
       buckets.add(
-        all.span, control: NativeHistogramCells.control - 1,
+        snapshot.values(snapshot.parts[0], 0), control: NativeHistogramCells.control - 1,
         capacity: NativeHistogramCells.capacity(family.options))
       buckets.sort()
       #expect(buckets.count <= 40)

@@ -1,0 +1,47 @@
+/// What cells held at one moment between two transactions, while the intake goes on: the first store
+/// into a cell after that moment puts its value here, so that a page can be written from the cells
+/// themselves, a slice at a time, without a copy of them all.
+///
+/// What must stay true: a cell whose transaction came after the moment has its value of then here;
+/// any other still has it itself. One moment at a time.
+@safe
+struct KeptValues {
+  // Sound: made for `end` numbers, freed in `forget`; only cells below `end` are stored or read.
+  // Memory that no cell is put into is never touched, so it costs address space alone.
+  private var base: UnsafeMutablePointer<UInt64>?
+  /// Cells from here on came after the moment; 0 while nothing is kept.
+  private(set) var end = 0
+  /// The last transaction before the moment.
+  private var last: UInt32 = 0
+
+  var isOn: Bool { end > 0 }
+
+  /// Keeps the values that the cells below `end` have after transaction `last`.
+  mutating func begin(end: Int, after last: UInt32) {
+    precondition(!isOn && end > 0, "one page at a time")
+    unsafe base = .allocate(capacity: end)
+    self.end = end
+    self.last = last
+  }
+
+  /// The moment is of no more use.
+  mutating func forget() {
+    unsafe base?.deallocate()
+    unsafe base = nil
+    end = 0
+  }
+
+  /// A cell below `end`, last stored into by `transaction`, is about to be changed.
+  @inline(__always)
+  func keep(_ cell: Int, _ bits: UInt64, storedBy transaction: UInt32) {
+    if transaction <= last { unsafe base.unsafelyUnwrapped[cell] = bits }
+  }
+
+  /// The value of then, of a cell that has `bits` now, stored by `transaction`.
+  @inline(__always)
+  func value(_ cell: Int, _ bits: UInt64, storedBy transaction: UInt32) -> UInt64 {
+    if transaction <= last { return bits }
+    precondition(cell < end)
+    return unsafe base.unsafelyUnwrapped[cell]
+  }
+}
