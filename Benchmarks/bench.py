@@ -14,30 +14,15 @@ import re
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", ".ci"))
-from verify import Pair, free_port, wait_for  # noqa: E402
+from large import HERE, build, cpu_seconds, resident_kib
+from checks import free_port, wait_for
+from pair import Pair
 
 BODY = '{"health": "ok"}'
-
-
-def cpu_seconds(pid):
-    """User and system time of all threads of a process, to the nanosecond."""
-    total = 0
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/schedstat") as f:
-            total += int(f.read().split()[0])
-    return total / 1e9
-
-
-def resident_kib(pid, field="VmRSS"):
-    with open(f"/proc/{pid}/status") as f:
-        return int(re.search(field + r":\s+(\d+)", f.read()).group(1))
 
 
 def wrk(url, seconds, pipelined=False):
@@ -124,12 +109,6 @@ def http(options):
               f"({min(sidecar):.1%} to {max(sidecar):.1%})")
         print(f"  resident after the load: App {resident_kib(pair.app.pid)} KiB, "
               f"sidecar {resident_kib(pair.sidecar.pid)} KiB")
-
-
-def build(name, folder):
-    target = os.path.join(folder, name)
-    subprocess.run(["gcc", "-O3", "-o", target, os.path.join(HERE, name + ".c")], check=True)
-    return target
 
 
 def intake(options):

@@ -1,3 +1,4 @@
+import FuzzSupport
 import Platform
 import Testing
 
@@ -81,7 +82,7 @@ import Testing
     let fixture = try filled()
     for n in 0..<200 { fixture.apply("jobs", "c", 1, tags: "queue:q\(n)") }
     let before = page(fixture, format)
-    var dice = KindDice(state: 7)
+    var dice = Dice(7)
     let during = page(fixture, format, slice: 1) {
       for _ in 0..<5 {
         let n = Int.random(in: 0..<250, using: &dice)

@@ -161,7 +161,8 @@ final class PageWriter {
         OpenMetricsFormat.created(created, key, family.name.count, 0, to: &page)
       } else if family.kind.isSketched {
         SketchText.append(
-          key, family, snapshot.values(current, series), now: snapshot.now, hasSum: hasSum, to: &page)
+          key, family, snapshot.values(current, series), now: snapshot.now, hasSum: hasSum,
+          to: &page)
         if family.kind.hasSuffixes {
           OpenMetricsFormat.created(created, key, family.name.count, 0, to: &page)
         }
