@@ -32,13 +32,7 @@ public enum SessionLine {
     guard starts(line, "_session|"), line.byteCount == 41 else { return nil }
     var halves: (UInt64, UInt64) = (0, 0)
     for index in 9..<41 {
-      let digit: UInt64
-      switch line[byte: index] {
-      case let byte where byte >= 48 && byte <= 57: digit = UInt64(byte - 48)
-      case let byte where byte >= 97 && byte <= 102: digit = UInt64(byte - 87)
-      case let byte where byte >= 65 && byte <= 70: digit = UInt64(byte - 55)
-      default: return nil
-      }
+      guard let digit = line[byte: index].hexDigit.map(UInt64.init) else { return nil }
       if index < 25 { halves.0 = halves.0 << 4 | digit } else { halves.1 = halves.1 << 4 | digit }
     }
     return .session(SessionID(high: halves.0, low: halves.1))

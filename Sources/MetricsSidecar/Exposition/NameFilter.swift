@@ -29,34 +29,25 @@ struct NameFilter: Equatable {
     for suffix: StaticString in ["_total", "_bucket", "_count", "_sum", "_created"] {
       let count = suffix.utf8CodeUnitCount
       if name.count == family.count + count, name.starts(with: family),
-        ends(name, with: suffix)
+        OpenMetricsFormat.hasSuffix(name, suffix)
       {
         return true
       }
       // OpenMetrics calls `a_total` the family `a` with samples `a_total` and `a_created`.
-      if ends(family, with: "_total"), ends(name, with: "_created"),
+      if OpenMetricsFormat.hasSuffix(family, "_total"),
+        OpenMetricsFormat.hasSuffix(name, "_created"),
         name.dropLast(8) == family.dropLast(6)
       {
         return true
       }
     }
-    return ends(family, with: "_total") && name[...] == family.dropLast(6)
+    return OpenMetricsFormat.hasSuffix(family, "_total") && name[...] == family.dropLast(6)
   }
 
   /// `my.name` means the family that is `my_name` to others.
   private static func plain(_ name: ArraySlice<UInt8>) -> [UInt8] {
     let name = Array(name)
     return name.isEmpty || Escaping.isPlain(name) ? name : Names.sanitised(name[...])
-  }
-
-  private static func ends(_ name: [UInt8], with suffix: StaticString) -> Bool {
-    let start = name.count - suffix.utf8CodeUnitCount
-    guard start >= 0 else { return false }
-    for index in 0..<suffix.utf8CodeUnitCount
-    where unsafe name[start + index] != suffix.utf8Start[index] {
-      return false
-    }
-    return true
   }
 
   /// `%5B` and `+` as forms write them; what is no escape stays.
@@ -66,7 +57,7 @@ struct NameFilter: Equatable {
     while index < text.byteCount {
       let byte = text.byte(index)
       if byte == UInt8(ascii: "%"), index + 2 < text.byteCount,
-        let high = hex(text.byte(index + 1)), let low = hex(text.byte(index + 2))
+        let high = text.byte(index + 1).hexDigit, let low = text.byte(index + 2).hexDigit
       {
         bytes.append(high << 4 | low)
         index += 3
@@ -76,14 +67,5 @@ struct NameFilter: Equatable {
       }
     }
     return bytes
-  }
-
-  private static func hex(_ byte: UInt8) -> UInt8? {
-    switch byte {
-    case 48...57: byte - 48
-    case 65...70: byte - 55
-    case 97...102: byte - 87
-    default: nil
-    }
   }
 }

@@ -4,8 +4,9 @@
 ///     then for each client: key, 0 where it is free   who owns it   its value   when, in Unix ms
 ///
 /// The owner is the connection or session that the client speaks through, 0 for datagrams. A part of
-/// a live gauge ends with its owner. In the others it stays, for the rule's window if it has one; when there is no room for another, the
-/// oldest of those whose owner has gone is added to what was left behind.
+/// a live gauge ends with its owner. In the others it stays, for the rule's window if it has one; when
+/// there is no room for another, the oldest of those whose owner has gone is added to what was left
+/// behind.
 enum ClientGaugeCells {
   private static let rest = 1
   private static let hasRest = 2

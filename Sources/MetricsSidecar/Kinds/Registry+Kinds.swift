@@ -91,6 +91,9 @@ extension Record.Kind {
     }
   }
 
+  /// What the lines of such a family end in.
+  static let sampleSuffixes = ["_bucket", "_count", "_sum", "_created"]
+
   /// Whether its lines are `…_sum`, `…_count` and such.
   var hasSuffixes: Bool { self == .histogram || self == .summary || self == .nativeHistogram }
 }

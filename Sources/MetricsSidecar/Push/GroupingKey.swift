@@ -133,8 +133,8 @@ struct GroupingKey {
       let byte = path.at(index)
       index += 1
       guard byte == UInt8(ascii: "%") else { result.append(byte); continue }
-      guard index + 2 <= path.byteCount, let high = Base64.hexDigit(path.at(index)),
-        let low = Base64.hexDigit(path.at(index + 1))
+      guard index + 2 <= path.byteCount, let high = path.at(index).hexDigit,
+        let low = path.at(index + 1).hexDigit
       else { throw PushError("a % in the path without two digits after it") }
       result.append(high << 4 | low)
       index += 2

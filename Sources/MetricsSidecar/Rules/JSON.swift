@@ -201,19 +201,10 @@ private struct JSONParser {
   private mutating func hexadecimal() throws(JSON.Mistake) -> UInt32 {
     var unit: UInt32 = 0
     for _ in 0..<4 {
-      guard let byte, let digit = Self.digit(byte) else { throw mistake("\\u takes four digits") }
-      unit = (unit << 4) + digit
+      guard let digit = byte?.hexDigit else { throw mistake("\\u takes four digits") }
+      unit = unit << 4 | UInt32(digit)
       advance()
     }
     return unit
-  }
-
-  private static func digit(_ byte: UInt8) -> UInt32? {
-    switch byte {
-    case 48...57: UInt32(byte - 48)
-    case 65...70: UInt32(byte - 55)
-    case 97...102: UInt32(byte - 87)
-    default: nil
-    }
   }
 }

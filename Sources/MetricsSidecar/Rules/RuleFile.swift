@@ -62,95 +62,117 @@ enum RuleFile {
     var separator: UInt8 = 0
   }
 
-  private static func family(
-    _ json: JSON, _ standard: Standard, into rules: inout Rules,
-    _ mistakes: inout [JSON.Mistake]
-  ) throws(JSON.Mistake) {
+  /// An entry of `families` as far as it has been read.
+  private struct Entry {
     var family = FamilyRule(name: "", kind: .counter, help: "", labels: [], buckets: [])
     var kind: Record.Kind?
     var isEventsOwn = false
     var events: [Rule] = []
     var drops = false
-    let names =
-      [
-        "name", "type", "help", "labels", "constants", "buckets", "ttl", "events", "action",
-        "other_tags", "honor_labels", "timings",
-      ] + KindMembers.names
-    let members = try json.members(names, &mistakes)
+  }
+
+  private static let memberNames =
+    [
+      "name", "type", "help", "labels", "constants", "buckets", "ttl", "events", "action",
+      "other_tags", "honor_labels", "timings",
+    ] + KindMembers.names
+
+  private static func family(
+    _ json: JSON, _ standard: Standard, into rules: inout Rules,
+    _ mistakes: inout [JSON.Mistake]
+  ) throws(JSON.Mistake) {
+    var entry = Entry()
+    let members = try json.members(memberNames, &mistakes)
     for (name, value) in members {
       do throws(JSON.Mistake) {
-        switch name {
-        case "name": family.name = try familyName(value)
-        case "type": (kind, isEventsOwn) = try self.kind(value)
-        case "timings":
-          family.timingKind =
-            try value.choice("summary", "histogram", name) ? .summary : .histogram
-        case "other_tags": try otherTags(value, into: &family)
-        case "honor_labels": family.honorsTags = try value.flag()
-        case "help": family.help = try value.text()
-        case "labels": family.labels += try labels(value)
-        case "constants":
-          for (label, constant) in try value.members(allowed: nil) {
-            try check(label: label, at: constant)
-            family.labels.append((label, .constant(Template(try constant.text()))))
-          }
-        case "buckets": family.buckets = try buckets(value)
-        case "ttl": family.ttlSeconds = try timeToLive(value)
-        case "action": drops = try value.choice("drop", "feed", name)
-        default:
-          if let index = KindMembers.names.firstIndex(of: name) {
-            try KindMembers.read(index, value, into: family.options)
-            continue
-          }
-          for event in try value.items() {
-            do throws(JSON.Mistake) {
-              var rule = try rule(event, standard, &mistakes)
-              rule.family = rules.families.count
-              events.append(rule)
-            } catch { mistakes.append(error) }
-          }
-        }
+        try read(name, value, into: &entry, standard, number: rules.families.count, &mistakes)
       } catch { mistakes.append(error) }
     }
     let has: (String) -> Bool = { name in members.contains { $0.name == name } }
-    if drops {
-      if events.isEmpty, !has("events") { throw json.mistake("\"drop\" needs \"events\"") }
+    if entry.drops {
+      if entry.events.isEmpty, !has("events") { throw json.mistake("\"drop\" needs \"events\"") }
       for (name, value) in members where name != "events" && name != "action" {
         mistakes.append(value.mistake("\"\(name)\" has no meaning where the action is drop"))
       }
-      for index in events.indices { events[index].family = nil }
-      rules.rules += events
+      for index in entry.events.indices { entry.events[index].family = nil }
+      rules.rules += entry.events
       return
     }
+    var family = entry.family
     if !has("name") { mistakes.append(json.mistake("a family needs a \"name\"")) }
     if let first = rules.families.first(where: { !family.name.isEmpty && $0.name == family.name }) {
-      further(&family, kind, first, members, json, &mistakes)
+      further(&family, entry.kind, first, members, json, &mistakes)
     } else {
       if !has("type") {
         mistakes.append(json.mistake("a family needs a \"type\": " + KindMembers.types))
       }
-      if has("timings"), !isEventsOwn {
+      if has("timings"), !entry.isEventsOwn {
         mistakes.append(json.mistake("\"timings\" are for families whose \"type\" is \"event\""))
       }
-      var own = isEventsOwn ? family.timingKind : kind
-      KindMembers.finish(&own, family, members, &mistakes)
-      if own == .histogram, family.buckets.isEmpty {
-        family.buckets = FamilyRule.defaultBuckets
-      } else if own != nil, own != .histogram, own != .nativeHistogram, !family.buckets.isEmpty {
-        mistakes.append(json.mistake("\"buckets\" are for histograms"))
-      }
-      if isEventsOwn, let own {
-        family.kind = nil
-        family.timingKind = own
-      } else {
-        family.kind = own ?? .counter
-      }
+      settle(&family, entry, members, json, &mistakes)
       checkLines(family, rules.families, json, &mistakes)
     }
-    checkName(family, events, json, &mistakes)
-    checkLabels(family, events, json, &mistakes)
-    rules.rules += events
+    checkName(family, entry.events, json, &mistakes)
+    checkLabels(family, entry.events, json, &mistakes)
+    rules.rules += entry.events
     rules.families.append(family)
+  }
+
+  /// Reads one member; `number` is the entry's in the list of families.
+  private static func read(
+    _ name: String, _ value: JSON, into entry: inout Entry, _ standard: Standard, number: Int,
+    _ mistakes: inout [JSON.Mistake]
+  ) throws(JSON.Mistake) {
+    switch name {
+    case "name": entry.family.name = try familyName(value)
+    case "type": (entry.kind, entry.isEventsOwn) = try self.kind(value)
+    case "timings":
+      entry.family.timingKind =
+        try value.choice("summary", "histogram", name) ? .summary : .histogram
+    case "other_tags": try otherTags(value, into: &entry.family)
+    case "honor_labels": entry.family.honorsTags = try value.flag()
+    case "help": entry.family.help = try value.text()
+    case "labels": entry.family.labels += try labels(value)
+    case "constants":
+      for (label, constant) in try value.members(allowed: nil) {
+        try check(label: label, at: constant)
+        entry.family.labels.append((label, .constant(Template(try constant.text()))))
+      }
+    case "buckets": entry.family.buckets = try buckets(value)
+    case "ttl": entry.family.ttlSeconds = try timeToLive(value)
+    case "action": entry.drops = try value.choice("drop", "feed", name)
+    case "events":
+      for event in try value.items() {
+        do throws(JSON.Mistake) {
+          var rule = try rule(event, standard, &mistakes)
+          rule.family = number
+          entry.events.append(rule)
+        } catch { mistakes.append(error) }
+      }
+    default:
+      guard let index = KindMembers.names.firstIndex(of: name) else { return }
+      try KindMembers.read(index, value, into: entry.family.options)
+    }
+  }
+
+  /// Gives a new family the kind that its members together make, and its buckets.
+  private static func settle(
+    _ family: inout FamilyRule, _ entry: Entry, _ members: [(name: String, value: JSON)],
+    _ json: JSON, _ mistakes: inout [JSON.Mistake]
+  ) {
+    var own = entry.isEventsOwn ? family.timingKind : entry.kind
+    KindMembers.finish(&own, family, members, &mistakes)
+    if own == .histogram, family.buckets.isEmpty {
+      family.buckets = FamilyRule.defaultBuckets
+    } else if own != nil, own != .histogram, own != .nativeHistogram, !family.buckets.isEmpty {
+      mistakes.append(json.mistake("\"buckets\" are for histograms"))
+    }
+    if entry.isEventsOwn, let own {
+      family.kind = nil
+      family.timingKind = own
+    } else {
+      family.kind = own ?? .counter
+    }
   }
 
   /// A further entry has other events and labels for a family that is there; the rest is its first
@@ -181,8 +203,7 @@ enum RuleFile {
     for other in others {
       for (one, two) in [(family, other), (other, family)] {
         guard one.kind?.hasSuffixes == true else { continue }
-        for suffix in ["_bucket", "_count", "_sum", "_created"] where two.name == one.name + suffix
-        {
+        for suffix in Record.Kind.sampleSuffixes where two.name == one.name + suffix {
           mistakes.append(
             json.mistake("\(two.name) is a line of the family \(one.name): choose another name"))
         }

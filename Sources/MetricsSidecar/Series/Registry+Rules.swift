@@ -133,7 +133,7 @@ extension Registry {
   /// Whether lines of a family of this name would be taken for those of a histogram, as `a_count`
   /// for `a`: a scrape with both would be refused whole.
   func isSampleOfAnother(_ name: [UInt8], _ kind: Record.Kind) -> Bool {
-    for suffix in ["_bucket", "_count", "_sum", "_created"] {
+    for suffix in Record.Kind.sampleSuffixes {
       if kind.hasSuffixes, familyIndex[name + Array(suffix.utf8)] != nil { return true }
       guard name.count > suffix.utf8.count,
         name.suffix(suffix.utf8.count).elementsEqual(suffix.utf8)

@@ -61,14 +61,4 @@ public enum Base64 {
     }
     return String(decoding: result, as: UTF8.self)
   }
-
-  /// What `byte` stands for as a hexadecimal digit, `nil` where it is none.
-  public static func hexDigit(_ byte: UInt8) -> UInt8? {
-    switch byte {
-    case 48...57: byte - 48
-    case 65...70: byte - 55
-    case 97...102: byte - 87
-    default: nil
-    }
-  }
 }

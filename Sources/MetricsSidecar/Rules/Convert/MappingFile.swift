@@ -234,7 +234,7 @@ final class MappingFile {
         note(json, "the mapping is left out: \(mapping.name) takes other events already")
         return false
       }
-      for suffix in ["_bucket", "_count", "_sum", "_created"] {
+      for suffix in Record.Kind.sampleSuffixes {
         if other.events == .timing && mapping.name == other.name + suffix
           || mapping.events == .timing && other.name == mapping.name + suffix
         {
