@@ -121,19 +121,21 @@ enum ProtobufFormat {
   @_optimize(speed)
   static func points(
     _ labels: RawSpan, _ type: FamilyType, _ points: [(at: Double, value: Double)], sum: Double,
-    count: Double, createdMilliseconds: UInt64 = 0, to page: inout ByteBuffer
+    count: Double, createdMilliseconds: UInt64 = 0, native: NativeLine = NativeLine(),
+    to page: inout ByteBuffer
   ) {
     let metric = begin(4, &page)
     self.labels(labels, from: 0, to: &page)
     let inner = begin(type == .histogram ? 7 : 4, &page)
-    page.append(1 << 3)
-    varint(whole(count), to: &page)
+    // A histogram of floats tells its counts in other fields.
+    let isFloat = type == .histogram && (native.isFloat || !count.isWhole)
+    self.count(1, count, isFloat, to: &page)
     double(2, sum, to: &page)
-    for point in points {
+    // A native one needs no classic buckets; +Inf alone is none.
+    for point in points where native.fields.isEmpty || points.count > 1 {
       let part = begin(3, &page)
       if type == .histogram {
-        page.append(1 << 3)
-        varint(whole(point.value), to: &page)
+        self.count(1, point.value, isFloat, to: &page)
         double(2, point.at, to: &page)
       } else {
         double(1, point.at, to: &page)
@@ -141,9 +143,19 @@ enum ProtobufFormat {
       }
       end(part, &page)
     }
+    page.append(native.fields)
     created(type == .histogram ? 15 : 4, createdMilliseconds, to: &page)
     end(inner, &page)
     end(metric, &page)
+  }
+
+  /// A count in `field`, or as a float in field 4.
+  private static func count(
+    _ field: UInt8, _ count: Double, _ isFloat: Bool, to page: inout ByteBuffer
+  ) {
+    if isFloat { return double(4, count, to: &page) }
+    page.append(field << 3)
+    varint(whole(count), to: &page)
   }
 
   @_optimize(speed)

@@ -4,7 +4,8 @@ import Platform
 /// format. Each family is `# HELP` where it has one, `# TYPE`, then its samples; a histogram's or
 /// summary's lines end with `_count`, and `le` or `quantile` is the last label.
 ///
-/// Samples of a family whose head stands elsewhere on the page may follow without one.
+/// Samples of a family whose head stands elsewhere on the page may follow without one. A native
+/// histogram's buckets stand before its `_count`, in a line that is read for protobuf alone.
 struct TextFamilies: ~Escapable {
   private let text: RawSpan
   private let format: PageFormat
@@ -17,6 +18,8 @@ struct TextFamilies: ~Escapable {
   private var familyStart = -1
   private var points: [(at: Double, value: Double)] = []
   private var sum = 0.0
+  /// The native histogram whose `_count` comes next.
+  private var native = NativeLine()
 
   @_lifetime(copy text)
   init(_ text: RawSpan, _ format: PageFormat, _ filter: NameFilter) {
@@ -36,7 +39,7 @@ struct TextFamilies: ~Escapable {
     while start < text.byteCount {
       var end = start
       while end < text.byteCount, text.byte(end) != 10 { end += 1 }
-      if end > start { sample(start..<end, &page) }
+      if end > start { line(start..<end, &page) }
       start = end + 1
     }
   }
@@ -54,6 +57,9 @@ struct TextFamilies: ~Escapable {
 
   private mutating func line(_ line: Range<Int>, _ page: inout ByteBuffer) {
     guard text.byte(line.lowerBound) == UInt8(ascii: "#") else { return sample(line, &page) }
+    if text.byte(line.lowerBound + 1) == NativeLine.mark {
+      return native = NativeLine(text.extracting(line))
+    }
     if text.byte(line.lowerBound + 2) == UInt8(ascii: "H") {
       help = line
       return
@@ -150,8 +156,10 @@ struct TextFamilies: ~Escapable {
       sum = value
     } else if suffix.equalsIgnoringCase("_count") {
       ProtobufFormat.points(
-        key.extracting(nameEnd..<key.byteCount), type, points, sum: sum, count: value, to: &page)
+        key.extracting(nameEnd..<key.byteCount), type, points, sum: sum, count: value,
+        native: native, to: &page)
       points.removeAll()
+      native = NativeLine()
     } else if key.byteCount > nameEnd + 2 {
       // `…="0.5"}`
       var start = key.byteCount - 2

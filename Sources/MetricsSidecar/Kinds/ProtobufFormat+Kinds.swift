@@ -89,7 +89,7 @@ extension ProtobufFormat {
     }
   }
 
-  private static func span(
+  static func span(
     _ field: UInt8, offset: Int, length: Int, to page: inout ByteBuffer
   ) {
     let span = begin(field, &page)
@@ -101,7 +101,7 @@ extension ProtobufFormat {
   }
 
   /// A `sint32` or `sint64`.
-  private static func zigzag(_ value: Int64, to page: inout ByteBuffer) {
+  static func zigzag(_ value: Int64, to page: inout ByteBuffer) {
     varint(UInt64(bitPattern: value << 1 ^ value >> 63), to: &page)
   }
 }

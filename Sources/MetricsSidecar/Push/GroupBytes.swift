@@ -15,6 +15,7 @@ import Platform
 ///                 8   4  buckets or quantiles       12   …  labels: `a="1",job="x"`
 ///                 …   8  value, or sum;  then for histograms and summaries:
 ///                 …   8  count                       …  16  each: bound, value (cumulative)
+///                 …      and for native histograms what `NativeHistogram` draws
 ///
 /// All numbers are little-endian. What must stay true: a histogram's last bucket is +Inf.
 enum GroupBytes {
@@ -73,6 +74,11 @@ enum GroupBytes {
     var count: Int { value + 8 }
     func bound(_ point: Int) -> Int { value + 16 + 16 * point }
     func pointValue(_ point: Int) -> Int { value + 24 + 16 * point }
+    /// The bytes of a `NativeHistogram`; empty where there is none, as with every number.
+    var native: Range<Int> {
+      let start = value + 16 + 16 * pointCount
+      return start < range.upperBound ? start..<range.upperBound : 0..<0
+    }
   }
 
   /// The metric at `at`, which must lie within a family.

@@ -127,6 +127,7 @@ struct GroupWriter: ~Copyable {
         bytes.append(Double.infinity)
         bytes.append(count)
       }
+      batch.copy(metric.native, to: &bytes)
     }
     bytes.patch32(at: start, bytes.count - start)
   }
@@ -220,7 +221,31 @@ struct GroupWriter: ~Copyable {
       for point in 0..<new.pointCount {
         add(old.double(at: metric.pointValue(point)), at: new.pointValue(point))
       }
+      if family.type == .histogram { try addNative(metric, of: old, to: new, family, batch) }
     }
+  }
+
+  /// Adds the native part; the new metric is the last that was written.
+  private mutating func addNative(
+    _ metric: GroupBytes.Metric, of old: RawSpan, to new: GroupBytes.Metric,
+    _ family: PushBatch.Family, _ batch: PushBatch
+  ) throws(PushError) {
+    let known = NativeHistogram(old, metric.native)
+    let pushed = NativeHistogram(bytes.bytes, new.native)
+    guard let known, var sum = pushed else {
+      if known == nil, pushed == nil { return }
+      throw PushError(
+        "\(batch.name(of: family)) is a native histogram in the "
+          + (known == nil ? "push but not in its group" : "group but not in the push"))
+    }
+    guard sum.add(known) else {
+      throw PushError(
+        "\(batch.name(of: family)) has a zero bucket of another width than its group has, and "
+          + "cannot be added to it")
+    }
+    bytes.truncate(to: new.native.lowerBound)
+    sum.append(to: &bytes)
+    bytes.patch32(at: new.range.lowerBound, bytes.count - new.range.lowerBound)
   }
 
   private borrowing func checkBounds(

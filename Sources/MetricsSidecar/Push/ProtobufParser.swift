@@ -153,20 +153,21 @@ struct ProtobufParser {
   private func histogram(
     _ metric: Int, _ body: RawSpan, _ message: Range<Int>
   ) throws(PushError) {
-    var count = 0.0
+    var parser = NativeParser()
     var reader = WireReader(body, message)
     while let field = try reader.next() {
       switch field.number {
-      case 1: count = max(count, Double(try field.varint()))
       case 2: batch.setSum(metric, try field.double())
       case 3: try point(metric, body, try field.bytes(), boundField: 2, valueFields: 1, 4)
-      case 4: count = max(count, try field.double())
-      case 9, 10, 11, 12, 13, 14:
-        batch.note("\(batch.describe(metric)) is a native histogram, which cannot be pushed here")
-      default: break
+      default: try parser.take(field, body)
       }
     }
-    batch.setCount(metric, count)
+    batch.setCount(metric, parser.count)
+    guard parser.native.isNative else { return }
+    if let mistake = parser.mistake(sum: batch.metrics[metric].value) {
+      return batch.note("\(batch.describe(metric)) is a native histogram with \(mistake)")
+    }
+    batch.setNative(metric, parser.native)
   }
 
   private func point(
@@ -210,6 +211,9 @@ struct WireReader: ~Escapable {
       guard type == 1 else { throw WireReader.malformed }
       return Double(bitPattern: bits)
     }
+
+    /// Numbers one after the other, or a message or text.
+    var isPacked: Bool { type == 2 }
 
     /// A count, whole or not.
     func countValue() throws(PushError) -> Double {
@@ -258,7 +262,7 @@ struct WireReader: ~Escapable {
     return start..<at
   }
 
-  private mutating func varint() throws(PushError) -> UInt64 {
+  mutating func varint() throws(PushError) -> UInt64 {
     var value: UInt64 = 0
     var shift: UInt64 = 0
     while at < end, shift < 64 {
@@ -271,7 +275,7 @@ struct WireReader: ~Escapable {
     throw Self.malformed
   }
 
-  private mutating func fixed(_ count: Int) throws(PushError) -> UInt64 {
+  mutating func fixed(_ count: Int) throws(PushError) -> UInt64 {
     guard end - at >= count else { throw Self.malformed }
     var value: UInt64 = 0
     for index in 0..<count { value |= UInt64(bytes.at(at + index)) << UInt64(8 * index) }

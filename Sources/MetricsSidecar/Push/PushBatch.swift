@@ -30,6 +30,8 @@ final class PushBatch {
     var firstPoint = -1
     var lastPoint = -1
     var pointCount = 0
+    /// The bytes of a `NativeHistogram`.
+    var native = 0..<0
     fileprivate var hash: UInt64
   }
 
@@ -253,6 +255,12 @@ final class PushBatch {
   func setValue(_ metric: Int, _ value: Double) { metrics[metric].value = value }
   func setSum(_ metric: Int, _ sum: Double) { metrics[metric].value = sum }
   func setCount(_ metric: Int, _ count: Double) { metrics[metric].count = count }
+
+  func setNative(_ metric: Int, _ native: NativeHistogram) {
+    let start = bytes.count
+    native.append(to: &bytes)
+    metrics[metric].native = start..<bytes.count
+  }
 
   /// Adds a bucket or quantile. They are kept in the order of their bounds.
   func addPoint(_ metric: Int, bound: Double, value: Double) {

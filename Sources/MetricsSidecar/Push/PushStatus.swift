@@ -129,15 +129,21 @@ extension PushAPI {
       page.append("\"}")
       return
     }
-    page.append(type == .histogram ? ",\"buckets\":{" : ",\"quantiles\":{")
-    for point in 0..<metric.pointCount {
-      page.append(point > 0 ? ",\"" : "\"")
-      JSONText.append(number: bytes.double(at: metric.bound(point)), to: &page)
-      page.append("\":\"")
-      JSONText.append(number: bytes.double(at: metric.pointValue(point)), to: &page)
-      page.append("\"")
+    if let native = NativeHistogram(bytes, metric.native), native.hasSpans {
+      page.append(",\"buckets\":")
+      native.appendJSON(to: &page)
+    } else {
+      page.append(type == .histogram ? ",\"buckets\":{" : ",\"quantiles\":{")
+      for point in 0..<metric.pointCount {
+        page.append(point > 0 ? ",\"" : "\"")
+        JSONText.append(number: bytes.double(at: metric.bound(point)), to: &page)
+        page.append("\":\"")
+        JSONText.append(number: bytes.double(at: metric.pointValue(point)), to: &page)
+        page.append("\"")
+      }
+      page.append("}")
     }
-    page.append("},\"count\":\"")
+    page.append(",\"count\":\"")
     JSONText.append(number: bytes.double(at: metric.count), to: &page)
     page.append("\",\"sum\":\"")
     JSONText.append(number: bytes.double(at: metric.value), to: &page)

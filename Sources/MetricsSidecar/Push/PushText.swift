@@ -3,14 +3,17 @@ import Platform
 /// Pushed groups in text format 0.0.4. Families of one name in several groups become one.
 struct PushText {
   private let store: PushStore
+  /// Native histograms' buckets are written too, in lines that only `TextFamilies` reads.
+  private let hasNative: Bool
   /// The blocks of each name, one after the other: where each name's start, and where each is.
   private var starts: [Int]
   private var blocks: [(group: Int, offset: Int)]
 
   /// Removes what has expired and sorts the groups' families by name.
-  init(_ store: PushStore, now: Double) {
+  init(_ store: PushStore, now: Double, hasNative: Bool = false) {
     store.expire(now)
     self.store = store
+    self.hasNative = hasNative
     starts = [Int](repeating: 0, count: store.names.entries.count + 1)
     for group in store.groups {
       guard let group else { continue }
@@ -94,7 +97,7 @@ struct PushText {
         } else if let others, others.hasSeries(series.key(group.extracting(metric.labels))) {
           hiddenCount += 1
         } else {
-          Self.append(metric, of: group, entry.name, family.type, to: &page)
+          append(metric, of: group, entry.name, family.type, to: &page)
         }
       }
     }
@@ -118,13 +121,13 @@ struct PushText {
     page.append(UInt8(ascii: "\n"))
   }
 
-  private static func append(
+  private func append(
     _ metric: GroupBytes.Metric, of group: RawSpan, _ name: [UInt8], _ type: PushType,
     to page: inout ByteBuffer
   ) {
     let labels = group.extracting(metric.labels)
     guard type.hasPoints else {
-      appendLine(name, "", labels, group.double(at: metric.value), to: &page)
+      Self.appendLine(name, "", labels, group.double(at: metric.value), to: &page)
       return
     }
     for point in 0..<metric.pointCount {
@@ -138,8 +141,12 @@ struct PushText {
       NumberFormat.append(group.double(at: metric.pointValue(point)), to: &page)
       page.append(UInt8(ascii: "\n"))
     }
-    appendLine(name, "_sum", labels, group.double(at: metric.value), to: &page)
-    appendLine(name, "_count", labels, group.double(at: metric.count), to: &page)
+    Self.appendLine(name, "_sum", labels, group.double(at: metric.value), to: &page)
+    let count = group.double(at: metric.count)
+    if hasNative, let native = NativeHistogram(group, metric.native) {
+      NativeLine.append(native, count, to: &page)
+    }
+    Self.appendLine(name, "_count", labels, count, to: &page)
   }
 
   private static func appendLine(

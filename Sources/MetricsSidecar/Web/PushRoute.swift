@@ -22,9 +22,10 @@ extension Sidecar {
 
   /// Appends what was pushed to the sidecar's own metrics. Series of a family that the sidecar itself
   /// has are put to that, so that a family stands once on the page.
-  func appendPushed(to text: inout ByteBuffer, _ snapshot: Snapshot) {
+  func appendPushed(to text: inout ByteBuffer, _ snapshot: Snapshot, _ format: PageFormat) {
     guard let push else { return }
-    let pushed = PushText(push.store, now: Double(Clock.unixNanoseconds) / 1e9)
+    let pushed = PushText(
+      push.store, now: Double(Clock.unixNanoseconds) / 1e9, hasNative: format == .protobuf)
     var page = PushBesideEvents(pushed, snapshot, applier.registry)
     for name in Registry.ownNames.map({ Array($0.utf8) }) {
       guard pushed.type(of: name) != nil, page.elsewhere.insert(name).inserted else { continue }

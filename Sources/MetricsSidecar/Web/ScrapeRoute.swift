@@ -43,7 +43,7 @@ extension Sidecar {
       applier.registry, filter: kind.filter, isOpenMetrics: kind.shape.format.isOpenMetrics)
     var text = ByteBuffer(capacity: 8192)
     selfMetrics.append(applier, to: &text)
-    appendPushed(to: &text, snapshot)
+    appendPushed(to: &text, snapshot, kind.shape.format)
     snapshot.selfText = text.array
     return ScrapeJob(kind, snapshot, startedAt: now)
   }

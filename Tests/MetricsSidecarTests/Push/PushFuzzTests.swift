@@ -57,15 +57,28 @@ import Testing
     #expect(Set(names).count == names.count, "a series twice, \(label)")
   }
 
-  @Test func `bent protobuf never traps`() throws {
-    let batch = PushBatch()
-    let key = try PushFixture.key("/j")
-    Fuzzer("push-protobuf").run { bytes, _, _ in
-      batch.begin(key)
-      do {
-        try ProtobufParser.parse(bytes.span.bytes, into: batch, limits: PushLimits())
-      } catch {}
+  @Test func `bent protobuf never traps, in a group, in a sum, on a page`() throws {
+    let fixture = try PushFixture()
+    var takenCount = 0
+    try Fuzzer("push-protobuf").run { bytes, dice, label in
+      // A few groups that are sums of all that could be added.
+      let path = "/j/k/\(dice.below(8))"
+      let isSum = dice.below(4) > 0
+      guard
+        fixture.refusal({
+          try fixture.push(path, protobuf: bytes, mode: isSum ? .aggregate(.sum) : .replace)
+        }) == nil
+      else { return }
+      takenCount += 1
+      guard takenCount % 50 == 0 else { return }
+      let page = fixture.protobufPage
+      // The parser takes what the page says, but for what other groups have too.
+      fixture.batch.begin(try PushFixture.key("/other"))
+      try ProtobufParser.parse(page.span.bytes, into: fixture.batch, limits: fixture.limits)
+      #expect(fixture.batch.families.count <= page.count, "\(label)")
+      try checkRestart(fixture, label)
     }
+    #expect(takenCount > 0)
   }
 
   @Test func `bent gzip never traps and never exceeds the limit`() {

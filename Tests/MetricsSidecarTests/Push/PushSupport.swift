@@ -50,6 +50,15 @@ final class PushFixture {
     try store.push(key, batch, mode: mode, timeToLive: ttl, now: now, isDryRun: isDryRun)
   }
 
+  func push(
+    _ path: String, protobuf: [UInt8], mode: GroupWriter.Mode = .replace, isDryRun: Bool = false
+  ) throws {
+    let key = try Self.key(path)
+    batch.begin(key)
+    try ProtobufParser.parse(protobuf.span.bytes, into: batch, limits: limits)
+    try store.push(key, batch, mode: mode, timeToLive: 0, now: now, isDryRun: isDryRun)
+  }
+
   /// The message with which a push is refused.
   func refusal(_ body: () throws -> Void) -> String? {
     do {
@@ -66,10 +75,59 @@ final class PushFixture {
     return text.components(separatedBy: "# HELP push_failure_time_seconds")[0]
   }
 
+  /// The families of the protobuf exposition without the groups' times.
+  var protobufPage: [UInt8] {
+    var text = ByteBuffer()
+    PushText(store, now: now, hasNative: true).append(to: &text)
+    var page = ByteBuffer()
+    var families = TextFamilies(text.bytes, .protobuf, NameFilter())
+    families.append(to: &page)
+    return page.array
+  }
+
   var times: String {
     var page = ByteBuffer()
     PushText(store, now: now).append(to: &page)
     let text = String(decoding: page.array, as: UTF8.self)
     return text.split(separator: "\n").filter { $0.hasPrefix("push_") }.joined(separator: "\n")
+  }
+}
+
+/// Writes messages as a client does.
+enum Wire {
+  static func varint(_ number: UInt64) -> [UInt8] {
+    number < 128 ? [UInt8(number)] : [UInt8(number & 127) | 128] + varint(number >> 7)
+  }
+  static func field(_ number: Int, _ content: [UInt8]) -> [UInt8] {
+    varint(UInt64(number << 3 | 2)) + varint(UInt64(content.count)) + content
+  }
+  static func field(_ number: Int, _ text: String) -> [UInt8] { field(number, Array(text.utf8)) }
+  static func number(_ field: Int, _ value: UInt64) -> [UInt8] {
+    varint(UInt64(field << 3)) + varint(value)
+  }
+  static func double(_ number: Int, _ value: Double) -> [UInt8] {
+    varint(UInt64(number << 3 | 1))
+      + (0..<8).map { UInt8(truncatingIfNeeded: value.bitPattern >> UInt64(8 * $0)) }
+  }
+  static func label(_ name: String, _ value: String) -> [UInt8] {
+    field(1, field(1, name) + field(2, value))
+  }
+  static func family(
+    _ name: String, _ type: UInt64, help: String? = nil, _ metrics: [[UInt8]]
+  ) -> [UInt8] {
+    let message =
+      metrics.flatMap { field(4, $0) } + (help.map { field(2, $0) } ?? []) + field(1, name)
+      + number(3, type)
+    return varint(UInt64(message.count)) + message
+  }
+
+  static func signed(_ field: Int, _ value: Int) -> [UInt8] { number(field, zigzag(value)) }
+  static func zigzag(_ value: Int) -> UInt64 { UInt64(bitPattern: Int64(value << 1 ^ value >> 63)) }
+  static func span(_ field: Int, _ offset: Int, _ length: UInt64) -> [UInt8] {
+    self.field(field, signed(1, offset) + number(2, length))
+  }
+  /// A family `h` of one histogram.
+  static func histogram(_ fields: [UInt8]...) -> [UInt8] {
+    family("h", 4, [field(7, fields.flatMap { $0 })])
   }
 }

@@ -1,4 +1,4 @@
-"""The requests that `.ci/push.py` sends to the sidecar and to Pushgateway, and what may differ."""
+"""The requests that go to the sidecar and to Pushgateway, and what may differ."""
 import base64
 import gzip
 import struct
@@ -44,6 +44,29 @@ HISTOGRAM = family(
           + field(3, varint(8) + varint(4) + double(2, 2))))
 SUMMARY = family(
     b"pb_s", 2, field(4, varint(8) + varint(2) + double(2, 1) + field(3, double(1, .9) + double(2, 4))))
+
+
+def signed(number, value):
+    return varint(number << 3) + varint(value << 1 ^ value >> 63)
+
+
+def native(*more, count=12):
+    """A histogram of `count` samples with native buckets for 12, and `more` fields."""
+    return family(
+        b"pb_native", 4,
+        field(7, varint(8) + varint(count) + double(2, 7.5) + signed(5, 3) + double(6, 1e-3) + varint(7 << 3)
+              + varint(1) + field(9, signed(1, -3) + varint(16) + varint(2)) + signed(10, 1) + signed(10, 1)
+              + field(12, signed(1, 3) + varint(16) + varint(2)) + field(12, signed(1, 2) + varint(16) + varint(1))
+              + signed(13, 5) + signed(13, -3) + signed(13, -1) + b"".join(more)))
+
+
+NATIVE_FLOAT = family(
+    b"pb_native_float", 4,
+    field(7, double(4, 2.25) + double(2, 1) + signed(5, 1) + double(6, 1e-3) + double(8, 0.5)
+          + field(12, signed(1, 0) + varint(16) + varint(2)) + field(14, b"".join(double(1, v)[1:] for v in (0.5, 1.25)))))
+NATIVE_EMPTY = family(b"pb_native_empty", 4, field(7, signed(5, 3) + field(12, signed(1, 0) + varint(16) + varint(0))))
+FLOAT = family(
+    b"pb_float", 4, field(7, double(4, 2.5) + double(2, 1) + field(3, double(4, 1.5) + double(2, 1))))
 STAMPED = family(b"pb_t", 1, field(2, double(1, 1)) + varint(6 << 3) + varint(1000))
 NO_VALUE = family(b"pb_n", 1, label(b"k", b"1"))
 
@@ -115,6 +138,18 @@ REQUESTS = [
     ("zstd", "PUT", "/metrics/job/zs", b"\x28\xb5\x2f\xfdnothing", {"Content-Encoding": "zstd"}),
     ("protobuf", "PUT", "/metrics/job/pb", COUNTER + HISTOGRAM + SUMMARY, {"Content-Type": PROTOBUF}),
     ("protobuf gzip", "POST", "/metrics/job/pb", gzip.compress(COUNTER), {"Content-Type": PROTOBUF, "Content-Encoding": "gzip"}),
+    ("native histogram", "PUT", "/metrics/job/nh", native(), {"Content-Type": PROTOBUF}),
+    ("native and classic", "PUT", "/metrics/job/nc", native(field(3, varint(8) + varint(6) + double(2, 2))), {"Content-Type": PROTOBUF}),
+    ("native without samples", "PUT", "/metrics/job/ne", NATIVE_EMPTY, {"Content-Type": PROTOBUF}),
+    ("native of floats", "PUT", "/metrics/job/nf", NATIVE_FLOAT, {"Content-Type": PROTOBUF}),
+    ("classic of floats", "PUT", "/metrics/job/cf", FLOAT, {"Content-Type": PROTOBUF}),
+    ("native that does not add up", "PUT", "/metrics/job/nw1", native(count=13), {"Content-Type": PROTOBUF}),
+    ("native of an unknown schema", "PUT", "/metrics/job/nw2", native(signed(5, 77)), {"Content-Type": PROTOBUF}),
+    ("native with too few buckets", "PUT", "/metrics/job/nw3", native(field(12, signed(1, 0) + varint(16) + varint(1))), {"Content-Type": PROTOBUF}),
+    ("native below zero", "PUT", "/metrics/job/nw4", native(field(12, signed(1, 0) + varint(16) + varint(1)) + signed(13, -9)), {"Content-Type": PROTOBUF}),
+    ("gauge histogram", "PUT", "/metrics/job/gh", family(b"pb_gh", 5, field(7, varint(8) + varint(1) + double(2, 1))), {"Content-Type": PROTOBUF}),
+    # Pushgateway 1.5 cannot write one and ends its page there.
+    ("gauge histogram deleted", "DELETE", "/metrics/job/gh", b"", {}),
     ("protobuf cut", "PUT", "/metrics/job/pc", COUNTER[:-3], {"Content-Type": PROTOBUF}),
     ("protobuf timestamp", "PUT", "/metrics/job/pt", STAMPED, {"Content-Type": PROTOBUF}),
     ("protobuf without value", "PUT", "/metrics/job/pn", NO_VALUE, {"Content-Type": PROTOBUF}),
@@ -235,28 +270,49 @@ REQUESTS = [
     ("family of its own, another type", "PUT", "/metrics/job/own2", b"# TYPE process_open_fds counter\nprocess_open_fds 7\n", {}),
 ]
 
-# name of the request: (status here, status there), explained in docs/push.md under that name.
+# name of the request: (status here, status there), explained in docs/push.md under that name; with
+# the first version that has the difference, and the first that has not.
 DIFFERENCES = {
     "spaces and commas": (200, 400),
-    "snappy": (200, 400),
+    "snappy": (200, 400, (0, 0), (1, 6)),
     "zstd": (415, 400),
     "deflate": (415, 400),
     "HEAD of metrics": (200, 405),
     "HEAD of status": (200, 405),
     "protobuf with a bad name": (400, 200),
+    "protobuf with a bad label": (400, 200, (1, 11)),
+    "native that does not add up": (400, 200),
+    "native of an unknown schema": (400, 200),
+    "native with too few buckets": (400, 200),
+    "native below zero": (400, 200),
+    "gauge histogram": (400, 200),
+    "metrics of the API": (200, 0, (1, 8)),
     "a bound twice": (400, 200),
     "a bucket without its bound": (400, 200),
     "nothing after job/": (400, 307),
     "empty value": (200, 301),
     "bare line of a histogram": (400, 200),
 }
-# series that one of the two has otherwise, explained in docs/push.md.
-OTHER_SERIES = {
+# Series that one of the two has otherwise, and why, as docs/push.md says it; with versions as above.
+OTHER_SERIES = [
     # What came of the requests above.
-    r"(TYPE )?(sp|sn|ev|hl|b2|b3|9x)(_bucket|_sum|_count)?({|$)": "another status",
-    r'push_(failure_)?time_seconds{"instance": "", "job": "(sp|sn|hl|b2|b3|pbn|df)"}': "another status",
-    r'push_(failure_)?time_seconds{.*"y": "", "z": "1"}': "another status",
-    r'push_(failure_)?time_seconds{"instance": "", "job": "gc"}': "a gzip body that is cut",
-    r"HELP h$": "the first help text",
-    r"hc_(bucket|count){": "without a `_count` line",
-}
+    (r"((TYPE|HELP) )?(sp|sn|ev|hl|b2|b3|9x|_x|pbl)(_bucket|_sum|_count)?({|$)", "another status"),
+    (r'push_(failure_)?time_seconds{"instance": "", "job": "(sp|sn|hl|b2|b3|pbn|pbl|df)"}', "another status"),
+    (r'push_(failure_)?time_seconds{.*"y": "", "z": "1"}', "another status"),
+    (r'push_(failure_)?time_seconds{"instance": "", "job": "gc"}', "a gzip body that is cut"),
+    (r"pb_native(_bucket|_sum|_count){.*nw[1-4]", "another status"),
+    (r'push_(failure_)?time_seconds{"instance": "", "job": "nw[1-4]"}', "another status"),
+    (r"pb_(native_)?float(_bucket|_count){", "histograms of floats", (0, 0), (1, 10)),
+    (r"HELP h$", "the first help text"),
+    (r"hc_(bucket|count){", "without a `_count` line"),
+]
+
+
+def differences(version):
+    """DIFFERENCES and the patterns of OTHER_SERIES that a version of Pushgateway has."""
+
+    def has(since=(0, 0), until=(9, 0)):
+        return since <= version < until
+
+    return ({name: row[:2] for name, row in DIFFERENCES.items() if has(*row[2:])},
+            [row[0] for row in OTHER_SERIES if has(*row[2:])])

@@ -1,4 +1,4 @@
-// push_client URL [native]: pushes, adds and deletes with Go's client_golang, as protobuf and as text.
+// client URL [native]: pushes, adds and deletes with Go's client_golang, as protobuf and as text.
 package main
 
 import (

@@ -1,0 +1,86 @@
+import Platform
+
+/// Reads the fields of a protobuf `Histogram` that make it a native one.
+struct NativeParser {
+  private(set) var native = NativeHistogram()
+  private(set) var count = 0.0
+  private(set) var isFloat = false
+  /// The last bucket of each side, from which the next one differs.
+  private var last: (below: Int64, above: Int64) = (0, 0)
+  private var hasDeltas = false
+  private var hasCounts = false
+
+  /// Takes a field of the message `body`, if it is one of those.
+  mutating func take(_ field: WireReader.Field, _ body: RawSpan) throws(PushError) {
+    switch field.number {
+    case 1: count = max(count, Double(try field.varint()))
+    case 4:
+      let float = try field.double()
+      isFloat = isFloat || float > 0
+      count = max(count, float)
+    case 5: native.schema = Int(clamping: Self.signed(try field.varint()))
+    case 6: native.zeroThreshold = try field.double()
+    case 7: native.zeroCount = max(native.zeroCount, Double(try field.varint()))
+    case 8:
+      let float = try field.double()
+      isFloat = isFloat || float > 0
+      if !(float <= native.zeroCount) { native.zeroCount = float }
+    case 9: native.below.spans.append(try Self.span(body, try field.bytes()))
+    case 12: native.above.spans.append(try Self.span(body, try field.bytes()))
+    case 10: try Self.deltas(field, body, &native.below.counts, &last.below)
+    case 13: try Self.deltas(field, body, &native.above.counts, &last.above)
+    case 11: try Self.counts(field, body, &native.below.counts)
+    case 14: try Self.counts(field, body, &native.above.counts)
+    default: break
+    }
+    hasDeltas = hasDeltas || field.number == 10 || field.number == 13
+    hasCounts = hasCounts || field.number == 11 || field.number == 14
+  }
+
+  /// What is wrong with it; `nil` where nothing is.
+  func mistake(sum: Double) -> StaticString? {
+    if hasDeltas && hasCounts { return "buckets with counts and with differences" }
+    return native.mistake(count: count, sum: sum, isFloat: isFloat || hasCounts)
+  }
+
+  private static func span(
+    _ body: RawSpan, _ message: Range<Int>
+  ) throws(PushError) -> NativeHistogram.Span {
+    var span = NativeHistogram.Span(offset: 0, length: 0)
+    var reader = WireReader(body, message)
+    while let field = try reader.next() {
+      if field.number == 1 { span.offset = Int(clamping: signed(try field.varint())) }
+      if field.number == 2 { span.length = Int(clamping: Int32(clamping: try field.varint())) }
+    }
+    return span
+  }
+
+  /// One difference, or many packed.
+  private static func deltas(
+    _ field: WireReader.Field, _ body: RawSpan, _ counts: inout [Double], _ last: inout Int64
+  ) throws(PushError) {
+    if field.isPacked {
+      var reader = WireReader(body, try field.bytes())
+      while !reader.isAtEnd {
+        last &+= signed(try reader.varint())
+        counts.append(Double(last))
+      }
+    } else {
+      last &+= signed(try field.varint())
+      counts.append(Double(last))
+    }
+  }
+
+  private static func counts(
+    _ field: WireReader.Field, _ body: RawSpan, _ counts: inout [Double]
+  ) throws(PushError) {
+    guard field.isPacked else { return counts.append(try field.double()) }
+    var reader = WireReader(body, try field.bytes())
+    while !reader.isAtEnd { counts.append(Double(bitPattern: try reader.fixed(8))) }
+  }
+
+  /// A `sint32` or `sint64`.
+  private static func signed(_ number: UInt64) -> Int64 {
+    Int64(bitPattern: number >> 1) ^ -Int64(bitPattern: number & 1)
+  }
+}
