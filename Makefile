@@ -46,7 +46,7 @@ lint: ## Check formatting, warnings and shell scripts
 format: ## Format the sources
 	swift format format --in-place --recursive Sources Tests Package.swift
 
-bench: dist-amd64 ## Compare with nginx and a C receiver; prints ratios
+bench: dist-amd64 ## Compare with nginx, a C receiver and statsd_exporter; prints ratios
 	python3 Benchmarks/bench.py --programs dist/linux-amd64
 
 bench-scrape: dist-amd64 ## Compare large pages with peers: time, memory, limits (BENCH=--check judges no time)
