@@ -7,6 +7,10 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
 int64_t cl_read(int fd, void *bytes, size_t count) { FAULT("read"); return REPEAT(int64_t, read(fd, bytes, count)); }
 int64_t cl_write(int fd, const void *bytes, size_t count) {
   FAULT("write");
@@ -50,6 +54,12 @@ void *cl_map_anonymous_shared(uint64_t size) {
   int flags = MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE;
   void *base = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, flags, -1, 0);
   return base == MAP_FAILED ? NULL : base;
+}
+void cl_touch(void *start, size_t count) {
+  // Whole pages within; a kernel before 5.14 refuses, and nothing is lost.
+  uintptr_t from = ((uintptr_t)start + 4095) & ~(uintptr_t)4095;
+  uintptr_t to = ((uintptr_t)start + count) & ~(uintptr_t)4095;
+  if (to > from) madvise((void *)from, to - from, MADV_POPULATE_WRITE);
 }
 int cl_unmap(void *base, uint64_t size) { return RESULT(munmap(base, (size_t)size)); }
 int cl_last_error(void) { return errno; }

@@ -25,6 +25,7 @@ int cl_is_writable_directory(const char *path);
 void *cl_map_shared(int fd, uint64_t size);   // NULL when it fails; errno by cl_last_error
 void *cl_map_anonymous_shared(uint64_t size);
 int cl_unmap(void *base, uint64_t size);
+void cl_touch(void *start, size_t count);  // has the kernel map the pages now
 int cl_last_error(void);
 
 // -- Sockets: non-blocking and close-on-exec, all of them.

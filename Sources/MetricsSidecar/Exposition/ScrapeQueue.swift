@@ -78,7 +78,10 @@ final class ScrapeJob {
     var next = ByteBuffer(capacity: 16)
     swap(&next, &piece)
     body.append(next)
+    if isWritten, raw.isEmpty { return }
+    // The page goes on, so the next piece will be filled too.
     piece.reserve(Self.pieceByteCount + 16_384)
+    piece.touch()
   }
 
   var head: PostponedHead {

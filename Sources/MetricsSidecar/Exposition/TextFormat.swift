@@ -14,7 +14,8 @@ enum TextFormat {
     while !writer.write(into: &page, byteCount: 1 << 20) {}
   }
 
-  /// `key value`. A whole number below 10^15, as most are, is written at once with its key.
+  /// `key value`. A whole number below 10^15, as most are, is written at once with its key, which is
+  /// that of a record: all bytes of its last unit can be read.
   @inline(__always)
   @_optimize(speed)
   static func line(_ key: RawSpan, _ value: Double, to page: inout ByteBuffer) {
@@ -22,12 +23,20 @@ enum TextFormat {
       return oddLine(key, value, to: &page)
     }
     let keyByteCount = key.byteCount
-    unsafe page.appendUnsafe(capacity: keyByteCount &+ 20) { memory in
-      // Sound: the key, a blank, at most 15 digits, and three bytes more.
+    unsafe page.appendUnsafe(capacity: keyByteCount &+ 52) { memory in
+      // Sound: the key, a blank, at most 15 digits, and three bytes more; the key's last unit is
+      // copied whole. `memcpy` would cost more than the copy.
       let start = memory.baseAddress!
       unsafe key.withUnsafeBytes {
-        if let source = $0.baseAddress {
-          unsafe start.copyMemory(from: source, byteCount: keyByteCount)
+        guard let source = $0.baseAddress else { return }
+        var at = 0
+        while at < keyByteCount {
+          for half in 0..<2 {
+            unsafe (start + at + half &* 16).storeBytes(
+              of: source.loadUnaligned(fromByteOffset: at &+ half &* 16, as: SIMD2<UInt64>.self),
+              as: SIMD2<UInt64>.self)
+          }
+          at &+= StateFile.cellByteCount
         }
       }
       var at = unsafe start + keyByteCount

@@ -1,3 +1,5 @@
+import CLinux
+
 /// Growable bytes: append at the end, take from the front.
 ///
 /// What must stay true: `0 <= head <= tail <= capacity`; the bytes in `head..<tail` are initialised.
@@ -144,6 +146,9 @@ public struct ByteBuffer: ~Copyable {
   public mutating func reserve(_ byteCount: Int) {
     if capacity - tail < byteCount { makeRoom(byteCount) }
   }
+
+  /// Has the kernel give the memory for the free room at once instead of with a fault for each page.
+  public mutating func touch() { unsafe cl_touch(base + tail, capacity - tail) }
 
   @inline(never)
   private mutating func makeRoom(_ byteCount: Int) {
