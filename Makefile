@@ -152,23 +152,19 @@ dist-amd64:
 	.ci/collect .build-amd64/release dist/linux-amd64
 else
 dist-amd64:
-	EMBEDDED=1 swift build $(EMBEDDED_FLAGS) --scratch-path .build-amd64 \
-	  --triple x86_64-unknown-none-elf -Xswiftc -Xclang-linker -Xswiftc --target=x86_64-linux-gnu \
-	  $(call static,x86_64-linux-musl,x86_64-linux-gnu-gcc,x86_64-unknown-none-elf)
-	.ci/collect .build-amd64/x86_64-unknown-none-elf/release dist/linux-amd64
+	$(call cross,amd64,x86_64-unknown-none-elf,x86_64-linux-gnu,x86_64-linux-musl,x86_64-linux-gnu-gcc)
 endif
 
+# $(call cross,NAME,TRIPLE,TARGET,MUSL,GCC): the release form for another platform.
+cross = EMBEDDED=1 swift build $(EMBEDDED_FLAGS) --scratch-path .build-$(1) \
+	  --triple $(2) -Xswiftc -Xclang-linker -Xswiftc --target=$(3) $(call static,$(4),$(5),$(2)) && \
+	.ci/collect .build-$(1)/$(2)/release dist/linux-$(1)
+
 dist-arm64:
-	EMBEDDED=1 swift build $(EMBEDDED_FLAGS) --scratch-path .build-arm64 \
-	  --triple aarch64-none-none-elf -Xswiftc -Xclang-linker -Xswiftc --target=aarch64-linux-gnu \
-	  $(call static,aarch64-linux-musl,aarch64-linux-gnu-gcc,aarch64-none-none-elf)
-	.ci/collect .build-arm64/aarch64-none-none-elf/release dist/linux-arm64
+	$(call cross,arm64,aarch64-none-none-elf,aarch64-linux-gnu,aarch64-linux-musl,aarch64-linux-gnu-gcc)
 
 dist-armv7:
-	EMBEDDED=1 swift build $(EMBEDDED_FLAGS) --scratch-path .build-armv7 \
-	  --triple armv7-none-none-eabi -Xswiftc -Xclang-linker -Xswiftc --target=armv7-linux-gnueabi \
-	  $(call static,arm-linux-musleabi,arm-linux-gnueabi-gcc,armv7-none-none-eabi)
-	.ci/collect .build-armv7/armv7-none-none-eabi/release dist/linux-armv7
+	$(call cross,armv7,armv7-none-none-eabi,armv7-linux-gnueabi,arm-linux-musleabi,arm-linux-gnueabi-gcc)
 
 smoke-arm: dist-arm64 dist-armv7 ## Have the arm binaries answer and count a request under qemu-user
 	.ci/smoke-arm

@@ -1,4 +1,5 @@
 """A sidecar and an App as real processes, requests that are counted, and what a process takes."""
+import contextlib
 import os
 import random
 import re
@@ -141,6 +142,21 @@ class Load(threading.Thread):
                         waiting -= 1
                 if self.pause:
                     time.sleep(self.pause)
+
+
+@contextlib.contextmanager
+def loaded(pair, count=4, **how):
+    """Load on so many connections at once, ended with the block."""
+    loads = [Load(pair.api, seed, **how) for seed in range(count)]
+    for load in loads:
+        load.start()
+    try:
+        yield loads
+    finally:
+        for load in loads:
+            load.stopping.set()
+        for load in loads:
+            load.join(20)
 
 
 def resident(process):

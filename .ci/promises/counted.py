@@ -8,9 +8,12 @@ import subprocess
 import time
 
 from checks import check, wait_for
-from pair import Load, Pair, cpu
+from pair import Pair, cpu, loaded
 from prometheus import Prometheus
 from sidecar import frame
+
+# What `server_requests_total` is the sum of.
+PARTS = ("healthcheck_requests_total", "main_requests_total", "bye_request_total")
 
 
 def endpoints(programs, _):
@@ -56,21 +59,15 @@ def sidecar_killed(programs, options):
     with Pair(programs) as pair:
         pair.start_sidecar()
         pair.start_app()
-        loads = [Load(pair.api, seed) for seed in range(4)]
-        for load in loads:
-            load.start()
         generator = random.Random(options.seed)
-        for _ in range(options.kills):
-            time.sleep(generator.random() * 0.04)
-            pair.sidecar.kill()
-            pair.sidecar.wait()
-            if generator.random() < 0.3:
-                time.sleep(generator.random() * 0.03)
-            pair.start_sidecar(wait=generator.random() < 0.5)
-        for load in loads:
-            load.stopping.set()
-        for load in loads:
-            load.join(20)
+        with loaded(pair) as loads:
+            for _ in range(options.kills):
+                time.sleep(generator.random() * 0.04)
+                pair.sidecar.kill()
+                pair.sidecar.wait()
+                if generator.random() < 0.3:
+                    time.sleep(generator.random() * 0.03)
+                pair.start_sidecar(wait=generator.random() < 0.5)
         answered = sum(load.answered for load in loads)
         check(all(load.sent == load.answered for load in loads), "a request was not answered")
         wait_for(lambda: pair.total() >= answered, "the counts")
@@ -78,8 +75,7 @@ def sidecar_killed(programs, options):
         counted = pair.total()
         check(counted == answered, f"answered {answered}, counted {counted}")
         values = pair.values()
-        parts = sum(values[n] for n in
-                    ("healthcheck_requests_total", "main_requests_total", "bye_request_total"))
+        parts = sum(values[n] for n in PARTS)
         check(parts == counted, f"the parts are {parts}, the sum is {counted}")
         durations = sum(v for n, v in values.items()
                         if n.startswith("http_request_duration_seconds_count"))
@@ -92,19 +88,13 @@ def app_killed(programs, _):
     """Promise 1: answered <= counted <= sent, however often the App is killed under load."""
     with Pair(programs) as pair:
         pair.start_sidecar()
-        loads = [Load(pair.api, seed, reconnect=True, pause=0.005) for seed in range(4)]
         pair.start_app()
-        for load in loads:
-            load.start()
-        for _ in range(50):
-            time.sleep(random.random() * 0.06)
-            pair.app.kill()
-            pair.app.wait()
-            pair.start_app()
-        for load in loads:
-            load.stopping.set()
-        for load in loads:
-            load.join(20)
+        with loaded(pair, reconnect=True, pause=0.005) as loads:
+            for _ in range(50):
+                time.sleep(random.random() * 0.06)
+                pair.app.kill()
+                pair.app.wait()
+                pair.start_app()
         time.sleep(0.1)
         answered, sent = sum(l.answered for l in loads), sum(l.sent for l in loads)
         counted = pair.total()
@@ -179,21 +169,16 @@ def scrapes_consistent(programs, _):
     with Pair(programs) as pair:
         pair.start_sidecar()
         pair.start_app()
-        loads = [Load(pair.api, seed) for seed in range(4)]
-        for load in loads:
-            load.start()
         scrapes, end = 0, time.monotonic() + 4
-        while time.monotonic() < end:
-            before = sum(load.answered for load in loads)
-            values = pair.values()
-            total = values["server_requests_total"]
-            parts = sum(values[n] for n in
-                        ("healthcheck_requests_total", "main_requests_total", "bye_request_total"))
-            check(parts == total, f"scrape {scrapes}: sum {total}, parts {parts}")
-            check(total >= before, f"scrape {scrapes}: {total} counted, {before} answered before")
-            scrapes += 1
-        for load in loads:
-            load.stopping.set()
+        with loaded(pair) as loads:
+            while time.monotonic() < end:
+                before = sum(load.answered for load in loads)
+                values = pair.values()
+                total = values["server_requests_total"]
+                parts = sum(values[n] for n in PARTS)
+                check(parts == total, f"scrape {scrapes}: sum {total}, parts {parts}")
+                check(total >= before, f"scrape {scrapes}: {total} counted, {before} answered before")
+                scrapes += 1
         print(f"  {scrapes} scrapes under load, each whole and complete")
 
 
@@ -220,11 +205,8 @@ def prometheus(programs, _):
         pair.start_app()
         with Prometheus(pair.metrics, pair.folder) as server:
             wait_for(lambda: server.value("up") == 1, "up to be 1", 60)
-            load = Load(pair.api, 1)
-            load.start()
-            time.sleep(8)
-            load.stopping.set()
-            load.join(20)
+            with loaded(pair, 1) as (load,):
+                time.sleep(8)
             wait_for(lambda: server.value("server_requests_total") == load.answered,
                      "Prometheus to have the count", 60)
             check(server.value("min_over_time(up[1m])") == 1, "up was not 1 all the time")

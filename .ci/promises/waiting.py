@@ -10,7 +10,7 @@ import threading
 import time
 
 from checks import check, left_out, wait_for
-from pair import Load, Pair, cpu, resident
+from pair import Pair, cpu, loaded, resident
 
 
 class SlowReader(threading.Thread):
@@ -47,15 +47,9 @@ class SlowReader(threading.Thread):
 def app_never_waits(programs, options):
     """Promise 3: a stopped, absent or slow sidecar costs the App no speed, and then all is counted."""
     def measure(pair, seconds):
-        loads = [Load(pair.api, seed) for seed in range(4)]
         start = cpu(pair.app)
-        for load in loads:
-            load.start()
-        time.sleep(seconds)
-        for load in loads:
-            load.stopping.set()
-        for load in loads:
-            load.join(20)
+        with loaded(pair) as loads:
+            time.sleep(seconds)
         check(all(load.sent == load.answered for load in loads), "a request was not answered")
         answered = sum(load.answered for load in loads)
         return answered, answered / max(cpu(pair.app) - start, 0.01)

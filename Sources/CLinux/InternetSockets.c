@@ -32,13 +32,19 @@ static socklen_t parse_address(const char *host, uint16_t port, address *out) {
   return 0;
 }
 
+// A socket of the address' family, and the address.
+static int open_socket(const char *host, uint16_t port, int kind, address *where, socklen_t *length) {
+  *length = parse_address(host, port, where);
+  if (*length == 0) return -EINVAL;
+  FAULT("socket");
+  return RESULT(socket(where->any.sa_family, kind | SOCKET_FLAGS, 0));
+}
+
 int cl_bind_tcp(const char *host, uint16_t port, int is_shared) {
   address where;
-  socklen_t length = parse_address(host, port, &where);
-  if (length == 0) return -EINVAL;
-  FAULT("socket");
-  int fd = socket(where.any.sa_family, SOCK_STREAM | SOCKET_FLAGS, 0);
-  if (fd < 0) return -errno;
+  socklen_t length;
+  int fd = open_socket(host, port, SOCK_STREAM, &where, &length);
+  if (fd < 0) return fd;
   int on = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (is_shared) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
@@ -52,22 +58,18 @@ int cl_listen(int fd, int backlog) { FAULT("listen"); return RESULT(listen(fd, b
 
 int cl_bind_udp(const char *host, uint16_t port) {
   address where;
-  socklen_t length = parse_address(host, port, &where);
-  if (length == 0) return -EINVAL;
-  FAULT("socket");
-  int fd = socket(where.any.sa_family, SOCK_DGRAM | SOCKET_FLAGS, 0);
-  if (fd < 0) return -errno;
+  socklen_t length;
+  int fd = open_socket(host, port, SOCK_DGRAM, &where, &length);
+  if (fd < 0) return fd;
   if (bind(fd, &where.any, length) < 0) return failed(fd);
   return fd;
 }
 
 int cl_connect_tcp(const char *host, uint16_t port, int64_t timeout_milliseconds) {
   address where;
-  socklen_t length = parse_address(host, port, &where);
-  if (length == 0) return -EINVAL;
-  FAULT("socket");
-  int fd = socket(where.any.sa_family, SOCK_STREAM | SOCKET_FLAGS, 0);
-  if (fd < 0) return -errno;
+  socklen_t length;
+  int fd = open_socket(host, port, SOCK_STREAM, &where, &length);
+  if (fd < 0) return fd;
   if (connect(fd, &where.any, length) < 0) {
     if (errno != EINPROGRESS) return failed(fd);
     struct pollfd waiting = {.fd = fd, .events = POLLOUT};

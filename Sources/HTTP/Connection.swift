@@ -187,13 +187,7 @@ public struct Connection: ~Copyable {
   private mutating func answer<R: Responder>(
     _ bytes: RawSpan, _ body: RawSpan, _ responder: R, _ response: inout ResponseWriter
   ) {
-    if isStopping && request.isKeptAlive {
-      request.isKeptAlive = false
-      mustLinger = true
-    }
-    response.isHead = request.method == .head
-    response.isKeptAlive = request.isKeptAlive
-    response.isHTTP10 = request.isHTTP10
+    prepare(&response)
     response.route = Answer.noRoute
     response.isPostponed = false
     let start = response.buffer.count
@@ -211,11 +205,9 @@ public struct Connection: ~Copyable {
     if !request.isKeptAlive { phase = .closing }
   }
 
-  /// Writes the head of an answer that was postponed. Whether its body is to be sent.
-  mutating func answer<R: Responder>(
-    _ head: PostponedHead, bodyByteCount: Int, now: UInt64, limits: HTTPLimits, responder: R,
-    into response: inout ResponseWriter
-  ) -> Bool {
+  /// Has the writer answer as this request asks for.
+  @inline(__always)
+  private mutating func prepare(_ response: inout ResponseWriter) {
     if isStopping && request.isKeptAlive {
       request.isKeptAlive = false
       mustLinger = true
@@ -223,6 +215,14 @@ public struct Connection: ~Copyable {
     response.isHead = request.method == .head
     response.isKeptAlive = request.isKeptAlive
     response.isHTTP10 = request.isHTTP10
+  }
+
+  /// Writes the head of an answer that was postponed. Whether its body is to be sent.
+  mutating func answer<R: Responder>(
+    _ head: PostponedHead, bodyByteCount: Int, now: UInt64, limits: HTTPLimits, responder: R,
+    into response: inout ResponseWriter
+  ) -> Bool {
+    prepare(&response)
     response.begin(
       status: head.status, contentType: head.contentType, extraFields: head.extraFields)
     response.setLength(bodyByteCount)
