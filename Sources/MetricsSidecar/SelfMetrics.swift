@@ -15,9 +15,20 @@ struct SelfMetrics: OwnMetricLines {
   var udpDropCount: Int64 = 0
   let startSeconds = Double(Clock.unixNanoseconds) / 1e9
 
+  /// One line or family a row, always in this order.
   func append(_ applier: Applier, to page: inout ByteBuffer) {
+    intake(applier, &page)
+    series(applier.registry, &page)
+    clients(applier, &page)
+    own(applier.registry, &page)
+    workers(&page)
+    head("metrics_sidecar_build_info", "gauge", "The version, as a label", &page)
+    labelled("metrics_sidecar_build_info", "version", Array(Version.number.utf8), 1, &page)
+    process(&page)
+  }
+
+  private func intake(_ applier: Applier, _ page: inout ByteBuffer) {
     let counts = applier.counts
-    let registry = applier.registry
     head("metrics_sidecar_events_total", "counter", "Events that were counted", &page)
     for source in IntakeCounts.Source.allCases where isOpen[source.rawValue] {
       for (letter, name) in IntakeCounts.types(of: source) {
@@ -29,7 +40,7 @@ struct SelfMetrics: OwnMetricLines {
         number(Double(counts.events(source, letter)), &page)
       }
     }
-    rejected(counts, registry, &page)
+    rejected(counts, applier.registry, &page)
     if isOpen[IntakeCounts.Source.udp.rawValue] {
       one(
         "metrics_sidecar_udp_drops_total", "counter",
@@ -41,6 +52,9 @@ struct SelfMetrics: OwnMetricLines {
       (StaticString("applied"), counts.framesApplied), ("duplicate", counts.framesDuplicate),
       ("rejected", counts.framesRejected),
     ] { labelled("metrics_sidecar_frames_total", "result", result, Double(count), &page) }
+  }
+
+  private func series(_ registry: Registry, _ page: inout ByteBuffer) {
     one("metrics_sidecar_series", "gauge", "Series kept", Double(registry.seriesCount), &page)
     one(
       "metrics_sidecar_series_limit", "gauge", "Series that may be kept",
@@ -54,19 +68,28 @@ struct SelfMetrics: OwnMetricLines {
     one(
       "metrics_sidecar_families", "gauge", "Families kept", Double(registry.familyCount), &page)
     overflowing(registry, &page)
+  }
+
+  private func clients(_ applier: Applier, _ page: inout ByteBuffer) {
     one(
-      "metrics_sidecar_sessions", "gauge", "Sessions remembered", Double(registry.sessions.count),
+      "metrics_sidecar_sessions", "gauge", "Sessions remembered",
+      Double(applier.registry.sessions.count),
       &page)
     one(
       "metrics_sidecar_sessions_evicted_total", "counter", "Sessions that had to make room",
-      Double(registry.sessions.evicted), &page)
+      Double(applier.registry.sessions.evicted), &page)
     one(
       "metrics_sidecar_sessions_expired_total", "counter",
-      "Sessions that were silent for their time to live", Double(registry.sessions.expired), &page)
+      "Sessions that were silent for their time to live", Double(applier.registry.sessions.expired),
+      &page)
     one("metrics_sidecar_connections", "gauge", "Clients connected", Double(connections), &page)
     one(
       "metrics_sidecar_connections_refused_total", "counter", "Clients refused at the limit",
-      Double(counts.connectionsRefused), &page)
+      Double(applier.counts.connectionsRefused), &page)
+  }
+
+  /// What it does besides: scrapes, its state, its rules.
+  private func own(_ registry: Registry, _ page: inout ByteBuffer) {
     one(
       "metrics_sidecar_scrape_duration_seconds", "gauge", "How long the last scrape took to write",
       scrapeSeconds, &page)
@@ -87,22 +110,21 @@ struct SelfMetrics: OwnMetricLines {
     one(
       "metrics_sidecar_config_last_reload_success_timestamp_seconds", "gauge",
       "When rules were last loaded, in Unix time", reloads.lastSuccessSeconds, &page)
-    if let supervision {
-      one(
-        "metrics_sidecar_worker_restarts_total", "counter", "Workers that were killed",
-        Double(supervision.restarts), &page)
-      one(
-        "metrics_sidecar_datagrams_recovered_total", "counter",
-        "Datagrams that a killed worker had received, applied by its successor",
-        Double(supervision.recovered), &page)
-      one(
-        "metrics_sidecar_datagrams_lost_total", "counter",
-        "Datagrams given up because worker after worker died of them", Double(supervision.lost),
-        &page)
-    }
-    head("metrics_sidecar_build_info", "gauge", "The version, as a label", &page)
-    labelled("metrics_sidecar_build_info", "version", Array(Version.number.utf8), 1, &page)
-    process(&page)
+  }
+
+  private func workers(_ page: inout ByteBuffer) {
+    guard let supervision else { return }
+    one(
+      "metrics_sidecar_worker_restarts_total", "counter", "Workers that were killed",
+      Double(supervision.restarts), &page)
+    one(
+      "metrics_sidecar_datagrams_recovered_total", "counter",
+      "Datagrams that a killed worker had received, applied by its successor",
+      Double(supervision.recovered), &page)
+    one(
+      "metrics_sidecar_datagrams_lost_total", "counter",
+      "Datagrams given up because worker after worker died of them", Double(supervision.lost),
+      &page)
   }
 
   private func rejected(_ counts: IntakeCounts, _ registry: Registry, _ page: inout ByteBuffer) {
