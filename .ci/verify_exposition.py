@@ -204,7 +204,9 @@ RULES = """{"families": [
   {"name": "traced_total", "type": "counter", "exemplar": "trace_id", "labels": ["q"],
    "events": [{"event": "traced"}]},
   {"name": "traced_seconds", "type": "histogram", "exemplar": "trace_id",
-   "events": [{"event": "took"}]}]}"""
+   "events": [{"event": "took"}]},
+  {"name": "traced_bytes", "type": "histogram", "native": true, "exemplar": "trace_id",
+   "events": [{"event": "size"}]}]}"""
 
 
 def exemplars(programs):
@@ -225,13 +227,21 @@ def exemplars(programs):
         buckets = {b.exemplar.label[0].value: b.exemplar.value
                    for b in by_name["traced_seconds"].metric[0].histogram.bucket if b.exemplar.label}
         check(buckets == {"w1": 0.32, "w2": 0.02}, buckets)
+        # A native histogram has its own list; each of them needs a time.
+        sidecar.send("size:100|h|#trace_id:n0", *(f"size:{2 ** n}|h|#trace_id:n{n}" for n in range(6, 9)))
+        families = {family.name: family for family in parse_protobuf(sidecar.get(accept=PROTO)[1])}
+        own = families["traced_bytes"].metric[0].histogram.exemplars
+        check({e.label[0].value: e.value for e in own} == {"n6": 64, "n7": 128, "n8": 256}, own)
+        check(all(e.label[0].name == "trace_id" and abs(e.timestamp.seconds - time.time()) < 60
+                  for e in own), own)
         check(b"trace_id" not in sidecar.get()[1], "text has an exemplar")
-        with Prometheus(sidecar.metrics, sidecar.folder, "--enable-feature=exemplar-storage") as server:
-            def asked():
-                return server.ask("query_exemplars?query=traced_total&start=0&end=9999999999")
-            wait_for(asked, "Prometheus to have an exemplar", 60)
-            data = asked()
-            check(data[0]["exemplars"][0]["labels"] == {"trace_id": "t499"}, data)
+        with Prometheus(sidecar.metrics, sidecar.folder,
+                        "--enable-feature=exemplar-storage,native-histograms") as server:
+            def asked(name):
+                data = server.ask(f"query_exemplars?query={name}&start=0&end=9999999999")
+                return {e["labels"]["trace_id"] for each in data or [] for e in each["exemplars"]}
+            wait_for(lambda: asked("traced_total"), "Prometheus to have an exemplar")
+            check(asked("traced_total") == {"t499"}, asked("traced_total"))
 
 
 def names(programs):

@@ -134,6 +134,41 @@ import Testing
     #expect(page.indices.contains { page[$0...].starts(with: exemplar) }, "\(page)")
   }
 
+  @Test func `protobuf: a native histogram has its own, of all sizes, with their times`() throws {
+    let fixture = try Fixture(
+      rules: #"""
+        {"families": [{"name": "a", "type": "histogram", "native": true, "buckets": [1, 4],
+          "exemplar": "t", "events": [{"event": "a"}]}]}
+        """#)
+    fixture.registry.testTime = 1_500
+    fixture.apply("a", "h", 2, tags: "t:x")
+    let fields: [UInt8] =
+      [0x0a, 6, 0x0a, 1, 0x74, 0x12, 1, 0x78]  // label "t": "x"
+      + [0x11, 0, 0, 0, 0, 0, 0, 0, 0x40]  // value 2.0
+      + [0x1a, 8, 0x08, 1, 0x10, 0x80, 0xca, 0xb5, 0xee, 1]  // 1 s and 500,000,000 ns
+    func count(_ head: [UInt8]) -> Int {
+      let page = page(fixture, .protobuf)
+      return page.indices.count { page[$0...].starts(with: head) }
+    }
+    #expect(count([0x82, 1, 27] + fields) == 1)  // Histogram.exemplars
+    #expect(count([0x1a, 27] + fields) == 1)  // Bucket.exemplar
+    // Of a power of two the last one stays, and ten powers on the first's place is taken.
+    for power in -3..<40 {
+      fixture.apply("a", "h", Double(sign: .plus, exponent: power, significand: 1.5), tags: "t:y")
+    }
+    #expect(count([0x82, 1, 27]) == 10)
+    fixture.apply("a", "h", 0, tags: "t:z")
+    fixture.apply("a", "h", -3, tags: "t:z")
+    #expect(count([0x82, 1, 27]) == 11)
+    #expect(fixture.registry.exemplars?.count == 14)
+    let traced = lines(fixture).filter { $0.contains(" # ") }
+    #expect(
+      traced == [
+        #"a_bucket{le="1.0"} 5.0 # {t="z"} -3.0 1.5"#, #"a_bucket{le="4.0"} 8.0 # {t="y"} 3.0 1.5"#,
+        #"a_bucket{le="+Inf"} 46.0 # {t="y"} 824633720832.0 1.5"#,
+      ])
+  }
+
   @Test func `a tag is an exemplar's or a label's`() {
     let text = #"""
       {"families": [{"name": "a", "type": "counter", "labels": ["t"], "exemplar": "t",

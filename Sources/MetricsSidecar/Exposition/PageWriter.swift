@@ -162,7 +162,7 @@ final class PageWriter {
       } else if family.kind.isSketched {
         SketchText.append(
           key, family, snapshot.values(current, series), now: snapshot.now, hasSum: hasSum,
-          to: &page)
+          exemplars: snapshot.exemplars(family), of: record.firstCell, to: &page)
         if family.kind.hasSuffixes {
           OpenMetricsFormat.created(created, key, family.name.count, 0, to: &page)
         }
@@ -191,7 +191,8 @@ final class PageWriter {
       if family.kind.isSketched {
         ProtobufFormat.sketch(
           key, family, snapshot.values(current, series), now: snapshot.now,
-          createdMilliseconds: created, to: &page)
+          createdMilliseconds: created, exemplars: snapshot.exemplars(family),
+          of: record.firstCell, to: &page)
       } else if type == .histogram {
         ProtobufFormat.histogram(
           key, family, snapshot.values(current, series), createdMilliseconds: created,

@@ -80,7 +80,8 @@ enum KindMembers {
     case 5: return kind == .set ? nil : "sets"
     case 6: return kind == .clientGauge || kind == .gauge ? nil : "gauges"
     case 7: return kind == .clientGauge ? nil : "gauges with a \"merge\" of several clients"
-    case 8: return kind == .counter || kind == .histogram ? nil : "counters and histograms"
+    case 8:
+      return isNative || kind == .counter || kind == .histogram ? nil : "counters and histograms"
     default:
       return kind == .clientGauge || kind == .summary || kind == .set
         ? nil : "summaries, sets and gauges with a \"merge\" of several clients"

@@ -14,6 +14,17 @@ enum NativeHistogramCells {
   static func firstBucket(_ options: KindOptions) -> Int { control + 1 + capacity(options) }
   static func count(_ options: KindOptions, bounds: Int) -> Int { firstBucket(options) + bounds }
 
+  /// Exemplars of one series, beside those of the fixed buckets.
+  static let exemplarCount = 10
+
+  /// The cell whose exemplar a value becomes. Values of one power of two share one, so a series keeps
+  /// some of all sizes: ten, as the official Go client does.
+  static func exemplar(_ value: Double, _ options: KindOptions) -> Int {
+    if value.magnitude <= options.zeroThreshold || value == 0 { return zeros }
+    let power = Int(value.magnitude.exponent) % exemplarCount
+    return control + 1 + (power < 0 ? power + exemplarCount : power)
+  }
+
   /// Adds `whole` samples of `value`; the sum is the caller's.
   @_optimize(speed)
   static func observe(
@@ -33,6 +44,11 @@ enum NativeHistogramCells {
     while bucket < family.bounds.count, value > family.bounds[bucket] { bucket += 1 }
     guard bucket < family.bounds.count else { return }
     state.add(record + firstBucket(options) + bucket, whole)
+  }
+
+  /// Where a histogram without exponential buckets would lie whose buckets are this one's.
+  static func classicRecord(_ record: Int, _ options: KindOptions) -> Int {
+    record + firstBucket(options) - HistogramCells.firstBucket
   }
 
   /// The fixed buckets as a histogram without exponential ones has them, from a record's cells

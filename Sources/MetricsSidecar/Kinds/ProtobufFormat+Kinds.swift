@@ -5,11 +5,13 @@ extension ProtobufFormat {
   /// cells without the first.
   static func sketch(
     _ key: RawSpan, _ family: Family, _ values: Span<Double>, now: UInt64,
-    createdMilliseconds: UInt64, to page: inout ByteBuffer
+    createdMilliseconds: UInt64, exemplars: Exemplars? = nil, of record: Int = 0,
+    to page: inout ByteBuffer
   ) {
     let nameByteCount = family.name.count
     switch family.kind {
-    case .nativeHistogram: native(key, family, values, createdMilliseconds, to: &page)
+    case .nativeHistogram:
+      native(key, family, values, createdMilliseconds, exemplars, record, to: &page)
     case .summary:
       let quantiles = SummaryCells.quantiles(values, now: now, family.options)
       var list: [(at: Double, value: Double)] = []
@@ -36,7 +38,7 @@ extension ProtobufFormat {
   /// Fixed buckets only where the rule gives some; +Inf is the count.
   private static func native(
     _ key: RawSpan, _ family: Family, _ values: Span<Double>, _ createdMilliseconds: UInt64,
-    to page: inout ByteBuffer
+    _ exemplars: Exemplars?, _ record: Int, to page: inout ByteBuffer
   ) {
     let options = family.options
     let metric = begin(4, &page)
@@ -46,7 +48,11 @@ extension ProtobufFormat {
     varint(whole(values[NativeHistogramCells.samples - 1]), to: &page)
     double(2, values[NativeHistogramCells.sum - 1], to: &page)
     let classic = NativeHistogramCells.classic(values, family)
-    if !family.bounds.isEmpty { buckets(classic.span, family, to: &page) }
+    if !family.bounds.isEmpty {
+      buckets(
+        classic.span, family, exemplars: exemplars,
+        of: NativeHistogramCells.classicRecord(record, options), to: &page)
+    }
     let control = NativeHistogramCells.control - 1
     let head = values[control].bitPattern
     page.append(5 << 3)
@@ -62,6 +68,14 @@ extension ProtobufFormat {
     // Without a bucket and with a threshold of 0, an empty span says that it is a native one.
     if head == 0, options.zeroThreshold == 0 { span(12, offset: 0, length: 0, to: &page) }
     created(15, createdMilliseconds, to: &page)
+    if let exemplars {
+      let first = record + NativeHistogramCells.control + 1
+      for cell in first..<first + NativeHistogramCells.exemplarCount {
+        exemplars.appendProtobuf(16, cell, options.exemplar, to: &page)
+      }
+      exemplars.appendProtobuf(
+        16, record + NativeHistogramCells.zeros, options.exemplar, to: &page)
+    }
     end(inner, &page)
     end(metric, &page)
   }

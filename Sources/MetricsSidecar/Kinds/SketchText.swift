@@ -5,13 +5,15 @@ enum SketchText {
   /// All lines of one series but `_created`. `values` are its record's cells without the first.
   static func append(
     _ key: RawSpan, _ family: Family, _ values: Span<Double>, now: UInt64, hasSum: Bool,
-    to page: inout ByteBuffer
+    exemplars: Exemplars? = nil, of record: Int = 0, to page: inout ByteBuffer
   ) {
     switch family.kind {
     case .nativeHistogram:
       // Its exponential buckets are for protobuf alone, as with the official clients.
       let classic = NativeHistogramCells.classic(values, family)
-      TextFormat.histogram(key, family, classic.span, hasSum: hasSum, to: &page)
+      TextFormat.histogram(
+        key, family, classic.span, hasSum: hasSum, exemplars: exemplars,
+        of: NativeHistogramCells.classicRecord(record, family.options), to: &page)
     case .summary:
       let quantiles = SummaryCells.quantiles(values, now: now, family.options)
       for index in 0..<quantiles.count {

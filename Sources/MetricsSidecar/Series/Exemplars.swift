@@ -173,12 +173,20 @@ final class Exemplars {
     page.append(UInt8(ascii: "\n"))
   }
 
-  /// In protobuf: an `Exemplar` as the field of that number.
+  /// In protobuf: an `Exemplar` as the field of that number, 16 at most.
   func appendProtobuf(_ field: UInt8, _ cell: Int, _ tag: [UInt8], to page: inout ByteBuffer) {
     let place = self.place(cell)
     guard cells[place] != 0, times[place] != 0 else { return }
     let start = place * Self.textByteCount
-    let exemplar = ProtobufFormat.begin(field, &page)
+    let exemplar: Int
+    if field < 16 {
+      exemplar = ProtobufFormat.begin(field, &page)
+    } else {
+      // The field and its type have two bytes: 82 01.
+      page.append(field << 3 | 0x82)
+      exemplar = ProtobufFormat.begin(0, &page)
+      page.replace(at: exemplar - 1, with: 1)
+    }
     let label = ProtobufFormat.begin(1, &page)
     ProtobufFormat.text(1, Names.label(tag[...]), to: &page)
     ProtobufFormat.text(2, Array(texts[start..<start + Int(lengths[place])]), to: &page)
@@ -235,6 +243,14 @@ extension Registry {
       var bucket = 0
       while bucket < family.bounds.count, value > family.bounds[bucket] { bucket += 1 }
       cell += HistogramCells.firstBucket - 1 + bucket
+    } else if family.kind == .nativeHistogram {
+      let record = Int(target.cell)
+      exemplars.set(
+        record + NativeHistogramCells.exemplar(value, family.options), value,
+        tags.extracting(range), nameByteCount: tag.count, now: now)
+      if family.bounds.isEmpty { return }
+      cell = record + NativeHistogramCells.firstBucket(family.options)
+      for bound in family.bounds where value > bound { cell += 1 }
     } else if family.kind != .counter {
       return
     }

@@ -132,7 +132,8 @@ final class Registry {
   func removeSeries(_ record: Record, _ family: Family) {
     let state = self.state
     table.remove(record, key: state.key(record))
-    exemplars?.forget(record.firstCell..<record.firstCell + state.cellCount(record))
+    // The key's cell stands for a native histogram's bucket to +Inf, which has none of its own.
+    exemplars?.forget(record.firstCell..<record.firstCell + state.cellCount(record) + 1)
     if family.overflow == record { family.overflow = nil } else { seriesCount -= 1 }
     retire(record)
   }
