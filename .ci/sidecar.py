@@ -2,6 +2,7 @@
 import http.client
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -51,6 +52,10 @@ class Sidecar:
                  "the sidecar")
         check(self.process.poll() is None, "the sidecar ended: " + self.output())
 
+    def run(self):
+        """Starts it in the foreground where it has to end by itself; how it did."""
+        return subprocess.run(self.arguments(), capture_output=True, text=True, timeout=60)
+
     def stop(self):
         """Has it end by itself if it can; whether it did well is `process.returncode`."""
         if self.process.poll() is None:
@@ -60,6 +65,20 @@ class Sidecar:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+
+    def worker(self):
+        """The process that works, under --supervise; None while there is none."""
+        pid = self.process.pid
+        with open(f"/proc/{pid}/task/{pid}/children") as f:
+            children = f.read().split()
+        return int(children[0]) if children else None
+
+    def kill_worker(self):
+        """Kills it by SIGKILL, and waits until another has taken over and answers."""
+        victim = self.worker()
+        os.kill(victim, signal.SIGKILL)
+        wait_for(lambda: self.worker() not in (None, victim), "the next worker")
+        wait_for(self.page, "its answer")
 
     def output(self):
         with open(self.path("log"), errors="replace") as f:

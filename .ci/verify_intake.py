@@ -261,11 +261,7 @@ def worker_killed(programs):
             s.connect(("127.0.0.1", sidecar.udp))
             return s
 
-        def worker():
-            pid = sidecar.process.pid
-            with open(f"/proc/{pid}/task/{pid}/children") as f:
-                children = f.read().split()
-            return int(children[0]) if children else None
+        worker = sidecar.worker
         inode = os.stat(sidecar.path("statsd.sock")).st_ino
         senders = [Sender(lambda: sidecar.unix("statsd.sock"), "unix") for _ in range(2)]
         senders.append(Sender(udp, "udp", pause=0.002))

@@ -16,7 +16,7 @@ extension Sidecar {
   func reload() -> String {
     reloadPasswords()
     do throws(RuleLoading.Failure) {
-      let rules = try RuleLoading.load(settings.rules)
+      let rules = try RuleLoading.load(settings.rules, kept: keptRules)
       // What was sent under the old rules counts by them.
       drain(Clock.monotonicNanoseconds)
       applier.registry.reload(rules)

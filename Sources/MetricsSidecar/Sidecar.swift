@@ -24,6 +24,8 @@ final class Sidecar: Responder {
   /// Pages that are being written between the turns of the loop.
   var scrapes = ScrapeQueue()
   var push: PushAPI?
+  /// Under a supervisor: the last rules without a mistake, for the worker that takes over.
+  var keptRules: SharedText?
   /// Those that have read something since the last commit.
   private var touched: [UInt32] = []
 

@@ -77,27 +77,36 @@ private func serve(_ settings: Settings) {
   do throws(Errno) {
     datagrams = try Datagrams(maximumByteCount: settings.limits.datagramByteCount)
   } catch { fail("no memory for datagrams: \(error.description)") }
-  guard settings.supervises else { return work(settings, datagrams, nil, nil) }
+  guard settings.supervises else { return work(settings, datagrams, nil, nil, nil) }
   // From here on everything is done by workers, with the parent's sockets.
   let sockets = openSockets(settings)
   let listener = listen(settings)
+  let rules: SharedText
   do throws(Errno) {
+    rules = try SharedText(limit: RuleLoading.byteLimit)
     var supervisor = Supervisor(log: settings.log)
     try supervisor.run(datagrams)
   } catch { fail("cannot start a worker: \(error.description)") }
-  work(settings, datagrams, sockets, listener)
+  work(settings, datagrams, sockets, listener, rules)
 }
 
 private func work(
   _ settings: Settings, _ datagrams: consuming Datagrams, _ sockets: IntakeSockets?,
-  _ listener: consuming Descriptor?
+  _ listener: consuming Descriptor?, _ kept: SharedText?
 ) {
   let signals: Signals
   do throws(Errno) { signals = try Signals() } catch { fail("signals: \(error.description)") }
   let rules: Rules
+  var reloads = Reloads()
   do throws(RuleLoading.Failure) {
-    rules = try RuleLoading.load(settings.rules)
-  } catch { fail(error.message, .usage) }
+    rules = try RuleLoading.load(settings.rules, kept: kept)
+  } catch {
+    // One that takes over goes on with the rules of the one before: a bad file never ends it.
+    guard let last = RuleLoading.last(kept) else { fail(error.message, .usage) }
+    settings.log.error("The worker that takes over keeps the last good rules: \(error.message)")
+    rules = last.rules
+    reloads = Reloads(failureCount: 1, hasLastSucceeded: false, lastSuccessSeconds: last.seconds)
+  }
   do throws(StateOpening.Failure) {
     let opened = try StateOpening.open(settings)
     let registry = Registry(state: opened.state, rules: rules, limits: settings.limits)
@@ -109,6 +118,8 @@ private func work(
     let sidecar = Sidecar(
       registry: registry, settings: settings, sockets: sockets, datagrams: datagrams,
       signals: signals, stateResets: opened.resets)
+    sidecar.selfMetrics.reloads = reloads
+    sidecar.keptRules = kept
     if let push { sidecar.take(push) }
     do throws(Errno) { try sidecar.run(listener) } catch { fail("epoll: \(error.description)") }
   } catch { fail(error.message) }

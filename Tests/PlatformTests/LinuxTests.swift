@@ -50,6 +50,18 @@ private func temporaryPath() -> String {
     }
   }
 
+  @Test func `a shared text is the last one stored, whole, or none`() throws {
+    let shared = try SharedText(limit: 10)
+    #expect(shared.load() == nil)
+    for (note, text) in ["first", "2nd", "", "ten bytes."].enumerated() {
+      shared.store(Array(text.utf8).span.bytes, note: UInt64(note))
+      let found = try #require(shared.load())
+      #expect(found.text == Array(text.utf8) && found.note == UInt64(note))
+    }
+    shared.store(Array("eleven byte".utf8).span.bytes, note: 9)
+    #expect(try #require(shared.load()).note == 3)
+  }
+
   @Test func `a mapped file keeps what was stored and its lock keeps others out`() throws {
     let path = temporaryPath()
     do {

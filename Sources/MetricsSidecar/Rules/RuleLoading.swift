@@ -9,22 +9,37 @@ enum RuleLoading {
     let lines: String
   }
 
-  /// The rules in `path`; none, so that every event has its own name, where no file is named.
-  static func load(_ path: String) throws(Failure) -> Rules {
+  /// The longest file, in bytes.
+  static let byteLimit = 4 << 20
+
+  /// The rules in `path`; none, so that every event has its own name, where no file is named. Rules
+  /// without a mistake are put to `kept`.
+  static func load(_ path: String, kept: SharedText? = nil) throws(Failure) -> Rules {
     guard !path.isEmpty else { return Rules() }
     var text = ByteBuffer()
     do throws(Errno) {
-      try Files.read(path, limit: 4 << 20, into: &text)
+      try Files.read(path, limit: byteLimit, into: &text)
     } catch {
       let message = "cannot read the rules file \(path): \(error.description)"
       throw Failure(message: message, lines: message + "\n")
     }
     let (rules, mistakes) = RuleFile.read(text.array)
-    guard let first = mistakes.first else { return rules }
+    guard let first = mistakes.first else {
+      kept?.store(text.bytes, note: UInt64(clamping: Clock.unixSeconds))
+      return rules
+    }
     var lines = ""
     for mistake in mistakes { lines += "\(path): \(mistake.description)\n" }
     let more = mistakes.count > 1 ? " (and \(mistakes.count - 1) more: see check-rules)" : ""
     throw Failure(message: "\(path): \(first.description)\(more)", lines: lines)
+  }
+
+  /// The last rules without a mistake that a worker before this one has loaded, and when, in Unix
+  /// time.
+  static func last(_ kept: SharedText?) -> (rules: Rules, seconds: Double)? {
+    guard let found = kept?.load() else { return nil }
+    let (rules, mistakes) = RuleFile.read(found.text)
+    return mistakes.isEmpty ? (rules, Double(found.note)) : nil
   }
 
   /// `check-rules`: says everything that is wrong, a line each, or how much there is.
