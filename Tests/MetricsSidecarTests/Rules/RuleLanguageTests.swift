@@ -103,7 +103,7 @@ import Testing
 @Suite struct RulesDocumentTests {
   @Test func `the examples of the document have no mistakes`() throws {
     let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-      .deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
       .appendingPathComponent("docs/rules.md")
     let text = try String(contentsOf: file, encoding: .utf8)
     let examples = text.components(separatedBy: "```json\n").dropFirst()

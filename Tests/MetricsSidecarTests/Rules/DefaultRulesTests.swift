@@ -7,7 +7,7 @@ import Testing
 @Suite struct DefaultRulesTests {
   static let text: String = {
     let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-      .deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
     let file = root.appendingPathComponent("chart/files/rules.json")
     return (try? String(contentsOf: file, encoding: .utf8)) ?? ""
   }()
