@@ -13,6 +13,9 @@ A comment `<!-- check KIND … -->` stands above the example, a table or an inde
     page "LINES" name=FAMILY accept=… flags=…   the page of that family, as text or digits
     escaping "LINES"      each row: the scheme, and how the sample is written
     http                  each row: a request's bytes and the status that answers it
+    push [FLAG …]         `> line` of a request, then of its body (`x digits` for bytes), `< status text`, and
+                          `= line` that the page then has
+    refused [FLAG …]      each row, in order to one sidecar: a request, its body, status and text of the answer
 """
 import argparse
 import http.client
@@ -161,10 +164,57 @@ def requests(programs, block, words):
             check(found[9:12] == status, f"{request}: it answers {found[:40]!r}")
 
 
+def push(sidecar, head, body):
+    """A request as its first line and its fields, and what answers it as `status text`."""
+    method, path = head[0].split(" ")[:2]
+    connection = http.client.HTTPConnection("127.0.0.1", sidecar.metrics, timeout=10)
+    connection.request(method, path, body, dict(line.split(": ", 1) for line in head[1:]))
+    response = connection.getresponse()
+    text = response.read().decode()
+    connection.close()
+    return f"{response.status} {text}".strip()
+
+
+def pushes(programs, block, words):
+    with Sidecar(programs, "--push", *words[1:]) as sidecar:
+        head, body, has_head = [], b"", False
+        for line in block.strip("\n").splitlines():
+            mark, _, text = line[4:].partition(" ")
+            if mark == "x":
+                body += digits(text)
+            elif mark == "<":
+                found = push(sidecar, head, body)
+                check(found == text, f"{head}: it answers {found!r}, not {text!r}")
+                head, body, has_head = [], b"", False
+            elif mark == "=":
+                check(text in sidecar.page().splitlines(), f"no line {text!r} in the page")
+            elif has_head:
+                body += text.encode() + b"\n"
+            else:
+                has_head = not text
+                head += [text] if text else []
+
+
+REFUSED = "pushed metrics are invalid or inconsistent with existing metrics:"
+
+
+def refused(programs, block, words):
+    with Sidecar(programs, "--push", *words[1:]) as sidecar:
+        for request, body, answer in rows(block):
+            data = (spans(body) or [""])[0].replace("\\n", "\n").replace("\\r", "\r").encode()
+            if "bytes" in body:
+                data = digits(data.decode())
+            found = push(sidecar, spans(request), data)
+            wanted = " ".join([answer.split(" ")[0], *spans(answer)]).replace("…", REFUSED)
+            # Of a problem document the status tells all.
+            check(found == wanted or found.startswith(wanted + " {") and " " not in wanted,
+                  f"{request} {body}: it answers {found!r}, not {wanted!r}")
+
+
 # Flags of other programs that the documents speak of.
 OTHERS = {"--enable-feature"}
 KINDS = {"lines": lines, "rejected": rejected, "bytes:": exchange, "frames": frames, "page": page,
-         "escaping": escaping, "http": requests}
+         "escaping": escaping, "http": requests, "push": pushes, "refused": refused}
 
 
 def examples(programs):

@@ -251,6 +251,9 @@ REQUESTS = [
     ("a bound twice", "PUT", "/metrics/job/b2", b"# TYPE b2 histogram\nb2_bucket{le=\"1\"} 1\nb2_bucket{le=\"1.0\"} 2\nb2_bucket{le=\"+Inf\"} 3\nb2_sum 1\nb2_count 3\n", {}),
     ("a bucket without its bound", "PUT", "/metrics/job/b3", b"# TYPE b3 histogram\nb3_bucket 1\nb3_sum 1\nb3_count 3\n", {}),
     ("le as a label", "PUT", "/metrics/job/le", b"# TYPE lel gauge\nlel{le=\"x\"} 1\n", {}),
+    ("le in the path", "PUT", "/metrics/job/lp/le/1", b"# TYPE lp histogram\nlp_bucket{le=\"1\"} 1\nlp_sum 1\nlp_count 1\n", {}),
+    ("quantile in the path", "PUT", "/metrics/job/qp/quantile/1", b"# TYPE qp summary\nqp{quantile=\"1\"} 1\nqp_sum 1\nqp_count 1\n", {}),
+    ("le of a histogram in protobuf", "PUT", "/metrics/job/lpb", family(b"lpb", 4, label(b"le", b"x") + field(7, varint(8) + varint(1))), {"Content-Type": PROTOBUF}),
     ("colons in a name", "PUT", "/metrics/job/co", b"a:b:c 1\n", {}),
     ("a colon in a label", "PUT", "/metrics/job/co2", b"x2{a:b=\"1\"} 1\n", {}),
     ("an empty name", "PUT", "/metrics/job/en", b"{a=\"1\"} 1\n", {}),
@@ -289,6 +292,8 @@ DIFFERENCES = {
     "metrics of the API": (200, 0, (1, 8)),
     "a bound twice": (400, 200),
     "a bucket without its bound": (400, 200),
+    "le in the path": (400, 200),
+    "le of a histogram in protobuf": (400, 200),
     "nothing after job/": (400, 307),
     "empty value": (200, 301),
     "bare line of a histogram": (400, 200),
@@ -296,8 +301,8 @@ DIFFERENCES = {
 # Series that one of the two has otherwise, and why, as docs/push.md says it; with versions as above.
 OTHER_SERIES = [
     # What came of the requests above.
-    (r"((TYPE|HELP) )?(sp|sn|ev|hl|b2|b3|9x|_x|pbl)(_bucket|_sum|_count)?({|$)", "another status"),
-    (r'push_(failure_)?time_seconds{"instance": "", "job": "(sp|sn|hl|b2|b3|pbn|pbl|df)"}', "another status"),
+    (r"((TYPE|HELP) )?(sp|sn|ev|hl|b2|b3|9x|_x|pbl|lpb?)(_bucket|_sum|_count)?({|$)", "another status"),
+    (r'push_(failure_)?time_seconds{"instance": "", "job": "(sp|sn|hl|b2|b3|pbn|pbl|df|lpb?)"', "another status"),
     (r'push_(failure_)?time_seconds{.*"y": "", "z": "1"}', "another status"),
     (r'push_(failure_)?time_seconds{"instance": "", "job": "gc"}', "a gzip body that is cut"),
     (r"pb_native(_bucket|_sum|_count){.*nw[1-4]", "another status"),

@@ -57,6 +57,14 @@ enum LabelText {
     return (name, value)
   }
 
+  static func has(_ name: StaticString, _ text: RawSpan) -> Bool {
+    var at = 0
+    while let label = next(text, from: &at) {
+      if text.extracting(label.name).isEqual(to: name) { return true }
+    }
+    return false
+  }
+
   /// Calls `body` with the ranges of each label's name and of its escaped value.
   static func forEach(_ text: RawSpan, _ body: (Range<Int>, Range<Int>) -> Void) {
     var at = 0

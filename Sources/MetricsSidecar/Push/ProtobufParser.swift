@@ -15,6 +15,7 @@ struct ProtobufParser {
     let parser = ProtobufParser(batch: batch, limits: limits)
     var reader = WireReader(body, 0..<body.byteCount)
     while !reader.isAtEnd { try parser.family(body, try reader.lengthPrefixed()) }
+    batch.finish()
   }
 
   private func family(_ body: RawSpan, _ message: Range<Int>) throws(PushError) {

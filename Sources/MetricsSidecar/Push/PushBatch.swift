@@ -30,6 +30,7 @@ final class PushBatch {
     var firstPoint = -1
     var lastPoint = -1
     var pointCount = 0
+    fileprivate var isSorted = true
     /// The bytes of a `NativeHistogram`.
     var native = 0..<0
     fileprivate var hash: UInt64
@@ -52,6 +53,7 @@ final class PushBatch {
   private var familySlots = IndexSlots()
   private var metricSlots = IndexSlots()
   private var labels: [Label] = []
+  private var hasUnsorted = false
 
   /// A label of the line being read, as ranges of the body.
   private struct Label {
@@ -71,6 +73,7 @@ final class PushBatch {
     points.removeAll(keepingCapacity: true)
     labels.removeAll(keepingCapacity: true)
     problem = nil
+    hasUnsorted = false
     familySlots.removeAll()
     metricSlots.removeAll()
   }
@@ -245,7 +248,18 @@ final class PushBatch {
     if last >= 0 { metrics[last].next = index } else { families[family].firstMetric = index }
     families[family].lastMetric = index
     families[family].metricCount += 1
+    if families[family].type.hasPoints { checkPointLabel(index) }
     return (index, true)
+  }
+
+  /// A label `le` of a histogram would stand twice in its lines, and so a summary's `quantile`: a page
+  /// with that is refused whole.
+  private func checkPointLabel(_ metric: Int) {
+    let name: StaticString =
+      families[metrics[metric].family].type == .summary ? "quantile" : "le"
+    if LabelText.has(name, bytes.bytes.extracting(metrics[metric].labels)) {
+      note("\(describe(metric)) has a label \(name) of its own")
+    }
   }
 
   private func isEqual(_ a: Range<Int>, _ b: Range<Int>) -> Bool {
@@ -262,33 +276,63 @@ final class PushBatch {
     metrics[metric].native = start..<bytes.count
   }
 
-  /// Adds a bucket or quantile. They are kept in the order of their bounds.
+  /// Adds a bucket or quantile. They are in the order of their bounds once `finish` has been called.
   func addPoint(_ metric: Int, bound: Double, value: Double) {
     let index = points.count
     points.append(Point(bound: bound, value: value))
     metrics[metric].pointCount += 1
     let last = metrics[metric].lastPoint
-    guard last >= 0, !(points[last].bound < bound) else {
-      if last >= 0 { points[last].next = index } else { metrics[metric].firstPoint = index }
-      metrics[metric].lastPoint = index
-      return
+    metrics[metric].lastPoint = index
+    guard last >= 0 else { return metrics[metric].firstPoint = index }
+    points[last].next = index
+    if !(points[last].bound < bound) {
+      metrics[metric].isSorted = false
+      hasUnsorted = true
     }
-    insertPoint(metric, index)
   }
 
-  /// For the rare body whose bounds do not rise.
-  private func insertPoint(_ metric: Int, _ index: Int) {
-    let bound = points[index].bound
-    var before = -1
-    var at = metrics[metric].firstPoint
-    while at >= 0, points[at].bound < bound {
-      before = at
-      at = points[at].next
+  /// Ends the body.
+  func finish() {
+    guard hasUnsorted else { return }
+    hasUnsorted = false
+    for metric in metrics.indices where !metrics[metric].isSorted { sortPoints(metric) }
+  }
+
+  /// For the rare metric whose bounds do not rise.
+  private func sortPoints(_ metric: Int) {
+    metrics[metric].isSorted = true
+    var rest = metrics[metric].firstPoint
+    var at = sorted(&rest, metrics[metric].pointCount)
+    metrics[metric].firstPoint = at
+    while points[at].next >= 0 {
+      let next = points[at].next
+      if points[next].bound == points[at].bound { note("\(describe(metric)) has a bound twice") }
+      at = next
     }
-    if at >= 0, points[at].bound == bound { note("\(describe(metric)) has a bound twice") }
-    points[index].next = at
-    if before >= 0 { points[before].next = index } else { metrics[metric].firstPoint = index }
-    if at < 0 { metrics[metric].lastPoint = index }
+    metrics[metric].lastPoint = at
+  }
+
+  /// Takes `count` points from the list `rest`, and gives the first of them as a sorted list.
+  private func sorted(_ rest: inout Int, _ count: Int) -> Int {
+    if count == 1 {
+      let point = rest
+      rest = points[point].next
+      points[point].next = -1
+      return point
+    }
+    var left = sorted(&rest, count / 2)
+    var right = sorted(&rest, count - count / 2)
+    var first = -1
+    var last = -1
+    while left >= 0 || right >= 0 {
+      let isLeft = right < 0 || left >= 0 && points[left].bound <= points[right].bound
+      let point = isLeft ? left : right
+      if isLeft { left = points[point].next } else { right = points[point].next }
+      if last >= 0 { points[last].next = point } else { first = point }
+      last = point
+    }
+    points[last].next = -1
+    return first
   }
 
   func noteDuplicate(_ metric: Int) { note("\(describe(metric)) is there twice") }

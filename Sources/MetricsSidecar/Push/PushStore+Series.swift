@@ -10,9 +10,11 @@ extension PushStore {
     if let other = twin(of: key) {
       throw Self.inconsistent("the group \(other.key.description) has the same series")
     }
+    let names = batch.labelNames
     var seen: [[UInt8]: Set<UInt64>] = [:]
     for shape in shapes.keys where shape != own {
-      let wanted = shape.split(separator: 0).map { Array($0) }
+      let wanted = Self.names(shape)
+      if !wanted.allSatisfy({ names.contains($0) }) { continue }
       for family in batch.families {
         var metric = family.firstMetric
         while metric >= 0 {
@@ -36,13 +38,22 @@ extension PushStore {
   /// of the one without.
   func twin(of key: GroupingKey) -> PushGroup? {
     let text = key.fullText
-    for shape in shapes.keys where shape != key.shape {
-      let wanted = shape.split(separator: 0).map { Array($0) }
-      if let other = unsafe candidate(text.span.bytes, wanted), other.key.fullText == text {
-        return other
-      }
+    let instance = Array("instance".utf8)
+    // Both have the same labels, but that one names the instance.
+    var names = key.labels.filter { !$0.isDefault }.map { Array(key.bytes[$0.name]) }
+    if let place = names.firstIndex(of: instance) {
+      names.remove(at: place)
+    } else {
+      names = key.labels.map { Array(key.bytes[$0.name]) }
     }
-    return nil
+    guard let other = unsafe candidate(text.span.bytes, names), other.key.fullText == text else {
+      return nil
+    }
+    return other
+  }
+
+  private static func names(_ shape: [UInt8]) -> [[UInt8]] {
+    shape.split(separator: 0).map { Array($0) }
   }
 
   /// The group whose labels are those of `wanted` names in `labels`.
@@ -84,6 +95,24 @@ extension GroupingKey {
 
 extension PushBatch {
   func array(_ range: Range<Int>) -> [UInt8] { bytes.array(range) }
+
+  /// The names of all labels, each once.
+  fileprivate var labelNames: [[UInt8]] {
+    var names: [[UInt8]] = []
+    for metric in metrics {
+      let labels = bytes.bytes.extracting(metric.labels)
+      var at = 0
+      while let label = LabelText.next(labels, from: &at) {
+        let name = labels.extracting(label.name)
+        var isKnown = false
+        for known in names where !isKnown {
+          isKnown = unsafe ByteCompare.equal(known.span.bytes, name)
+        }
+        if !isKnown { names.append(SeriesKey.array(name)) }
+      }
+    }
+    return names
+  }
 }
 
 extension PushFile {

@@ -33,6 +33,7 @@ struct TextParser: ~Escapable {
       parser.at = body.byteCount
       throw parser.mistake("the last line does not end with a newline")
     }
+    batch.finish()
   }
 
   private func lastLineStart() -> Int {
@@ -150,6 +151,10 @@ struct TextParser: ~Escapable {
     let valueStart = at
     let word = token()
     guard let value = Number.parse(body.extracting(word)) else {
+      if !word.isEmpty, body.at(at - 1) == 13 {
+        at -= 1
+        throw mistake("a carriage return: lines end with a newline alone")
+      }
       throw mistake(
         word.isEmpty ? "expected a value" : "\"\(text(word))\" is no number", at: valueStart)
     }

@@ -88,6 +88,59 @@ import Testing
         == prefix + #"the group {job="j"} has the same series"#)
   }
 
+  @Test func `of groups of many shapes, the one with the same series is found`() throws {
+    let fixture = try PushFixture()
+    for number in 0..<40 { try fixture.push("/j/l\(number)/v/instance/\(number)", "x 1\n") }
+    try fixture.push("/j", "x{l7=\"v\",instance=\"8\"} 1\n")
+    let refusal = fixture.refusal {
+      try fixture.push("/j", "x{l7=\"v\",instance=\"7\"} 1\n", mode: .merge)
+    }
+    #expect(refusal?.hasSuffix(#"in the group {instance="7",job="j",l7="v"}"#) == true)
+    for (first, second) in [("/t/instance@base64/=", "/t"), ("/u/k/1", "/u/instance@base64/=/k/1")]
+    {
+      try fixture.push(first, "y 1\n")
+      let refusal = fixture.refusal { try fixture.push(second, "z 1\n") }
+      #expect(refusal?.hasSuffix("has the same series") == true, "\(second)")
+    }
+    try fixture.push("/t/instance/1", "z 1\n")
+  }
+
+  @Test(arguments: [
+    ("/j/le/1", "# TYPE h histogram\nh_sum 1\nh_count 1\n", "has a label le of its own"),
+    ("/j/quantile/1", "# TYPE h summary\nh_sum 1\n", "has a label quantile of its own"),
+    ("/j/quantile/1", "# TYPE h histogram\nh_sum 1\n", ""),
+    ("/j/le/1", "# TYPE h gauge\nh{quantile=\"x\"} 1\n", ""),
+  ])
+  func `no line has a label le or quantile twice`(
+    _ path: String, _ body: String, _ message: String
+  ) throws {
+    let fixture = try PushFixture()
+    let refusal = fixture.refusal { try fixture.push(path, body) } ?? ""
+    #expect(refusal.hasSuffix(message) && refusal.isEmpty == message.isEmpty, "\(refusal)")
+  }
+
+  @Test func `buckets in any order are shown in theirs, and one that is there twice is refused`()
+    throws
+  {
+    let fixture = try PushFixture()
+    for seed in 1...20 {
+      let count = 1 + seed * 7 % 60
+      let bounds = (0..<count).map { $0 * 37 % 61 }
+      let lines = bounds.map { "h_bucket{le=\"\($0)\"} \($0)\n" }.joined()
+      try fixture.push("/j", "# TYPE h histogram\n" + lines)
+      let shown = fixture.page.split(separator: "\n").filter { $0.contains("le=") }.dropLast()
+      let expected = bounds.sorted().map {
+        "h_bucket{instance=\"\",job=\"j\",le=\"\($0).0\"} \($0).0"
+      }
+      #expect(shown.map(String.init) == expected)
+      let again = "h_bucket{le=\"\(bounds[count / 2])\"} 1\n"
+      let refusal = fixture.refusal {
+        try fixture.push("/j", "# TYPE h histogram\n" + lines + again)
+      }
+      #expect(refusal?.hasSuffix("has a bound twice") == true)
+    }
+  }
+
   @Test func `a family of the sidecar keeps its type`() throws {
     let fixture = try PushFixture()
     fixture.store.others = EventFamilies()
