@@ -30,7 +30,7 @@ struct ChunkedDecoder {
         if remaining == 0 { state = .dataCR }
         continue
       }
-      let byte = bytes[byte: index]
+      let byte = bytes.at(index)
       index += 1
       switch advance(byte) {
       // Told as soon as the size is known, not when the bytes have come.

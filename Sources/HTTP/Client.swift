@@ -36,7 +36,7 @@ public enum Client {
     guard bytes.extracting(0..<9).isEqual(to: "HTTP/1.1 ") else { throw .malformed }
     var status = 0
     for index in 9..<12 {
-      let digit = bytes[byte: index]
+      let digit = bytes.at(index)
       guard digit >= 48, digit <= 57 else { throw .malformed }
       status = status * 10 + Int(digit - 48)
     }

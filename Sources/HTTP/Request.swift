@@ -38,7 +38,7 @@ public struct Request {
     var line = fields.lowerBound
     while line < fields.upperBound {
       var end = line
-      while bytes[byte: end] != 13 { end += 1 }
+      while bytes.at(end) != 13 { end += 1 }
       if let value = FieldLine.value(of: name, in: bytes, line..<end) {
         return bytes.extracting(value)
       }
@@ -55,7 +55,7 @@ enum FieldLine {
     of name: StaticString, in bytes: RawSpan, _ line: Range<Int>
   ) -> Range<Int>? {
     let count = name.utf8CodeUnitCount
-    guard line.count > count, bytes[byte: line.lowerBound + count] == UInt8(ascii: ":"),
+    guard line.count > count, bytes.at(line.lowerBound + count) == UInt8(ascii: ":"),
       matches(name, in: bytes, at: line.lowerBound)
     else { return nil }
     return trimmed(bytes, line.lowerBound + count + 1..<line.upperBound)
@@ -65,7 +65,7 @@ enum FieldLine {
   static func matches(_ name: StaticString, in bytes: RawSpan, at start: Int) -> Bool {
     for index in 0..<name.utf8CodeUnitCount {
       let wanted = unsafe name.utf8Start[index]
-      let byte = bytes[byte: start + index]
+      let byte = bytes.at(start + index)
       if byte != wanted && !(byte >= 65 && byte <= 90 && byte | 0x20 == wanted) { return false }
     }
     return true
@@ -74,8 +74,8 @@ enum FieldLine {
   static func trimmed(_ bytes: RawSpan, _ range: Range<Int>) -> Range<Int> {
     var start = range.lowerBound
     var end = range.upperBound
-    while start < end, bytes[byte: start] == 32 || bytes[byte: start] == 9 { start += 1 }
-    while end > start, bytes[byte: end - 1] == 32 || bytes[byte: end - 1] == 9 { end -= 1 }
+    while start < end, bytes.at(start) == 32 || bytes.at(start) == 9 { start += 1 }
+    while end > start, bytes.at(end - 1) == 32 || bytes.at(end - 1) == 9 { end -= 1 }
     return start..<end
   }
 
@@ -83,9 +83,4 @@ enum FieldLine {
   static func equals(_ text: StaticString, in bytes: RawSpan, _ range: Range<Int>) -> Bool {
     range.count == text.utf8CodeUnitCount && matches(text, in: bytes, at: range.lowerBound)
   }
-}
-
-extension RawSpan {
-  @inline(__always)
-  subscript(byte index: Int) -> UInt8 { unsafe unsafeLoad(fromByteOffset: index, as: UInt8.self) }
 }

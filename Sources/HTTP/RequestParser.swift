@@ -15,7 +15,7 @@ enum RequestParser {
   ) -> Outcome {
     // Empty lines before a request are skipped (RFC 9112 §2.2).
     var start = 0
-    while start + 1 < bytes.byteCount, bytes[byte: start] == 13, bytes[byte: start + 1] == 10 {
+    while start + 1 < bytes.byteCount, bytes.at(start) == 13, bytes.at(start + 1) == 10 {
       start += 2
     }
     if start > limits.requestLineByteCount { return .refused(.badRequest("only empty lines")) }
@@ -25,8 +25,8 @@ enum RequestParser {
     var request = Request()
     request.headByteCount = end
     var line = start
-    while bytes[byte: line] != 13 {
-      if bytes[byte: line] == 10 { return .refused(.badRequest("a line that ends without CR")) }
+    while bytes.at(line) != 13 {
+      if bytes.at(line) == 10 { return .refused(.badRequest("a line that ends without CR")) }
       line += 1
     }
     if line - start > limits.requestLineByteCount { return .refused(.uriTooLong) }
@@ -42,12 +42,11 @@ enum RequestParser {
     let count = bytes.byteCount
     var index = max(start, 0) + 3
     while index < count {
-      let byte = bytes[byte: index]
+      let byte = bytes.at(index)
       if byte > 13 {
         index += 4
       } else if byte == 10 {
-        if bytes[byte: index - 1] == 13, bytes[byte: index - 2] == 10, bytes[byte: index - 3] == 13
-        {
+        if bytes.at(index - 1) == 13, bytes.at(index - 2) == 10, bytes.at(index - 3) == 13 {
           return index + 1
         }
         index += 1
@@ -64,10 +63,10 @@ enum RequestParser {
     let count = bytes.byteCount - start
     var lineEnd = start
     let stop = min(bytes.byteCount, start + limits.requestLineByteCount + 1)
-    while lineEnd < stop, bytes[byte: lineEnd] != 10 { lineEnd += 1 }
+    while lineEnd < stop, bytes.at(lineEnd) != 10 { lineEnd += 1 }
     if lineEnd - start > limits.requestLineByteCount { return .refused(.uriTooLong) }
     // An end of the head that only lone LFs make is told at once, not after a timeout.
-    if lineEnd < stop, lineEnd > start, bytes[byte: lineEnd - 1] != 13 {
+    if lineEnd < stop, lineEnd > start, bytes.at(lineEnd - 1) != 13 {
       return .refused(.badRequest("a line that ends without CR"))
     }
     if count > limits.requestLineByteCount + limits.headerByteCount {
@@ -82,16 +81,16 @@ enum RequestParser {
     _ bytes: RawSpan, _ line: Range<Int>, _ request: inout Request
   ) -> Refusal? {
     var index = line.lowerBound
-    while index < line.upperBound, isToken(bytes[byte: index]) { index += 1 }
+    while index < line.upperBound, isToken(bytes.at(index)) { index += 1 }
     let method = line.lowerBound..<index
-    guard !method.isEmpty, index < line.upperBound, bytes[byte: index] == 32 else {
+    guard !method.isEmpty, index < line.upperBound, bytes.at(index) == 32 else {
       return .badRequest("a malformed method")
     }
     request.method = self.method(bytes.extracting(method))
     let target = index + 1
     index = target
-    while index < line.upperBound, isTarget(bytes[byte: index]) { index += 1 }
-    guard index > target, index < line.upperBound, bytes[byte: index] == 32 else {
+    while index < line.upperBound, isTarget(bytes.at(index)) { index += 1 }
+    guard index > target, index < line.upperBound, bytes.at(index) == 32 else {
       return .badRequest("a malformed target")
     }
     if let refusal = version(bytes, index + 1..<line.upperBound, &request) { return refusal }
@@ -104,11 +103,11 @@ enum RequestParser {
   ) -> Refusal? {
     let start = range.lowerBound
     guard range.count == 8, bytes.extracting(start..<start + 5).isEqual(to: "HTTP/"),
-      isDigit(bytes[byte: start + 5]), bytes[byte: start + 6] == UInt8(ascii: "."),
-      isDigit(bytes[byte: start + 7])
+      isDigit(bytes.at(start + 5)), bytes.at(start + 6) == UInt8(ascii: "."),
+      isDigit(bytes.at(start + 7))
     else { return .badRequest("a malformed version") }
-    if bytes[byte: start + 5] != UInt8(ascii: "1") { return .versionNotSupported }
-    request.isHTTP10 = bytes[byte: start + 7] == UInt8(ascii: "0")
+    if bytes.at(start + 5) != UInt8(ascii: "1") { return .versionNotSupported }
+    request.isHTTP10 = bytes.at(start + 7) == UInt8(ascii: "0")
     return nil
   }
 
@@ -129,17 +128,17 @@ enum RequestParser {
     _ bytes: RawSpan, _ range: Range<Int>, _ request: inout Request
   ) -> Refusal? {
     var start = range.lowerBound
-    if bytes[byte: start] != UInt8(ascii: "/") {
+    if bytes.at(start) != UInt8(ascii: "/") {
       var scheme = 0
       if range.count > 7, FieldLine.matches("http://", in: bytes, at: start) { scheme = 7 }
       if range.count > 8, FieldLine.matches("https://", in: bytes, at: start) { scheme = 8 }
       if scheme > 0 {
         start += scheme
         let authority = start
-        while start < range.upperBound, isHostByte(bytes[byte: start]) { start += 1 }
+        while start < range.upperBound, isHostByte(bytes.at(start)) { start += 1 }
         if start == authority { return .badRequest("a target without a host") }
         // `http://host` without a path means `/`: the second slash of `//` is one.
-        if start == range.upperBound || bytes[byte: start] == UInt8(ascii: "?") {
+        if start == range.upperBound || bytes.at(start) == UInt8(ascii: "?") {
           request.path = (range.lowerBound + scheme - 1)..<(range.lowerBound + scheme)
           request.query = start < range.upperBound ? start + 1..<range.upperBound : 0..<0
           return nil
@@ -147,12 +146,12 @@ enum RequestParser {
       }
       let isAsterisk =
         request.method == .options && bytes.extracting(range).isEqual(to: "*")
-      guard isAsterisk || bytes[byte: start] == UInt8(ascii: "/") else {
+      guard isAsterisk || bytes.at(start) == UInt8(ascii: "/") else {
         return .badRequest("a malformed target")
       }
     }
     var end = start
-    while end < range.upperBound, bytes[byte: end] != UInt8(ascii: "?") { end += 1 }
+    while end < range.upperBound, bytes.at(end) != UInt8(ascii: "?") { end += 1 }
     request.path = start..<end
     request.query = end < range.upperBound ? end + 1..<range.upperBound : 0..<0
     return nil
@@ -170,19 +169,19 @@ enum RequestParser {
       count += 1
       if count > limits.headerCount { return .headTooLarge }
       var index = line
-      while isToken(bytes[byte: index]) { index += 1 }
+      while isToken(bytes.at(index)) { index += 1 }
       // No name, a space before the colon, and a folded line all end here.
-      guard index > line, bytes[byte: index] == UInt8(ascii: ":") else {
+      guard index > line, bytes.at(index) == UInt8(ascii: ":") else {
         return .badRequest("a malformed header line")
       }
       let colon = index
       index += 1
       while true {
-        let byte = bytes[byte: index]
+        let byte = bytes.at(index)
         if byte < 32 && byte != 9 || byte == 127 { break }
         index += 1
       }
-      guard bytes[byte: index] == 13, bytes[byte: index + 1] == 10 else {
+      guard bytes.at(index) == 13, bytes.at(index + 1) == 10 else {
         return .badRequest("a control character in a header")
       }
       let value = FieldLine.trimmed(bytes, colon + 1..<index)
@@ -216,7 +215,7 @@ enum RequestParser {
     case 4 where FieldLine.matches("host", in: bytes, at: name.lowerBound):
       seen.host += 1
       if seen.host > 1 { return .badRequest("more than one Host") }
-      for index in value where !isHostByte(bytes[byte: index]) {
+      for index in value where !isHostByte(bytes.at(index)) {
         return .badRequest("a malformed Host")
       }
     case 6 where FieldLine.matches("expect", in: bytes, at: name.lowerBound):
@@ -247,7 +246,7 @@ enum RequestParser {
     if value.isEmpty { return .badRequest("an empty Content-Length") }
     var length = 0
     for index in value {
-      let byte = bytes[byte: index]
+      let byte = bytes.at(index)
       guard byte >= 48, byte <= 57 else { return .badRequest("a malformed Content-Length") }
       if length > 100_000_000 { return .bodyTooLarge }
       length = length * 10 + Int(byte - 48)
@@ -261,7 +260,7 @@ enum RequestParser {
     var start = value.lowerBound
     while start < value.upperBound {
       var end = start
-      while end < value.upperBound, bytes[byte: end] != UInt8(ascii: ",") { end += 1 }
+      while end < value.upperBound, bytes.at(end) != UInt8(ascii: ",") { end += 1 }
       let option = FieldLine.trimmed(bytes, start..<end)
       if FieldLine.equals("close", in: bytes, option) {
         seen.close = true

@@ -143,9 +143,6 @@ enum AcceptField {
 }
 
 extension RawSpan {
-  @inline(__always)
-  func byte(_ index: Int) -> UInt8 { at(index) }
-
   /// Where the next `mark` outside of quotes stands, or the end.
   func end(of mark: UInt8, from start: Int) -> Int {
     var index = start

@@ -12,7 +12,7 @@ struct NameFilter: Equatable {
     var start = 0
     while start < query.byteCount {
       var end = start
-      while end < query.byteCount, query.byte(end) != UInt8(ascii: "&") { end += 1 }
+      while end < query.byteCount, query.at(end) != UInt8(ascii: "&") { end += 1 }
       let pair = Self.decoded(query.extracting(start..<end))
       let key = Array("name[]=".utf8)
       if pair.starts(with: key) { names.append(Self.plain(pair.dropFirst(key.count))) }
@@ -55,9 +55,9 @@ struct NameFilter: Equatable {
     var bytes: [UInt8] = []
     var index = 0
     while index < text.byteCount {
-      let byte = text.byte(index)
+      let byte = text.at(index)
       if byte == UInt8(ascii: "%"), index + 2 < text.byteCount,
-        let high = text.byte(index + 1).hexDigit, let low = text.byte(index + 2).hexDigit
+        let high = text.at(index + 1).hexDigit, let low = text.at(index + 2).hexDigit
       {
         bytes.append(high << 4 | low)
         index += 3

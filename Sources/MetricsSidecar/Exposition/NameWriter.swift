@@ -36,9 +36,9 @@ struct NameWriter {
     var start = 0
     while start < text.byteCount {
       var end = start
-      while end < text.byteCount, text.byte(end) != 10 { end += 1 }
+      while end < text.byteCount, text.at(end) != 10 { end += 1 }
       let line = text.extracting(start..<end)
-      if line.byteCount > 0, line.byte(0) == UInt8(ascii: "#") {
+      if line.byteCount > 0, line.at(0) == UInt8(ascii: "#") {
         comment(line, to: &page)
       } else {
         sample(line, to: &page)
@@ -63,9 +63,9 @@ struct NameWriter {
   /// `# TYPE name …`, `# HELP name …`, `# UNIT name …`
   private mutating func comment(_ line: RawSpan, to page: inout ByteBuffer) {
     var end = 7
-    while end < line.byteCount, line.byte(end) != 32 { end += 1 }
+    while end < line.byteCount, line.at(end) != 32 { end += 1 }
     if end <= line.byteCount, line.byteCount > 7 {
-      let kind = line.byte(2)
+      let kind = line.at(2)
       let token = SeriesKey.array(line.extracting(7..<end))
       let rest = line.extracting(end..<line.byteCount)
       if kind == UInt8(ascii: "T") || !format.isOpenMetrics {
@@ -92,7 +92,7 @@ struct NameWriter {
 
   private mutating func sample(_ line: RawSpan, to page: inout ByteBuffer) {
     var end = 0
-    while end < line.byteCount, line.byte(end) != 32, line.byte(end) != UInt8(ascii: "{") {
+    while end < line.byteCount, line.at(end) != 32, line.at(end) != UInt8(ascii: "{") {
       end += 1
     }
     let token = SeriesKey.array(line.extracting(0..<end))
@@ -106,7 +106,7 @@ struct NameWriter {
       begin(token)
       name = written
     }
-    let hasLabels = end < line.byteCount && line.byte(end) == UInt8(ascii: "{")
+    let hasLabels = end < line.byteCount && line.at(end) == UInt8(ascii: "{")
     if needsQuotes(name) {
       page.append(UInt8(ascii: "{"))
       quoted(name, to: &page)
@@ -128,7 +128,7 @@ struct NameWriter {
   private func labels(_ line: RawSpan, from start: Int, to page: inout ByteBuffer) -> Int {
     var index = start
     while index < line.byteCount {
-      let byte = line.byte(index)
+      let byte = line.at(index)
       switch byte {
       case UInt8(ascii: "{"), UInt8(ascii: ","):
         page.append(byte)
@@ -138,12 +138,12 @@ struct NameWriter {
         return index + 1
       default:
         var end = index
-        while line.byte(end) != UInt8(ascii: "=") { end += 1 }
+        while line.at(end) != UInt8(ascii: "=") { end += 1 }
         let label = name(Spellings.label, SeriesKey.array(line.extracting(index..<end)))
         if needsQuotes(label) { quoted(label, to: &page) } else { page.append(label) }
         index = end + 2
-        while line.byte(index) != UInt8(ascii: "\"") {
-          index += line.byte(index) == UInt8(ascii: "\\") ? 2 : 1
+        while line.at(index) != UInt8(ascii: "\"") {
+          index += line.at(index) == UInt8(ascii: "\\") ? 2 : 1
         }
         index += 1
         page.append(line.extracting(end..<index))
@@ -248,7 +248,7 @@ private struct ProtobufFields: ~Escapable {
     var value: UInt64 = 0
     var shift: UInt64 = 0
     while true {
-      let byte = text.byte(at)
+      let byte = text.at(at)
       at += 1
       value |= UInt64(byte & 127) << shift
       if byte < 128 { return value }

@@ -16,10 +16,10 @@ struct NativeLine {
 
   init(_ line: RawSpan) {
     guard line.byteCount > 3 else { return }
-    isFloat = line.byte(2) == UInt8(ascii: "1")
+    isFloat = line.at(2) == UInt8(ascii: "1")
     for index in 0..<(line.byteCount - 3) / 2 {
-      let high = line.byte(3 + 2 * index).hexDigit ?? 0
-      let low = line.byte(4 + 2 * index).hexDigit ?? 0
+      let high = line.at(3 + 2 * index).hexDigit ?? 0
+      let low = line.at(4 + 2 * index).hexDigit ?? 0
       fields.append(high << 4 | low)
     }
   }

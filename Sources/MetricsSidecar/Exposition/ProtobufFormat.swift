@@ -167,20 +167,20 @@ enum ProtobufFormat {
   @_optimize(speed)
   static func labels(_ key: RawSpan, from start: Int, to page: inout ByteBuffer) {
     var index = start + 1
-    while index < key.byteCount, key.byte(index) != UInt8(ascii: "}") {
+    while index < key.byteCount, key.at(index) != UInt8(ascii: "}") {
       let pair = begin(1, &page)
       let nameStart = index
-      while key.byte(index) != UInt8(ascii: "=") { index += 1 }
+      while key.at(index) != UInt8(ascii: "=") { index += 1 }
       page.append(1 << 3 | 2)
       varint(UInt64(index - nameStart), to: &page)
       page.append(key.extracting(nameStart..<index))
       index += 2
       let value = begin(2, &page)
-      while key.byte(index) != UInt8(ascii: "\"") {
-        var byte = key.byte(index)
+      while key.at(index) != UInt8(ascii: "\"") {
+        var byte = key.at(index)
         if byte == UInt8(ascii: "\\") {
           index += 1
-          byte = key.byte(index)
+          byte = key.at(index)
           if byte == UInt8(ascii: "n") { byte = 10 }
         }
         page.append(byte)
@@ -189,7 +189,7 @@ enum ProtobufFormat {
       end(value, &page)
       end(pair, &page)
       index += 1
-      if index < key.byteCount, key.byte(index) == UInt8(ascii: ",") { index += 1 }
+      if index < key.byteCount, key.at(index) == UInt8(ascii: ",") { index += 1 }
     }
   }
 

@@ -38,7 +38,7 @@ struct TextFamilies: ~Escapable {
     var start = 0
     while start < text.byteCount {
       var end = start
-      while end < text.byteCount, text.byte(end) != 10 { end += 1 }
+      while end < text.byteCount, text.at(end) != 10 { end += 1 }
       if end > start { line(start..<end, &page) }
       start = end + 1
     }
@@ -48,7 +48,7 @@ struct TextFamilies: ~Escapable {
     var start = 0
     while start < text.byteCount {
       var end = start
-      while end < text.byteCount, text.byte(end) != 10 { end += 1 }
+      while end < text.byteCount, text.at(end) != 10 { end += 1 }
       if end > start { line(start..<end, &page) }
       start = end + 1
     }
@@ -56,11 +56,11 @@ struct TextFamilies: ~Escapable {
   }
 
   private mutating func line(_ line: Range<Int>, _ page: inout ByteBuffer) {
-    guard text.byte(line.lowerBound) == UInt8(ascii: "#") else { return sample(line, &page) }
-    if text.byte(line.lowerBound + 1) == NativeLine.mark {
+    guard text.at(line.lowerBound) == UInt8(ascii: "#") else { return sample(line, &page) }
+    if text.at(line.lowerBound + 1) == NativeLine.mark {
       return native = NativeLine(text.extracting(line))
     }
-    if text.byte(line.lowerBound + 2) == UInt8(ascii: "H") {
+    if text.at(line.lowerBound + 2) == UInt8(ascii: "H") {
       help = line
       return
     }
@@ -105,10 +105,10 @@ struct TextFamilies: ~Escapable {
     var bytes: [UInt8] = []
     var index = space(in: help.lowerBound + 7..<help.upperBound) + 1
     while index < help.upperBound {
-      var byte = text.byte(index)
+      var byte = text.at(index)
       if byte == UInt8(ascii: "\\"), index + 1 < help.upperBound {
         index += 1
-        byte = text.byte(index) == UInt8(ascii: "n") ? 10 : text.byte(index)
+        byte = text.at(index) == UInt8(ascii: "n") ? 10 : text.at(index)
       }
       bytes.append(byte)
       index += 1
@@ -119,10 +119,10 @@ struct TextFamilies: ~Escapable {
   private mutating func sample(_ line: Range<Int>, _ page: inout ByteBuffer) {
     // The value has no space in it, a label's value may.
     var space = line.upperBound
-    while space > line.lowerBound + 1, text.byte(space - 1) != 32 { space -= 1 }
+    while space > line.lowerBound + 1, text.at(space - 1) != 32 { space -= 1 }
     let key = text.extracting(line.lowerBound..<space - 1)
     var nameEnd = 0
-    while nameEnd < key.byteCount, key.byte(nameEnd) != UInt8(ascii: "{") { nameEnd += 1 }
+    while nameEnd < key.byteCount, key.at(nameEnd) != UInt8(ascii: "{") { nameEnd += 1 }
     let isOwn = isSample(key.extracting(0..<nameEnd))
     guard isOwn ? isIncluded : filter.includes(SeriesKey.array(key.extracting(0..<nameEnd))) else {
       return
@@ -163,7 +163,7 @@ struct TextFamilies: ~Escapable {
     } else if key.byteCount > nameEnd + 2 {
       // `…="0.5"}`
       var start = key.byteCount - 2
-      while start > nameEnd, key.byte(start - 1) != UInt8(ascii: "\"") { start -= 1 }
+      while start > nameEnd, key.at(start - 1) != UInt8(ascii: "\"") { start -= 1 }
       points.append((Decimal.parse(key.extracting(start..<key.byteCount - 2)), value))
     }
   }
@@ -191,7 +191,7 @@ struct TextFamilies: ~Escapable {
 
   private func space(in range: Range<Int>) -> Int {
     var index = range.lowerBound
-    while index < range.upperBound, text.byte(index) != 32 { index += 1 }
+    while index < range.upperBound, text.at(index) != 32 { index += 1 }
     return index
   }
 

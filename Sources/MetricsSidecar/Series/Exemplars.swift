@@ -76,8 +76,8 @@ final class Exemplars {
   }
 
   private static func value(_ tag: RawSpan, _ name: [UInt8]) -> Range<Int>? {
-    guard tag.byteCount > name.count, tag.byte(name.count) == UInt8(ascii: ":") else { return nil }
-    for index in name.indices where tag.byte(index) != name[index] { return nil }
+    guard tag.byteCount > name.count, tag.at(name.count) == UInt8(ascii: ":") else { return nil }
+    for index in name.indices where tag.at(index) != name[index] { return nil }
     return name.count + 1..<tag.byteCount
   }
 
@@ -87,7 +87,7 @@ final class Exemplars {
   func set(_ cell: Int, _ value: Double, _ trace: RawSpan, nameByteCount: Int, now: UInt64) {
     guard trace.byteCount > 0, trace.byteCount + nameByteCount <= Self.textByteCount else { return }
     for index in 0..<trace.byteCount {
-      let byte = trace.byte(index)
+      let byte = trace.at(index)
       if byte < 32 || byte > 126 { return }
     }
     var place = self.place(cell)
@@ -107,7 +107,7 @@ final class Exemplars {
     times[place] = now
     lengths[place] = UInt8(trace.byteCount)
     let start = place * Self.textByteCount
-    for index in 0..<trace.byteCount { texts[start + index] = trace.byte(index) }
+    for index in 0..<trace.byteCount { texts[start + index] = trace.at(index) }
   }
 
   /// The cells belong to nobody, or to another series, from now on.
@@ -201,7 +201,7 @@ extension RawSpan {
   /// Where the next `mark` at or after `start` stands, or the end.
   fileprivate func end(of mark: UInt8, after start: Int) -> Int {
     var index = start
-    while index < byteCount, byte(index) != mark { index += 1 }
+    while index < byteCount, at(index) != mark { index += 1 }
     return index
   }
 }
