@@ -12,27 +12,29 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
-import time
 
-from checks import free_port
+from checks import check, free_port, wait_for
 
 LINES = [b"jobs.done:1|c|#queue:mail", b"wait:0.25|d|@0.5", b"temperature:21.5|g", b"load:12|ms"]
 
 
 def connect(port, path):
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
+    """A connection to a port or a socket file, once the program has come up, slowly, under valgrind."""
+    found = []
+
+    def try_it():
         try:
             if path:
-                s = socket.socket(socket.AF_UNIX)
-                s.connect(path)
-                return s
-            return socket.create_connection(("127.0.0.1", port), timeout=20)
+                found.append(socket.socket(socket.AF_UNIX))
+                found[-1].connect(path)
+            else:
+                found.append(socket.create_connection(("127.0.0.1", port), timeout=20))
+            return True
         except OSError:
-            time.sleep(0.05)
-    sys.exit("FAILED: the program does not listen under valgrind")
+            return False
+    wait_for(try_it, "the program to listen under valgrind")
+    return found[-1]
 
 
 def ask(s, path):
@@ -56,8 +58,8 @@ def allocations(command, port, work):
             with connect(port, None) as s:
                 work(s)
             process.send_signal(signal.SIGTERM)
-            if process.wait(60) != 0:
-                sys.exit(f"FAILED: {command[0]} ended with {process.returncode}: {log.read()}")
+            code = process.wait(60)
+            check(code == 0, f"{command[0]} ended with {code}: {log.read()}")
         finally:
             if process.poll() is None:
                 process.kill()
@@ -78,22 +80,23 @@ def app(programs, folder, count):
                         "1", "--events-socket", ""], port, work)
 
 
+def hand_over(s, path, frames, series):
+    """Sends frames to the events socket, until the page has `series` at what they add up to."""
+    with connect(0, path) as e:
+        for n, frame in enumerate(frames):
+            e.sendall(len(frame).to_bytes(4, "little") + frame)
+            if n % 50 == 0:
+                ask(s, b"/-/healthy")
+    wait_for(lambda: series.encode() in ask(s, b"/metrics"), f"the page to have {series}")
+
+
 def events(programs, folder, count):
     """Frames of known events on the events socket."""
     port, path = free_port(), f"{folder}/events.sock"
-    frame = b"\n".join(LINES * 4)
 
     def work(s):
-        with connect(0, path) as e:
-            for n in range(count):
-                e.sendall(len(frame).to_bytes(4, "little") + frame)
-                if n % 50 == 0:
-                    ask(s, b"/-/healthy")
-        want = f"jobs_done_total{{queue=\"mail\"}} {count * 4}.0".encode()
-        end = time.monotonic() + 30
-        while want not in ask(s, b"/metrics"):
-            if time.monotonic() > end:
-                sys.exit("FAILED: the events are not all counted")
+        hand_over(s, path, [b"\n".join(LINES * 4)] * count,
+                  f"jobs_done_total{{queue=\"mail\"}} {count * 4}.0")
     return allocations(sidecar(programs, folder, port, path), port, work)
 
 
@@ -105,18 +108,9 @@ def traced(programs, folder, count):
                 '"exemplar": "trace_id", "events": [{"event": "jobs.done"}]}]}')
 
     def work(s):
-        with connect(0, path) as e:
-            for n in range(count):
-                frame = b"\n".join(b"jobs.done:1|c|#queue:mail,trace_id:%032x" % (16 * n + i)
-                                   for i in range(16))
-                e.sendall(len(frame).to_bytes(4, "little") + frame)
-                if n % 50 == 0:
-                    ask(s, b"/-/healthy")
-        want = f"jobs_done_total{{queue=\"mail\"}} {count * 16}.0".encode()
-        end = time.monotonic() + 30
-        while want not in ask(s, b"/metrics"):
-            if time.monotonic() > end:
-                sys.exit("FAILED: the events are not all counted")
+        frames = (b"\n".join(b"jobs.done:1|c|#queue:mail,trace_id:%032x" % (16 * n + i)
+                             for i in range(16)) for n in range(count))
+        hand_over(s, path, frames, f"jobs_done_total{{queue=\"mail\"}} {count * 16}.0")
     return allocations([*sidecar(programs, folder, port, path), "--rules", f"{folder}/rules.json"],
                        port, work)
 
@@ -131,10 +125,7 @@ def scrape(programs, folder, count):
                 for n in range(2000):
                     line = b"orders:%d|c|#shop:%d" % (n + 1, n)
                     e.sendall(len(line).to_bytes(4, "little") + line)
-            end = time.monotonic() + 30
-            while b"metrics_sidecar_series 2000" not in ask(s, b"/metrics"):
-                if time.monotonic() > end:
-                    sys.exit("FAILED: the series are not all there")
+            wait_for(lambda: b"metrics_sidecar_series 2000" in ask(s, b"/metrics"), "all series")
             query = b"/metrics?name[]=orders_total" if count else b"/metrics?name[]=none_total"
             for _ in range(scrapes):
                 ask(s, query)
@@ -166,13 +157,11 @@ def main():
             each = (high - low) / ((more - less) * unit)
             print(f"{what}: {low} allocations, {high} with {(more - less) * unit} more: {each:.4f} each",
                   flush=True)
-            if each > 0.005:
-                sys.exit(f"FAILED: a warm {what} allocates")
+            check(each <= 0.005, f"a warm {what} allocates")
         none, lines = (scrape(options.programs, folder, n) for n in (0, 1))
         each = (lines - none) / 20 / 2000
         print(f"scraped line: {lines - none} allocations more for 20 pages of 2000: {each:.4f} each")
-        if each > 0.005:
-            sys.exit("FAILED: a scraped line allocates")
+        check(each <= 0.005, "a scraped line allocates")
 
 
 if __name__ == "__main__":

@@ -9,9 +9,11 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
-import time
 import urllib.request
+
+from checks import check, wait_for
+
+READY = ["http://127.0.0.1:8081/openapi.json", "http://127.0.0.1:8000/-/ready"]
 
 
 def answers(url):
@@ -33,18 +35,15 @@ def main():
     subprocess.run(["make", "build"], check=True, stdout=subprocess.DEVNULL)
     run = subprocess.Popen(["make", "run"], start_new_session=True)
     try:
-        end = time.monotonic() + 120
-        while not (answers("http://127.0.0.1:8081/openapi.json") and answers("http://127.0.0.1:8000/-/ready")):
-            if time.monotonic() > end or run.poll() is not None:
-                sys.exit("FAILED: make run does not answer")
-            time.sleep(0.1)
+        wait_for(lambda: run.poll() is not None or all(map(answers, READY)), "make run", 120)
+        check(run.poll() is None, "make run has ended")
         done = 0
         with open("README.md") as f:
             for command, expected in sessions(f.read()):
                 found = subprocess.run(["bash", "-c", command], capture_output=True, text=True,
                                        timeout=20).stdout
-                if found.rstrip("\n") != expected.rstrip("\n"):
-                    sys.exit(f"FAILED: $ {command}\nREADME.md says:\n{expected}\nit printed:\n{found}")
+                check(found.rstrip("\n") == expected.rstrip("\n"),
+                      f"$ {command}\nREADME.md says:\n{expected}\nit printed:\n{found}")
                 done += 1
         print(f"README.md: {done} commands print what it says")
     finally:

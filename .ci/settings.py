@@ -7,7 +7,8 @@ import argparse
 import os
 import re
 import subprocess
-import sys
+
+from checks import check
 
 DOCS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "docs", "settings.md")
 ROW = re.compile(r"^\| `--([a-z0-9-]+)` \| `(\w+)` \| `([^`]*)` \|", re.M)
@@ -32,8 +33,7 @@ def main():
         wrong += [f"docs/settings.md has --{flag} [{variable}, default: {default}], {name} has not"
                   for flag, variable, default in sorted(written - told)]
         count += len(told)
-    if wrong:
-        sys.exit("FAILED:\n" + "\n".join(wrong))
+    check(not wrong, "\n" + "\n".join(wrong))
     print(f"{count} flags are as docs/settings.md has them")
 
 
