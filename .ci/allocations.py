@@ -59,13 +59,13 @@ def allocations(command, port, work):
                 work(s)
             process.send_signal(signal.SIGTERM)
             code = process.wait(60)
-            check(code == 0, f"{command[0]} ended with {code}: {log.read()}")
+            told = log.read()
+            check(code == 0, f"{command[0]} ended with {code}: {told}")
         finally:
             if process.poll() is None:
                 process.kill()
                 process.wait()
-        return int(re.search(r"total heap usage: ([\d,]+) allocs", log.read()).group(1)
-                   .replace(",", ""))
+        return int(re.search(r"total heap usage: ([\d,]+) allocs", told).group(1).replace(",", ""))
 
 
 def app(programs, folder, count):
