@@ -14,6 +14,9 @@ from checks import check, free_port, wait_for
 class Sidecar:
     """A sidecar in a folder of its own, with every way in; `rules` is the text of a rules file."""
 
+    # What its processes are started with, beside their arguments.
+    popen = {}
+
     def __init__(self, programs, *flags, rules=None):
         self.folder = tempfile.mkdtemp(prefix="sidecar-")
         self.program = os.path.join(programs, "metrics-sidecar")
@@ -47,7 +50,8 @@ class Sidecar:
                 "--state", self.path("state"), *self.flags]
 
     def start(self):
-        self.process = subprocess.Popen(self.arguments(), stdout=self.log, stderr=self.log)
+        self.process = subprocess.Popen(self.arguments(), stdout=self.log, stderr=self.log,
+                                        **self.popen)
         wait_for(lambda: self.page("/-/ready") is not None or self.process.poll() is not None,
                  "the sidecar")
         check(self.process.poll() is None, "the sidecar ended: " + self.output())

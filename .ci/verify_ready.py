@@ -4,11 +4,36 @@ process: its rules file breaks, its socket files go, it runs out of descriptors 
 
     python3 .ci/verify_ready.py --programs dist/linux-amd64 [--only NAME]
 """
+import http.client
 import json
+import os
+import resource
+import signal
+import socket
+import stat
+import subprocess
 
 import checks
 from checks import check, wait_for
-from sidecar import Sidecar
+from sidecar import Sidecar, Wire, frame
+
+
+def answer(sidecar):
+    response, body = sidecar.get("/-/ready")
+    return response.status, body.decode()
+
+
+def expect_ready(sidecar):
+    wait_for(lambda: answer(sidecar) == (200, "ready\n"), f"ready; it says {answer(sidecar)}", 20)
+
+
+def expect_trouble(sidecar, *words):
+    """503 with one line that has these words, which the log has too."""
+    status, body = answer(sidecar)
+    check(status == 503 and body.startswith("not ready: ") and body.count("\n") == 1, status, body)
+    check(all(word in body for word in words), body, "has not", words)
+    check("Not ready: " + body[len("not ready: "):] in sidecar.output(), sidecar.output())
+    print("  " + body.strip().replace(sidecar.folder, "…"))
 
 
 def rules(name):
@@ -61,7 +86,163 @@ def broken_rules(programs):
               and "rules.json: line 1, column " in result.stderr, str(result))
 
 
-CHECKS = [broken_rules]
+def removed_sockets(programs):
+    """A socket file that is removed is bound anew when somebody asks; no client that holds the old loses."""
+    with Sidecar(programs, "--socket-mode", "0622") as sidecar:
+        expect_ready(sidecar)
+        names = ("statsd.sock", "spectator.sock", "events.sock")
+        held = sidecar.unix("statsd.sock")
+        session = Wire(sidecar).send(frame("_session|" + "5" * 32), frame("_seq|1", "held:1|c"))
+        check(session.answers(2) == ["_ack|0", "_ack|1"], "the session")
+        for turn in range(1, 4):
+            # Asked by /-/ready, by a scrape, and with the whole folder gone.
+            for name in names:
+                os.unlink(sidecar.path(name))
+                if turn == 3:
+                    os.unlink(sidecar.path(name) + ".lock")
+            held.send(b"held:1|c")
+            if turn == 2:
+                sidecar.values()
+            else:
+                expect_ready(sidecar)
+            for name in names:
+                check(stat.S_IMODE(os.stat(sidecar.path(name)).st_mode) == 0o622, "another mode")
+                check(sidecar.output().count(sidecar.path(name) + " was removed") == turn,
+                      sidecar.output())
+            held.send(b"held:1|c")
+            session.send(frame(f"_seq|{turn + 1}", "held:1|c"))
+            check(session.answers(1) == [f"_ack|{turn + 1}"], "a session that was there")
+            sidecar.unix("statsd.sock").send(b"new:1|c")
+            sidecar.unix("spectator.sock").send(b"c:seen:1")
+            check(Wire(sidecar).send(frame("_session|" + f"{turn:032x}")).answers(1) == ["_ack|0"],
+                  "a new session")
+            sidecar.expect({"held_total": 1 + 3 * turn, "new_total": turn, "seen_total": turn})
+        # The lock is held, so no other sidecar takes the path.
+        result = subprocess.run(
+            [sidecar.program, "--listen", "127.0.0.1:0", "--events-socket", "", "--state",
+             sidecar.path("other-state"), "--statsd-socket", sidecar.path("statsd.sock")],
+            capture_output=True, text=True, timeout=60)
+        check(result.returncode == 1 and "in use by another sidecar" in result.stderr, str(result))
+
+
+def replaced_sockets(programs):
+    """A socket file that another program has replaced is not stolen while that lives."""
+    with Sidecar(programs) as sidecar:
+        path = sidecar.path("statsd.sock")
+        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+            os.unlink(path)
+            with socket.socket(socket.AF_UNIX, kind) as other:
+                other.bind(path)
+                if kind == socket.SOCK_STREAM:
+                    other.listen()
+                number = os.stat(path).st_ino
+                expect_trouble(sidecar, path, "taken by another program", "--statsd-socket")
+                check(sidecar.page() is not None and os.stat(path).st_ino == number, "it was stolen")
+                result = subprocess.run(
+                    [sidecar.program, "healthcheck", "--listen", f"127.0.0.1:{sidecar.metrics}"],
+                    capture_output=True, text=True, timeout=60)
+                check(result.returncode == 1 and "503" in result.stderr, str(result))
+            # What a program that has ended leaves is no obstacle.
+            expect_ready(sidecar)
+            check("Ready again" in sidecar.output(), sidecar.output())
+            sidecar.send("a:1|c")
+        sidecar.expect({"a_total": 2})
+        os.unlink(path)
+        os.mkdir(path)
+        expect_trouble(sidecar, path, "Remove it")
+        os.rmdir(path)
+        expect_ready(sidecar)
+        # At its end it removes its own files, and no other's.
+        os.unlink(path)
+        with open(path, "w", encoding="utf-8"):
+            pass
+        sidecar.stop()
+        check(os.path.exists(path) and not os.path.exists(sidecar.path("events.sock")), "at the end")
+
+
+def supervised_sockets(programs):
+    """--supervise: a worker that takes over has the sockets that are bound."""
+    with Sidecar(programs, "--supervise") as sidecar:
+        held = sidecar.unix("statsd.sock")
+        for turn in range(1, 4):
+            os.unlink(sidecar.path("statsd.sock"))
+            expect_ready(sidecar)
+            held.send(b"held:1|c")
+            sidecar.send("new:1|c")
+            sidecar.expect({"new_total": 2 * turn - 1})
+            sidecar.kill_worker()
+            sidecar.send("new:1|c")
+            held.send(b"held:1|c")
+            sidecar.expect({"held_total": 2 * turn, "new_total": 2 * turn})
+            expect_ready(sidecar)
+        # While no worker answers, it is not ready.
+        stopped = sidecar.worker()
+        os.kill(stopped, signal.SIGSTOP)
+        command = [sidecar.program, "healthcheck", "--listen", f"127.0.0.1:{sidecar.metrics}"]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        check(result.returncode == 1 and "nothing answers" in result.stderr, str(result))
+        os.kill(stopped, signal.SIGCONT)
+        expect_ready(sidecar)
+        check(subprocess.run(command, timeout=60).returncode == 0, "healthcheck")
+
+
+def no_descriptors(programs):
+    """Clients that cannot be taken because no more files may be opened."""
+    with Sidecar(programs) as sidecar:
+        connection = http.client.HTTPConnection("127.0.0.1", sidecar.metrics, timeout=20)
+
+        def ask():
+            connection.request("GET", "/-/ready")
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        check(ask() == (200, "ready\n"), "at the start")
+        pid = sidecar.process.pid
+        soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        # Numbers are given from the lowest on: there is none below one that is in use.
+        highest = max(int(name) for name in os.listdir(f"/proc/{pid}/fd"))
+        free = highest + 1 - len(os.listdir(f"/proc/{pid}/fd"))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (highest + 1, hard))
+        waiting = [sidecar.unix("events.sock", socket.SOCK_STREAM) for _ in range(free + 1)]
+        waiting[-1].sendall(b"late:1|c\n")
+        status, body = ask()
+        check(status == 503 and "ulimit -n" in body and body.count("\n") == 1, status, body)
+        print("  " + body.strip())
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+        check(ask() == (200, "ready\n"), "with files again")
+        sidecar.expect({"late_total": 1})
+        connection.close()
+
+
+class Unsignalled(Sidecar):
+    """A file at its limit is an error for it, as on a full disk, and not the signal SIGXFSZ, which
+    this interpreter ignores and hands on so."""
+
+    popen = {"restore_signals": False}
+
+
+def full_disk(programs):
+    """A state file that cannot grow."""
+    with Unsignalled(programs) as sidecar:
+        sidecar.send("known:1|c")
+        sidecar.expect({"known_total": 1})
+        pid = sidecar.process.pid
+        soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        # As on a disk that has room for what is there and no more.
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (os.path.getsize(sidecar.path("state")), hard))
+        sidecar.send(*(f"many:1|c|#n:{n}" for n in range(5000)), "known:1|c")
+        sidecar.expect({"known_total": 2})
+        check(sidecar.values()['metrics_sidecar_events_rejected_total{reason="state_full"}'] > 0,
+              "all had room")
+        expect_trouble(sidecar, "the state file cannot grow", "Make room")
+        sidecar.send("known:1|c")
+        sidecar.expect({"known_total": 3})
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
+        expect_ready(sidecar)
+        sidecar.send("room:1|c")
+        sidecar.expect({"room_total": 1})
+
+
+CHECKS = [broken_rules, removed_sockets, replaced_sockets, supervised_sockets, no_descriptors, full_disk]
 
 
 def main():

@@ -33,6 +33,13 @@ int64_t cl_file_size(int fd) {
   struct stat status;
   return fstat(fd, &status) < 0 ? -errno : (int64_t)status.st_size;
 }
+int cl_file_identity(const char *path, int fd, uint64_t *device, uint64_t *number) {
+  struct stat status;
+  if ((path ? lstat(path, &status) : fstat(fd, &status)) < 0) return -errno;
+  *device = (uint64_t)status.st_dev;
+  *number = (uint64_t)status.st_ino;
+  return 0;
+}
 int cl_file_allocate(int fd, int64_t offset, int64_t size) {
   FAULT("fallocate");
   int result = REPEAT(int, fallocate(fd, 0, offset, size));

@@ -26,6 +26,12 @@ final class Sidecar: Responder {
   var push: PushAPI?
   /// Under a supervisor: the last rules without a mistake, for the worker that takes over.
   var keptRules: SharedText?
+  /// Sockets whose files were removed; clients that hold them still come in.
+  var formers: [FormerSocket] = []
+  /// Why the kernel gave us no connection since the last `drain` began.
+  private(set) var acceptFailure: Errno?
+  /// What keeps intake from being whole, as far as the last look at it; empty: nothing.
+  var trouble = ""
   /// Those that have read something since the last commit.
   private var touched: [UInt32] = []
 
@@ -38,6 +44,8 @@ final class Sidecar: Responder {
   private static let udpToken: UInt32 = 3
   private static let tcpToken: UInt32 = 4
   private static let spectatorToken: UInt32 = 5
+  static let firstFormer: UInt32 = 6
+  static let formerLimit = 10
   private static let firstConnection: UInt32 = 16
 
   init(
@@ -68,17 +76,28 @@ final class Sidecar: Responder {
     let server = try Server(listener: listener, limits: limits, responder: self)
     self.server = server
     try server.watch(signals.raw, .readable, token: Self.signalsToken)
-    for (token, raw) in [
-      (Self.eventsToken, sockets.events), (Self.statsdToken, sockets.statsd),
-      (Self.udpToken, sockets.udp), (Self.tcpToken, sockets.tcp),
-      (Self.spectatorToken, sockets.spectator),
-    ] where raw >= 0 { try server.watch(raw, .readable, token: token) }
+    for (source, raw) in [
+      (IntakeCounts.Source.events, sockets.events), (.statsd, sockets.statsd),
+      (.udp, sockets.udp), (.tcp, sockets.tcp), (.spectator, sockets.spectator),
+    ] where raw >= 0 { try server.watch(raw, .readable, token: Self.token(of: source)) }
+    // What a worker that was killed had bound anew went with it.
+    if settings.supervises { lookAtIntake() }
     settings.log.info(
       "Serving metrics on http://\(settings.listen.description)/metrics (CTRL + C to quit)")
     server.run()
     drain(Clock.monotonicNanoseconds)
     self.server = nil
     settings.log.info("Stopped: everything received is counted and kept")
+  }
+
+  static func token(of source: IntakeCounts.Source) -> UInt32 {
+    switch source {
+    case .events: eventsToken
+    case .statsd: statsdToken
+    case .udp: udpToken
+    case .tcp: tcpToken
+    case .spectator: spectatorToken
+    }
   }
 
   // MARK: The loop
@@ -91,6 +110,9 @@ final class Sidecar: Responder {
     case Self.spectatorToken: receiveDatagrams(sockets.spectator, .spectator)
     case Self.udpToken: receiveDatagrams(sockets.udp, .udp)
     case Self.signalsToken: handleSignals(now)
+    case ..<Self.firstConnection:
+      let former = formers[Int(token - Self.firstFormer)]
+      receiveDatagrams(former.socket.raw, former.source)
     default: readConnection(token, now)
     }
   }
@@ -149,6 +171,7 @@ final class Sidecar: Responder {
         socket = try Socket.accept(listener)
       } catch {
         if error == .tooManyFiles || error == .tooManyFilesInSystem {
+          acceptFailure = error
           Process.sleep(milliseconds: 1)
         }
         return false
@@ -177,7 +200,7 @@ final class Sidecar: Responder {
   }
 
   /// Takes what a listener's queue can hold (`net.core.somaxconn`), not what keeps coming.
-  private func acceptQueue(_ listener: Int32, _ source: IntakeCounts.Source) {
+  func acceptQueue(_ listener: Int32, _ source: IntakeCounts.Source) {
     for _ in 0..<64 {
       guard accept(listener, source) else { return }
     }
@@ -262,6 +285,7 @@ final class Sidecar: Responder {
   /// Takes everything that the kernel holds for us, so that a scrape sees what was accepted before
   /// it came.
   func drain(_ now: UInt64) {
+    acceptFailure = nil
     acceptQueue(sockets.events, .events)
     acceptQueue(sockets.tcp, .tcp)
     for connection in connections {
@@ -273,6 +297,7 @@ final class Sidecar: Responder {
     receiveDatagrams(sockets.statsd, .statsd)
     receiveDatagrams(sockets.udp, .udp)
     receiveDatagrams(sockets.spectator, .spectator)
+    for former in formers { receiveDatagrams(former.socket.raw, former.source) }
     applier.registry.forgetAbsentSessions()
     applier.registry.commit()
     acknowledge()

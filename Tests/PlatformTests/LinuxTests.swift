@@ -37,6 +37,33 @@ private func temporaryPath() -> String {
     #expect(mode as? Int == 0o600)
   }
 
+  @Test func `a socket file that goes is told, and bound anew unless another lives there`() throws {
+    let path = temporaryPath()
+    var file = try SocketFile(path: path, kind: .datagram, mode: 0o600)
+    var states = [file.isBound]
+    for removesLock in [false, true] {
+      try FileManager.default.removeItem(atPath: path)
+      if removesLock { try FileManager.default.removeItem(atPath: path + ".lock") }
+      states.append(file.isBound)
+      _ = try file.bindAgain()
+      states.append(file.isBound)
+      #expect(throws: SocketFile.Failure.self) {
+        _ = try SocketFile(path: path, kind: .datagram, mode: 0o600)
+      }
+    }
+    #expect(states == [true, false, true, false, true])
+    try FileManager.default.removeItem(atPath: path)
+    do {
+      let other = try Socket.listenUnix(path: path, kind: .datagram, mode: 0o600)
+      var isRefused = false
+      do throws(SocketFile.Failure) { _ = try file.bindAgain() } catch { isRefused = true }
+      #expect(isRefused && other.raw >= 0)
+    }
+    _ = try file.bindAgain()
+    let isBound = file.isBound
+    #expect(isBound)
+  }
+
   @Test func `a path too long for a socket is told with its length`() {
     let path = "/tmp/" + String(repeating: "x", count: 120)
     do throws(SocketFile.Failure) {

@@ -16,6 +16,8 @@ int cl_close(int fd);
 // -- Files. `flags`: 1 create, 2 truncate, 4 exclusive, 8 read only, 16 directory.
 int cl_open(const char *path, int flags, uint32_t mode);
 int64_t cl_file_size(int fd);
+// Of `path` without following a link, or of `fd` where that is NULL.
+int cl_file_identity(const char *path, int fd, uint64_t *device, uint64_t *number);
 int cl_file_allocate(int fd, int64_t offset, int64_t size);
 int cl_file_lock(int fd);
 int cl_rename(const char *source, const char *target);

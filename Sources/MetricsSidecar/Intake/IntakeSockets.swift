@@ -5,26 +5,49 @@ import Platform
 final class IntakeSockets {
   struct Failure: Error { let message: String }
 
-  private var eventsFile: SocketFile?
-  private var statsdFile: SocketFile?
-  private var spectatorFile: SocketFile?
+  /// Those with a path.
+  let files: [IntakeFile]
   private var udpSocket: Descriptor?
   private var tcpSocket: Descriptor?
 
   // Valid as long as this lives; -1 where there is no such socket.
-  var events: Int32 { eventsFile?.socket.raw ?? -1 }
-  var statsd: Int32 { statsdFile?.socket.raw ?? -1 }
-  var spectator: Int32 { spectatorFile?.socket.raw ?? -1 }
+  private(set) var events: Int32 = -1
+  private(set) var statsd: Int32 = -1
+  private(set) var spectator: Int32 = -1
   var udp: Int32 { udpSocket?.raw ?? -1 }
   var tcp: Int32 { tcpSocket?.raw ?? -1 }
 
   init(_ settings: Settings) throws(Failure) {
-    eventsFile = try Self.file(settings, settings.eventsSocket, .stream, "--events-socket")
-    statsdFile = try Self.file(settings, settings.statsdSocket, .datagram, "--statsd-socket")
-    spectatorFile = try Self.file(
-      settings, settings.spectatorSocket, .datagram, "--spectator-socket")
+    var files: [IntakeFile] = []
+    if !settings.eventsSocket.isEmpty {
+      files.append(try IntakeFile(settings, settings.eventsSocket, .events, "--events-socket"))
+    }
+    if !settings.statsdSocket.isEmpty {
+      files.append(try IntakeFile(settings, settings.statsdSocket, .statsd, "--statsd-socket"))
+    }
+    if !settings.spectatorSocket.isEmpty {
+      files.append(
+        try IntakeFile(settings, settings.spectatorSocket, .spectator, "--spectator-socket"))
+    }
+    self.files = files
     udpSocket = try Self.udp(settings)
     tcpSocket = try Self.tcp(settings)
+    for file in files { name(file) }
+  }
+
+  private func name(_ file: IntakeFile) {
+    switch file.source {
+    case .events: events = file.file.socket.raw
+    case .statsd: statsd = file.file.socket.raw
+    default: spectator = file.file.socket.raw
+    }
+  }
+
+  /// Binds a socket whose file was removed; gives the one of before.
+  func bindAgain(_ file: IntakeFile, _ settings: Settings) throws(Failure) -> FormerSocket {
+    let former = FormerSocket(try file.bindAgain(settings), file.source)
+    name(file)
+    return former
   }
 
   // MARK: Addresses
@@ -66,32 +89,61 @@ final class IntakeSockets {
     }
     return Failure(message: "cannot listen on \(address.description): \(hint)")
   }
+}
 
-  // MARK: Files
+/// A socket with a path, and the flag that names it.
+final class IntakeFile {
+  var file: SocketFile
+  let source: IntakeCounts.Source
+  private let flag: String
 
-  private static func file(
-    _ settings: Settings, _ path: String, _ kind: Socket.Kind, _ flag: String
-  ) throws(Failure) -> SocketFile? {
-    if path.isEmpty { return nil }
-    if let folder = Files.parent(of: path) {
-      do throws(Errno) { try Files.makeFolder(folder) } catch {}
-    }
+  init(
+    _ settings: Settings, _ path: String, _ source: IntakeCounts.Source, _ flag: String
+  ) throws(IntakeSockets.Failure) {
+    self.source = source
+    self.flag = flag
+    Self.makeFolder(path)
     do throws(SocketFile.Failure) {
-      return try SocketFile(
-        path: path, kind: kind, mode: settings.socketMode, group: settings.socketGroup)
+      file = try SocketFile(
+        path: path, kind: source == .events ? .stream : .datagram, mode: settings.socketMode,
+        group: settings.socketGroup)
     } catch {
-      switch error {
-      case .inUse:
-        throw Failure(
-          message: "\(path) is in use by another sidecar; choose another with \(flag)")
-      case .pathTooLong(let count):
-        throw Failure(
-          message: "\(path) has \(count) bytes; a Unix socket's path has at most "
-            + "\(Socket.unixPathLimit). Choose a shorter \(flag)")
-      case .lock(let code), .bind(let code):
-        throw Failure(message: cannotBind(path, code, flag, settings))
-      }
+      throw Self.failure(
+        error, path, flag, settings, inUse: "is in use by another sidecar; choose another with")
     }
+  }
+
+  /// Binds it where its file was removed; gives the socket of before.
+  func bindAgain(_ settings: Settings) throws(IntakeSockets.Failure) -> Descriptor {
+    Self.makeFolder(file.path)
+    do throws(SocketFile.Failure) {
+      return try file.bindAgain()
+    } catch {
+      throw Self.failure(
+        error, file.path, flag, settings,
+        inUse: "was taken by another program, to which clients send now; end it, or choose another")
+    }
+  }
+
+  private static func makeFolder(_ path: String) {
+    guard let folder = Files.parent(of: path) else { return }
+    do throws(Errno) { try Files.makeFolder(folder) } catch {}
+  }
+
+  private static func failure(
+    _ failure: SocketFile.Failure, _ path: String, _ flag: String, _ settings: Settings,
+    inUse: String
+  ) -> IntakeSockets.Failure {
+    let message: String
+    switch failure {
+    case .inUse: message = "\(path) \(inUse) \(flag)"
+    case .pathTooLong(let count):
+      message =
+        "\(path) has \(count) bytes; a Unix socket's path has at most \(Socket.unixPathLimit). "
+        + "Choose a shorter \(flag)"
+    case .lock(let code), .bind(let code): message = cannotBind(path, code, flag, settings)
+    }
+    return IntakeSockets.Failure(message: message)
   }
 
   private static func cannotBind(

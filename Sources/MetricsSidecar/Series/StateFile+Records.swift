@@ -156,12 +156,31 @@ extension StateFile {
     if end > file.limit { throw .outOfMemory }
     if end > file.size {
       let wanted = (end + Self.growthByteCount - 1) / Self.growthByteCount * Self.growthByteCount
-      try file.grow(to: min(wanted, file.limit))
+      try grow(to: min(wanted, file.limit))
     }
     writeFree(record, units)
     usedByteCount = end
     store(Self.usedCell, UInt64(end))
     return record
+  }
+
+  private func grow(to size: Int) throws(Errno) {
+    do throws(Errno) {
+      try file.grow(to: size)
+      growthFailure = nil
+    } catch {
+      growthFailure = error
+      throw error
+    }
+  }
+
+  /// Why the file cannot grow, if it could not the last time: tried again now.
+  func retryGrowth() -> Errno? {
+    guard growthFailure != nil else { return nil }
+    do throws(Errno) {
+      try grow(to: min(file.size + Self.growthByteCount, file.limit))
+    } catch {}
+    return growthFailure
   }
 
   /// A head that is not in use, where no record was.

@@ -65,6 +65,8 @@ final class StateFile {
   var isDirty = false
   /// Bytes of header and records, those of free records too.
   var usedByteCount: Int
+  /// Why the disk gave no more room the last time that it was asked.
+  var growthFailure: Errno?
   /// Free records, to be used again.
   var freeRecords = FreeRecords()
   /// What a page that is being written has to read.

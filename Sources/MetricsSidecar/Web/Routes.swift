@@ -19,7 +19,7 @@ extension Sidecar {
       say("healthy\n", &response)
     } else if path.isEqual(to: "/-/ready") {
       guard isRead(request, &response) else { return }
-      say("ready\n", &response)
+      answerReady(&response)
     } else if path.isEqual(to: "/-/reload") {
       answerReload(request, &response)
     } else if let push, push.respond(to: request, head: head, body: body, into: &response) {

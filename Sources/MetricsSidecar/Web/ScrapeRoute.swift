@@ -39,6 +39,7 @@ extension Sidecar {
   /// Takes what was accepted before now, and the values as they are then.
   private func makeJob(_ kind: ScrapeKind, _ now: UInt64) -> ScrapeJob {
     drain(now)
+    lookAtIntake()
     let snapshot = Snapshot(
       applier.registry, filter: kind.filter, isOpenMetrics: kind.shape.format.isOpenMetrics)
     var text = ByteBuffer(capacity: 8192)

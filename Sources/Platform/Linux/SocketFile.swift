@@ -3,15 +3,19 @@ import CLinux
 /// A Unix socket's file, taken safely: a lock beside it says whether its owner lives, so a stale
 /// file is replaced and a live one is never stolen.
 public struct SocketFile: ~Copyable {
-  /// Where clients connect. Removed with this value.
+  /// Where clients connect. Removed with this value, unless another file is there.
   public let path: String
   /// What listens there.
-  public let socket: Descriptor
-  private let lock: Descriptor
+  public private(set) var socket: Descriptor
+  private var lock: Descriptor
+  private var identity: FileIdentity
+  private let kind: Socket.Kind
+  private let mode: UInt32
+  private let group: Int64
 
   /// Why `path` could not be taken.
   public enum Failure: Error, Sendable {
-    /// Another process holds the lock: it is alive and listening there.
+    /// Another process holds the lock, or has bound the path: it is alive and listening there.
     case inUse
     case pathTooLong(byteCount: Int)
     case lock(Errno)
@@ -25,19 +29,80 @@ public struct SocketFile: ~Copyable {
   ) throws(Failure) {
     let byteCount = path.utf8.count
     if byteCount > Socket.unixPathLimit { throw .pathTooLong(byteCount: byteCount) }
+    let lock = try Self.lock(path)
+    let bound = try Self.bind(path, kind, mode, group)
+    identity = try Self.identity(path)
+    socket = bound
+    self.lock = lock
+    self.path = path
+    self.kind = kind
+    self.mode = mode
+    self.group = group
+  }
+
+  deinit { if (try? FileIdentity(path: path)) == identity { _ = unsafe cl_unlink(path) } }
+
+  private static func lock(_ path: String) throws(Failure) -> Descriptor {
     let opened = unsafe cl_open(path + ".lock", 1, 0o600)
     if opened < 0 { throw .lock(Errno(-opened)) }
     let lock = Descriptor(owning: opened)
     let locked = cl_file_lock(lock.raw)
     if locked == -Errno.wouldBlock.rawValue { throw .inUse }
     if locked < 0 { throw .lock(Errno(-locked)) }
-    _ = unsafe cl_unlink(path)
-    do throws(Errno) {
-      socket = try Socket.listenUnix(path: path, kind: kind, mode: mode, group: group)
-    } catch { throw .bind(error) }
-    self.lock = lock
-    self.path = path
+    return lock
   }
 
-  deinit { _ = unsafe cl_unlink(path) }
+  private static func bind(
+    _ path: String, _ kind: Socket.Kind, _ mode: UInt32, _ group: Int64
+  ) throws(Failure) -> Descriptor {
+    _ = unsafe cl_unlink(path)
+    do throws(Errno) {
+      return try Socket.listenUnix(path: path, kind: kind, mode: mode, group: group)
+    } catch { throw .bind(error) }
+  }
+
+  private static func identity(_ path: String) throws(Failure) -> FileIdentity {
+    do throws(Errno) { return try FileIdentity(path: path) } catch { throw .bind(error) }
+  }
+
+  // MARK: When the file goes
+
+  /// Whether clients that connect now come here. The open socket keeps its file's number from being
+  /// used again, so another file of the name is told apart.
+  public var isBound: Bool { (try? FileIdentity(path: path)) == identity }
+
+  /// Binds `path` anew, where its file was removed or has a stale one in its place. The socket of
+  /// before: clients that hold it may go on sending.
+  public mutating func bindAgain() throws(Failure) -> Descriptor {
+    // Who removes a folder's files removes the lock as well.
+    if (try? FileIdentity(path: path + ".lock")) != (try? FileIdentity(lock.raw)) {
+      lock = try Self.lock(path)
+    }
+    switch unsafe cl_connect_unix(path, kind == .datagram ? 1 : 0) {
+    case -Errno.connectionRefused.rawValue, -Errno.noSuchFile.rawValue: break
+    case let answer:
+      if answer >= 0 { _ = cl_close(answer) }
+      throw .inUse
+    }
+    var other = try Self.bind(path, kind, mode, group)
+    identity = try Self.identity(path)
+    swap(&socket, &other)
+    return other
+  }
+}
+
+/// Which file it is, whatever its name.
+public struct FileIdentity: Equatable, Sendable {
+  private var device: UInt64 = 0
+  private var number: UInt64 = 0
+
+  /// Of the file at `path` itself, not of one it points to.
+  public init(path: String) throws(Errno) {
+    _ = try unsafe SystemCall.check(cl_file_identity(path, -1, &device, &number))
+  }
+
+  /// Of an open file.
+  public init(_ descriptor: Int32) throws(Errno) {
+    _ = try unsafe SystemCall.check(cl_file_identity(nil, descriptor, &device, &number))
+  }
 }

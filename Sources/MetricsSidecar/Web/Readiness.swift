@@ -1,0 +1,87 @@
+import HTTP
+import Platform
+
+/// Whether events can come in, as `/-/ready` says and the log: each socket file is where clients look
+/// for it, connections can be taken, and the state file can grow. A socket whose file was removed is
+/// bound anew. Looked at when somebody asks, by `/-/ready` or a scrape: so it costs nothing idle.
+///
+/// Before the state is recovered nothing answers here: the port is opened after that, and a
+/// supervisor's waits with what the kernel has accepted.
+extension Sidecar {
+  /// `/-/ready`: 200, or 503 with a line that says why and what to do.
+  func answerReady(_ response: inout ResponseWriter) {
+    drain(Clock.monotonicNanoseconds)
+    lookAtIntake()
+    if trouble.isEmpty { return say("ready\n", &response) }
+    response.begin(status: 503, contentType: "text/plain; charset=utf-8")
+    response.buffer.append("not ready: ")
+    response.buffer.append(trouble)
+    response.buffer.append("\n")
+    response.end()
+  }
+
+  /// Mends what can be mended and sets `trouble`. After `drain`.
+  func lookAtIntake() {
+    var found = ""
+    for file in sockets.files where !file.file.isBound {
+      let mistake = bindAgain(file)
+      if found.isEmpty { found = mistake }
+    }
+    if found.isEmpty, let error = acceptFailure {
+      found =
+        "clients wait to be taken: \(error.description). Raise the limit of open files (ulimit -n), "
+        + "or lower --max-connections"
+    }
+    if found.isEmpty, let error = applier.registry.state.retryGrowth() {
+      found =
+        "the state file cannot grow (\(error.description)), so new series and sessions are refused; "
+        + "known ones count. Make room on its disk"
+    }
+    guard found != trouble else { return }
+    trouble = found
+    if found.isEmpty {
+      settings.log.info("Ready again")
+    } else {
+      settings.log.error("Not ready: \(found)")
+    }
+  }
+
+  /// Binds a socket whose file is not there any more; what is in the way, or "".
+  private func bindAgain(_ file: IntakeFile) -> String {
+    if formers.count == Self.formerLimit {
+      return "\(file.file.path) was removed too often. Find out who removes it, and restart this"
+    }
+    let former: FormerSocket
+    do throws(IntakeSockets.Failure) {
+      former = try sockets.bindAgain(file, settings)
+      let token = Self.token(of: file.source)
+      do throws(Errno) {
+        if file.source == .events {
+          // Those in its queue are taken; no others come.
+          acceptQueue(former.socket.raw, .events)
+          server?.unwatch(former.socket.raw)
+        } else {
+          try server?.change(
+            former.socket.raw, .readable, token: Self.firstFormer + UInt32(formers.count))
+          formers.append(former)
+        }
+        try server?.watch(file.file.socket.raw, .readable, token: token)
+      } catch { throw IntakeSockets.Failure(message: "epoll: \(error.description)") }
+    } catch { return error.message }
+    settings.log.warning(
+      "\(file.file.path) was removed or replaced, so it is bound anew: clients that connect from now "
+        + "on come in. Find out who removes it")
+    return ""
+  }
+}
+
+/// A socket whose file is gone, and that clients may still hold.
+final class FormerSocket {
+  let socket: Descriptor
+  let source: IntakeCounts.Source
+
+  init(_ socket: consuming Descriptor, _ source: IntakeCounts.Source) {
+    self.socket = socket
+    self.source = source
+  }
+}
