@@ -17,7 +17,8 @@ from pushes import beyond, clients, kills, rates, side_by_side
 
 CHECKS = [
     side_by_side.documented, side_by_side.compare, side_by_side.same_api, clients.python_client,
-    clients.go_client, beyond.beyond, beyond.beside_events, beyond.formats, kills.kills, rates.rates]
+    clients.go_client, beyond.beyond, beyond.beside_events, beyond.formats, kills.kills,
+    kills.pushes_deletes_and_wipes, rates.rates]
 
 
 def main():
