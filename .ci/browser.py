@@ -19,6 +19,7 @@ from playwright.sync_api import sync_playwright
 
 from checks import check, wait_for
 from pair import Pair
+from pushes.requests_table import PROTOBUF, native
 
 SWAGGER = os.path.join(os.path.dirname(flask_swagger_ui.__file__), "dist")
 CDN = "https://cdn.jsdelivr.net/"
@@ -251,8 +252,22 @@ def push_groups(browser, pair, page):
     group.wait_for(state="detached")
     check(groups.count() == before - 1, "another group went too")
     page.click("#detail .close")
+    # Without classic buckets the page has no quantiles to tell, and says so.
+    check(push(pair, "PUT", "/metrics/job/native", native(), {"Content-Type": PROTOBUF}) == 200, "a native push")
+    page.fill("#search", "pb_native")
+    row = page.locator(".row.family:visible", has=page.get_by_text("pb_native", exact=True))
+    row.wait_for()
+    row.click()
+    detail = page.locator("#detail")
+    detail.get_by_text("Quantiles").wait_for()
+    text = detail.inner_text()
+    check("12" in text and "p95" in text and not any(word in text for word in ("NaN", "undefined", "-Inf")),
+          f"a native histogram: {text}")
+    check(push(pair, "DELETE", "/metrics/job/native") == 202, "the native group")
+    page.click("#detail .close")
+    page.fill("#search", "")
     browser.quiet("push groups")
-    print("  a group of a path with slashes and an empty value is deleted by its button")
+    print("  a group of a path with slashes and an empty value is deleted by its button; a native histogram shows")
 
 
 def looks(browser, pair, own, seconds):

@@ -288,7 +288,6 @@ DIFFERENCES = {
     "native of an unknown schema": (400, 200),
     "native with too few buckets": (400, 200),
     "native below zero": (400, 200),
-    "gauge histogram": (400, 200),
     "metrics of the API": (200, 0, (1, 8)),
     "a bound twice": (400, 200),
     "a bucket without its bound": (400, 200),

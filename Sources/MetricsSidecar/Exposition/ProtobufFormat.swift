@@ -16,6 +16,9 @@ enum ProtobufFormat {
     case summary = 2
     case untyped = 3
     case histogram = 4
+    case gaugeHistogram = 5
+
+    var isHistogram: Bool { self == .histogram || self == .gaugeHistogram }
   }
 
   /// Starts a family; `unit` and `endMessage` have to follow. Gives where it starts.
@@ -126,15 +129,15 @@ enum ProtobufFormat {
   ) {
     let metric = begin(4, &page)
     self.labels(labels, from: 0, to: &page)
-    let inner = begin(type == .histogram ? 7 : 4, &page)
+    let inner = begin(type.isHistogram ? 7 : 4, &page)
     // A histogram of floats tells its counts in other fields.
-    let isFloat = type == .histogram && (native.isFloat || !count.isWhole)
+    let isFloat = type.isHistogram && (native.isFloat || !count.isWhole)
     self.count(1, count, isFloat, to: &page)
     double(2, sum, to: &page)
     // A native one needs no classic buckets; +Inf alone is none.
     for point in points where native.fields.isEmpty || points.count > 1 {
       let part = begin(3, &page)
-      if type == .histogram {
+      if type.isHistogram {
         self.count(1, point.value, isFloat, to: &page)
         double(2, point.at, to: &page)
       } else {
@@ -144,7 +147,7 @@ enum ProtobufFormat {
       end(part, &page)
     }
     page.append(native.fields)
-    created(type == .histogram ? 15 : 4, createdMilliseconds, to: &page)
+    created(type.isHistogram ? 15 : 4, createdMilliseconds, to: &page)
     end(inner, &page)
     end(metric, &page)
   }

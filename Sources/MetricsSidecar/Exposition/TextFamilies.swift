@@ -88,7 +88,7 @@ struct TextFamilies: ~Escapable {
         switch type {
         case .counter: isCounter ? "counter" : "unknown"
         case .gauge: "gauge"
-        case .histogram: "histogram"
+        case .histogram, .gaugeHistogram: "histogram"
         case .summary: "summary"
         case .untyped: "unknown"
         }
@@ -140,7 +140,7 @@ struct TextFamilies: ~Escapable {
       familyStart = ProtobufFormat.beginFamily(name, type, help: [], to: &page)
     }
     let value = Decimal.parse(text.extracting(space..<line.upperBound))
-    if type == .histogram || type == .summary {
+    if type.isHistogram || type == .summary {
       point(key, nameEnd, value, &page)
     } else {
       ProtobufFormat.metric(key, nameEnd, type, value, createdMilliseconds: 0, to: &page)
@@ -183,10 +183,10 @@ struct TextFamilies: ~Escapable {
     let start = SeriesKey.array(sample.extracting(0..<name.count))
     guard start == name else { return false }
     let suffix = sample.extracting(name.count..<sample.byteCount)
-    if suffix.byteCount == 0 { return type != .histogram }
-    guard type == .histogram || type == .summary else { return false }
+    if suffix.byteCount == 0 { return !type.isHistogram }
+    guard type.isHistogram || type == .summary else { return false }
     return suffix.equalsIgnoringCase("_sum") || suffix.equalsIgnoringCase("_count")
-      || type == .histogram && suffix.equalsIgnoringCase("_bucket")
+      || type.isHistogram && suffix.equalsIgnoringCase("_bucket")
   }
 
   private func space(in range: Range<Int>) -> Int {
@@ -199,6 +199,7 @@ struct TextFamilies: ~Escapable {
     if word.equalsIgnoringCase("counter") { return .counter }
     if word.equalsIgnoringCase("gauge") { return .gauge }
     if word.equalsIgnoringCase("histogram") { return .histogram }
+    if word.equalsIgnoringCase("gaugehistogram") { return .gaugeHistogram }
     return word.equalsIgnoringCase("summary") ? .summary : .untyped
   }
 }

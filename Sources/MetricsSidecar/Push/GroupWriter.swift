@@ -106,7 +106,7 @@ struct GroupWriter: ~Copyable {
     let metric = batch.metrics[index]
     let start = bytes.count
     let lacksInfinity =
-      type == .histogram
+      type.isHistogram
       && (metric.lastPoint < 0 || batch.points[metric.lastPoint].bound != .infinity)
     bytes.append32(0)
     bytes.append32(metric.labels.count)
@@ -115,7 +115,7 @@ struct GroupWriter: ~Copyable {
     bytes.append(metric.value)
     if type.hasPoints {
       let last = metric.lastPoint >= 0 ? batch.points[metric.lastPoint].value : 0
-      let count = metric.count.isNaN ? (type == .histogram ? last : 0) : metric.count
+      let count = metric.count.isNaN ? (type.isHistogram ? last : 0) : metric.count
       bytes.append(count)
       var point = metric.firstPoint
       while point >= 0 {
@@ -209,7 +209,7 @@ struct GroupWriter: ~Copyable {
         let known = old.double(at: metric.value)
         if known > bytes.bytes.double(at: new.value) { store(known, at: new.value) }
       }
-    case .summary, .histogram:
+    case .summary, .histogram, .gaugeHistogram:
       if family.type == .summary, metric.pointCount + new.pointCount > 0 {
         throw PushError(
           "quantiles cannot be added: \(batch.name(of: family)) has some. Push its _sum and _count "
@@ -221,7 +221,7 @@ struct GroupWriter: ~Copyable {
       for point in 0..<new.pointCount {
         add(old.double(at: metric.pointValue(point)), at: new.pointValue(point))
       }
-      if family.type == .histogram { try addNative(metric, of: old, to: new, family, batch) }
+      if family.type.isHistogram { try addNative(metric, of: old, to: new, family, batch) }
     }
   }
 

@@ -77,7 +77,7 @@ struct ProtobufParser {
     switch type {
     case .counter, .gauge, .untyped: batch.setValue(metric, try value(body, content))
     case .summary: try summary(metric, body, content)
-    case .histogram: try histogram(metric, body, content)
+    case .histogram, .gaugeHistogram: try histogram(metric, body, content)
     }
   }
 
@@ -87,7 +87,7 @@ struct ProtobufParser {
     case .counter: 3
     case .summary: 4
     case .untyped: 5
-    case .histogram: 7
+    case .histogram, .gaugeHistogram: 7
     }
   }
 

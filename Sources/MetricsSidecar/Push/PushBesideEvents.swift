@@ -99,7 +99,7 @@ struct PushBesideEvents {
 extension PushType {
   /// Whether lines of such a family end in `_count`, `_sum` or `_bucket`.
   fileprivate func hasLines(_ ending: [UInt8]) -> Bool {
-    self == .histogram || self == .summary && !ending.elementsEqual("_bucket".utf8)
+    isHistogram || self == .summary && !ending.elementsEqual("_bucket".utf8)
   }
 }
 

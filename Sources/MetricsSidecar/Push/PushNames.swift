@@ -63,7 +63,7 @@ struct PushNames {
     of name: RawSpan, _ type: PushType, _ others: (any OtherFamilies)? = nil
   ) -> String? {
     for (suffix, isBucket) in [("_count", false), ("_sum", false), ("_bucket", true)] {
-      if type == .histogram || type == .summary && !isBucket {
+      if type.isHistogram || type == .summary && !isBucket {
         let longer = SeriesKey.array(name) + Array(suffix.utf8)
         if unsafe self.type(of: longer.span.bytes) != nil || others?.type(of: longer) != nil {
           return String(decoding: longer, as: UTF8.self)
@@ -73,7 +73,7 @@ struct PushNames {
       guard count > 0, endsWith(name, suffix) else { continue }
       let base = name.extracting(0..<count)
       let baseType = self.type(of: base) ?? others?.type(of: SeriesKey.array(base))
-      if baseType == .histogram || baseType == .summary && !isBucket {
+      if baseType?.isHistogram == true || baseType == .summary && !isBucket {
         return String(copying: base)
       }
     }

@@ -133,7 +133,7 @@ extension PushAPI {
       page.append(",\"buckets\":")
       native.appendJSON(to: &page)
     } else {
-      page.append(type == .histogram ? ",\"buckets\":{" : ",\"quantiles\":{")
+      page.append(type.isHistogram ? ",\"buckets\":{" : ",\"quantiles\":{")
       for point in 0..<metric.pointCount {
         page.append(point > 0 ? ",\"" : "\"")
         JSONText.append(number: bytes.double(at: metric.bound(point)), to: &page)

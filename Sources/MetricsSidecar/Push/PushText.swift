@@ -85,7 +85,7 @@ struct PushText {
       let group = file.group(key.identity)
       guard let family = GroupBytes.family(group, at: offset) else { continue }
       if block == starts[name], hasHead {
-        Self.appendHead(
+        appendHead(
           entry.name, group.extracting(family.help), family.type, to: &page)
       }
       var at = family.metrics.lowerBound
@@ -104,7 +104,7 @@ struct PushText {
     return hiddenCount
   }
 
-  private static func appendHead(
+  private func appendHead(
     _ name: [UInt8], _ help: RawSpan, _ type: PushType, to page: inout ByteBuffer
   ) {
     if help.byteCount > 0 {
@@ -117,7 +117,12 @@ struct PushText {
     page.append("# TYPE ")
     page.append(name)
     page.append(UInt8(ascii: " "))
-    page.append(type.text)
+    // Text formats know no gauge histograms, as with the official clients.
+    if type == .gaugeHistogram {
+      page.append(hasNative ? "gaugehistogram" : "histogram")
+    } else {
+      page.append(type.text)
+    }
     page.append(UInt8(ascii: "\n"))
   }
 
@@ -132,10 +137,10 @@ struct PushText {
     }
     for point in 0..<metric.pointCount {
       page.append(name)
-      if type == .histogram { page.append("_bucket") }
+      if type.isHistogram { page.append("_bucket") }
       page.append(UInt8(ascii: "{"))
       page.append(labels)
-      page.append(type == .histogram ? ",le=\"" : ",quantile=\"")
+      page.append(type.isHistogram ? ",le=\"" : ",quantile=\"")
       NumberFormat.append(group.double(at: metric.bound(point)), to: &page)
       page.append("\"} ")
       NumberFormat.append(group.double(at: metric.pointValue(point)), to: &page)

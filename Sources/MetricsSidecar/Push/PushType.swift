@@ -6,8 +6,10 @@ enum PushType: UInt8 {
   case summary = 2
   case untyped = 3
   case histogram = 4
+  /// In protobuf alone: a histogram whose counts may fall.
+  case gaugeHistogram = 5
 
-  /// As `# TYPE` has it.
+  /// As `# TYPE` has it, but for gauge histograms.
   var text: StaticString {
     switch self {
     case .counter: "counter"
@@ -15,6 +17,7 @@ enum PushType: UInt8 {
     case .summary: "summary"
     case .untyped: "untyped"
     case .histogram: "histogram"
+    case .gaugeHistogram: "gauge histogram"
     }
   }
 
@@ -26,6 +29,7 @@ enum PushType: UInt8 {
     case .summary: "SUMMARY"
     case .untyped: "UNTYPED"
     case .histogram: "HISTOGRAM"
+    case .gaugeHistogram: "GAUGE_HISTOGRAM"
     }
   }
 
@@ -42,7 +46,9 @@ enum PushType: UInt8 {
   }
 
   /// Has a sum, a count and buckets or quantiles.
-  var hasPoints: Bool { self == .histogram || self == .summary }
+  var hasPoints: Bool { isHistogram || self == .summary }
+
+  var isHistogram: Bool { self == .histogram || self == .gaugeHistogram }
 }
 
 /// Why a push is refused: the status of the answer and a sentence for the person who pushes.

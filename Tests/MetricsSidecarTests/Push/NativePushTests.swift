@@ -113,6 +113,24 @@ import Testing
     #expect(classic.parser.count == 2.5 && classic.parser.isFloat && classic.bounds.count == 2)
   }
 
+  @Test func `a gauge histogram is a histogram in text, and another type than one`() throws {
+    let fixture = try PushFixture()
+    let body = Wire.family("h", 5, [Wire.field(7, Self.head + Self.fields)])
+    try fixture.push("/j", protobuf: body)
+    try fixture.push("/j", protobuf: body, mode: .aggregate(.last))
+    try fixture.reopen()
+    #expect(fixture.page.hasPrefix("# TYPE h histogram\nh_bucket{"))
+    #expect(fixture.page.contains("h_count{instance=\"\",job=\"j\"} 24.0\n"))
+    #expect(try native(fixture).parser.native.above.counts == [10, 4, 2])
+    // `type` = 3 is GAUGE_HISTOGRAM.
+    #expect(fixture.protobufPage[8...9] == [0x18, 5])
+    let refusal = fixture.refusal { try fixture.push("/k", protobuf: Self.push) }
+    #expect(
+      refusal?.hasSuffix("h is a gauge histogram in another group, not a histogram") == true,
+      "\(refusal ?? "taken")")
+    #expect(fixture.refusal { try fixture.push("/k", "h_count 1\n") } != nil)
+  }
+
   @Test(arguments: [
     (Wire.histogram(Wire.number(1, 13), fields), "buckets that do not add up to its count"),
     (Wire.histogram(head, fields, Wire.signed(5, 9)), "a schema that is not -4 to 8"),
