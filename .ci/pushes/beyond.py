@@ -108,7 +108,7 @@ def beside_events(options):
             check(value(program, "metrics_sidecar_push_state_resets_total") == 1, "the counter of damaged files")
             with open(os.path.join(program.folder, "log"), "rb") as log:
                 check(b"is not trusted" in log.read(), "a line in the log about the damaged file")
-            check(any(".damaged-" in name for name in os.listdir(program.folder)), "the damaged file is kept")
+            check(any(".damaged-" in name for name in os.listdir(program.folder)), f"the damaged file is kept: {os.listdir(program.folder)}")
     print(f"  hidden and counted, refused; {count} groups deleted of a full file; a damaged one told")
 
 

@@ -18,7 +18,8 @@ enum OwnFile {
   static func setAside(
     _ path: String, _ why: String, _ consequence: StaticString, _ log: Log
   ) throws(Errno) {
-    let aside = "\(path).damaged-\(Clock.unixSeconds)"
+    // Not one interpolation: of a text and a number, Embedded Swift on arm/v7 has lost the text.
+    let aside = path + ".damaged-" + String(Clock.unixSeconds)
     try Files.rename(path, to: aside)
     log.error("\(path) is not trusted: \(why). It is kept as \(aside), and \(consequence)")
   }

@@ -117,6 +117,15 @@ extension RawSpan {
   }
 }
 
+extension RawSpan {
+  /// A number that may be below 0. `count32` reads none, since an Int may have 32 bits.
+  func signed32(at offset: Int) -> Int {
+    Int(
+      Int32(
+        littleEndian: unsafe unsafeLoadUnaligned(fromByteOffset: offset, as: Int32.self)))
+  }
+}
+
 extension ByteBuffer {
   @inline(__always)
   mutating func append(_ number: Double) {

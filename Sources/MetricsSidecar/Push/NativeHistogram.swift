@@ -61,7 +61,7 @@ struct NativeHistogram {
       guard count <= size else { return nil }
       size -= count
     }
-    schema = Self.signed(number(0))
+    schema = group.signed32(at: start)
     zeroThreshold = group.double(at: start + 24)
     zeroCount = group.double(at: start + 32)
     var at = start + Self.headByteCount
@@ -69,7 +69,7 @@ struct NativeHistogram {
       var list: [Span] = []
       for _ in 0..<count {
         list.append(
-          Span(offset: Self.signed(group.count32(at: at)), length: group.count32(at: at + 4)))
+          Span(offset: group.signed32(at: at), length: group.count32(at: at + 4)))
         at += 8
       }
       return list
@@ -86,10 +86,6 @@ struct NativeHistogram {
     }
     below.counts = counts(places[2])
     above.counts = counts(places[3])
-  }
-
-  private static func signed(_ number: Int) -> Int {
-    Int(Int32(truncatingIfNeeded: number))
   }
 
   func append(to buffer: inout ByteBuffer) {
