@@ -52,9 +52,10 @@ bench: dist-amd64 ## Compare with nginx, a C receiver and statsd_exporter; print
 bench-scrape: dist-amd64 ## Compare large pages with peers: time, memory, limits (BENCH=--check judges no time)
 	python3 Benchmarks/bench_scrape.py --programs dist/linux-amd64 $(BENCH)
 
-verify-intake: dist-amd64 ## Every way in, on real sockets: grammars, bad input, killed workers, readiness
+verify-intake: dist-amd64 ## Every way in, on real sockets: grammars, bad input, limits, killed workers, readiness
 	swift build --package-path Examples
 	python3 .ci/verify_intake.py --programs dist/linux-amd64
+	python3 .ci/verify_limits.py --programs dist/linux-amd64
 	python3 .ci/verify_ready.py --programs dist/linux-amd64
 
 verify-rules: dist-amd64 ## Reload rules under load, refuse bad ones, convert statsd_exporter's

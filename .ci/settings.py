@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Compares docs/settings.md with what both programs say of their flags. Standard library.
+"""Compares docs/settings.md with what both programs say of their flags; each limit names its counter.
+Standard library.
 
     python3 .ci/settings.py --programs dist/linux-amd64
 """
@@ -15,26 +16,70 @@ ROW = re.compile(r"^\| `--([a-z0-9-]+)` \| `(\w+)` \| `([^`]*)` \|", re.M)
 FLAG = re.compile(r"^  --([a-z0-9-]+)(?: .*)?\n(?:      [^\[].*\n)+      \[(\w+), default: (.*)\]$", re.M)
 
 
+NAME = re.compile(r'`((?:metrics_sidecar_\w+|reason=|\{)[^`]*)`')
+
+
+def documented():
+    """The text of docs/settings.md, in parts that follow their programs' names."""
+    with open(DOCS, encoding="utf-8") as f:
+        return re.split(r"^## (\S+)$", f.read(), flags=re.M)
+
+
+def told(programs, name="metrics-sidecar"):
+    """What a program's --help says."""
+    return subprocess.run([os.path.join(programs, name), "--help"], capture_output=True, text=True,
+                          check=True).stdout
+
+
+def flags(programs):
+    """The sidecar's flags by their names."""
+    return [flag for flag, _, _ in FLAG.findall(told(programs))]
+
+
+def metrics_at_limits():
+    """Each flag with the metrics of its last column, "at the limit": a name, with labels where the page
+    says by them what happened. `reason="…"` is one of the rejected events, `{…}` one of the last name."""
+    found = []
+    parts = documented()
+    for line in parts[parts.index("metrics-sidecar") + 1].splitlines():
+        if not line.startswith("| `--"):
+            continue
+        flag, name = line.split("`")[1][2:], ""
+        for text in NAME.findall(line.rsplit(" | ", 1)[1]):
+            # One that is there only when it has happened.
+            if text == '{overflow="true"}':
+                continue
+            if text.startswith("reason="):
+                text = "metrics_sidecar_events_rejected_total{%s}" % text
+            elif text.startswith("{"):
+                text = name.split("{")[0] + text
+            name = text
+            found.append((flag, name))
+    return found
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--programs", required=True)
     programs = parser.parse_args().programs
-    with open(DOCS) as f:
-        parts = re.split(r"^## (\S+)$", f.read(), flags=re.M)
+    parts = documented()
     wrong, count = [], 0
     for name in ("metrics-sidecar", "simple-server"):
-        text = subprocess.run([os.path.join(programs, name), "--help"], capture_output=True, text=True,
-                              check=True).stdout
-        told, written = set(FLAG.findall(text)), set(ROW.findall(parts[parts.index(name) + 1]))
-        if len(told) < 3 or len(told) != len(re.findall(r"\[\w+, default: ", text)):
+        text = told(programs, name)
+        said, written = set(FLAG.findall(text)), set(ROW.findall(parts[parts.index(name) + 1]))
+        if len(said) < 3 or len(said) != len(re.findall(r"\[\w+, default: ", text)):
             wrong.append(f"{name}: its --help cannot be read")
         wrong += [f"{name} has --{flag} [{variable}, default: {default}], docs/settings.md has not"
-                  for flag, variable, default in sorted(told - written)]
+                  for flag, variable, default in sorted(said - written)]
         wrong += [f"docs/settings.md has --{flag} [{variable}, default: {default}], {name} has not"
-                  for flag, variable, default in sorted(written - told)]
-        count += len(told)
+                  for flag, variable, default in sorted(written - said)]
+        count += len(said)
+    counted = {flag for flag, _ in metrics_at_limits()}
+    wrong += [f"docs/settings.md names no counter for --{flag}" for flag in flags(programs)
+              if flag.startswith("max-") and flag not in counted]
     check(not wrong, "\n" + "\n".join(wrong))
-    print(f"{count} flags are as docs/settings.md has them")
+    print(f"{count} flags are as docs/settings.md has them; "
+          f"{len(counted)} name what counts at their limit")
 
 
 if __name__ == "__main__":

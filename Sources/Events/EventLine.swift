@@ -88,7 +88,7 @@ public struct EventLine: Sendable {
       case UInt8(ascii: "#"): event.tags = start + 1..<bar
       case UInt8(ascii: "@"):
         let rate = number(line, start + 1..<bar)
-        guard rate > 0, rate <= 1 else { throw .badRate }
+        guard rate >= Self.leastRate, rate <= 1 else { throw .badRate }
         event.weight = weight(rate)
       case UInt8(ascii: "c"): event.container = min(start + 2, bar)..<bar
       default: break
@@ -153,7 +153,7 @@ public struct EventLine: Sendable {
         kind == .gauge && (first == UInt8(ascii: "+") || first == UInt8(ascii: "-"))
       let number = Self.number(line, range)
       if number.isNaN { throw .badValue }
-      if !number.isFinite, kind != .gauge || isDelta { throw .badValue }
+      if number.magnitude > Self.greatest, kind != .gauge || isDelta { throw .badValue }
       if number < 0, kind == .counter { throw .negativeCount }
       return Value(number: number, isDelta: isDelta)
     }
@@ -169,7 +169,7 @@ public struct EventLine: Sendable {
 
   /// One value of a line.
   public struct Value: Equatable, Sendable {
-    /// Finite, but for a gauge that is set. A set's member is its digest.
+    /// Up to 1e100, but for a gauge that is set. A set's member is its digest.
     public let number: Double
     /// A gauge's `+` or `-`: it moves, and is not set.
     public let isDelta: Bool
@@ -181,6 +181,11 @@ public struct EventLine: Sendable {
       self.isDelta = isDelta
     }
   }
+
+  /// What may be added, and how small a rate may be: no line, however often it comes, makes a sum
+  /// infinite, which it would stay.
+  static var greatest: Double { 1e100 }
+  private static var leastRate: Double { 1e-15 }
 
   // MARK: Bytes
 

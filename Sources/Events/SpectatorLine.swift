@@ -10,7 +10,7 @@ public struct SpectatorLine: Sendable {
   public enum Kind: UInt8, Sendable, CaseIterable {
     case counter = 0x63  // c
     case monotonicCounter = 0x43  // C: the source's own total
-    case monotonicUnsigned = 0x55  // U: the same, of 64 bits
+    case monotonicUnsigned = 0x55  // U: the same, a whole number of 64 bits that may roll over
     case monotonicSampled = 0x58  // X: the same, with a time as its option
     case gauge = 0x67  // g, with a time to live as its option
     case maximumGauge = 0x6d  // m
@@ -26,8 +26,10 @@ public struct SpectatorLine: Sendable {
   public let kind: Kind
   /// The name and its tags, up to the value's colon: `server.requests,status=200`.
   public let name: Range<Int>
-  /// Finite, but for a gauge; a sketch's member is its digest.
+  /// Up to 1e100, but for a gauge; a sketch's member is its digest.
   public let value: Double
+  /// The exact value of a `monotonicUnsigned`.
+  public private(set) var total: UInt64 = 0
 
   /// Takes `line` apart, which has no newline.
   public static func parse(_ line: RawSpan) throws(LineError) -> SpectatorLine {
@@ -47,9 +49,24 @@ public struct SpectatorLine: Sendable {
     let value =
       kind == .distinctSketch
       ? EventLine.member(line, text).number : EventLine.number(line, text)
-    if value.isNaN || !value.isFinite && kind != .gauge { throw .badValue }
+    if value.isNaN || value.magnitude > EventLine.greatest && kind != .gauge { throw .badValue }
     if value < 0, kind.isCounter { throw .negativeCount }
-    return SpectatorLine(kind: kind, name: colon + 1..<last, value: value)
+    var parsed = SpectatorLine(kind: kind, name: colon + 1..<last, value: value)
+    if kind == .monotonicUnsigned { parsed.total = try unsigned(line.extracting(text)) }
+    return parsed
+  }
+
+  /// The whole number below 2^64 that all of `digits` is.
+  private static func unsigned(_ digits: RawSpan) throws(LineError) -> UInt64 {
+    var total: UInt64 = 0
+    for index in 0..<digits.byteCount {
+      let digit = UInt64(digits[byte: index] &- 48)
+      let (tens, isTooMany) = total.multipliedReportingOverflow(by: 10)
+      let (sum, isTooMuch) = tens.addingReportingOverflow(digit)
+      guard digit < 10, !isTooMany, !isTooMuch else { throw .badValue }
+      total = sum
+    }
+    return total
   }
 }
 

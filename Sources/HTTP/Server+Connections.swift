@@ -1,5 +1,18 @@
 import Platform
 
+/// Connections that a server has closed because of its limits, since its start.
+public struct ClosedConnections: Sendable {
+  /// New ones, at `HTTPLimits.connections` with none at rest.
+  public var refused: UInt64 = 0
+  /// At rest or in the middle of a head, to make room for new ones.
+  public var evicted: UInt64 = 0
+  /// Requests that took too long to come (408), and answers that were not taken in time.
+  public var slow: UInt64 = 0
+
+  /// None yet.
+  public init() {}
+}
+
 /// The server's connections: accepted, read, timed, closed.
 extension Server {
   /// A connection with its socket, and what the kernel has not taken yet.
@@ -44,7 +57,10 @@ extension Server {
         return
       }
       // At the limit the one at rest for longest makes room; if none is, the new one is closed.
-      if connectionCount >= limits.connections, !closeIdlest() { continue }
+      if connectionCount >= limits.connections, !closeIdlest() {
+        closed.refused += 1
+        continue
+      }
       add(socket, now)
     }
   }
@@ -160,8 +176,10 @@ extension Server {
         continue
       }
       if !client.isSent || client.isLingering || isIdle(client) {
+        if !client.isSent { closed.slow += 1 }
         close(slot)
       } else if !client.isAnswered {
+        closed.slow += 1
         let start = response.buffer.count
         client.connection.expire(responder, into: &response)
         finish(slot, client, start)
@@ -173,6 +191,7 @@ extension Server {
   /// Who has sent a whole request is answered.
   func closeIdlest() -> Bool {
     guard let slot = oldest(where: isIdle) ?? oldest(where: isInHead) else { return false }
+    closed.evicted += 1
     close(slot)
     return true
   }

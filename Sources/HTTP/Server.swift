@@ -28,6 +28,8 @@ public final class Server<R: Responder> {
   var isListening = true
   /// Connections open now.
   public internal(set) var connectionCount = 0
+  /// Those that it has closed against their clients' wish.
+  public internal(set) var closed = ClosedConnections()
 
   /// Serves connections of `listener`, which listens already or will.
   /// - Throws: what epoll says, such as no descriptors left.

@@ -1,4 +1,5 @@
 import Events
+import HTTP
 import Platform
 
 /// What the sidecar says about itself, served with the rest: one row a metric.
@@ -9,6 +10,8 @@ struct SelfMetrics: OwnMetricLines {
   var stateResets: UInt64 = 0
   var reloads = Reloads()
   var openFileLimit = 0
+  /// HTTP connections open now, and those that were closed at a limit.
+  var http = (count: 0, closed: ClosedConnections())
   /// The sockets that there are; the others have no lines.
   var isOpen = [Bool](repeating: false, count: IntakeCounts.Source.allCases.count)
   /// Datagrams that the kernel threw away because the UDP socket's buffer was full.
@@ -86,6 +89,14 @@ struct SelfMetrics: OwnMetricLines {
     one(
       "metrics_sidecar_connections_refused_total", "counter", "Clients refused at the limit",
       Double(applier.counts.connectionsRefused), &page)
+    one(
+      "metrics_sidecar_http_connections", "gauge", "HTTP connections open", Double(http.count),
+      &page)
+    let name: StaticString = "metrics_sidecar_http_connections_closed_total"
+    head(name, "counter", "HTTP connections closed at a limit", &page)
+    labelled(name, "reason", "refused", Double(http.closed.refused), &page)
+    labelled(name, "reason", "evicted", Double(http.closed.evicted), &page)
+    labelled(name, "reason", "slow", Double(http.closed.slow), &page)
   }
 
   /// What it does besides: scrapes, its state, its rules.

@@ -302,6 +302,7 @@ final class Sidecar: Responder {
     applier.registry.commit()
     acknowledge()
     if sockets.udp >= 0 { selfMetrics.udpDropCount = Socket.dropCount(sockets.udp) }
+    if let server { selfMetrics.http = (server.connectionCount, server.closed) }
     if settings.supervises {
       selfMetrics.supervision = (inbox.restartCount, inbox.recoveredCount, inbox.lostCount)
     }

@@ -50,6 +50,8 @@ func `a line is taken apart`(line: String, expected: String) {
   ("a:inf|h", "badValue"), ("a:1e999|c", "badValue"), ("a:-1|c", "negativeCount"),
   ("a:1:2:x|h", "badValue"), ("a:1:-2|c", "negativeCount"), ("a:1|c|@0", "badRate"),
   ("a:1|c|@-1", "badRate"), ("a:1|c|@1.5", "badRate"), ("a:1|c|@x", "badRate"),
+  ("a:1|c|@1e-16", "badRate"), ("a:1e101|c", "badValue"), ("a:1:-1e101|h", "badValue"),
+  ("a:+1e101|g", "badValue"),
   ("a:1|c|@nan", "badRate"), ("_e{5,4}:title|text", "ignored"), ("_sc|name|0", "ignored"),
 ])
 func `a malformed line has its own error`(line: String, error: String) {

@@ -26,6 +26,11 @@ private func outcome(_ line: String) -> String {
     #expect(outcome(line) == expected)
   }
 
+  @Test func `a whole number of 64 bits is exact`() throws {
+    let line = Array("U:a:18446744073709551615".utf8)
+    #expect(try SpectatorLine.parse(line.span.bytes).total == .max)
+  }
+
   @Test func `a sketch's value is text, one of a set`() {
     #expect(outcome("S:a:YW5u").hasPrefix("distinctSketch a "))
     #expect(outcome("S:a:YW5u") != outcome("S:a:Ym9i"))
@@ -36,6 +41,7 @@ private func outcome(_ line: String) -> String {
     ("c:a", "noValue"), ("c:a:", "noValue"), ("c::1", "noName"), ("c:,t=v:1", "noName"),
     ("q:a:1", "unknownType"), ("cc:a:1", "unknownType"), ("c:a:x", "badValue"),
     ("c:a:nan", "badValue"), ("c:a:inf", "badValue"), ("t:a:inf", "badValue"),
+    ("U:a:1.5", "badValue"), ("U:a:18446744073709551616", "badValue"), ("c:a:1e101", "badValue"),
     ("c:a:-1", "negativeCount"), ("C:a:-1", "negativeCount"),
   ])
   func `a malformed line has its own error`(_ line: String, _ error: String) {

@@ -29,6 +29,9 @@ private final class Running: @unchecked Sendable {
     thread.start()
   }
 
+  /// What its server has counted, once it has stopped.
+  var closed: ClosedConnections { responder.server?.closed ?? ClosedConnections() }
+
   /// Stops gracefully; whether it ended in time.
   func stop(seconds: Double = 30) -> Bool {
     responder.wake.fileHandleForWriting.write(Data([1]))
@@ -176,6 +179,21 @@ private final class Peer: @unchecked Sendable {
     #expect(peers[0].read() == "")
     #expect(peers[1].get() == 200)
     #expect(server.stop())
+    #expect(server.closed.evicted == 1 && server.closed.refused == 0)
+  }
+
+  @Test func `at the limit a new connection is closed where none is at rest`() throws {
+    let server = try Running { $0.connections = 1 }
+    server.responder.waitsForStop = true
+    server.responder.recorder.bigByteCount = 0
+    let waiting = Peer(server.port)
+    waiting.send(
+      "GET /health HTTP/1.1\r\nHost: a\r\n\r\nGET /later HTTP/1.1\r\nHost: a\r\n\r\n")
+    // Both were read at once; one whose request waits for its answer keeps its place.
+    #expect(waiting.read { $0.hasSuffix("}") }?.status == 200)
+    #expect(Peer(server.port).read() == "")
+    #expect(server.stop())
+    #expect(server.closed.refused == 1 && server.closed.evicted == 0)
   }
 
   @Test func `unfinished heads at the limit hold up nobody`() throws {
@@ -195,6 +213,7 @@ private final class Peer: @unchecked Sendable {
     #expect(slow.read()?.status == 408)
     #expect(silent.read() == "")
     #expect(server.stop())
+    #expect(server.closed.slow == 1)
   }
 
   @Test func `an idle connection is closed`() throws {
@@ -234,6 +253,7 @@ private final class Peer: @unchecked Sendable {
     let text = stuck.read()
     #expect((text?.utf8.count ?? 0) < 16_000_000)
     #expect(server.stop())
+    #expect(server.closed.slow == 1)
   }
 
   @Test func `a deep pipeline is answered whole`() throws {

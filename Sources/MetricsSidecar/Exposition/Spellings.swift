@@ -6,8 +6,14 @@ import Platform
 /// family `my_name`, in the state file and on any page but those that ask for more. The first
 /// spelling that is UTF-8 is kept, in the state file too, so that a restart changes no name.
 struct Spellings {
+  private struct Spelling {
+    let text: [UInt8]
+    /// Where the state file has it.
+    let record: Record
+  }
+
   /// From a mark and the plain name to what was written.
-  private var written: [[UInt8]: [UInt8]] = [:]
+  private var written: [[UInt8]: Spelling] = [:]
   /// `--utf8-names`. Without it nothing is kept, and what an earlier run has kept is not shown.
   var isOn = false
 
@@ -26,10 +32,20 @@ struct Spellings {
   }
 
   /// `marked` is the mark and the plain name.
-  mutating func keep(_ marked: [UInt8], _ spelled: [UInt8]) { written[marked] = spelled }
+  mutating func keep(_ marked: [UInt8], _ spelled: [UInt8], _ record: Record) {
+    written[marked] = Spelling(text: spelled, record: record)
+  }
+
+  /// Gives the spelling of a family that is no more up; its record, if it had one. Those of labels
+  /// stay, since other families may have them.
+  mutating func forget(family name: [UInt8]) -> Record? {
+    written.isEmpty ? nil : written.removeValue(forKey: [Self.family] + name)?.record
+  }
 
   /// The spelling of a plain name: the name itself where there is no other.
-  func spelling(_ mark: UInt8, _ name: [UInt8]) -> [UInt8] { written[[mark] + name] ?? name }
+  func spelling(_ mark: UInt8, _ name: [UInt8]) -> [UInt8] {
+    written[[mark] + name]?.text ?? name
+  }
 }
 
 extension Registry {
@@ -40,15 +56,11 @@ extension Registry {
     var key = ByteBuffer(capacity: 128)
     key.append(marked)
     key.append(spelled)
-    if keepSpelling(key.bytes, marked.count) { spellings.keep(marked, spelled) }
-  }
-
-  private func keepSpelling(_ key: RawSpan, _ markedByteCount: Int) -> Bool {
     do throws(Errno) {
-      _ = try state.allocate(
-        kind: .spelling, key: key, nameByteCount: markedByteCount, shape: 0, cellCount: 2)
-      return true
-    } catch { return false }
+      let record = try state.allocate(
+        kind: .spelling, key: key.bytes, nameByteCount: marked.count, shape: 0, cellCount: 2)
+      spellings.keep(marked, spelled, record)
+    } catch {}
   }
 
   /// Takes back what `spell` has kept.
@@ -57,7 +69,7 @@ extension Registry {
     let key = SeriesKey.array(state.key(record))
     let count = state.nameByteCount(record)
     guard count <= key.count else { return }
-    spellings.keep(Array(key[..<count]), Array(key[count...]))
+    spellings.keep(Array(key[..<count]), Array(key[count...]), record)
   }
 }
 

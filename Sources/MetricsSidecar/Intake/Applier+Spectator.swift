@@ -29,7 +29,9 @@ extension Applier {
     let value: Double?
     switch line.kind {
     case .counter: (type, value) = (UInt8(ascii: "c"), line.value)
-    case .monotonicCounter, .monotonicUnsigned, .monotonicSampled:
+    case .monotonicUnsigned:
+      (type, value) = (UInt8(ascii: "c"), spectators.increase(name, toUnsigned: line.total))
+    case .monotonicCounter, .monotonicSampled:
       (type, value) = (UInt8(ascii: "c"), spectators.increase(name, to: line.value))
     case .gauge: (type, value) = (UInt8(ascii: "g"), line.value)
     case .maximumGauge:

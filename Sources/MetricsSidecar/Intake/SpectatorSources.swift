@@ -28,6 +28,20 @@ struct SpectatorSources {
     return max(0, total - known.value)
   }
 
+  /// The same for a total that rolls over at 2^64: one that seems to have moved by more than half of
+  /// that began anew.
+  mutating func increase(_ name: RawSpan, toUnsigned total: UInt64) -> Double? {
+    let key = Digest.hash(name, seed: 3)
+    let source = Source(value: Double(bitPattern: total), minute: 0)
+    guard let known = sources.updateValue(source, forKey: key) else {
+      if sources.count <= limit { return 0 }
+      sources[key] = nil
+      return nil
+    }
+    let increase = total &- known.value.bitPattern
+    return increase >> 63 == 0 ? Double(increase) : 0
+  }
+
   /// The greatest value of this minute. `nil` when there is no room.
   mutating func maximum(_ name: RawSpan, _ value: Double, minute: UInt64) -> Double? {
     let key = Digest.hash(name, seed: 2)

@@ -206,13 +206,17 @@ struct PushCounts {
   var applied: UInt64 = 0
   var deleted: UInt64 = 0
   var malformed: UInt64 = 0
+  /// Over `--max-push-size`, by the server's count of its answers.
+  var tooLarge: UInt64 = 0
+  /// Over `--max-push-groups` or `--max-push-series`.
   var limited: UInt64 = 0
   var unauthorized: UInt64 = 0
 
   mutating func refuse(_ status: Int) {
     switch status {
     case 401, 429: unauthorized += 1
-    case 413, 507: limited += 1
+    case 413: break
+    case 507: limited += 1
     default: malformed += 1
     }
   }

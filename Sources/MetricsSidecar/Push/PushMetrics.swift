@@ -6,7 +6,7 @@ extension PushAPI: OwnMetricLines {
     head("metrics_sidecar_pushes_total", "counter", "Pushes by what became of them", &page)
     for (result, count) in [
       (StaticString("applied"), counts.applied), ("deleted", counts.deleted),
-      ("rejected", counts.malformed), ("limited", counts.limited),
+      ("rejected", counts.malformed), ("too_large", counts.tooLarge), ("limited", counts.limited),
       ("unauthorized", counts.unauthorized),
     ] {
       labelled("metrics_sidecar_pushes_total", "result", result, Double(count), &page)

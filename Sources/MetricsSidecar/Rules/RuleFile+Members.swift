@@ -4,8 +4,12 @@ import Platform
 extension RuleFile {
   /// In seconds; 0 is for ever.
   static func timeToLive(_ json: JSON) throws(JSON.Mistake) -> Int64 {
-    guard let ttl = Quantity.milliseconds(try json.text()), ttl == 0 || ttl >= 1000 else {
-      throw json.mistake("expected a time from 1s up, such as \"10m\", or \"0\" for ever")
+    // A hundred years: as nanoseconds within 64 bits.
+    guard let ttl = Quantity.milliseconds(try json.text()), ttl == 0 || ttl >= 1000,
+      ttl <= 36_525 * 86_400_000
+    else {
+      throw json.mistake(
+        "expected a time from 1s to 36525d, such as \"10m\", or \"0\" for ever")
     }
     return ttl / 1000
   }

@@ -51,6 +51,7 @@ extension Registry {
   ) -> Rejection? {
     LineKey.withKey(name: name, type: type, tags: tags) { key in
       if let targets = lines.find(key) {
+        if targets.count == 0 { return .dropped }
         for index in 0..<targets.count { add(targets[index], value, weight, isDelta) }
         return nil
       }
@@ -62,7 +63,7 @@ extension Registry {
   @inline(never)
   @_optimize(speed)
   func apply(_ line: inout PlainLine) -> Bool {
-    guard let targets = lines.find(line.key) else { return false }
+    guard let targets = lines.find(line.key), targets.count > 0 else { return false }
     for index in 0..<targets.count {
       let target = targets[index]
       if target.kind == .counter, target.scale == 0 {
@@ -89,7 +90,11 @@ extension Registry {
     var outcome = Resolution()
     do throws(Rejection) {
       try resolve(resolver, into: &outcome)
-    } catch { return error }
+    } catch {
+      // Remembered as a line that feeds nothing; half of the room is for those that feed something.
+      if error == .dropped, lines.count < lines.limit / 2 { lines.insert(key, targets: []) }
+      return error
+    }
     for target in outcome.targets { add(target, value, weight, isDelta) }
     guard let refusal = outcome.refusal else {
       lines.insert(key, targets: outcome.targets)

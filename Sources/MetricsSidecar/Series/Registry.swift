@@ -154,6 +154,7 @@ final class Registry {
 
   /// A family without series leaves its place to another one.
   func forgetFamily(_ index: Int) {
+    if let record = spellings.forget(family: families[index].name) { retire(record) }
     familyIndex[families[index].name] = nil
     families[index] = Family(name: [], kind: .session, help: "", bounds: [])
     freeFamilies.append(index)

@@ -15,13 +15,16 @@ struct Resolver {
     let split = (isSpectator ? .influxDB : dialects).split(written[...])
     self.name = split?.name ?? written
     let bytes = SeriesKey.array(tags)
-    let behind: [TagDialects.Tag] = bytes.split(separator: UInt8(ascii: ",")).map { tag in
-      // A tag's value may hold colons; a tag without one has the empty value.
-      guard let colon = tag.firstIndex(of: UInt8(ascii: ":")) else { return (tag, []) }
-      return (tag[..<colon], tag[(colon + 1)...])
+    var tags = split?.tags ?? []
+    let countInName = tags.count
+    for tag in bytes.split(separator: UInt8(ascii: ",")) {
+      // A tag's value may hold colons; a tag without one has the empty value, one without a name
+      // is none.
+      let colon = tag.firstIndex(of: UInt8(ascii: ":")) ?? tag.endIndex
+      if colon > tag.startIndex { tags.append((tag[..<colon], tag[colon...].dropFirst())) }
     }
-    self.tags = (split?.tags ?? []) + behind
-    mixesTags = !behind.isEmpty && split?.tags.isEmpty == false
+    self.tags = tags
+    mixesTags = countInName > 0 && tags.count > countInName
   }
 
   /// What the event's type is kept as; `nil` for those that are not kept.

@@ -30,6 +30,11 @@ extension Sidecar {
     }
   }
 
+  /// Counts pushes that are too long here: most are refused before anybody reads whose they are.
+  func answered(_ answer: Answer) {
+    if answer.status == 413 { push?.counts.tooLarge += 1 }
+  }
+
   /// Whether it is GET or HEAD; answers any other method with 405.
   func isRead(_ request: Request, _ response: inout ResponseWriter) -> Bool {
     if request.method == .get || request.method == .head { return true }

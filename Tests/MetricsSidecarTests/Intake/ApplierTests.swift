@@ -73,6 +73,35 @@ import Testing
     #expect(applier.counts.events(.spectator, UInt8(ascii: "C")) == 4)
   }
 
+  /// From one total of a source to the next, and what its counter has then.
+  @Test(
+    arguments: [
+      ([5, 7], 2), ([5, .max], 0), ([.max - 1, .max, 0, 3], 5), ([100, 3, 4], 1),
+      ([1 << 60, 1 << 60 + 1], 1), ([0], 0),
+    ] as [([UInt64], Double)])
+  func `a whole total rolls over at 2^64, and a new start counts from there`(
+    _ totals: [UInt64], _ expected: Double
+  ) throws {
+    let lines = totals.map { "U:bytes:\($0)\n" }.joined()
+    let (fixture, applier) = try apply(lines, .spectator)
+    #expect(fixture.value("bytes_total") == expected)
+    #expect(applier.counts.rejectedCount == 0)
+  }
+
+  @Test func `no line makes a sum infinite`() throws {
+    let worst = String(repeating: "c:1e100|c|@1e-15\nh:1e100|h|@1e-15\ng:+1e100|g\n", count: 1000)
+    let (fixture, _) = try apply(worst + "c:1e200|c\nh:1|h|@1e-300\ng:+1e308|g\ng:+1e308|g")
+    for name in ["c_total", "h_sum", "h_count", "g"] {
+      let value = try #require(fixture.value(name))
+      #expect(value.isFinite && value > 1e15, "\(name) \(value)")
+    }
+  }
+
+  @Test func `a tag without a name is none`() throws {
+    let (fixture, _) = try apply("a:1|c|#:v,,b:,c\na:2|c|#b,c:")
+    #expect(fixture.value(#"a_total{b="",c=""}"#) == 3, "\(fixture.page)")
+  }
+
   @Test func `a dialect that is switched off is a part of the name`() throws {
     let fixture = try Fixture()
     fixture.registry.dialects = []

@@ -66,6 +66,19 @@ import Testing
     #expect(file.notes.isEmpty)
   }
 
+  @Test func `a time of months is kept, and told where a rule can have none so long`() throws {
+    let file = try ConvertRules.convert(
+      Array(
+        "mappings:\n- {match: a, name: a, ttl: 2160h, summary_options: {max_age: 2160h}}\n".utf8))
+    let rules = try RuleFile.parse(file.output.array)
+    #expect(rules.families.map { $0.ttlSeconds } == [7_776_000, nil])
+    #expect(rules.families[0].options.windowMilliseconds == 576 * 3_600_000)
+    #expect(
+      file.notes.map { $0.description } == [
+        "line 2, column 62: a window has 576h at most: so has this one"
+      ])
+  }
+
   @Test func `timings are summaries where nothing else is said`() throws {
     let (fixture, notes) = try fixture(
       """

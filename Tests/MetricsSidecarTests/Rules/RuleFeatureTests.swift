@@ -1,4 +1,5 @@
 import Foundation
+import Platform
 import Testing
 
 @testable import MetricsSidecar
@@ -95,6 +96,41 @@ import Testing
     #expect(fixture.value(#"own_b_bucket{le="1.0"}"#) == 1, "\(fixture.page)")
     #expect(fixture.value("own_c") == 7)
     #expect(fixture.apply("c", "c") == .typeConflict)
+  }
+
+  @Test func `what is dropped is remembered as such, in half of the room, until rules change`()
+    throws
+  {
+    let rules = #"{"families": [{"action": "drop", "events": [{"event": "noise.*"}]}]}"#
+    var limits = Limits()
+    limits.series = 10
+    let fixture = try Fixture(rules: rules, limits: limits)
+    for n in 0..<100 {
+      #expect(fixture.apply("noise.\(n)") == .dropped)
+      #expect(fixture.apply("noise.\(n)") == .dropped)
+    }
+    #expect(fixture.registry.lines.count == 10)
+    fixture.apply("jobs", "c", 2)
+    fixture.apply("jobs", "c", 3)
+    #expect(fixture.value("jobs_total") == 5)
+    #expect(fixture.registry.lines.count == 11)
+    #expect(fixture.registry.seriesCount == 1)
+    fixture.registry.reload(try RuleFile.parse(Array("{}".utf8)))
+    #expect(fixture.apply("noise.1") == nil)
+    #expect(fixture.value("noise_1_total") == 1)
+  }
+
+  @Test func `a time to live is at most a hundred years`() throws {
+    func rules(_ ttl: String) -> String {
+      #"{"families": [{"name": "a", "type": "counter", "ttl": "\#(ttl)", "events": [{"event": "a"}]}]}"#
+    }
+    let fixture = try Fixture(rules: rules("36525d"))
+    fixture.apply("a")
+    fixture.registry.commit()
+    fixture.registry.turnEnded(now: Clock.monotonicNanoseconds, isRead: false)
+    #expect(fixture.value("a") == 1)
+    #expect(throws: JSON.Mistake.self) { try RuleFile.parse(Array(rules("36526d").utf8)) }
+    #expect(throws: JSON.Mistake.self) { try RuleFile.parse(Array(rules("365250d").utf8)) }
   }
 
   @Test func `a family may have a further entry with other labels, and stays one family`() throws {

@@ -55,6 +55,22 @@ import Testing
     }
   }
 
+  @Test func `a family that has expired gives the spelling of its name up`() throws {
+    let turns = try Turns()
+    turns.registry.spellings.isOn = true
+    turns.turn(at: 1) { turns.fixture.apply("k0", "c", 1, tags: "stays:1") }
+    var used = 0
+    for round in 1...20 {
+      let start = Double(round) * 100
+      turns.turn(at: start) { turns.fixture.apply("http.requests.\(1000 + round)") }
+      #expect(!turns.registry.spellings.isEmpty)
+      turns.wait(until: start + 90)
+      #expect(turns.registry.spellings.isEmpty)
+      if round == 2 { used = turns.registry.state.usedByteCount }
+    }
+    #expect(turns.registry.state.usedByteCount == used)
+  }
+
   @Test func `a series without an event for its time to live leaves the page`() throws {
     let turns = try Turns()
     turns.turn(at: 1) {

@@ -53,7 +53,7 @@ extension MappingFile {
     if mapping.events == .any || mapping.events == .timing {
       if isHistogram { writeHistogram(timing) } else { writeSummary(timing) }
     }
-    if let ttl = mapping.ttl ?? defaultTTL { time(", \"ttl\": \"", ttl, atMost: longest) }
+    if let ttl = mapping.ttl ?? defaultTTL { time(", \"ttl\": \"", ttl, atMost: 1e9) }
   }
 
   private func writeHistogram(_ timing: Timing) {
@@ -96,14 +96,15 @@ extension MappingFile {
       output.append(", \"quantiles\": ")
       if !list(sorted, 0...1, 32) { output.truncate(to: start) }
     }
-    if let age = timing.maxAge { time(", \"window\": \"", age, atMost: longest) }
+    if let age = timing.maxAge { time(", \"window\": \"", age, atMost: Self.longestWindow) }
   }
 
-  /// 24 days in seconds: what every platform can read as milliseconds.
-  private var longest: Double { 2_073_600 }
+  /// What a rule's window has at most, 576h, in seconds.
+  private static var longestWindow: Double { 2_073_600 }
 
   private func time(_ name: StaticString, _ json: JSON, atMost most: Double) {
     guard let seconds = duration(json), seconds > 0 else { return }
+    if seconds > most { note(json, "a window has 576h at most: so has this one") }
     output.append(name)
     Decimal.append(UInt64(min(max(1, seconds), most)), to: &output)
     output.append("s\"")
