@@ -168,12 +168,17 @@ def supervised_sockets(programs):
             os.unlink(sidecar.path("statsd.sock"))
             expect_ready(sidecar)
             held.send(b"held:1|c")
-            sidecar.send("new:1|c")
-            sidecar.expect({"new_total": 2 * turn - 1})
-            sidecar.kill_worker()
-            sidecar.send("new:1|c")
+            # What waits in the new socket outlives the worker that has bound it.
+            victim = sidecar.worker()
+            number = os.stat(sidecar.path("statsd.sock")).st_ino
+            os.kill(victim, signal.SIGSTOP)
+            sidecar.send(*(["new:1|c"] * 5))
             held.send(b"held:1|c")
-            sidecar.expect({"held_total": 2 * turn, "new_total": 2 * turn})
+            sidecar.kill_worker()
+            check(os.stat(sidecar.path("statsd.sock")).st_ino == number, "another socket")
+            held.send(b"held:1|c")
+            sidecar.send("new:1|c")
+            sidecar.expect({"held_total": 3 * turn, "new_total": 6 * turn})
             expect_ready(sidecar)
         # While no worker answers, it is not ready.
         stopped = sidecar.worker()

@@ -46,3 +46,57 @@ int cl_connect_unix(const char *path, int is_datagram) {
   if (connect(fd, (struct sockaddr *)&where, length) < 0) return failed(fd);
   return fd;
 }
+
+int cl_socket_pair(int *source, int *target) {
+  FAULT("socketpair");
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_DGRAM | SOCKET_FLAGS, 0, ends) < 0) return -errno;
+  *source = ends[0];
+  *target = ends[1];
+  return 0;
+}
+
+// One message: 16 bytes, and in its control part room for one descriptor.
+typedef struct {
+  uint64_t identity[2];
+  _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+  struct iovec part;
+  struct msghdr message;
+} carrier;
+
+static void prepare(carrier *out) {
+  memset(out, 0, sizeof *out);
+  out->part.iov_base = out->identity;
+  out->part.iov_len = sizeof out->identity;
+  out->message.msg_iov = &out->part;
+  out->message.msg_iovlen = 1;
+  out->message.msg_control = out->control;
+  out->message.msg_controllen = sizeof out->control;
+}
+
+int cl_send_descriptor(int source, int fd, uint64_t device, uint64_t number) {
+  carrier each;
+  prepare(&each);
+  each.identity[0] = device;
+  each.identity[1] = number;
+  struct cmsghdr *head = CMSG_FIRSTHDR(&each.message);
+  head->cmsg_level = SOL_SOCKET;
+  head->cmsg_type = SCM_RIGHTS;
+  head->cmsg_len = CMSG_LEN(sizeof fd);
+  memcpy(CMSG_DATA(head), &fd, sizeof fd);
+  return REPEAT(int, sendmsg(source, &each.message, MSG_NOSIGNAL)) < 0 ? -errno : 0;
+}
+
+int cl_receive_descriptor(int target, int keeps, uint64_t *device, uint64_t *number) {
+  carrier each;
+  prepare(&each);
+  int flags = MSG_DONTWAIT | MSG_CMSG_CLOEXEC | (keeps ? MSG_PEEK : 0);
+  if (REPEAT(int, recvmsg(target, &each.message, flags)) < 0) return -errno;
+  struct cmsghdr *head = CMSG_FIRSTHDR(&each.message);
+  if (!head || head->cmsg_type != SCM_RIGHTS || head->cmsg_len != CMSG_LEN(sizeof(int))) return -EBADMSG;
+  int fd;
+  memcpy(&fd, CMSG_DATA(head), sizeof fd);
+  *device = each.identity[0];
+  *number = each.identity[1];
+  return fd;
+}

@@ -80,8 +80,7 @@ final class Sidecar: Responder {
       (IntakeCounts.Source.events, sockets.events), (.statsd, sockets.statsd),
       (.udp, sockets.udp), (.tcp, sockets.tcp), (.spectator, sockets.spectator),
     ] where raw >= 0 { try server.watch(raw, .readable, token: Self.token(of: source)) }
-    // What a worker that was killed had bound anew went with it.
-    if settings.supervises { lookAtIntake() }
+    if settings.supervises { try takeParked() }
     settings.log.info(
       "Serving metrics on http://\(settings.listen.description)/metrics (CTRL + C to quit)")
     server.run()

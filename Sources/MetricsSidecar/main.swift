@@ -84,6 +84,7 @@ private func serve(_ settings: Settings) {
   let rules: SharedText
   do throws(Errno) {
     rules = try SharedText(limit: RuleLoading.byteLimit)
+    try sockets.share()
     var supervisor = Supervisor(log: settings.log)
     try supervisor.run(datagrams)
   } catch { fail("cannot start a worker: \(error.description)") }

@@ -39,6 +39,10 @@ int cl_local_port(int fd);
 int cl_listen_unix(const char *path, int is_datagram, uint32_t mode, int64_t group, int backlog);
 int cl_connect_unix(const char *path, int is_datagram);
 int cl_unix_path_limit(void);
+// A descriptor in a message of a pair of sockets, with a file's identity; `keeps` leaves it there.
+int cl_socket_pair(int *source, int *target);
+int cl_send_descriptor(int source, int fd, uint64_t device, uint64_t number);
+int cl_receive_descriptor(int target, int keeps, uint64_t *device, uint64_t *number);
 int cl_accept(int fd);
 int64_t cl_receive(int fd, void *bytes, size_t count);
 int64_t cl_send(int fd, const void *bytes, size_t count);

@@ -43,6 +43,18 @@ final class IntakeSockets {
     }
   }
 
+  /// Has workers share what one of them binds anew.
+  func share() throws(Errno) {
+    for file in files { try file.file.share() }
+  }
+
+  /// Takes over what a worker before this one has bound anew; gives the socket of before.
+  func takeParked(_ file: IntakeFile) -> FormerSocket? {
+    guard let former = file.file.takeParked() else { return nil }
+    name(file)
+    return FormerSocket(former, file.source)
+  }
+
   /// Binds a socket whose file was removed; gives the one of before.
   func bindAgain(_ file: IntakeFile, _ settings: Settings) throws(Failure) -> FormerSocket {
     let former = FormerSocket(try file.bindAgain(settings), file.source)

@@ -51,27 +51,37 @@ extension Sidecar {
     if formers.count == Self.formerLimit {
       return "\(file.file.path) was removed too often. Find out who removes it, and restart this"
     }
-    let former: FormerSocket
     do throws(IntakeSockets.Failure) {
-      former = try sockets.bindAgain(file, settings)
-      let token = Self.token(of: file.source)
+      let former = try sockets.bindAgain(file, settings)
       do throws(Errno) {
-        if file.source == .events {
-          // Those in its queue are taken; no others come.
-          acceptQueue(former.socket.raw, .events)
-          server?.unwatch(former.socket.raw)
-        } else {
-          try server?.change(
-            former.socket.raw, .readable, token: Self.firstFormer + UInt32(formers.count))
-          formers.append(former)
-        }
-        try server?.watch(file.file.socket.raw, .readable, token: token)
+        try exchange(former, for: file)
       } catch { throw IntakeSockets.Failure(message: "epoll: \(error.description)") }
     } catch { return error.message }
     settings.log.warning(
       "\(file.file.path) was removed or replaced, so it is bound anew: clients that connect from now "
         + "on come in. Find out who removes it")
     return ""
+  }
+
+  /// At the start of a worker: what one before it has bound anew is this one's as well.
+  func takeParked() throws(Errno) {
+    for file in sockets.files {
+      if let former = sockets.takeParked(file) { try exchange(former, for: file) }
+    }
+  }
+
+  /// Watches the socket that `file` has now, and keeps the one of before for those that hold it.
+  private func exchange(_ former: FormerSocket, for file: IntakeFile) throws(Errno) {
+    let raw = former.socket.raw
+    if file.source == .events {
+      // Those in its queue are taken; no others come.
+      acceptQueue(raw, .events)
+      server?.unwatch(raw)
+    } else {
+      try server?.change(raw, .readable, token: Self.firstFormer + UInt32(formers.count))
+      formers.append(former)
+    }
+    try server?.watch(file.file.socket.raw, .readable, token: Self.token(of: file.source))
   }
 }
 

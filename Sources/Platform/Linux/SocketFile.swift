@@ -9,6 +9,8 @@ public struct SocketFile: ~Copyable {
   public private(set) var socket: Descriptor
   private var lock: Descriptor
   private var identity: FileIdentity
+  /// Where processes that are forked later find a socket that one of them has bound anew.
+  private var parked: ParkedSocket?
   private let kind: Socket.Kind
   private let mode: UInt32
   private let group: Int64
@@ -74,10 +76,7 @@ public struct SocketFile: ~Copyable {
   /// Binds `path` anew, where its file was removed or has a stale one in its place. The socket of
   /// before: clients that hold it may go on sending.
   public mutating func bindAgain() throws(Failure) -> Descriptor {
-    // Who removes a folder's files removes the lock as well.
-    if (try? FileIdentity(path: path + ".lock")) != (try? FileIdentity(lock.raw)) {
-      lock = try Self.lock(path)
-    }
+    try lockAgain()
     switch unsafe cl_connect_unix(path, kind == .datagram ? 1 : 0) {
     case -Errno.connectionRefused.rawValue, -Errno.noSuchFile.rawValue: break
     case let answer:
@@ -87,14 +86,33 @@ public struct SocketFile: ~Copyable {
     var other = try Self.bind(path, kind, mode, group)
     identity = try Self.identity(path)
     swap(&socket, &other)
+    parked?.park(socket.raw, identity)
+    return other
+  }
+
+  /// Who removes a folder's files removes the lock as well.
+  private mutating func lockAgain() throws(Failure) {
+    if (try? FileIdentity(path: path + ".lock")) == (try? FileIdentity(lock.raw)) { return }
+    lock = try Self.lock(path)
+  }
+
+  /// Has processes that are forked from now on share what `bindAgain` binds in any of them.
+  public mutating func share() throws(Errno) { parked = try ParkedSocket() }
+
+  /// In a forked process: takes over the socket that one before it has bound anew, and gives the one
+  /// of before; `nil` if there is none.
+  public mutating func takeParked() -> Descriptor? {
+    guard let parked, var other = parked.look(&identity) else { return nil }
+    try? lockAgain()
+    swap(&socket, &other)
     return other
   }
 }
 
 /// Which file it is, whatever its name.
 public struct FileIdentity: Equatable, Sendable {
-  private var device: UInt64 = 0
-  private var number: UInt64 = 0
+  var device: UInt64 = 0
+  var number: UInt64 = 0
 
   /// Of the file at `path` itself, not of one it points to.
   public init(path: String) throws(Errno) {
