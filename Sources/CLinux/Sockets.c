@@ -2,6 +2,7 @@
 #include "Call.h"
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -13,6 +14,11 @@ int64_t cl_receive(int fd, void *bytes, size_t count) {
 int64_t cl_send(int fd, const void *bytes, size_t count) {
   FAULT("send");
   return REPEAT(int64_t, send(fd, bytes, count, MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+int64_t cl_readable_byte_count(int fd) {
+  FAULT("ioctl");
+  int count = 0;
+  return ioctl(fd, FIONREAD, &count) < 0 ? -errno : count;
 }
 int64_t cl_grow_receive_buffer(int fd, int byte_count) {
   // The first needs CAP_NET_ADMIN; the second is cut to net.core.rmem_max.

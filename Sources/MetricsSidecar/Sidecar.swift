@@ -282,15 +282,18 @@ final class Sidecar: Responder {
   }
 
   /// Takes everything that the kernel holds for us, so that a scrape sees what was accepted before
-  /// it came.
+  /// it came; not what a flood adds meanwhile.
   func drain(_ now: UInt64) {
     acceptFailure = nil
     acceptQueue(sockets.events, .events)
     acceptQueue(sockets.tcp, .tcp)
     for connection in connections {
       guard let connection else { continue }
-      for _ in 0..<64 where self.connection(connection.token) === connection {
-        if read(connection, now) == 0 { break }
+      var left = Socket.readableByteCount(connection.socket.raw) ?? 4 << 20
+      while left >= 0, self.connection(connection.token) === connection {
+        let byteCount = read(connection, now)
+        if byteCount == 0 { break }
+        left -= byteCount
       }
     }
     receiveDatagrams(sockets.statsd, .statsd)

@@ -67,11 +67,23 @@ enum OpenMetricsFormat {
   ) {
     guard milliseconds > 1 else { return }
     page.append(key.extracting(0..<nameByteCount))
-    page.append("_created")
+    page.append("_created" as StaticString)
     page.append(key.extracting(nameByteCount + suffixByteCount..<key.byteCount))
-    page.append(" ")
-    NumberFormat.append(Double(milliseconds) / 1000, to: &page)
-    page.append("\n")
+    page.append(UInt8(ascii: " "))
+    seconds(milliseconds, to: &page)
+    page.append(UInt8(ascii: "\n"))
+  }
+
+  /// So many milliseconds in seconds: what `NumberFormat` writes of the quotient, without dividing.
+  @_optimize(speed)
+  static func seconds(_ milliseconds: UInt64, to page: inout ByteBuffer) {
+    Decimal.append(milliseconds / 1000, to: &page)
+    page.append(UInt8(ascii: "."))
+    var rest = milliseconds % 1000
+    repeat {
+      page.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest / 100))
+      rest = rest % 100 * 10
+    } while rest > 0
   }
 
   /// The base units that names end with.

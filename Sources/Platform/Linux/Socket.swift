@@ -85,6 +85,12 @@ public enum Socket {
     return IOResult(result, wanted: capacity)
   }
 
+  /// Bytes of a stream that the kernel holds and nobody has received; `nil` where it does not say.
+  public static func readableByteCount(_ descriptor: Int32) -> Int? {
+    let count = cl_readable_byte_count(descriptor)
+    return count < 0 ? nil : Int(count)
+  }
+
   /// `Descriptor.send` for a descriptor that another owns.
   @inline(__always)
   public static func send(_ descriptor: Int32, _ bytes: RawSpan) -> IOResult {

@@ -122,6 +122,19 @@ import Testing
     }
   }
 
+  @Test func `a time of birth is the number that it stands for`() {
+    var dice = Dice(11)
+    for at in 0..<3000 {
+      let milliseconds =
+        at < 1100 ? UInt64(at) : UInt64.random(in: 0..<8_000_000_000_000, using: &dice)
+      var byHand = ByteBuffer()
+      var divided = ByteBuffer()
+      OpenMetricsFormat.seconds(milliseconds, to: &byHand)
+      NumberFormat.append(Double(milliseconds) / 1000, to: &divided)
+      #expect(byHand.array == divided.array)
+    }
+  }
+
   @Test func `protobuf: a family's bytes`() throws {
     let fixture = try Fixture()
     fixture.apply("g", "g", 2, tags: "k:\"v")
