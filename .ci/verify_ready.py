@@ -4,6 +4,7 @@ process: its rules file breaks, its socket files go, it runs out of descriptors 
 
     python3 .ci/verify_ready.py --programs dist/linux-amd64 [--only NAME]
 """
+import base64
 import http.client
 import json
 import os
@@ -16,6 +17,29 @@ import subprocess
 import checks
 from checks import check, wait_for
 from sidecar import Sidecar, Wire, frame
+
+
+def broken_passwords(programs):
+    """--supervise: as with rules, a worker that is killed while the password file is bad keeps the passwords."""
+    with Sidecar(programs) as sidecar:
+        hashed = subprocess.run([sidecar.program, "hash-password", "ann"], input="secret\n",
+                                capture_output=True, text=True, timeout=60)
+        check(hashed.returncode == 0, str(hashed))
+        sidecar.stop()
+        path = sidecar.path("passwords")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(hashed.stdout)
+        sidecar.flags += ("--supervise", "--push", "--push-auth", path)
+        sidecar.start()
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("no password\n")
+        sidecar.kill_worker()
+        for password, status in (("secret", 202), ("other", 401)):
+            word = base64.b64encode(f"ann:{password}".encode()).decode()
+            response, body = sidecar.get("/metrics/job/a", "DELETE", authorization="Basic " + word)
+            check(response.status == status, response.status, body)
+        check("the worker that takes over keeps the passwords: " + path in sidecar.output(),
+              sidecar.output())
 
 
 def answer(sidecar):
@@ -247,7 +271,7 @@ def full_disk(programs):
         sidecar.expect({"room_total": 1})
 
 
-CHECKS = [broken_rules, removed_sockets, replaced_sockets, supervised_sockets, no_descriptors, full_disk]
+CHECKS = [broken_rules, broken_passwords, removed_sockets, replaced_sockets, supervised_sockets, no_descriptors, full_disk]
 
 
 def main():

@@ -10,13 +10,25 @@ struct Reloads {
   var lastSuccessSeconds = Double(Clock.unixSeconds)
 }
 
+/// Under a supervisor: the last text without a mistake of each file that can be reloaded, so that a
+/// worker that takes over while one is bad goes on as if a reload had failed.
+final class KeptFiles {
+  let rules: SharedText
+  let passwords: SharedText
+
+  init() throws(Errno) {
+    rules = try SharedText(limit: RuleLoading.byteLimit)
+    passwords = try SharedText(limit: PushOpening.authByteLimit)
+  }
+}
+
 extension Sidecar {
   /// Takes the rules that the file has now, or keeps those of before. What is wrong, a line each;
   /// empty if nothing is.
   func reload() -> String {
     reloadPasswords()
     do throws(RuleLoading.Failure) {
-      let rules = try RuleLoading.load(settings.rules, kept: keptRules)
+      let rules = try RuleLoading.load(settings.rules, kept: kept?.rules)
       // What was sent under the old rules counts by them.
       drain(Clock.monotonicNanoseconds)
       applier.registry.reload(rules)

@@ -24,8 +24,7 @@ final class Sidecar: Responder {
   /// Pages that are being written between the turns of the loop.
   var scrapes = ScrapeQueue()
   var push: PushAPI?
-  /// Under a supervisor: the last rules without a mistake, for the worker that takes over.
-  var keptRules: SharedText?
+  var kept: KeptFiles?
   /// Sockets whose files were removed; clients that hold them still come in.
   var formers: [FormerSocket] = []
   /// Why the kernel gave us no connection since the last `drain` began.

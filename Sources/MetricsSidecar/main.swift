@@ -81,29 +81,29 @@ private func serve(_ settings: Settings) {
   // From here on everything is done by workers, with the parent's sockets.
   let sockets = openSockets(settings)
   let listener = listen(settings)
-  let rules: SharedText
+  let kept: KeptFiles
   do throws(Errno) {
-    rules = try SharedText(limit: RuleLoading.byteLimit)
+    kept = try KeptFiles()
     try sockets.share()
     var supervisor = Supervisor(log: settings.log)
     try supervisor.run(datagrams)
   } catch { fail("cannot start a worker: \(error.description)") }
-  work(settings, datagrams, sockets, listener, rules)
+  work(settings, datagrams, sockets, listener, kept)
 }
 
 private func work(
   _ settings: Settings, _ datagrams: consuming Datagrams, _ sockets: IntakeSockets?,
-  _ listener: consuming Descriptor?, _ kept: SharedText?
+  _ listener: consuming Descriptor?, _ kept: KeptFiles?
 ) {
   let signals: Signals
   do throws(Errno) { signals = try Signals() } catch { fail("signals: \(error.description)") }
   let rules: Rules
   var reloads = Reloads()
   do throws(RuleLoading.Failure) {
-    rules = try RuleLoading.load(settings.rules, kept: kept)
+    rules = try RuleLoading.load(settings.rules, kept: kept?.rules)
   } catch {
     // One that takes over goes on with the rules of the one before: a bad file never ends it.
-    guard let last = RuleLoading.last(kept) else { fail(error.message, .usage) }
+    guard let last = RuleLoading.last(kept?.rules) else { fail(error.message, .usage) }
     settings.log.error("The worker that takes over keeps the last good rules: \(error.message)")
     rules = last.rules
     reloads = Reloads(failureCount: 1, hasLastSucceeded: false, lastSuccessSeconds: last.seconds)
@@ -113,22 +113,24 @@ private func work(
     let registry = Registry(state: opened.state, rules: rules, limits: settings.limits)
     registry.dialects = settings.dialects
     registry.spellings.isOn = settings.hasUTF8Names
-    let push = openPush(settings, opened.path)
+    let push = openPush(settings, opened.path, kept)
     let sockets = sockets ?? openSockets(settings)
     let listener = listener ?? listen(settings)
     let sidecar = Sidecar(
       registry: registry, settings: settings, sockets: sockets, datagrams: datagrams,
       signals: signals, stateResets: opened.resets)
     sidecar.selfMetrics.reloads = reloads
-    sidecar.keptRules = kept
+    sidecar.kept = kept
     if let push { sidecar.take(push) }
     do throws(Errno) { try sidecar.run(listener) } catch { fail("epoll: \(error.description)") }
   } catch { fail(error.message) }
 }
 
-private func openPush(_ settings: Settings, _ statePath: String) -> PushAPI? {
+private func openPush(
+  _ settings: Settings, _ statePath: String, _ kept: KeptFiles?
+) -> PushAPI? {
   do throws(PushOpening.Failure) {
-    return try PushOpening.open(settings, state: statePath)
+    return try PushOpening.open(settings, state: statePath, kept)
   } catch { fail(error.message) }
 }
 

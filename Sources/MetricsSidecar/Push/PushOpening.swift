@@ -5,23 +5,40 @@ enum PushOpening {
   struct Failure: Error { let message: String }
 
   /// `nil` where pushing is off.
-  static func open(_ settings: Settings, state path: String) throws(Failure) -> PushAPI? {
+  static func open(
+    _ settings: Settings, state path: String, _ kept: KeptFiles?
+  ) throws(Failure) -> PushAPI? {
     guard settings.push.isOn else { return nil }
-    let auth = try auth(settings.push.authFile)
+    var auth: PushAuth?
+    do throws(Failure) {
+      auth = try Self.auth(settings.push.authFile, kept)
+    } catch {
+      // A worker that takes over goes on with the passwords of the one before.
+      guard let last = kept?.passwords.load(), let read = try? PushAuth(last.text) else {
+        throw error
+      }
+      settings.log.error("push: the worker that takes over keeps the passwords: \(error.message)")
+      auth = read
+    }
     let (file, resets) = try open(path + ".push", settings)
     let store = PushStore(file: file, limits: settings.push.limits)
     return PushAPI(store: store, settings: settings.push, auth: auth, stateResets: resets)
   }
 
-  /// The password file, `nil` where none is named.
-  static func auth(_ path: String) throws(Failure) -> PushAuth? {
+  /// The longest password file, in bytes.
+  static let authByteLimit = 1 << 20
+
+  /// The password file, `nil` where none is named. One without a mistake is put to `kept`.
+  static func auth(_ path: String, _ kept: KeptFiles?) throws(Failure) -> PushAuth? {
     if path.isEmpty { return nil }
     var text = ByteBuffer()
     do throws(Errno) {
-      try Files.read(path, limit: 1 << 20, into: &text)
+      try Files.read(path, limit: authByteLimit, into: &text)
     } catch { throw Failure(message: "cannot read --push-auth \(path): \(error.description)") }
     do throws(PushError) {
-      return try PushAuth(text.array)
+      let auth = try PushAuth(text.array)
+      kept?.passwords.store(text.bytes, note: 0)
+      return auth
     } catch { throw Failure(message: "\(path): \(error.message)") }
   }
 

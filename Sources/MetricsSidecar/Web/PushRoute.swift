@@ -12,7 +12,7 @@ extension Sidecar {
   func reloadPasswords() {
     guard let push, push.auth != nil else { return }
     do throws(PushOpening.Failure) {
-      let read = try PushOpening.auth(settings.push.authFile)
+      let read = try PushOpening.auth(settings.push.authFile, kept)
       // Of the same file, the passwords that were right stay remembered.
       if read?.text == push.auth?.text { return }
       push.auth = read
