@@ -41,7 +41,10 @@ def fill(sidecar):
         sidecar.send(*(f"http.wait:{value}|d|#endpoint:{endpoint}" for value in (0.003, 0.3, 42)))
     sidecar.send("load:0.1|g", "empty:0|g", "huge:1.7976931348623157e308|g", "tiny:5e-324|g",
                  "minus:-12.5|g", "bytes_bytes:7|g", "odd:1|g", "odd.total:5|c",
-                 "long:1|g|#text:" + "x" * 300)
+                 "long:1|g|#text:" + "x" * 300,
+                 # Names that others have already, as their own, their samples' or the sidecar's.
+                 "clash:1|h", "clash_count:2|c", "clash_created:3|c", "clash_bucket:1|g",
+                 "odd.total_created:2|c", "metrics_sidecar_series:5|g", "process_open_fds:1|g")
 
 
 @contextlib.contextmanager

@@ -10,15 +10,22 @@ import Platform
 ///     jobs_done_total{queue="mail"} 4.0
 ///     jobs_done_created{queue="mail"} 1767225600.25
 ///
-/// A counter that is not called `_total`, or whose short name is another family's, is of type
-/// `unknown`, so that one family never spoils the page.
+/// A counter that is not called `_total`, or whose short name is another family's or a sample's of
+/// one (`wait_count` beside a histogram `wait`), is of type `unknown`, so that one family never spoils
+/// the page.
 enum OpenMetricsFormat {
   static let end: StaticString = "# EOF\n"
 
-  static func canBeCounter(_ name: [UInt8], _ families: [[UInt8]: Int]) -> Bool {
+  static func canBeCounter(_ name: [UInt8], _ registry: Registry) -> Bool {
     guard hasSuffix(name, "_total"), name.count > 6 else { return false }
     let short = Array(name.dropLast(6))
+    let families = registry.familyIndex
+    // Another counter's sample: `jobs_created` of `jobs_total`.
+    if hasSuffix(short, "_created"), families[short.dropLast(8) + Array("_total".utf8)] != nil {
+      return false
+    }
     return families[short] == nil && families[short + Array("_created".utf8)] == nil
+      && !registry.isSampleOfAnother(short, .counter)
   }
 
   static func head(_ family: Family, isCounter: Bool, to page: inout ByteBuffer) {

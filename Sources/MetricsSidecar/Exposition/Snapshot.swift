@@ -48,7 +48,7 @@ final class Snapshot {
         continue
       }
       if isOpenMetrics, family.kind == .counter,
-        !OpenMetricsFormat.canBeCounter(family.name, registry.familyIndex)
+        !OpenMetricsFormat.canBeCounter(family.name, registry)
       {
         unknownCounters.insert(parts.count)
       }

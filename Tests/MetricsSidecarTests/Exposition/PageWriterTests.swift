@@ -69,6 +69,25 @@ import Testing
         """#)
   }
 
+  @Test(arguments: [
+    ("wait_count", "wait_count_total"), ("wait_sum", "wait_sum_total"),
+    ("wait_created", "wait_created_total"), ("jobs_created", "jobs_created_total"),
+    ("level", "level_total"), ("jobs.total.total", "jobs_total_total"),
+  ])
+  func `OpenMetrics: a counter whose short name is a sample of another family is unknown`(
+    _ event: String, _ name: String
+  ) throws {
+    let fixture = try Fixture()
+    fixture.apply("wait", "h")
+    fixture.apply("jobs", "c")
+    fixture.apply("level", "g")
+    fixture.apply(event, "c", 2)
+    fixture.apply("other_count", "c")
+    let text = String(decoding: page(fixture, .openMetrics100), as: UTF8.self)
+    #expect(text.contains("# TYPE \(name) unknown\n\(name) 2.0\n"), "\(text)")
+    #expect(text.contains("# TYPE other_count counter\n"))
+  }
+
   @Test(arguments: PageFormat.allCases)
   func `a page written in slices is the page written at once`(_ format: PageFormat) throws {
     let fixture = try filled()
