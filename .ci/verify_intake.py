@@ -43,6 +43,9 @@ def every_socket(programs):
         sidecar.expect({"tail_total": 1.0})
         sidecar.send_tcp(b"x" * 9000 + b"\nafter:1|c\n")
         sidecar.expect({"after_total": 1.0})
+        # What is not ASCII is no frame either.
+        sidecar.unix("events.sock", socket.SOCK_STREAM).sendall("é.x:1|c\n".encode())
+        sidecar.expect({"__x_total": 1.0})
         # Too long a datagram is counted, and no half of it.
         sidecar.send_udp(b"long:1|c\n" * 7000)
         sidecar.expect({"long_total": 7000.0})

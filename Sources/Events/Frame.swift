@@ -33,13 +33,15 @@ public enum Frame {
     return .frame(start + headByteCount..<end)
   }
 
-  /// Whether a connection that starts with these four bytes is plain lines: printable text, which as
-  /// a length would be over 500 million.
+  /// Whether a connection that starts with these four bytes is plain lines: printable text, in UTF-8
+  /// as far as it goes, which as a length would be over 150 million.
   public static func isPlainText(_ bytes: RawSpan) -> Bool {
     guard bytes.byteCount >= headByteCount else { return false }
     for index in 0..<headByteCount {
       let byte = bytes[byte: index]
-      if byte < 32 && byte != 9 && byte != 10 && byte != 13 || byte >= 127 { return false }
+      if byte < 32 && byte != 9 && byte != 10 && byte != 13 || byte == 127 { return false }
+      // UTF-8 has no 0xc0, 0xc1 and none from 0xf5 on, and does not start in the middle of a letter.
+      if byte >= 0xf5 || byte & 0xfe == 0xc0 || index == 0 && byte & 0xc0 == 0x80 { return false }
     }
     return true
   }

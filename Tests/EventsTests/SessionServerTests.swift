@@ -148,6 +148,27 @@ func `what breaks the protocol closes the connection`(
   #expect(server.output.array == frame("_ack|10000"))
 }
 
+private func isPlain(_ bytes: [UInt8]) -> Bool { Frame.isPlainText(bytes.span.bytes) }
+
+@Test(arguments: [
+  "jobs", "\n\ta:", "é:1|", "作業:1", "a:€|",
+])
+func `four bytes of text, ASCII or not, are the start of plain lines`(_ text: String) {
+  #expect(isPlain(Array(text.utf8)))
+}
+
+@Test func `no length of a frame that is allowed looks like text, nor do bytes that are none`() {
+  for length in Array(0..<70_000) + stride(from: 0, through: 64 << 20, by: 4093) {
+    let bytes = withUnsafeBytes(of: UInt32(length).littleEndian) { Array($0) }
+    #expect(!isPlain(bytes), "\(length)")
+  }
+  for bytes: [UInt8] in [
+    [255, 255, 255, 127], [0x80, 97, 97, 97], [97, 0xc0, 97, 97], [97, 127, 97, 97],
+  ] {
+    #expect(!isPlain(bytes), "\(bytes)")
+  }
+}
+
 @Test func `a plain line beyond its limit is told once and skipped, wherever it is cut`() {
   let long = Array(repeating: UInt8(ascii: "a"), count: 300)
   let stream = long + Array("\nb:1|c\n".utf8)
