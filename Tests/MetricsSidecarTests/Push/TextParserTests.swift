@@ -63,7 +63,7 @@ let pushedTexts: [(body: String, page: String)] = [
 let refusedTexts: [(body: String, message: String)] = [
   ("a 1", "line 1, column 4: the last line does not end with a newline"),
   ("a 1\nb 2", "line 2, column 4: the last line does not end with a newline"),
-  ("a 1\r\n", "line 1, column 3: \"1\r\" is no number"),
+  ("a 1\r\n", "line 1, column 4: a carriage return: lines end with a newline alone"),
   ("a\n", "line 1, column 2: expected a value"),
   ("a 1e999\n", "line 1, column 3: \"1e999\" is no number"),
   ("a x\n", "line 1, column 3: \"x\" is no number"),
