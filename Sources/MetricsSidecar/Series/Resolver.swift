@@ -19,7 +19,8 @@ struct Resolver {
     let countInName = tags.count
     for tag in bytes.split(separator: UInt8(ascii: ",")) {
       // A tag's value may hold colons; a tag without one has the empty value, one without a name
-      // is none.
+      // is none. Some clients write `#` before each tag.
+      let tag = tag.drop { $0 == UInt8(ascii: "#") }
       let colon = tag.firstIndex(of: UInt8(ascii: ":")) ?? tag.endIndex
       if colon > tag.startIndex { tags.append((tag[..<colon], tag[colon...].dropFirst())) }
     }

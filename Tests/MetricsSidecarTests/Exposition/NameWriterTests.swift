@@ -142,6 +142,17 @@ import Testing
         """)
   }
 
+  @Test func `a name with a 0 stays plain, so that the page stays readable`() throws {
+    let fixture = try Fixture()
+    fixture.registry.spellings.isOn = true
+    fixture.apply("a\0b", "g", 1, tags: "k\0l:v")
+    #expect(
+      text(fixture, .text100, .allowUTF8) == """
+        # TYPE a_b gauge
+        a_b{k_l="v"} 1.0
+        """)
+  }
+
   @Test func `without the setting names are plain, whatever is asked for`() throws {
     let fixture = try filled(isOn: false)
     for format in PageFormat.allCases {

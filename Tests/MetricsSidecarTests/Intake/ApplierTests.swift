@@ -102,6 +102,11 @@ import Testing
     #expect(fixture.value(#"a_total{b="",c=""}"#) == 3, "\(fixture.page)")
   }
 
+  @Test func `a tag may have a # of its own`() throws {
+    let (fixture, _) = try apply("a:1|c|#b:1,#c:2\na:2|c|##c:2,b:1,#\na:4|c|#b:1,c:2,#:3")
+    #expect(fixture.value(#"a_total{b="1",c="2"}"#) == 7, "\(fixture.page)")
+  }
+
   @Test func `a dialect that is switched off is a part of the name`() throws {
     let fixture = try Fixture()
     fixture.registry.dialects = []
