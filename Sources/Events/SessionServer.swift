@@ -37,7 +37,8 @@ public struct SessionServer: ~Copyable {
     case tooLong
     /// A frame's number was not the next one: frames between are missing.
     case gap
-    /// A frame of a session without `_seq|n`, a second `_session`, or one that is no session.
+    /// A frame of a session without `_seq|n`, a second `_session`, one with more lines in its frame,
+    /// or one that is no session.
     case malformed
     /// No room for another session.
     case sessionRefused
@@ -158,6 +159,8 @@ public struct SessionServer: ~Copyable {
     let lineEnd = ByteScan.find(0x0a, in: bytes, from: start, to: end)
     switch SessionLine.parse(bytes.extracting(start..<lineEnd)) {
     case .session(let id):
+      // Events behind it have no number: neither applied nor acknowledged, they would be lost.
+      guard lineEnd + 1 >= end else { return close(.malformed) }
       state = .opening
       return .open(id)
     case .sequence: return close(.malformed)

@@ -82,6 +82,7 @@ let hello = frame("_session|00112233445566778899aabbccddeeff")
 
 @Test(arguments: [
   (frame("_seq|1\na:1|c"), SessionServer.Reason.malformed),
+  (frame("_session|" + "0123456789abcdef0123456789abcdef" + "\na:1|c"), .malformed),
   (hello + frame("a:1|c"), .malformed), (hello + frame("_seq|0\na:1|c"), .malformed),
   (hello + frame("_seq|x\na:1|c"), .malformed), (hello + hello, .malformed),
   (hello + frame("_seq|18446744073709551616\na:1|c"), .malformed),
