@@ -92,7 +92,7 @@ def filled(options, count, *flags):
 
 
 def row(what, *texts):
-    print(f"  {what:<38}" + "".join(f"{each:>18}" for each in texts), flush=True)
+    print(f"  {what:<36}" + "".join(f"{each:>20}" for each in texts), flush=True)
 
 
 def build(name, folder):
