@@ -75,10 +75,14 @@ final class Exemplars {
     return nil
   }
 
+  /// As in any other tag, `#` before its name is left out.
   private static func value(_ tag: RawSpan, _ name: [UInt8]) -> Range<Int>? {
-    guard tag.byteCount > name.count, tag.at(name.count) == UInt8(ascii: ":") else { return nil }
-    for index in name.indices where tag.at(index) != name[index] { return nil }
-    return name.count + 1..<tag.byteCount
+    var start = 0
+    while start < tag.byteCount, tag.at(start) == UInt8(ascii: "#") { start += 1 }
+    let colon = start + name.count
+    guard tag.byteCount > colon, tag.at(colon) == UInt8(ascii: ":") else { return nil }
+    for index in name.indices where tag.at(start + index) != name[index] { return nil }
+    return colon + 1..<tag.byteCount
   }
 
   // MARK: Places
