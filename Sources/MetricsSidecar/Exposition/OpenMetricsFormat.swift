@@ -28,6 +28,37 @@ enum OpenMetricsFormat {
       && !registry.isSampleOfAnother(short, .counter)
   }
 
+  /// Whether the short name of a counter called `name`, or a sample of it, may be another family's of
+  /// `names` or a sample of one.
+  static func isTaken(_ name: [UInt8], _ names: Set<[UInt8]>) -> Bool {
+    guard !names.isEmpty, hasSuffix(name, "_total") else { return false }
+    let short = Array(name.dropLast(6))
+    if names.contains(short) || names.contains(short + Array("_created".utf8)) { return true }
+    for ending in ["_count", "_sum", "_bucket"]
+    where short.suffix(ending.utf8.count) == Array(ending.utf8)[...] {
+      if names.contains(Array(short.dropLast(ending.utf8.count))) { return true }
+    }
+    return hasSuffix(short, "_created")
+      && names.contains(short.dropLast(8) + Array("_total".utf8))
+  }
+
+  /// Adds the names that `# TYPE` lines of text 0.0.4 have.
+  static func addFamilyNames(in text: RawSpan, to names: inout Set<[UInt8]>) {
+    var start = 0
+    while start < text.byteCount {
+      var end = start
+      while end < text.byteCount, text.at(end) != 10 { end += 1 }
+      if end - start > 7, text.at(start) == UInt8(ascii: "#"),
+        text.at(start + 2) == UInt8(ascii: "T")
+      {
+        var nameEnd = start + 7
+        while nameEnd < end, text.at(nameEnd) != 32 { nameEnd += 1 }
+        names.insert(SeriesKey.array(text.extracting(start + 7..<nameEnd)))
+      }
+      start = end + 1
+    }
+  }
+
   static func head(_ family: Family, isCounter: Bool, to page: inout ByteBuffer) {
     let type: StaticString =
       switch family.kind {

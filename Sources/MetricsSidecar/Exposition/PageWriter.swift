@@ -220,7 +220,8 @@ final class PageWriter {
       page.append(snapshot.selfText)
     } else {
       let text = snapshot.selfText
-      var families = unsafe TextFamilies(text.span.bytes, shape.format, filter)
+      var families = unsafe TextFamilies(
+        text.span.bytes, shape.format, filter, others: snapshot.familyNames)
       families.append(to: &page)
     }
     if shape.format.isOpenMetrics { page.append(OpenMetricsFormat.end) }

@@ -31,6 +31,8 @@ final class Snapshot {
   private let exemplars: Exemplars?
   /// Families that OpenMetrics must not call counters; see `OpenMetricsFormat`.
   private(set) var unknownCounters: Set<Int> = []
+  /// Names of all families on an OpenMetrics page that pushes are on; empty on any other.
+  private(set) var familyNames: Set<[UInt8]> = []
 
   @_optimize(speed)
   init(_ registry: Registry, filter: NameFilter, isOpenMetrics: Bool = false) {
@@ -57,6 +59,16 @@ final class Snapshot {
       parts.append(Part(family: family, series: family.series, valuesPerSeries: perSeries))
     }
     unsafe scratch = .allocate(capacity: longest)
+  }
+
+  /// Looks at the families of an OpenMetrics page that pushes are on: a counter's short name may be
+  /// that of a pushed family.
+  func noteFamilies() {
+    for part in parts { familyNames.insert(part.family.name) }
+    unsafe OpenMetricsFormat.addFamilyNames(in: selfText.span.bytes, to: &familyNames)
+    for (index, part) in parts.enumerated() where part.family.kind == .counter {
+      if OpenMetricsFormat.isTaken(part.family.name, familyNames) { unknownCounters.insert(index) }
+    }
   }
 
   deinit {

@@ -10,6 +10,8 @@ struct TextFamilies: ~Escapable {
   private let text: RawSpan
   private let format: PageFormat
   private let filter: NameFilter
+  /// Families on the page, where a counter's short name may be one of them; for OpenMetrics.
+  private let others: Set<[UInt8]>
   private var name: [UInt8] = []
   private var type = ProtobufFormat.FamilyType.untyped
   private var help = 0..<0
@@ -22,7 +24,10 @@ struct TextFamilies: ~Escapable {
   private var native = NativeLine()
 
   @_lifetime(copy text)
-  init(_ text: RawSpan, _ format: PageFormat, _ filter: NameFilter) {
+  init(
+    _ text: RawSpan, _ format: PageFormat, _ filter: NameFilter, others: Set<[UInt8]> = []
+  ) {
+    self.others = others
     self.text = text
     self.format = format
     self.filter = filter
@@ -83,7 +88,9 @@ struct TextFamilies: ~Escapable {
       page.append(text.extracting(typeLine))
       page.append("\n")
     case .openMetrics001, .openMetrics100:
-      let isCounter = type == .counter && OpenMetricsFormat.hasSuffix(name, "_total")
+      let isCounter =
+        type == .counter && OpenMetricsFormat.hasSuffix(name, "_total")
+        && !OpenMetricsFormat.isTaken(name, others)
       let word: StaticString =
         switch type {
         case .counter: isCounter ? "counter" : "unknown"

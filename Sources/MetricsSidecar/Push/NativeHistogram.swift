@@ -155,14 +155,14 @@ extension NativeHistogram.Side {
   private typealias Bucket = (index: Int, count: Double)
 
   /// Indexes within this are told apart by any computation here, on 32-bit machines too.
-  private static let indexLimit = 1 << 28
+  private static let indexLimit = 1 << 26
 
   var mistake: StaticString? {
     var left = counts.count
     var index = 0
     for (place, span) in spans.enumerated() {
       if place > 0, span.offset < 0 { return "spans that overlap" }
-      guard span.length <= left, abs(span.offset) < Self.indexLimit else {
+      guard span.length <= left, span.offset.magnitude < Self.indexLimit else {
         return "spans and buckets that do not go together"
       }
       left -= span.length

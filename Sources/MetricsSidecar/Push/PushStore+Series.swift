@@ -96,19 +96,25 @@ extension GroupingKey {
 extension PushBatch {
   func array(_ range: Range<Int>) -> [UInt8] { bytes.array(range) }
 
-  /// The names of all labels, each once.
-  fileprivate var labelNames: [[UInt8]] {
-    var names: [[UInt8]] = []
+  /// The names of all labels.
+  fileprivate var labelNames: Set<[UInt8]> {
+    var names: Set<[UInt8]> = []
+    // Most series have the names of the one before them, at the same places.
+    var before: [[UInt8]] = []
     for metric in metrics {
       let labels = bytes.bytes.extracting(metric.labels)
       var at = 0
+      var place = 0
       while let label = LabelText.next(labels, from: &at) {
         let name = labels.extracting(label.name)
-        var isKnown = false
-        for known in names where !isKnown {
-          isKnown = unsafe ByteCompare.equal(known.span.bytes, name)
+        defer { place += 1 }
+        if place < before.count {
+          let known = before[place]
+          if unsafe ByteCompare.equal(known.span.bytes, name) { continue }
         }
-        if !isKnown { names.append(SeriesKey.array(name)) }
+        let bytes = SeriesKey.array(name)
+        names.insert(bytes)
+        if place < before.count { before[place] = bytes } else { before.append(bytes) }
       }
     }
     return names

@@ -218,6 +218,8 @@ extension Registry {
     for entry in new.families { declare(entry) }
     makeConstantSeries()
     lines.removeAll()
+    // A look for expired series begins anew: the families' lists are others now.
+    look = ExpiryLook()
     scales = Scales()
     exemplars = Exemplars(new, limit: limits.exemplars)
     for (index, family) in families.enumerated()

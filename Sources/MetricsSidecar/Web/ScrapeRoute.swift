@@ -46,6 +46,7 @@ extension Sidecar {
     selfMetrics.append(applier, to: &text)
     appendPushed(to: &text, snapshot, kind.shape.format)
     snapshot.selfText = text.array
+    if push != nil, kind.shape.format.isOpenMetrics { snapshot.noteFamilies() }
     return ScrapeJob(kind, snapshot, startedAt: now)
   }
 

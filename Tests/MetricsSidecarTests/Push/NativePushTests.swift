@@ -152,9 +152,12 @@ import Testing
     ),
     (
       Wire.histogram(
-        head, Wire.span(12, 1 << 27, 1), Wire.signed(13, 6), Wire.span(12, 1 << 27, 1),
+        head, Wire.span(12, 1 << 25, 1), Wire.signed(13, 6), Wire.span(12, 1 << 25, 1),
         Wire.signed(13, 0)), "a bucket that is too far out"
     ),
+    (Wire.histogram(head, Wire.span(12, .min, 1), Wire.signed(13, 12)), parts),
+    (Wire.histogram(head, Wire.span(12, .max, 1), Wire.signed(13, 12)), parts),
+    (Wire.histogram(head, Wire.span(12, -(1 << 31), 1), Wire.signed(13, 12)), parts),
     (Wire.histogram(head, fields, Wire.span(9, 0, 1), Wire.signed(10, -9)), "a count below 0"),
     (Wire.histogram(head, fields, Wire.double(14, 1)), "buckets with counts and with differences"),
     (

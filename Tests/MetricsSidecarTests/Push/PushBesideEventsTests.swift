@@ -31,6 +31,7 @@ private final class BesideFixture {
     var own = ByteBuffer()
     pushed.append(to: &own, except: beside.elsewhere)
     snapshot.selfText = own.array
+    if format.isOpenMetrics { snapshot.noteFamilies() }
     let writer = PageWriter(snapshot, shape: PageShape(format: format), filter: NameFilter())
     var page = ByteBuffer()
     while !writer.write(into: &page, byteCount: 1 << 20) {}
@@ -160,6 +161,38 @@ private final class BesideFixture {
       try RuleFile.parse(
         Array(#"{"families": [{"name": "push_time_seconds", "type": "gauge"}]}"#.utf8))
     }
+  }
+
+  @Test func `in OpenMetrics no two families have one name, whoever brought them`() throws {
+    let both = try BesideFixture()
+    both.events.apply("b_total")
+    both.events.apply("f_total")
+    both.events.apply("plain")
+    both.events.apply("h", "h")
+    try both.pushes.push(
+      "/j",
+      """
+      # TYPE b gauge
+      b 1
+      # TYPE f_created gauge
+      f_created 1
+      # TYPE w gauge
+      w 1
+      # TYPE w_total counter
+      w_total 2
+      # TYPE h_count_total counter
+      h_count_total 1
+      # TYPE alone_total counter
+      alone_total 1
+
+      """)
+    let types = both.page(.openMetrics100).text.split(separator: "\n")
+      .filter { $0.hasPrefix("# TYPE ") && !$0.contains(" push_") }.map { $0.dropFirst(7) }.sorted()
+    #expect(
+      types == [
+        "alone counter", "b gauge", "b_total unknown", "f_created gauge", "f_total unknown",
+        "h histogram", "h_count_total unknown", "plain counter", "w gauge", "w_total unknown",
+      ])
   }
 
   @Test func `families that are left out are told by name, up to a bound`() {

@@ -71,6 +71,35 @@ import Testing
     #expect(turns.registry.state.usedByteCount == used)
   }
 
+  @Test func `a reload between two turns of a look begins it anew`() throws {
+    func rules(_ type: String) -> String {
+      #"""
+      {"families": [
+        {"name": "big", "type": "\#(type)", "ttl": "1h", "labels": ["i"],
+         "events": [{"event": "big"}]},
+        {"name": "small", "type": "counter", "ttl": "1s", "labels": ["i"],
+         "events": [{"event": "small"}]}]}
+      """#
+    }
+    let turns = try Turns(rules: rules("counter")) { $0.series = 20_000 }
+    turns.turn(at: 1) {
+      for n in 0..<10_000 { turns.fixture.apply("big", "c", 1, tags: "i:\(n)") }
+      turns.fixture.apply("small", "c", 1, tags: "i:1")
+    }
+    // A turn looks at 8,192 series; the next one is due at once.
+    var now = 2.0
+    while turns.registry.look.series == 0, now < 60 {
+      turns.turn(at: now)
+      now += 0.5
+    }
+    try #require(turns.registry.look.series > 1)
+    turns.registry.reload(try RuleFile.parse(Array(rules("gauge").utf8)))
+    turns.turn(at: now) { turns.fixture.apply("big", "g", 7, tags: "i:1") }
+    turns.wait(until: 100)
+    #expect(turns.fixture.page.contains("big{i=\"1\"} 7.0\n"))
+    #expect(!turns.fixture.page.contains("small{"))
+  }
+
   @Test func `a series without an event for its time to live leaves the page`() throws {
     let turns = try Turns()
     turns.turn(at: 1) {
