@@ -65,7 +65,8 @@ final class Snapshot {
   /// that of a pushed family.
   func noteFamilies() {
     for part in parts { familyNames.insert(part.family.name) }
-    unsafe OpenMetricsFormat.addFamilyNames(in: selfText.span.bytes, to: &familyNames)
+    let text = selfText
+    unsafe OpenMetricsFormat.addFamilyNames(in: text.span.bytes, to: &familyNames)
     for (index, part) in parts.enumerated() where part.family.kind == .counter {
       if OpenMetricsFormat.isTaken(part.family.name, familyNames) { unknownCounters.insert(index) }
     }
