@@ -12,7 +12,7 @@ public final class Server<R: Responder> {
   }
 
   let listener: Descriptor
-  let poller: Poller
+  var poller: Poller
   let limits: HTTPLimits
   let responder: R
   var clients: [Client?] = []
@@ -56,6 +56,11 @@ public final class Server<R: Responder> {
   /// told without asking.
   public func watch(_ raw: Int32, _ interest: Poller.Interest, token: UInt32) throws(Errno) {
     try poller.add(raw, interest, data: Kind.external.rawValue << 56 | UInt64(token))
+  }
+
+  /// The same, for something to read, where much is written by many: see `Poller.addBusy`.
+  public func watchBusy(_ raw: Int32, token: UInt32) throws(Errno) {
+    try poller.addBusy(raw, data: Kind.external.rawValue << 56 | UInt64(token))
   }
 
   /// Waits for something else on a descriptor that is watched.

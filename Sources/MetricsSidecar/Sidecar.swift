@@ -78,7 +78,7 @@ final class Sidecar: Responder {
     for (source, raw) in [
       (IntakeCounts.Source.events, sockets.events), (.statsd, sockets.statsd),
       (.udp, sockets.udp), (.tcp, sockets.tcp), (.spectator, sockets.spectator),
-    ] where raw >= 0 { try server.watch(raw, .readable, token: Self.token(of: source)) }
+    ] where raw >= 0 { try watch(raw, source) }
     if settings.supervises { try takeParked() }
     settings.log.info(
       "Serving metrics on http://\(settings.listen.description)/metrics (CTRL + C to quit)")
@@ -88,7 +88,15 @@ final class Sidecar: Responder {
     settings.log.info("Stopped: everything received is counted and kept")
   }
 
-  static func token(of source: IntakeCounts.Source) -> UInt32 {
+  func watch(_ raw: Int32, _ source: IntakeCounts.Source) throws(Errno) {
+    let token = Self.token(of: source)
+    switch source {
+    case .events, .tcp: try server?.watch(raw, .readable, token: token)
+    case .statsd, .udp, .spectator: try server?.watchBusy(raw, token: token)
+    }
+  }
+
+  private static func token(of source: IntakeCounts.Source) -> UInt32 {
     switch source {
     case .events: eventsToken
     case .statsd: statsdToken

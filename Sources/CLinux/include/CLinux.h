@@ -73,7 +73,11 @@ int cl_poll_create(void);
 int cl_poll_add(int poll, int fd, uint32_t events, uint64_t data);
 int cl_poll_modify(int poll, int fd, uint32_t events, uint64_t data);
 int cl_poll_remove(int poll, int fd);
-int cl_poll_wait(int poll, cl_event *events, int count, int timeout_milliseconds);
+// Waits for what `poll` watches and for a byte on `busy`, of which there are CL_BUSY_LIMIT at most.
+#define CL_BUSY_LIMIT 16
+typedef struct cl_busy { uint64_t data; int32_t fd; uint32_t padding; } cl_busy;
+int cl_poll_wait(int poll, const cl_busy *busy, int busy_count, cl_event *events, int timeout_milliseconds);
+int cl_poll_capacity(void);
 
 // -- Time
 uint64_t cl_monotonic_nanoseconds(void);

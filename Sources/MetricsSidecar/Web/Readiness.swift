@@ -81,7 +81,7 @@ extension Sidecar {
       try server?.change(raw, .readable, token: Self.firstFormer + UInt32(formers.count))
       formers.append(former)
     }
-    try server?.watch(file.file.socket.raw, .readable, token: Self.token(of: file.source))
+    try watch(file.file.socket.raw, file.source)
   }
 }
 

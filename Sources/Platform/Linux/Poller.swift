@@ -1,12 +1,19 @@
 import CLinux
 
 /// epoll: which descriptors are ready. Level-triggered; the data word comes back as it was given.
+///
+/// What epoll watches costs whoever writes to it: its callback hangs on the descriptor all the time,
+/// takes a lock and runs within the writer's call, also while we are awake and would look anyway.
+/// poll(2) hangs there only while we sleep. So a few descriptors, whose writers come in floods, are
+/// given to poll, with epoll's own descriptor beside them.
 @safe
 public struct Poller: ~Copyable {
   private let descriptor: Descriptor
   // Sound: allocated for `capacity` events in `init`, freed once in `deinit`, indexed below `count`.
   private let events: UnsafeMutablePointer<cl_event>
-  private static var capacity: Int { 256 }
+  private static var capacity: Int { Int(cl_poll_capacity()) }
+  /// Those that poll watches.
+  private var busy: [cl_busy] = []
 
   /// What to be told of a descriptor, and what was told.
   public struct Interest: OptionSet, Sendable {
@@ -48,15 +55,33 @@ public struct Poller: ~Copyable {
     _ = try SystemCall.check(cl_poll_add(descriptor.raw, raw, interest.rawValue, data))
   }
 
-  /// Watches a known `raw` for something else.
-  public borrowing func modify(
+  /// Watches `raw`, for something to read, in the way that costs its writers nothing while we are
+  /// awake. Each wait looks at all such descriptors: for a few, to which much is written.
+  public mutating func addBusy(_ raw: Int32, data: UInt64) throws(Errno) {
+    guard busy.count < Int(CL_BUSY_LIMIT) else { return try add(raw, .readable, data: data) }
+    busy.append(cl_busy(data: data, fd: raw, padding: 0))
+  }
+
+  /// Watches a known `raw` for something else; one of `addBusy` gets other data only.
+  public mutating func modify(
     _ raw: Int32, _ interest: Interest, data: UInt64
   ) throws(Errno) {
+    for index in busy.indices where busy[index].fd == raw {
+      busy[index].data = data
+      return
+    }
     _ = try SystemCall.check(cl_poll_modify(descriptor.raw, raw, interest.rawValue, data))
   }
 
   /// Forgets a descriptor. Closing it does the same unless it has been duplicated.
-  public borrowing func remove(_ raw: Int32) { _ = cl_poll_remove(descriptor.raw, raw) }
+  /// One of `addBusy` has to be forgotten before it is closed.
+  public mutating func remove(_ raw: Int32) {
+    for index in busy.indices where busy[index].fd == raw {
+      busy.remove(at: index)
+      return
+    }
+    _ = cl_poll_remove(descriptor.raw, raw)
+  }
 
   /// Waits until something is ready or the time is over, and says how many are.
   /// `timeoutMilliseconds` -1 waits without end; a signal ends the wait with 0.
@@ -65,7 +90,7 @@ public struct Poller: ~Copyable {
     Int(
       try SystemCall.check(
         unsafe cl_poll_wait(
-          descriptor.raw, events, Int32(Self.capacity), timeoutMilliseconds)))
+          descriptor.raw, busy, Int32(busy.count), events, timeoutMilliseconds)))
   }
 
   /// The `index`-th of those that the last `wait` found.
