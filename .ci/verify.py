@@ -13,6 +13,7 @@ from promises import counted, faults, waiting
 CHECKS = [
     counted.endpoints, counted.sidecar_killed, counted.app_killed, counted.gone_client_counts,
     counted.deaf_client_costs_nothing, counted.scrapes_consistent, waiting.app_never_waits,
+    waiting.no_descriptors,
     counted.damaged_state, faults.calls_fail, counted.prometheus, waiting.idle]
 
 

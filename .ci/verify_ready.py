@@ -5,14 +5,15 @@ process: its rules file breaks, its socket files go, it runs out of descriptors 
     python3 .ci/verify_ready.py --programs dist/linux-amd64 [--only NAME]
 """
 import base64
-import http.client
 import json
 import os
+import re
 import resource
 import signal
 import socket
 import stat
 import subprocess
+import time
 
 import checks
 from checks import check, wait_for
@@ -215,31 +216,53 @@ def supervised_sockets(programs):
         check(subprocess.run(command, timeout=60).returncode == 0, "healthcheck")
 
 
-def no_descriptors(programs):
-    """Clients that cannot be taken because no more files may be opened."""
-    with Sidecar(programs) as sidecar:
-        connection = http.client.HTTPConnection("127.0.0.1", sidecar.metrics, timeout=20)
+def switches(pid):
+    """How often it has gone to sleep by itself: a loop that spins or naps does so all the time."""
+    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+        return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", file.read(), re.M).group(1))
 
-        def ask():
-            connection.request("GET", "/-/ready")
-            response = connection.getresponse()
-            return response.status, response.read().decode()
-        check(ask() == (200, "ready\n"), "at the start")
+
+def no_descriptors(programs):
+    """No more files may be opened: who is there goes on, who comes waits and is taken when there is room."""
+    with Sidecar(programs) as sidecar:
+        sidecar.send("known:1|c")
+        sidecar.expect({"known_total": 1})
         pid = sidecar.process.pid
+
+        def open_files():
+            return [int(name) for name in os.listdir(f"/proc/{pid}/fd")]
+        known = Wire(sidecar).send(frame("_session|" + "1" * 32))
+        check(known.answers(1) == ["_ack|0"], "the session that is there")
         soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         # Numbers are given from the lowest on: there is none below one that is in use.
-        highest = max(int(name) for name in os.listdir(f"/proc/{pid}/fd"))
-        free = highest + 1 - len(os.listdir(f"/proc/{pid}/fd"))
+        highest = max(open_files())
+        free = highest + 1 - len(open_files())
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (highest + 1, hard))
-        waiting = [sidecar.unix("events.sock", socket.SOCK_STREAM) for _ in range(free + 1)]
-        waiting[-1].sendall(b"late:1|c\n")
-        status, body = ask()
-        check(status == 503 and "ulimit -n" in body and body.count("\n") == 1, status, body)
-        print("  " + body.strip())
+        fill = [sidecar.unix("events.sock", socket.SOCK_STREAM) for _ in range(free)]
+        late = [Wire(sidecar).send(frame("_session|" + digit * 32), frame("_seq|1", "late:1|c"))
+                for digit in "23"]
+        wait_for(lambda: len(open_files()) == highest + 1, "all descriptors in use")
+        # Asked on new connections, which the one in reserve has room for.
+        for _ in range(3):
+            expect_trouble(sidecar, "clients wait to be taken", "ulimit -n")
+        # With clients that wait, the loop sleeps; it looks at them four times a second.
+        before = switches(pid)
+        time.sleep(2)
+        woken = switches(pid) - before
+        check(woken < 60, f"{woken} times awake in two seconds with nothing to do")
+        for number in range(1, 101):
+            sidecar.send("known:1|c")
+            known.send(frame(f"_seq|{number}", "known:1|c"))
+            check(known.answers(1) == [f"_ack|{number}"], "the session that is there does not go on")
+        sidecar.expect({"known_total": 201})
+        # Nobody asks it: who waits is taken when a client goes, and when there may be more.
+        (fill.pop() if fill else known.socket).close()
+        check(late[0].answers(2) == ["_ack|0", "_ack|1"], "the first that waited")
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
-        check(ask() == (200, "ready\n"), "with files again")
-        sidecar.expect({"late_total": 1})
-        connection.close()
+        check(late[1].answers(2) == ["_ack|0", "_ack|1"], "the second that waited")
+        expect_ready(sidecar)
+        sidecar.expect({"late_total": 2})
+        print(f"  {woken} times awake in two seconds while clients wait")
 
 
 class Unsignalled(Sidecar):

@@ -1,6 +1,7 @@
 """The App waits for nobody, and nothing wakes up for nothing."""
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -114,6 +115,64 @@ def app_never_waits(programs, options):
             check(ratio() >= 0.95, f"{trouble}: {ratio():.3f} of the requests per CPU second; "
                   f"normal {[int(r) for r in normal]}, troubled {[int(r) for r in troubled]}")
             check(grown < 4 << 20, f"{trouble}: memory grew by {grown}")
+
+
+def switches(pid):
+    """How often it has gone to sleep by itself: a loop that spins or naps does so all the time."""
+    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+        return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", file.read(), re.M).group(1))
+
+
+def no_descriptors(programs, _):
+    """An App that may open no more files: who is at rest makes room; where nobody is, who comes waits, and
+    is answered when there is room."""
+    def client():
+        return socket.create_connection(("127.0.0.1", pair.api), timeout=20)
+
+    def answered(made, path="/health"):
+        made.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        return made.recv(4096).startswith(b"HTTP/1.1 200 ")
+
+    def busy():
+        """A client in the middle of a body."""
+        made = client()
+        made.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n")
+        check(b"100 Continue" in made.recv(4096), "no 100 Continue")
+        return made
+
+    with Pair(programs) as pair:
+        pair.start_sidecar()
+        pair.start_app("--workers", "1")
+        pid = pair.app.pid
+        wait_for(lambda: pair.values().get("app_starts_total") == 1, "its start")
+        numbers = [int(name) for name in os.listdir(f"/proc/{pid}/fd")]
+        limit = max(numbers) + 1 + 8
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, limit))
+        resting = [client() for _ in range(30)]
+        check(all(answered(each) for each in resting[-4:]), "those at rest make no room")
+        for each in resting:
+            each.close()
+        # The last one has the descriptor in reserve.
+        clients = [busy() for _ in range(limit - len(numbers) + 1)]
+        waiting = client()
+        waiting.sendall(b"GET /bye HTTP/1.1\r\nHost: x\r\n\r\n")
+        before = switches(pid)
+        time.sleep(2)
+        woken = switches(pid) - before
+        check(woken < 60, f"{woken} times awake in two seconds with nothing to do")
+        waiting.settimeout(0)
+        try:
+            check(not waiting.recv(1), "an answer without a descriptor")
+            check(False, "a client that waits was closed")
+        except BlockingIOError:
+            pass
+        waiting.settimeout(20)
+        clients[0].sendall(b"x")
+        check(clients[0].recv(4096).startswith(b"HTTP/1.1 405 "), "the body that was awaited")
+        check(waiting.recv(4096).startswith(b"HTTP/1.1 200 "), "the client that waited")
+        wait_for(lambda: pair.values().get("bye_request_total") == 1, "its count")
+        print(f"  {len(clients)} clients in {limit} descriptors; {woken} times awake in two seconds while "
+              "another waits")
 
 
 def idle(programs, options):

@@ -31,6 +31,10 @@ static int take_ready(int poll, cl_event *events, int timeout_milliseconds) {
   }
   return number;
 }
+int cl_is_readable(int fd) {
+  struct pollfd one = {.fd = fd, .events = POLLIN};
+  return poll(&one, 1, 0) > 0;
+}
 int cl_poll_wait(int epoll, const cl_busy *busy, int busy_count, cl_event *events, int timeout_milliseconds) {
   FAULT("epoll_wait");
   if (busy_count == 0) return take_ready(epoll, events, timeout_milliseconds);

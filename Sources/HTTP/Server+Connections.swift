@@ -41,28 +41,52 @@ extension Server {
     }
   }
 
+  /// Takes who waits, 64 at most.
   func accept(_ now: UInt64) {
+    var hasMadeRoom = false
     for attempt in 0..<64 {
       let socket: Descriptor
       do throws(Errno) {
         socket = try Socket.accept(listener.raw)
       } catch {
-        // Out of descriptors: the oldest at rest makes room, or the loop would spin on the listener.
-        // Only for the first: the kernel says so even when nobody waits, and those just accepted
-        // are not to be closed for nobody.
-        let isFull = error == .tooManyFiles || error == .tooManyFilesInSystem
-        if isFull, attempt == 0, !closeIdlest() {
-          Process.sleep(milliseconds: 1)
-        }
-        return
+        // Those just taken are served before any of them may have to go: the listener tells again.
+        let isFirst = attempt == (hasMadeRoom ? 1 : 0)
+        guard error.isShortage, isFirst, Socket.hasWaiting(listener.raw) else { return }
+        if hasMadeRoom || !makeRoom(now) { return pauseListener(now) }
+        hasMadeRoom = true
+        continue
       }
       // At the limit the one at rest for longest makes room; if none is, the new one is closed.
-      if connectionCount >= limits.connections, !closeIdlest() {
+      if connectionCount >= limits.connections, !closeIdlest(now) {
         closed.refused += 1
         continue
       }
       add(socket, now)
     }
+  }
+
+  // MARK: No descriptors left
+
+  /// Room for one more: of the oldest at rest, or else of the spare descriptor.
+  private func makeRoom(_ now: UInt64) -> Bool { closeIdlest(now) || spare.lend() }
+
+  /// Those who wait stay with the kernel until something of ours is closed, or for a moment: others'
+  /// descriptors may be what is missing. Told of them all the time, the loop would spin.
+  private func pauseListener(_ now: UInt64) {
+    resumeAt = now + 250_000_000
+    do throws(Errno) {
+      try poller.modify(listener.raw, [], data: Kind.listener.rawValue << 56)
+    } catch {}
+  }
+
+  /// Tells of those who wait again.
+  func resumeListener() {
+    resumeAt = .max
+    spare.takeBack()
+    guard isListening else { return }
+    do throws(Errno) {
+      try poller.modify(listener.raw, .readable, data: Kind.listener.rawValue << 56)
+    } catch {}
   }
 
   func add(_ socket: consuming Descriptor, _ now: UInt64) {
@@ -188,12 +212,20 @@ extension Server {
   }
 
   /// Makes room: closes what has been idle longest, or else whose head has been unfinished longest.
-  /// Who has sent a whole request is answered.
-  func closeIdlest() -> Bool {
-    guard let slot = oldest(where: isIdle) ?? oldest(where: isInHead) else { return false }
-    closed.evicted += 1
-    close(slot)
-    return true
+  /// Who has sent a whole request is answered, also if nobody has read it yet.
+  func closeIdlest(_ now: UInt64) -> Bool {
+    while let slot = oldest(where: isIdle) ?? oldest(where: isInHead), let client = clients[slot] {
+      receive(slot, client, now)
+      guard clients[slot] === client, isIdle(client) || isInHead(client) else {
+        // It has gone by itself, or it is answered now.
+        if clients[slot] == nil { return true }
+        continue
+      }
+      closed.evicted += 1
+      close(slot)
+      return true
+    }
+    return false
   }
 
   func isInHead(_ client: Client) -> Bool {
@@ -220,5 +252,7 @@ extension Server {
     free.append(slot)
     connectionCount -= 1
     if connectionCount == 0 { nextSweep = .max }
+    // Not now: whoever calls this still holds the descriptor.
+    if spare.isLent || resumeAt != .max { resumeAt = 0 }
   }
 }

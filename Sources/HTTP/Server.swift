@@ -26,6 +26,9 @@ public final class Server<R: Responder> {
   var nextSweep = UInt64.max
   var stopAt = UInt64.max
   var isListening = true
+  var spare = SpareDescriptor()
+  /// When to look again at a listener whose clients cannot be taken.
+  var resumeAt = UInt64.max
   /// Connections open now.
   public internal(set) var connectionCount = 0
   /// Those that it has closed against their clients' wish.
@@ -132,7 +135,7 @@ public final class Server<R: Responder> {
 
   func timeout(_ now: UInt64) -> Int32 {
     if !pending.isEmpty { return 0 }
-    let due = min(min(nextSweep, responder.nextDeadline()), stopAt)
+    let due = min(min(nextSweep, responder.nextDeadline()), min(stopAt, resumeAt))
     if due == .max { return -1 }
     if due <= now { return 0 }
     return Int32(clamping: (due - now + 999_999) / 1_000_000)
@@ -156,6 +159,7 @@ public final class Server<R: Responder> {
     }
     if now >= responder.nextDeadline() { responder.deadlineReached(now: now) }
     if now >= nextSweep { sweep(now) }
+    if now >= resumeAt { resumeListener() }
     flush(now)
   }
 

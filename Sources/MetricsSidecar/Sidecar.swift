@@ -20,6 +20,8 @@ final class Sidecar: Responder {
   /// Connections that a timer looks at, instead of the kernel waking us at each write.
   private var polled: [UInt32] = []
   private var nextLook = UInt64.max
+  /// When to look again at listeners whose clients cannot be taken.
+  private var resumeAt = UInt64.max
   var selfMetrics: SelfMetrics
   /// Pages that are being written between the turns of the loop.
   var scrapes = ScrapeQueue()
@@ -36,6 +38,7 @@ final class Sidecar: Responder {
 
   /// Between two looks at a busy client: long enough that its writes wake nobody.
   private static let lookNanoseconds: UInt64 = 2_000_000
+  private static let pauseNanoseconds: UInt64 = 250_000_000
 
   private static let eventsToken: UInt32 = 0
   private static let statsdToken: UInt32 = 1
@@ -130,12 +133,13 @@ final class Sidecar: Responder {
   }
 
   func nextDeadline() -> UInt64 {
-    scrapes.isIdle ? min(nextLook, applier.registry.expiry.due) : 0
+    scrapes.isIdle ? min(min(nextLook, resumeAt), applier.registry.expiry.due) : 0
   }
 
   func deadlineReached(now: UInt64) {
     if !scrapes.isIdle { continueScrapes(now) }
     if now >= nextLook { look(now) }
+    if now >= resumeAt { resumeListeners() }
     if now >= applier.registry.expiry.due { applier.registry.expire(now: now) }
   }
 
@@ -176,9 +180,9 @@ final class Sidecar: Responder {
       do throws(Errno) {
         socket = try Socket.accept(listener)
       } catch {
-        if error == .tooManyFiles || error == .tooManyFilesInSystem {
+        if error.isShortage, Socket.hasWaiting(listener) {
           acceptFailure = error
-          Process.sleep(milliseconds: 1)
+          pause(listener, source)
         }
         return false
       }
@@ -203,6 +207,23 @@ final class Sidecar: Responder {
       } catch { close(connection) }
     }
     return true
+  }
+
+  /// Those who wait stay with the kernel until a client goes, or for a moment. Told of them all the
+  /// time, the loop would spin.
+  private func pause(_ listener: Int32, _ source: IntakeCounts.Source) {
+    if resumeAt == .max { resumeAt = Clock.monotonicNanoseconds + Self.pauseNanoseconds }
+    do throws(Errno) {
+      try server?.change(listener, [], token: Self.token(of: source))
+    } catch {}
+  }
+
+  private func resumeListeners() {
+    resumeAt = .max
+    for (listener, token) in [(sockets.events, Self.eventsToken), (sockets.tcp, Self.tcpToken)]
+    where listener >= 0 {
+      do throws(Errno) { try server?.change(listener, .readable, token: token) } catch {}
+    }
   }
 
   /// Takes what a listener's queue can hold (`net.core.somaxconn`), not what keeps coming.
@@ -279,6 +300,7 @@ final class Sidecar: Responder {
     connections[slot] = nil
     free.append(slot)
     selfMetrics.connections -= 1
+    if resumeAt != .max { resumeAt = 0 }
   }
 
   // MARK: Datagrams

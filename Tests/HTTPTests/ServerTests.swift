@@ -36,6 +36,20 @@ import Testing
     #expect(server.closed.evicted == 1 && server.closed.refused == 0)
   }
 
+  @Test func `at the limit who has sent a request is answered before it makes room`() throws {
+    let server = try Running { $0.connections = 1 }
+    for _ in 0..<200 {
+      let first = Peer(server.port)
+      first.send("GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+      // It may be taken in the same turn, before anybody has read the request.
+      let second = Peer(server.port)
+      #expect(first.read { $0.hasSuffix("}") }?.status == 200)
+      shutdown(first.socket, Int32(SHUT_RDWR))
+      shutdown(second.socket, Int32(SHUT_RDWR))
+    }
+    #expect(server.stop())
+  }
+
   @Test func `at the limit a new connection is closed where none is at rest`() throws {
     let server = try Running { $0.connections = 1 }
     server.responder.waitsForStop = true

@@ -64,6 +64,26 @@ private func temporaryPath() -> String {
     #expect(isBound)
   }
 
+  @Test func `a spare descriptor gives its number to another, and comes back`() throws {
+    var spare = SpareDescriptor()
+    var steps = [spare.isLent]
+    for _ in 0..<2 { steps.append(spare.lend()) }
+    steps.append(spare.isLent)
+    spare.takeBack()
+    steps.append(spare.isLent)
+    #expect(steps == [false, true, false, true, false])
+  }
+
+  @Test func `who waits on a listener is told without being taken`() throws {
+    let listener = try Socket.listenTCP(host: "127.0.0.1", port: 0)
+    #expect(!Socket.hasWaiting(listener.raw))
+    let port = try Socket.localPort(listener.raw)
+    let client = try Socket.connectTCP(host: "127.0.0.1", port: port, timeoutMilliseconds: 20_000)
+    #expect(Socket.hasWaiting(listener.raw) && client.raw >= 0)
+    let taken = try Socket.accept(listener.raw)
+    #expect(!Socket.hasWaiting(listener.raw) && taken.raw >= 0)
+  }
+
   @Test func `a path too long for a socket is told with its length`() {
     let path = "/tmp/" + String(repeating: "x", count: 120)
     do throws(SocketFile.Failure) {

@@ -44,6 +44,7 @@ int cl_socket_pair(int *source, int *target);
 int cl_send_descriptor(int source, int fd, uint64_t device, uint64_t number);
 int cl_receive_descriptor(int target, int keeps, uint64_t *device, uint64_t *number);
 int cl_accept(int fd);
+int cl_is_readable(int fd);   // or somebody waits to be accepted; 0 or 1
 int64_t cl_receive(int fd, void *bytes, size_t count);
 int64_t cl_send(int fd, const void *bytes, size_t count);
 int64_t cl_readable_byte_count(int fd);   // of a stream, not received yet

@@ -47,10 +47,20 @@ public struct Errno: Error, Equatable, Sendable {
   public static let addressNotAvailable = Errno(99)
   /// `ECONNRESET`
   public static let connectionReset = Errno(104)
+  /// `ENOBUFS`
+  public static let noBuffers = Errno(105)
   /// `ETIMEDOUT`
   public static let timedOut = Errno(110)
   /// `ECONNREFUSED`
   public static let connectionRefused = Errno(111)
+
+  /// Whether the process or the machine has no descriptor or memory for one more, for now.
+  public var isShortage: Bool {
+    switch self {
+    case .tooManyFiles, .tooManyFilesInSystem, .noBuffers, .outOfMemory: true
+    default: false
+    }
+  }
 
   /// For example `ENOSPC`.
   public var name: String { unsafe String(cString: cl_error_name(rawValue)) }

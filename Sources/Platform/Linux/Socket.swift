@@ -67,6 +67,9 @@ public enum Socket {
     Descriptor(owning: try SystemCall.check(cl_accept(listener)))
   }
 
+  /// Whether somebody waits on `listener`: where no descriptor is left, `accept` does not say.
+  public static func hasWaiting(_ listener: Int32) -> Bool { cl_is_readable(listener) != 0 }
+
   /// The port that a TCP or UDP socket is bound to.
   public static func localPort(_ descriptor: Int32) throws(Errno) -> UInt16 {
     UInt16(truncatingIfNeeded: try SystemCall.check(cl_local_port(descriptor)))

@@ -81,6 +81,7 @@ public struct SocketFile: ~Copyable {
     case -Errno.connectionRefused.rawValue, -Errno.noSuchFile.rawValue: break
     case let answer:
       if answer >= 0 { _ = cl_close(answer) }
+      if Errno(-answer).isShortage { throw .bind(Errno(-answer)) }
       throw .inUse
     }
     var other = try Self.bind(path, kind, mode, group)
