@@ -96,7 +96,7 @@ class Load(threading.Thread):
     """Sends pipelined requests on one connection and counts the answers exactly.
 
     What the App has counted it hands to the kernel before it answers, as long as a socket's buffer
-    has room: some 250 turns. With a `pause` in seconds between two batches, a sidecar that gets no
+    has room: some hundred turns. With a `pause` in seconds between two batches, a sidecar that gets no
     processor for a moment does not fall so far behind."""
 
     def __init__(self, port, seed, reconnect=False, paths=PATHS, pause=0):

@@ -170,7 +170,7 @@ def scrapes_consistent(programs, _):
         pair.start_sidecar()
         pair.start_app()
         scrapes, end = 0, time.monotonic() + 4
-        with loaded(pair) as loads:
+        with loaded(pair, pause=0.001) as loads:
             while time.monotonic() < end:
                 before = sum(load.answered for load in loads)
                 values = pair.values()

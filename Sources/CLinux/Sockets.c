@@ -29,6 +29,12 @@ int64_t cl_grow_receive_buffer(int fd, int byte_count) {
   if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &granted, &size) < 0) return -errno;
   return granted / 2;  // the kernel doubles it for its own overhead
 }
+void cl_grow_send_buffer(int fd, int byte_count) {
+  int granted = 0;
+  socklen_t size = sizeof granted;
+  if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &granted, &size) == 0 && granted / 2 >= byte_count) return;
+  setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &byte_count, sizeof byte_count);
+}
 int64_t cl_socket_drops(int fd) {
   uint32_t numbers[9] = {0};  // SK_MEMINFO_VARS; the last is SK_MEMINFO_DROPS
   socklen_t size = sizeof numbers;

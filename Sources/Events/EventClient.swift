@@ -20,6 +20,9 @@ public final class EventClient {
 
   /// Unacknowledged bytes: beyond, increments stay sums until the sidecar catches up.
   public static var windowByteCount: Int { 256 << 10 }
+  /// Each frame costs the kernel some 800 bytes of its buffer however short it is. What is in there
+  /// outlives this process, and by default that is 280 frames.
+  private static var bufferByteCount: Int { 512 << 10 }
   /// How soon a full window is looked at again if nothing else happens.
   private static var lookAgainNanoseconds: UInt64 { 50_000_000 }
 
@@ -133,6 +136,7 @@ public final class EventClient {
   private func connect(_ now: UInt64) {
     do throws(Errno) {
       socket = try Socket.connectUnix(path: path, kind: .stream)
+      Socket.growSendBuffer(descriptor, byteCount: Self.bufferByteCount)
       connectionNumber += 1
       session.connected()
     } catch {

@@ -49,6 +49,7 @@ int64_t cl_receive(int fd, void *bytes, size_t count);
 int64_t cl_send(int fd, const void *bytes, size_t count);
 int64_t cl_readable_byte_count(int fd);   // of a stream, not received yet
 int64_t cl_grow_receive_buffer(int fd, int byte_count);   // what the kernel grants
+void cl_grow_send_buffer(int fd, int byte_count);
 int64_t cl_socket_drops(int fd);   // datagrams dropped for want of room
 int cl_set_timeouts(int fd, int64_t milliseconds);
 int cl_shutdown_write(int fd);

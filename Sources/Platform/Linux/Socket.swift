@@ -117,6 +117,12 @@ public enum Socket {
     Int(max(0, cl_grow_receive_buffer(descriptor, Int32(byteCount))))
   }
 
+  /// Asks for a send buffer of `byteCount`, of which the kernel makes twice as much, after it has cut
+  /// it to `net.core.wmem_max`. A larger one stays.
+  public static func growSendBuffer(_ descriptor: Int32, byteCount: Int) {
+    cl_grow_send_buffer(descriptor, Int32(byteCount))
+  }
+
   /// Datagrams that the kernel has dropped because the socket's buffer was full.
   public static func dropCount(_ descriptor: Int32) -> Int64 {
     max(0, cl_socket_drops(descriptor))
