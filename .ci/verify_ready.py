@@ -205,6 +205,34 @@ def supervised_sockets(programs):
             sidecar.send("new:1|c")
             sidecar.expect({"held_total": 3 * turn, "new_total": 6 * turn})
             expect_ready(sidecar)
+        # One worker binds two anew; a client holds each, and what waits in all of them outlives it.
+        clients = [held]
+        for _ in range(2):
+            clients.append(sidecar.unix("statsd.sock"))
+            os.unlink(sidecar.path("statsd.sock"))
+            expect_ready(sidecar)
+        clients.append(sidecar.unix("statsd.sock"))
+        victim = sidecar.worker()
+        os.kill(victim, signal.SIGSTOP)
+        for client in clients:
+            for _ in range(5):
+                client.send(b"waited:1|c")
+        sidecar.kill_worker()
+        sidecar.expect({"waited_total": 5 * len(clients)})
+        # The next worker's next one has them as well.
+        sidecar.kill_worker()
+        for client in clients:
+            client.send(b"waited:1|c")
+        sidecar.expect({"waited_total": 6 * len(clients)})
+        # So with all of the ten that it keeps.
+        while len(clients) < 9:
+            os.unlink(sidecar.path("statsd.sock"))
+            expect_ready(sidecar)
+            clients.append(sidecar.unix("statsd.sock"))
+        sidecar.kill_worker()
+        for client in clients:
+            client.send(b"waited:1|c")
+        sidecar.expect({"waited_total": 6 * 4 + 9})
         # While no worker answers, it is not ready.
         stopped = sidecar.worker()
         os.kill(stopped, signal.SIGSTOP)

@@ -87,6 +87,10 @@ int cl_send_descriptor(int source, int fd, uint64_t device, uint64_t number) {
   return REPEAT(int, sendmsg(source, &each.message, MSG_NOSIGNAL)) < 0 ? -errno : 0;
 }
 
+int cl_look_from_first(int target) {
+  int offset = 0;
+  return RESULT(setsockopt(target, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof offset));
+}
 int cl_receive_descriptor(int target, int keeps, uint64_t *device, uint64_t *number) {
   carrier each;
   prepare(&each);

@@ -84,6 +84,32 @@ private func temporaryPath() -> String {
     #expect(!Socket.hasWaiting(listener.raw) && taken.raw >= 0)
   }
 
+  @Test func `parked sockets are found in their order, an only one in place of all`() throws {
+    for isOnly in [false, true] {
+      let parked = try ParkedSockets()
+      var identities: [FileIdentity] = []
+      for _ in 0..<3 {
+        let path = temporaryPath()
+        let socket = try Socket.listenUnix(path: path, kind: .datagram, mode: 0o600)
+        identities.append(try FileIdentity(path: path))
+        parked.park(socket.raw, identities.last!, isOnly: isOnly)
+        let sender = try Socket.connectUnix(path: path, kind: .datagram)
+        #expect(sender.send([UInt8](repeating: 65, count: identities.count).span.bytes) != .closed)
+      }
+      // Nobody else has them open now, and yet they have what was sent to them.
+      var found: [FileIdentity] = []
+      var identity = identities[0]
+      var datagrams = try Datagrams(maximumByteCount: 64)
+      while let socket = parked.next(&identity) {
+        found.append(identity)
+        let place = identities.firstIndex(of: identity) ?? 0
+        #expect(datagrams.receive(from: socket.raw) == .bytes(1))
+        #expect(datagrams.bytes(0).byteCount == place + 1)
+      }
+      #expect(found == (isOnly ? [identities[2]] : identities))
+    }
+  }
+
   @Test func `a path too long for a socket is told with its length`() {
     let path = "/tmp/" + String(repeating: "x", count: 120)
     do throws(SocketFile.Failure) {

@@ -39,9 +39,11 @@ int cl_local_port(int fd);
 int cl_listen_unix(const char *path, int is_datagram, uint32_t mode, int64_t group, int backlog);
 int cl_connect_unix(const char *path, int is_datagram);
 int cl_unix_path_limit(void);
-// A descriptor in a message of a pair of sockets, with a file's identity; `keeps` leaves it there.
+// A descriptor in a message of a pair of sockets, with a file's identity; `keeps` leaves it there, and
+// has the next look see the message behind it where `cl_look_from_first` has worked.
 int cl_socket_pair(int *source, int *target);
 int cl_send_descriptor(int source, int fd, uint64_t device, uint64_t number);
+int cl_look_from_first(int target);
 int cl_receive_descriptor(int target, int keeps, uint64_t *device, uint64_t *number);
 int cl_accept(int fd);
 int cl_is_readable(int fd);   // or somebody waits to be accepted; 0 or 1

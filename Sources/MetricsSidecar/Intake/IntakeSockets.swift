@@ -48,7 +48,8 @@ final class IntakeSockets {
     for file in files { try file.file.share() }
   }
 
-  /// Takes over what a worker before this one has bound anew; gives the socket of before.
+  /// Takes over what workers before this one have bound anew, one after the other; gives the socket of
+  /// before, `nil` if there are no more.
   func takeParked(_ file: IntakeFile) -> FormerSocket? {
     guard let former = file.file.takeParked() else { return nil }
     name(file)

@@ -63,10 +63,10 @@ extension Sidecar {
     return ""
   }
 
-  /// At the start of a worker: what one before it has bound anew is this one's as well.
+  /// At the start of a worker: what those before it have bound anew is this one's as well.
   func takeParked() throws(Errno) {
     for file in sockets.files {
-      if let former = sockets.takeParked(file) { try exchange(former, for: file) }
+      while let former = sockets.takeParked(file) { try exchange(former, for: file) }
     }
   }
 

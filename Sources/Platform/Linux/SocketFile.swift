@@ -9,8 +9,8 @@ public struct SocketFile: ~Copyable {
   public private(set) var socket: Descriptor
   private var lock: Descriptor
   private var identity: FileIdentity
-  /// Where processes that are forked later find a socket that one of them has bound anew.
-  private var parked: ParkedSocket?
+  /// Where processes that are forked later find the sockets that one of them has bound anew.
+  private var parked: ParkedSockets?
   private let kind: Socket.Kind
   private let mode: UInt32
   private let group: Int64
@@ -87,7 +87,8 @@ public struct SocketFile: ~Copyable {
     var other = try Self.bind(path, kind, mode, group)
     identity = try Self.identity(path)
     swap(&socket, &other)
-    parked?.park(socket.raw, identity)
+    // Who has connected to a stream does not outlive us; what waits in a datagram socket does.
+    parked?.park(socket.raw, identity, isOnly: kind == .stream)
     return other
   }
 
@@ -98,12 +99,12 @@ public struct SocketFile: ~Copyable {
   }
 
   /// Has processes that are forked from now on share what `bindAgain` binds in any of them.
-  public mutating func share() throws(Errno) { parked = try ParkedSocket() }
+  public mutating func share() throws(Errno) { parked = try ParkedSockets() }
 
-  /// In a forked process: takes over the socket that one before it has bound anew, and gives the one
-  /// of before; `nil` if there is none.
+  /// In a forked process: takes over the next socket that those before it have bound anew, and gives
+  /// the one of before; `nil` if there are no more.
   public mutating func takeParked() -> Descriptor? {
-    guard let parked, var other = parked.look(&identity) else { return nil }
+    guard let parked, var other = parked.next(&identity) else { return nil }
     try? lockAgain()
     swap(&socket, &other)
     return other
