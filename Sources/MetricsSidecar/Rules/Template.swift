@@ -56,6 +56,20 @@ struct Template: Equatable {
     return String(decoding: filled(captures), as: UTF8.self)
   }
 
+  /// What a family's name made of it looks like.
+  var pattern: Pattern {
+    var bytes: [UInt8] = []
+    for part in parts {
+      switch part {
+      case .text(let text):
+        // With captures, the whole is made fit for a name as an event's is.
+        bytes += captureCount == 0 ? text : text.map { Names.isWordByte($0) ? $0 : 0x5f }
+      case .capture: bytes.append(UInt8(ascii: "*"))
+      }
+    }
+    return Pattern(String(decoding: bytes, as: UTF8.self))
+  }
+
   func filled(_ captures: [ArraySlice<UInt8>]) -> [UInt8] {
     var result: [UInt8] = []
     for part in parts {

@@ -16,6 +16,9 @@ final class Family {
   let shape: UInt32
   /// Whether a rule names it, so that it is shown without a series too.
   var isDeclared = false
+  /// Whether it is as the rules in force have it, as far as they name it. One that a restart or a
+  /// reload has found waits for its first event, which says what it is.
+  var isCurrent = true
   /// Its labels are all constants, or it has none: its series is there from the start and stays.
   var isConstant = false
   /// Of its own, in nanoseconds; 0 is for ever, `nil` what all others have.

@@ -61,7 +61,8 @@ extension Registry {
   private func expireSeries(of index: Int, atMost limit: Int) -> Int {
     let family = families[index]
     let ttl = timeToLive(family)
-    let start = look.series
+    // An event between two turns may have had the family start again.
+    let start = min(look.series, family.series.count)
     let end = min(family.series.count, start + limit)
     guard ttl > 0, end > 0 else {
       nextFamily()

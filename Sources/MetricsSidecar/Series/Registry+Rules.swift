@@ -103,8 +103,7 @@ extension Registry {
       rule.nameTemplate.map { Names.family(of: $0.filled(captures)[...], suffix: "") }
       ?? Array(rule.name.utf8)
     if let index = familyIndex[name] {
-      guard families[index].kind == own else { throw conflict(name) }
-      families[index].timeToLive = rule.timeToLive
+      try meet(index, rule, own)
       return index
     }
     if name.count > limits.nameByteCount { throw .nameTooLong }
@@ -117,6 +116,7 @@ extension Registry {
   private func family(named name: [UInt8], _ kind: Record.Kind) throws(Rejection) -> Int {
     if let index = familyIndex[name] {
       if families[index].kind != kind { throw conflict(name) }
+      families[index].isCurrent = true
       return index
     }
     if isSampleOfAnother(name, kind) { throw conflict(name) }
@@ -125,7 +125,7 @@ extension Registry {
     return add(Family(name: name, kind: kind, help: "", bounds: bounds))
   }
 
-  private func conflict(_ name: [UInt8]) -> Rejection {
+  func conflict(_ name: [UInt8]) -> Rejection {
     conflicts.count(name)
     return .typeConflict
   }
@@ -147,7 +147,7 @@ extension Registry {
     return false
   }
 
-  private func made(_ rule: FamilyRule, _ name: [UInt8], _ kind: Record.Kind) -> Family {
+  func made(_ rule: FamilyRule, _ name: [UInt8], _ kind: Record.Kind) -> Family {
     let options = rule.options
     options.maxClients = limits.gaugeClients
     // A client's report has the time to live that its series has.
@@ -170,22 +170,16 @@ extension Registry {
   /// Makes the family of an entry, or has the one of this name be as the entry says: its series stay
   /// if they mean the same, and start again if they do not.
   func declare(_ rule: FamilyRule) {
-    guard let kind = rule.kind, rule.nameTemplate == nil else { return ruleFamilies.append(-1) }
+    guard let kind = rule.kind, rule.nameTemplate == nil else {
+      makers.append(Maker(entry: ruleFamilies.count, name: Template(rule.name).pattern))
+      return ruleFamilies.append(-1)
+    }
     let name = Array(rule.name.utf8)
+    guard let index = familyIndex[name] else {
+      return ruleFamilies.append(add(made(rule, name, kind)))
+    }
     // A further entry of a family adds events to it and nothing else.
-    if let index = ruleFamilies.first(where: { $0 >= 0 && families[$0].name == name }) {
-      return ruleFamilies.append(index)
-    }
-    let family = made(rule, name, kind)
-    guard let index = familyIndex[name] else { return ruleFamilies.append(add(family)) }
-    let known = families[index]
-    if known.kind == kind, known.shape == family.shape {
-      family.series = known.series
-      family.overflow = known.overflow
-    } else {
-      forgetSeries(known)
-    }
-    families[index] = family
+    if !families[index].isDeclared { replace(index, made(rule, name, kind)) }
     ruleFamilies.append(index)
   }
 
@@ -211,11 +205,19 @@ extension Registry {
     rules = new
     matcher = RuleMatcher(new.rules)
     ruleFamilies = []
+    makers = []
     for family in families {
+      family.isCurrent = false
       family.isDeclared = false
       family.isConstant = false
     }
     for entry in new.families { declare(entry) }
+    remakeFamilies()
+    // As new ones, families may not be what lines of others are called.
+    for family in families
+    where !family.isDeclared && isSampleOfAnother(family.name, family.kind) {
+      forgetSeries(family)
+    }
     makeConstantSeries()
     lines.removeAll()
     // A look for expired series begins anew: the families' lists are others now.
@@ -231,7 +233,7 @@ extension Registry {
   }
 
   /// Gives the series of a family up.
-  private func forgetSeries(_ family: Family) {
+  func forgetSeries(_ family: Family) {
     for record in family.series { removeSeries(record, family) }
     family.series = []
   }
@@ -239,7 +241,7 @@ extension Registry {
 
 extension FamilyRule {
   /// In nanoseconds; 0 is for ever, `nil` what `--series-ttl` says.
-  fileprivate var timeToLive: UInt64? { ttlSeconds.map { UInt64($0) * 1_000_000_000 } }
+  var timeToLive: UInt64? { ttlSeconds.map { UInt64($0) * 1_000_000_000 } }
 
   /// Whether a tag is named by a label, or is not to become one.
   fileprivate func names(tag name: ArraySlice<UInt8>) -> Bool {

@@ -13,6 +13,8 @@ final class Registry {
   var matcher: RuleMatcher
   /// For each entry of `rules.families` its place in `families`; -1 where events make the family.
   var ruleFamilies: [Int] = []
+  /// Entries whose families are made by events.
+  var makers: [Maker] = []
   var families: [Family] = []
   private(set) var familyIndex: [[UInt8]: Int] = [:]
   var table = SeriesTable()
@@ -195,15 +197,13 @@ final class Registry {
     let nameByteCount = state.nameByteCount(record)
     let name = SeriesKey.array(key.extracting(0..<nameByteCount))
     let kind = state.kind(record)
-    // Such an event makes another family since the sidecar has one of that name.
-    if Names.isReserved(name) { return retire(record) }
-    let index: Int
-    if let known = familyIndex[name] {
-      index = known
-    } else {
-      let bounds = kind == .histogram ? FamilyRule.defaultBuckets : []
-      index = add(Family(name: name, kind: kind, help: "", bounds: bounds))
+    // Such an event makes another family since the sidecar has one of that name, or none where it
+    // is what a line of another one is called.
+    if Names.isReserved(name) || familyIndex[name] == nil && isSampleOfAnother(name, kind) {
+      return retire(record)
     }
+    let index =
+      familyIndex[name] ?? add(found(name, kind, state.shape(record), state.cellCount(record)))
     let family = families[index]
     // Another type or other buckets than the rules have now: it starts again.
     guard family.kind == kind, family.shape == state.shape(record),

@@ -71,6 +71,20 @@ import Testing
     #expect(turns.registry.state.usedByteCount == used)
   }
 
+  @Test func `a family that events make expires after a restart, too`() throws {
+    let rules = #"""
+      {"families": [
+        {"name": "x_$1", "type": "counter", "ttl": "10s", "events": [{"event": "a.*"}]}]}
+      """#
+    let turns = try Turns(rules: rules, ttl: 0)
+    turns.turn(at: 0) { turns.fixture.apply("a.b") }
+    try turns.fixture.reopen()
+    turns.turn(at: 5) { turns.fixture.apply("a.b") }
+    #expect(turns.fixture.value("x_b") == 2)
+    turns.wait(until: 30)
+    #expect(turns.fixture.value("x_b") == nil)
+  }
+
   @Test func `a reload between two turns of a look begins it anew`() throws {
     func rules(_ type: String) -> String {
       #"""

@@ -1,0 +1,85 @@
+import Platform
+
+/// Families that events make: those of an entry whose name has captures, or whose type is the event's
+/// own. A restart and a reload find them by their names, before any event has come.
+///
+/// What must stay true: a series goes on where the entry that made it still gives it the same cells;
+/// no known line leads to a series that was given up.
+extension Registry {
+  /// An entry of `rules.families`, and what the names look like of families that it makes.
+  struct Maker {
+    let entry: Int
+    let name: Pattern
+  }
+
+  /// The family that an entry would make of this name, if its series are of this form.
+  private func remade(
+    _ name: [UInt8], _ kind: Record.Kind, _ shape: UInt32, _ cellCount: Int
+  ) -> Family? {
+    var plain = name[...]
+    let prefix = "exported_".utf8
+    if plain.starts(with: prefix), Names.isReserved(Array(plain.dropFirst(prefix.count))) {
+      plain = plain.dropFirst(prefix.count)
+    }
+    for maker in makers where maker.name.matches(plain) {
+      let rule = rules.families[maker.entry]
+      let isOwn =
+        rule.kind.map { $0 == kind }
+        ?? (kind == .counter || kind == .gauge || kind == .set || kind == rule.timingKind)
+      guard isOwn else { continue }
+      let family = made(rule, name, kind)
+      if family.shape == shape, family.cellCount == cellCount { return family }
+    }
+    return nil
+  }
+
+  /// The family of a series that the state file has and no rule declares: as an entry makes it, or as
+  /// an event without a rule.
+  func found(
+    _ name: [UInt8], _ kind: Record.Kind, _ shape: UInt32, _ cellCount: Int
+  ) -> Family {
+    if let family = remade(name, kind, shape, cellCount) { return family }
+    let bounds = kind == .histogram ? FamilyRule.defaultBuckets : []
+    let family = Family(name: name, kind: kind, help: "", bounds: bounds)
+    family.isCurrent = false
+    return family
+  }
+
+  /// After a reload: families that entries make as before have what these say now.
+  func remakeFamilies() {
+    for index in families.indices where !families[index].isCurrent {
+      let known = families[index]
+      if let family = remade(known.name, known.kind, known.shape, known.cellCount) {
+        replace(index, family)
+      }
+    }
+  }
+
+  /// An event of `rule` has come to a family that is there. What only a restart or a reload has found
+  /// becomes what the rule says.
+  func meet(_ index: Int, _ rule: FamilyRule, _ kind: Record.Kind) throws(Rejection) {
+    let known = families[index]
+    if !known.isCurrent {
+      if known.kind != kind, isSampleOfAnother(known.name, kind) { throw conflict(known.name) }
+      replace(index, made(rule, known.name, kind))
+    }
+    let family = families[index]
+    guard family.kind == kind else { throw conflict(family.name) }
+    family.timeToLive = rule.timeToLive
+    expiry.use(timeToLive(family))
+    expiry.arm(timeToLive(family), now: Clock.monotonicNanoseconds)
+  }
+
+  /// Puts a family in another one's place: its series stay if they mean the same, and start again if
+  /// they do not.
+  func replace(_ index: Int, _ family: Family) {
+    let known = families[index]
+    if known.kind == family.kind, known.shape == family.shape {
+      family.series = known.series
+      family.overflow = known.overflow
+    } else {
+      forgetSeries(known)
+    }
+    families[index] = family
+  }
+}
