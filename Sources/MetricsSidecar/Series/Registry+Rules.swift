@@ -65,13 +65,22 @@ extension Registry {
     if entry.keepsOtherTags {
       add(event.tags.filter { !entry.names(tag: $0.name) }, to: &labels)
     }
-    // A summary's lines have one of their own.
-    if entry.kind == .summary || entry.timingKind == .summary {
-      for index in labels.indices where labels[index].name.elementsEqual("quantile".utf8) {
-        labels[index].name = Array("exported_quantile".utf8)
-      }
-    }
+    setQuantileFree(&labels, entry)
     return labels
+  }
+
+  /// A summary's lines have a label `quantile` of their own. Another one becomes `exported_quantile`,
+  /// unless there is such a label too: two of a name would spoil the whole scrape.
+  private func setQuantileFree(_ labels: inout [Label], _ entry: FamilyRule) {
+    guard entry.kind == .summary || entry.timingKind == .summary,
+      let index = labels.firstIndex(where: { $0.name.elementsEqual("quantile".utf8) })
+    else { return }
+    let exported = Array("exported_quantile".utf8)
+    if labels.contains(where: { $0.name == exported }) {
+      labels.remove(at: index)
+    } else {
+      labels[index].name = exported
+    }
   }
 
   /// Tags become labels of their own names; of two with one name the first stays.
@@ -188,10 +197,11 @@ extension Registry {
     for (entry, index) in ruleFamilies.enumerated() where index >= 0 {
       let rule = rules.families[entry]
       guard rule.isConstant else { continue }
-      let labels = rule.labels.map { label -> Label in
+      var labels = rule.labels.map { label -> Label in
         guard case .constant(let text) = label.source else { return ([], []) }
         return (Array(label.name.utf8), text.filled([])[...])
       }
+      setQuantileFree(&labels, rule)
       families[index].isConstant = true
       makeSeries(families[index], labels)
     }

@@ -91,4 +91,27 @@ import Testing
     #expect(fixture.value(#"wait_seconds_count{q="z"}"#) == 4001)
     #expect(fixture.value(#"wait_seconds{q="z",quantile="0.0"}"#)! < -1e200)
   }
+
+  @Test(arguments: [
+    ("quantile:a", #"{exported_quantile="a"}"#),
+    ("quantile:a,exported_quantile:b", #"{exported_quantile="b"}"#),
+    ("exported_quantile:b,quantile:a", #"{exported_quantile="b"}"#),
+  ])
+  func `no line has the label quantile twice, nor what it becomes`(
+    _ tags: String, _ labels: String
+  ) throws {
+    let fixture = try Fixture(
+      rules: #"""
+        {"families": [
+          {"name": "x", "type": "summary", "other_tags": "keep", "events": [{"event": "x"}]},
+          {"name": "y", "type": "summary", "constants": {"quantile": "a"},
+           "events": [{"event": "y"}]}]}
+        """#)
+    fixture.apply("x", "h", 1, tags: tags)
+    #expect(fixture.value("x_count\(labels)") == 1, "\(fixture.page)")
+    // A constant one: the series that was there from the start is the one that events feed.
+    fixture.apply("y", "h", 1)
+    #expect(fixture.value(#"y_count{exported_quantile="a"}"#) == 1, "\(fixture.page)")
+    #expect(!fixture.page.contains(#"y_count{quantile"#))
+  }
 }
