@@ -102,6 +102,7 @@ private struct JSONParser {
   private mutating func object() throws(JSON.Mistake) -> [(name: String, value: JSON)] {
     advance()
     var members: [(name: String, value: JSON)] = []
+    var places: [[UInt8]: Int] = [:]
     skipSpace()
     if byte == UInt8(ascii: "}") { advance(); return members }
     while true {
@@ -109,7 +110,7 @@ private struct JSONParser {
       guard byte == UInt8(ascii: "\"") else { throw mistake("expected a name in quotes") }
       let start = position
       let name = try string()
-      if members.contains(where: { $0.name == name }) {
+      if places.updateValue(index, forKey: Array(name.utf8)) != nil {
         throw JSON.Mistake(position: start, message: "\"\(name)\" is there twice")
       }
       try take(UInt8(ascii: ":"), "':' after the name")

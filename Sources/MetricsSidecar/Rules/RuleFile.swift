@@ -39,6 +39,7 @@ enum RuleFile {
       ["unmatched", "match", "separator", "families"], &mistakes)
     var families: [JSON] = []
     var standard = Standard()
+    var index = FamilyIndex()
     for (name, value) in members {
       do throws(JSON.Mistake) {
         switch name {
@@ -51,7 +52,7 @@ enum RuleFile {
     }
     for item in families {
       do throws(JSON.Mistake) {
-        try family(item, standard, into: &rules, &mistakes)
+        try family(item, standard, into: &rules, &index, &mistakes)
       } catch { mistakes.append(error) }
     }
   }
@@ -78,7 +79,7 @@ enum RuleFile {
     ] + KindMembers.names
 
   private static func family(
-    _ json: JSON, _ standard: Standard, into rules: inout Rules,
+    _ json: JSON, _ standard: Standard, into rules: inout Rules, _ index: inout FamilyIndex,
     _ mistakes: inout [JSON.Mistake]
   ) throws(JSON.Mistake) {
     var entry = Entry()
@@ -100,8 +101,8 @@ enum RuleFile {
     }
     var family = entry.family
     if !has("name") { mistakes.append(json.mistake("a family needs a \"name\"")) }
-    if let first = rules.families.first(where: { !family.name.isEmpty && $0.name == family.name }) {
-      further(&family, entry.kind, first, members, json, &mistakes)
+    if let first = index.first(Array(family.name.utf8)) {
+      further(&family, entry.kind, rules.families[first], members, json, &mistakes)
     } else {
       if !has("type") {
         mistakes.append(json.mistake("a family needs a \"type\": " + KindMembers.types))
@@ -110,7 +111,11 @@ enum RuleFile {
         mistakes.append(json.mistake("\"timings\" are for families whose \"type\" is \"event\""))
       }
       settle(&family, entry, members, json, &mistakes)
-      checkLines(family, rules.families, json, &mistakes)
+      index.insert(family, at: rules.families.count)
+      if let line = index.clash(of: family) {
+        mistakes.append(
+          json.mistake("\(line.name) is a line of the family \(line.family): choose another name"))
+      }
     }
     checkName(family, entry.events, json, &mistakes)
     checkLabels(family, entry.events, json, &mistakes)
@@ -194,21 +199,6 @@ enum RuleFile {
     family.help = first.help
     family.buckets = first.buckets
     family.options = first.options
-  }
-
-  /// No family may be called what a line of another is: a scrape with both would be refused whole.
-  private static func checkLines(
-    _ family: FamilyRule, _ others: [FamilyRule], _ json: JSON, _ mistakes: inout [JSON.Mistake]
-  ) {
-    for other in others {
-      for (one, two) in [(family, other), (other, family)] {
-        guard one.kind?.hasSuffixes == true else { continue }
-        for suffix in Record.Kind.sampleSuffixes where two.name == one.name + suffix {
-          mistakes.append(
-            json.mistake("\(two.name) is a line of the family \(one.name): choose another name"))
-        }
-      }
-    }
   }
 
   private static func checkName(

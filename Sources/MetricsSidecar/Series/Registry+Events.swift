@@ -146,6 +146,10 @@ extension Registry {
     scale: Double
   ) {
     let family = families[index]
+    guard let place = UInt16(exactly: index) else {
+      outcome.refusal = .familyLimit
+      return
+    }
     var key = ByteBuffer(capacity: 128)
     SeriesKey.append(family.name, labels, to: &key)
     guard let record = table.find(key.bytes, in: state) ?? fresh(key.bytes, family, &outcome)
@@ -155,7 +159,7 @@ extension Registry {
     }
     outcome.targets.append(
       LineTable.Target(
-        cell: UInt32(record.firstCell), family: UInt16(index),
+        cell: UInt32(record.firstCell), family: place,
         isMilliseconds: event.isMilliseconds, kind: family.kind,
         client: family.options.client(event), scale: scales.number(of: scale)))
   }

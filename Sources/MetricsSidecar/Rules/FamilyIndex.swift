@@ -1,0 +1,32 @@
+/// The families of a rules file by their names, while it is read.
+struct FamilyIndex {
+  private var places: [[UInt8]: Int] = [:]
+  /// Those whose lines are `…_sum`, `…_count` and such.
+  private var withSuffixes: [[UInt8]: Int] = [:]
+
+  /// The place of a family's first entry.
+  func first(_ name: [UInt8]) -> Int? { places[name] }
+
+  mutating func insert(_ family: FamilyRule, at place: Int) {
+    guard !family.name.isEmpty else { return }
+    places[Array(family.name.utf8)] = place
+    if family.kind?.hasSuffixes == true { withSuffixes[Array(family.name.utf8)] = place }
+  }
+
+  /// No family may be called what a line of another is: a scrape with both would be refused whole.
+  /// Both names, if this one is or has such a line.
+  func clash(of family: FamilyRule) -> (name: String, family: String)? {
+    let name = Array(family.name.utf8)
+    for suffix in Record.Kind.sampleSuffixes {
+      let line = name + Array(suffix.utf8)
+      if family.kind?.hasSuffixes == true, places[line] != nil {
+        return (String(decoding: line, as: UTF8.self), family.name)
+      }
+      let short = Array(name.dropLast(suffix.utf8.count))
+      if withSuffixes[short] != nil, short + Array(suffix.utf8) == name {
+        return (family.name, String(decoding: short, as: UTF8.self))
+      }
+    }
+    return nil
+  }
+}
