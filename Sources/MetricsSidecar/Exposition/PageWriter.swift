@@ -120,7 +120,7 @@ final class PageWriter {
       while series < current.series.count, page.count < end {
         SketchText.append(
           state.key(current.series[series]), current.family, snapshot.values(current, series),
-          now: snapshot.now, hasSum: true, to: &page)
+          now: snapshot.now, to: &page)
         series += 1
       }
     } else if current.family.kind == .histogram {
@@ -148,21 +148,23 @@ final class PageWriter {
     let state = snapshot.state
     let family = current.family
     let isCounter = isCounter(family)
-    // OpenMetrics takes no sum where observations may be negative.
-    let hasSum = family.bounds.first.map { $0 >= 0 } ?? true
+    // OpenMetrics takes no sum where observations may be negative, and none that is.
+    let mayHaveSum = family.bounds.first.map { $0 >= 0 } ?? true
     while series < current.series.count, page.count < end {
       let record = current.series[series]
       let key = state.key(record)
       let created = snapshot.createdMilliseconds(record)
       if family.kind == .histogram {
+        let values = snapshot.values(current, series)
         TextFormat.histogram(
-          key, family, snapshot.values(current, series), hasSum: hasSum,
+          key, family, values, hasSum: mayHaveSum && values[HistogramCells.sum - 1] >= 0,
           exemplars: snapshot.exemplars(family), of: record.firstCell, to: &page)
         OpenMetricsFormat.created(created, key, family.name.count, 0, to: &page)
       } else if family.kind.isSketched {
         SketchText.append(
-          key, family, snapshot.values(current, series), now: snapshot.now, hasSum: hasSum,
-          exemplars: snapshot.exemplars(family), of: record.firstCell, to: &page)
+          key, family, snapshot.values(current, series), now: snapshot.now,
+          isOpenMetrics: true, mayHaveSum: mayHaveSum, exemplars: snapshot.exemplars(family),
+          of: record.firstCell, to: &page)
         if family.kind.hasSuffixes {
           OpenMetricsFormat.created(created, key, family.name.count, 0, to: &page)
         }

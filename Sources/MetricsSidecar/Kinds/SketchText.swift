@@ -3,10 +3,14 @@ import Platform
 /// Lines of the kinds that are more than a number or some buckets, in text 0.0.4 and OpenMetrics.
 enum SketchText {
   /// All lines of one series but `_created`. `values` are its record's cells without the first.
+  /// OpenMetrics takes no sum and no quantile below 0.
   static func append(
-    _ key: RawSpan, _ family: Family, _ values: Span<Double>, now: UInt64, hasSum: Bool,
+    _ key: RawSpan, _ family: Family, _ values: Span<Double>, now: UInt64,
+    isOpenMetrics: Bool = false, mayHaveSum: Bool = true,
     exemplars: Exemplars? = nil, of record: Int = 0, to page: inout ByteBuffer
   ) {
+    // Histograms and summaries have their sum in the same place.
+    let hasSum = mayHaveSum && !(isOpenMetrics && values[SummaryCells.sum - 1] < 0)
     switch family.kind {
     case .nativeHistogram:
       // Its exponential buckets are for protobuf alone, as with the official clients.
@@ -16,9 +20,10 @@ enum SketchText {
         of: NativeHistogramCells.classicRecord(record, family.options), to: &page)
     case .summary:
       let quantiles = SummaryCells.quantiles(values, now: now, family.options)
-      for index in 0..<quantiles.count {
+      for index in 0..<quantiles.count where !(isOpenMetrics && quantiles[index] < 0) {
         TextFormat.labelled(key, family, "", index, quantiles[index], to: &page)
       }
+      guard hasSum else { return }
       let count = family.name.count
       TextFormat.line(key, count, "_count", values[SummaryCells.samples - 1], to: &page)
       TextFormat.line(key, count, "_sum", values[SummaryCells.sum - 1], to: &page)

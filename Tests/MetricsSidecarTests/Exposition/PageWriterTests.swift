@@ -88,6 +88,30 @@ import Testing
     #expect(text.contains("# TYPE other_count counter\n"))
   }
 
+  @Test func `OpenMetrics: no sum and no quantile is below 0`() throws {
+    let fixture = try Fixture(
+      rules: #"""
+        {"families": [
+          {"name": "h", "type": "histogram", "buckets": [1], "events": [{"event": "x"}]},
+          {"name": "n", "type": "histogram", "native": true, "events": [{"event": "x"}]},
+          {"name": "s", "type": "summary", "quantiles": [0.5, 1], "events": [{"event": "x"}]}]}
+        """#)
+    func lines(_ format: PageFormat) -> [Substring] {
+      String(decoding: page(fixture, format), as: UTF8.self).split(separator: "\n")
+        .filter { $0.first != "#" }
+    }
+    for value in [-8.0, -8, 4] { fixture.apply("x", "h", value) }
+    #expect(!lines(.openMetrics100).contains { $0.contains(" -") || $0.contains("_count") })
+    #expect(lines(.openMetrics100).contains { $0.hasPrefix(#"s{quantile="1.0"} "#) })
+    for sample in ["h_sum -12.0", "n_sum -12.0", "s_sum -12.0", "s_count 3.0"] {
+      #expect(lines(.text004).contains(sample[...]))
+    }
+    for _ in 0..<4 { fixture.apply("x", "h", 4) }
+    for sample in ["h_sum 4.0", "n_sum 4.0", "s_sum 4.0", "s_count 7.0", "h_count 7.0"] {
+      #expect(lines(.openMetrics100).contains(sample[...]))
+    }
+  }
+
   @Test(arguments: PageFormat.allCases)
   func `a page written in slices is the page written at once`(_ format: PageFormat) throws {
     let fixture = try filled()
