@@ -161,8 +161,11 @@ enum ProtobufFormat {
     varint(whole(count), to: &page)
   }
 
+  /// At most 2^63.
   @_optimize(speed)
-  static func whole(_ count: Double) -> UInt64 { UInt64(exactly: count.rounded()) ?? 0 }
+  static func whole(_ count: Double) -> UInt64 {
+    UInt64(exactly: min(count, 0x1p63).rounded()) ?? 0
+  }
 
   // MARK: Labels
 

@@ -44,8 +44,14 @@ extension ProtobufFormat {
     let metric = begin(4, &page)
     labels(key, from: family.name.count, to: &page)
     let inner = begin(7, &page)
+    let control = NativeHistogramCells.control - 1
+    var sorted = SortedBuckets()
+    sorted.add(values, control: control, capacity: NativeHistogramCells.capacity(options))
+    sorted.sort()
+    // What the buckets hold, which have a limit: readers refuse another number.
+    let zeros = whole(values[NativeHistogramCells.zeros - 1])
     page.append(1 << 3)
-    varint(whole(values[NativeHistogramCells.samples - 1]), to: &page)
+    varint(zeros + sorted.total, to: &page)
     double(2, values[NativeHistogramCells.sum - 1], to: &page)
     let classic = NativeHistogramCells.classic(values, family)
     if !family.bounds.isEmpty {
@@ -53,16 +59,12 @@ extension ProtobufFormat {
         classic.span, family, exemplars: exemplars,
         of: NativeHistogramCells.classicRecord(record, options), to: &page)
     }
-    let control = NativeHistogramCells.control - 1
     let head = values[control].bitPattern
     page.append(5 << 3)
     zigzag(Int64(head == 0 ? options.schema : BucketTable.schema(head)), to: &page)
     double(6, options.zeroThreshold, to: &page)
     page.append(7 << 3)
-    varint(whole(values[NativeHistogramCells.zeros - 1]), to: &page)
-    var sorted = SortedBuckets()
-    sorted.add(values, control: control, capacity: NativeHistogramCells.capacity(options))
-    sorted.sort()
+    varint(zeros, to: &page)
     side(sorted, sign: -1, spans: 9, deltas: 10, to: &page)
     side(sorted, sign: 1, spans: 12, deltas: 13, to: &page)
     // Without a bucket and with a threshold of 0, an empty span says that it is a native one.

@@ -50,6 +50,13 @@ struct SortedBuckets {
     }
   }
 
+  /// The samples in all of them.
+  var total: UInt64 {
+    var total: UInt64 = 0
+    for word in words { total += word & BucketTable.countLimit }
+    return total
+  }
+
   mutating func addZeros(_ count: UInt64) {
     if count > 0 { append(0, 0, min(count, BucketTable.countLimit)) }
   }

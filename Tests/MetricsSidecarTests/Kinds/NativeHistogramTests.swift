@@ -53,6 +53,18 @@ import Testing
       "\(bytes.map { String($0, radix: 16) }.joined(separator: " "))")
   }
 
+  @Test func `its count is what its buckets hold, also where they are full`() throws {
+    let fixture = try fixture(#", "bucket_factor": 2, "zero_threshold": 0.25"#)
+    fixture.apply("size", "h", 2, weight: 1e15)
+    fixture.apply("size", "h", 0, weight: 5)
+    // The bucket holds 2^43 - 1: with the zeros 2^43 + 4, in protobuf's varint.
+    let expected: [UInt8] = [1 << 3, 0x84, 0x80, 0x80, 0x80, 0x80, 0x80, 2, 2 << 3 | 1]
+    let bytes = fixture.protobuf
+    #expect(
+      bytes.indices.contains { bytes[$0...].starts(with: expected) },
+      "\(bytes.map { String($0, radix: 16) }.joined(separator: " "))")
+  }
+
   @Test func `without samples an empty span or the threshold says that it is native`() throws {
     let bytes = try fixture(#", "zero_threshold": 0"#).protobuf
     #expect(bytes.indices.contains { bytes[$0...].starts(with: [0x62, 4, 8, 0, 16, 0]) })
