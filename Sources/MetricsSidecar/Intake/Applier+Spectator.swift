@@ -25,20 +25,20 @@ extension Applier {
       return counts.reject(error)
     }
     let name = bytes.extracting(line.name)
+    let now = Clock.monotonicNanoseconds
     let type: UInt8
     let value: Double?
     switch line.kind {
     case .counter: (type, value) = (UInt8(ascii: "c"), line.value)
     case .monotonicUnsigned:
-      (type, value) = (UInt8(ascii: "c"), spectators.increase(name, toUnsigned: line.total))
+      (type, value) = (
+        UInt8(ascii: "c"), spectators.increase(name, toUnsigned: line.total, now: now)
+      )
     case .monotonicCounter, .monotonicSampled:
-      (type, value) = (UInt8(ascii: "c"), spectators.increase(name, to: line.value))
+      (type, value) = (UInt8(ascii: "c"), spectators.increase(name, to: line.value, now: now))
     case .gauge: (type, value) = (UInt8(ascii: "g"), line.value)
     case .maximumGauge:
-      let minute = Clock.monotonicNanoseconds / 60_000_000_000
-      (type, value) = (
-        UInt8(ascii: "g"), spectators.maximum(name, line.value, minute: minute)
-      )
+      (type, value) = (UInt8(ascii: "g"), spectators.maximum(name, line.value, now: now))
     case .ageGauge:
       (type, value) = (
         UInt8(ascii: "g"), line.value == 0 ? Double(Clock.unixSeconds) : line.value

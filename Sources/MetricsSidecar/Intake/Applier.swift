@@ -14,7 +14,8 @@ final class Applier {
   init(registry: Registry, limits: Limits) {
     self.registry = registry
     self.limits = limits
-    spectators = SpectatorSources(limit: limits.series)
+    spectators = SpectatorSources(
+      limit: limits.series, timeToLive: limits.seriesTimeToLive)
   }
 
   /// The next newline at or after `start`.

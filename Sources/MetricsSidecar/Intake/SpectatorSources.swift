@@ -6,57 +6,71 @@ import Platform
 ///
 /// What must stay true: at most `limit` sources; a total that falls is a source that began anew, and
 /// counts from there, as spectatord has it. A restart of the sidecar begins anew too: what a source
-/// counts between its last line before and its first one after is not seen.
+/// counts between its last line before and its first one after is not seen. With a time to live, a
+/// source that was silent for so long makes room for a new one, as its series has gone.
 struct SpectatorSources {
   private struct Source {
     var value: Double
-    var minute: UInt64
+    /// When it was heard last, in monotonic nanoseconds.
+    var time: UInt64
   }
 
   private var sources: [UInt64: Source] = [:]
   let limit: Int
+  /// In nanoseconds; 0 is for ever.
+  private let timeToLive: UInt64
+  private var sweptAt: UInt64 = 0
+  private static let minute: UInt64 = 60_000_000_000
 
-  init(limit: Int) { self.limit = limit }
+  init(limit: Int, timeToLive: UInt64) {
+    self.limit = limit
+    self.timeToLive = timeToLive
+  }
+
+  var count: Int { sources.count }
 
   /// How far the source's total has moved; 0 for the first. `nil` when there is no room.
-  mutating func increase(_ name: RawSpan, to total: Double) -> Double? {
+  mutating func increase(_ name: RawSpan, to total: Double, now: UInt64) -> Double? {
     let key = Digest.hash(name, seed: 1)
-    guard let known = sources[key] else {
-      return insert(key, Source(value: total, minute: 0)) ? 0 : nil
-    }
-    sources[key]?.value = total
-    return max(0, total - known.value)
+    guard let known = exchange(key, total, now) else { return nil }
+    return max(0, total - (known.time == 0 ? total : known.value))
   }
 
   /// The same for a total that rolls over at 2^64: one that seems to have moved by more than half of
   /// that began anew.
-  mutating func increase(_ name: RawSpan, toUnsigned total: UInt64) -> Double? {
+  mutating func increase(_ name: RawSpan, toUnsigned total: UInt64, now: UInt64) -> Double? {
     let key = Digest.hash(name, seed: 3)
-    let source = Source(value: Double(bitPattern: total), minute: 0)
-    guard let known = sources.updateValue(source, forKey: key) else {
-      if sources.count <= limit { return 0 }
-      sources[key] = nil
-      return nil
-    }
-    let increase = total &- known.value.bitPattern
+    guard let known = exchange(key, Double(bitPattern: total), now) else { return nil }
+    let increase = known.time == 0 ? 0 : total &- known.value.bitPattern
     return increase >> 63 == 0 ? Double(increase) : 0
   }
 
   /// The greatest value of this minute. `nil` when there is no room.
-  mutating func maximum(_ name: RawSpan, _ value: Double, minute: UInt64) -> Double? {
+  mutating func maximum(_ name: RawSpan, _ value: Double, now: UInt64) -> Double? {
     let key = Digest.hash(name, seed: 2)
-    let new: Double
-    if let known = sources[key] {
-      new = known.minute == minute ? max(known.value, value) : value
-      sources[key] = Source(value: new, minute: minute)
-      return new
-    }
-    return insert(key, Source(value: value, minute: minute)) ? value : nil
+    guard let known = exchange(key, value, now) else { return nil }
+    guard known.time / Self.minute == now / Self.minute, known.value > value else { return value }
+    sources[key]?.value = known.value
+    return known.value
   }
 
-  private mutating func insert(_ key: UInt64, _ source: Source) -> Bool {
-    guard sources.count < limit else { return false }
-    sources[key] = source
-    return true
+  /// Keeps a source's new value; the one of before, its time 0 where there was none. `nil` when there
+  /// is no room.
+  private mutating func exchange(_ key: UInt64, _ value: Double, _ now: UInt64) -> Source? {
+    let source = Source(value: value, time: max(1, now))
+    if let known = sources.updateValue(source, forKey: key) { return known }
+    if sources.count > limit { sweep(now) }
+    if sources.count <= limit { return Source(value: value, time: 0) }
+    sources[key] = nil
+    return nil
+  }
+
+  /// Throws out those that were silent for too long; a look at all of them is not repeated at once.
+  private mutating func sweep(_ now: UInt64) {
+    guard timeToLive > 0, now &- sweptAt >= timeToLive / 16 else { return }
+    sweptAt = now
+    var gone: [UInt64] = []
+    for (key, source) in sources where now &- source.time > timeToLive { gone.append(key) }
+    for key in gone { sources[key] = nil }
   }
 }
