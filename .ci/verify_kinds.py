@@ -248,6 +248,11 @@ def gauges(programs, _):
         session.close()
         wait_for(lambda: value(sidecar, "busy") == 32, "a dead session's part to go")
         check(value(sidecar, "busy_most") == 3, "the greatest of those that live")
+        # A last line without its newline is that client's, and goes with it.
+        with sidecar.unix("events.sock", socket.SOCK_STREAM) as client:
+            client.sendall(b"busy:64|g")
+        wait_for(lambda: value(sidecar, "busy_ever") == 112, "a line without its newline")
+        wait_for(lambda: value(sidecar, "busy") == 32, "the client that said it to go")
 
 
 def conflicts(sidecar):

@@ -95,7 +95,11 @@ final class EventConnection {
     case .wouldBlock: return .nothing
     case .closed, .failed:
       // A last line may have come without its newline.
-      if server.isPlain, !input.isEmpty { applier.line(input.bytes, source) }
+      if server.isPlain, !input.isEmpty {
+        applier.registry.owners.current = owner
+        applier.line(input.bytes, source)
+        applier.registry.owners.current = 0
+      }
       return .closed
     }
   }
