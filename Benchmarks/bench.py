@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares the pair with nginx and with a C receiver. Standard library only.
+"""Compares the pair with nginx, a C receiver and other receivers. Standard library only.
 
     python3 Benchmarks/bench.py [--programs dist/linux-amd64] [--only NAME] [--slices 5]
 
@@ -20,6 +20,7 @@ import urllib.request
 
 from large import HERE, build, cpu_seconds, resident_kib
 from checks import free_port, wait_for
+from floods import floods
 from pair import Pair
 
 BODY = '{"health": "ok"}'
@@ -263,7 +264,8 @@ def main():
     options = parser.parse_args()
     options.programs = os.path.abspath(options.programs)
     for each, tools in ((http, ["wrk", "nginx"]), (intake, ["gcc"]),
-                        (exporter, ["gcc", "statsd_exporter"]), (start, [])):
+                        (exporter, ["gcc", "statsd_exporter"]), (floods, ["gcc"]),
+                        (start, [])):
         if options.only and each.__name__ != options.only:
             continue
         print(f"{each.__name__}: {each.__doc__.splitlines()[0]}", flush=True)

@@ -3,9 +3,11 @@
 //
 //     receiver stream PATH    frames: 4-byte little-endian length, then lines
 //     receiver dgram PATH     datagrams of lines, 64 a call
+//     receiver udp PORT       the same over UDP, on 127.0.0.1
 //
 // Prints the sum of all counters at the end of its standard input.
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -84,11 +86,14 @@ static void lines(const char *start, const char *end) {
 int main(int count, char **arguments) {
   if (count != 3) return 2;
   int is_stream = strcmp(arguments[1], "stream") == 0;
-  struct sockaddr_un where = {.sun_family = AF_UNIX};
-  strncpy(where.sun_path, arguments[2], sizeof where.sun_path - 1);
-  unlink(arguments[2]);
-  int fd = socket(AF_UNIX, is_stream ? SOCK_STREAM : SOCK_DGRAM, 0);
-  if (fd < 0 || bind(fd, (struct sockaddr *)&where, sizeof where) || (is_stream && listen(fd, 16))) return 1;
+  int is_udp = strcmp(arguments[1], "udp") == 0, size = 4 << 20;
+  struct sockaddr_un path = {.sun_family = AF_UNIX};
+  strncpy(path.sun_path, arguments[2], sizeof path.sun_path - 1);
+  struct sockaddr_in port = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(arguments[2])), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  if (!is_udp) unlink(arguments[2]);
+  int fd = socket(is_udp ? AF_INET : AF_UNIX, is_stream ? SOCK_STREAM : SOCK_DGRAM, 0);
+  if (fd < 0 || bind(fd, is_udp ? (void *)&port : (void *)&path, is_udp ? sizeof port : sizeof path) || (is_stream && listen(fd, 16))) return 1;
+  if (is_udp) setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
   static char buffer[64 * 65536];
   struct pollfd waiting[2] = {{.fd = fd, .events = POLLIN}, {.fd = 0, .events = POLLIN}};
   int source = is_stream ? -1 : fd;
