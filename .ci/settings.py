@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Compares docs/settings.md with what both programs say of their flags; each limit names its counter.
+Each command has help of its own, and one line for a wrong flag.
 Standard library.
 
     python3 .ci/settings.py --programs dist/linux-amd64
@@ -58,6 +59,26 @@ def metrics_at_limits():
     return found
 
 
+def wrong_commands(programs, name):
+    """What is wrong with the help of a program's commands, and with what they say to a wrong flag."""
+    program = os.path.join(programs, name)
+    commands = re.findall(r"^  %s \[?([a-z-]+)" % name, told(programs, name), re.M)
+    wrong = [] if len(commands) > 3 else [f"{name} --help lists {commands}"]
+    for command in commands:
+        asked = subprocess.run([program, command, "--help"], capture_output=True, text=True)
+        if asked.returncode or not re.search(
+                r"^Example:\n  .*%s.*\n\nExit codes:\n  0  .+\n(?:  \d  .+\n)+\nFlags:\n" % name,
+                asked.stdout, re.M):
+            wrong.append(f"{name} {command} --help has no example, exit codes and flags")
+        if command != "serve" and len(FLAG.findall(asked.stdout)) > 4:
+            wrong.append(f"{name} {command} --help lists flags of other commands")
+        refused = subprocess.run([program, command, "--no-such-flag"], capture_output=True, text=True)
+        if refused.returncode != 2 or refused.stdout or refused.stderr != (
+                f"{name}: unknown flag --no-such-flag: '{name} {command} --help' lists the flags\n"):
+            wrong.append(f"{name} {command} --no-such-flag: {refused}")
+    return wrong
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--programs", required=True)
@@ -74,6 +95,7 @@ def main():
         wrong += [f"docs/settings.md has --{flag} [{variable}, default: {default}], {name} has not"
                   for flag, variable, default in sorted(written - said)]
         count += len(said)
+        wrong += wrong_commands(programs, name)
     counted = {flag for flag, _ in metrics_at_limits()}
     wrong += [f"docs/settings.md names no counter for --{flag}" for flag in flags(programs)
               if flag.startswith("max-") and flag not in counted]

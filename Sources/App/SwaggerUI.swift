@@ -10,6 +10,9 @@ struct SwaggerUI: Sendable {
   /// Four times what the script has today.
   private static let fileLimit = 8 << 20
 
+  /// Where the image has them.
+  static let standardFolder = "/swagger-ui"
+
   static let remoteOrigin = "https://cdn.jsdelivr.net"
   private static let remoteFolder = remoteOrigin + "/npm/swagger-ui-dist@5.34.0"
   // SHA-384 of the files that release 5.34.0 of swagger-ui-dist has.

@@ -4,92 +4,40 @@ import Platform
 
 // Starts things: flags, then a server for each worker thread. The API is in Routes.swift.
 
-private let prefix = "SIMPLE_SERVER"
-
-private let standardFolder = "/swagger-ui"
-
-private let table: [Option] = [
-  Option("listen", "HOST:PORT", "0.0.0.0:8081", "Where the API is served."),
-  Option(
-    "events-socket", "PATH", "/run/metrics/events.sock",
-    "Where events go; they wait here while nothing listens there. Empty: no events."),
-  Option("workers", "N", "0", "Threads, each with its own loop; 0: the processors there are."),
-  Option(
-    "swagger-ui", "DIR", standardFolder,
-    "Folder with swagger-ui.css and swagger-ui-bundle.js (release 5) for /docs. Empty, or not "
-      + "there in the default: a CDN's, checked by their hashes."),
-  Option(
-    "root-path", "PATH", "",
-    "Where a proxy shows the API, such as /api; requests may come with or without it."),
-]
-
-private let usage = """
-  simple-server: an API that counts its requests and does not know what Prometheus is.
-
-  Usage:
-    simple-server [serve] [flags]    serve the API
-    simple-server healthcheck [--listen HOST:PORT]
-                                     exit 0 when GET /health answers 200
-    simple-server stress --cpu N --memory SIZE --duration T
-                                     burn processor and memory for a while
-    simple-server sleep SECONDS      wait: a preStop hook for images without a shell
-
-  Flags, each with its environment variable:
-
-  """
-
 private func fail(_ message: String, _ code: ExitCode = .failure) -> Never {
   Process.write("simple-server: \(message)\n", to: 2)
   Process.exit(code)
 }
 
 private func run() throws(Options.Mistake) {
-  var arguments = Process.arguments
-  if arguments.first == "stress" {
-    arguments.removeFirst()
-    let options = try Options(Stress.table, prefix: prefix, arguments: arguments)
-    if options.wantsHelp {
-      Process.write(Options.help(Stress.table, prefix: prefix))
-      return
-    }
-    guard options.operands.isEmpty else { throw Options.Mistake("stress takes flags only") }
-    return try Stress.run(options)
+  switch try Commands.app.read(Process.arguments) {
+  case .text(let text): Process.write(text)
+  case .run(let command, let options): try run(command, options)
   }
-  let options = try Options(table, prefix: prefix, arguments: arguments)
-  if options.wantsHelp || options.operands.first == "help" {
-    Process.write(usage + Options.help(table, prefix: prefix))
-    return
-  }
-  if options.wantsVersion {
-    Process.write("simple-server \(Version.number)\n")
-    return
-  }
-  let command = options.operands.first ?? "serve"
-  if command == "sleep" { return try Process.sleep(operands: options.operands.dropFirst()) }
-  guard options.operands.count <= 1 else {
-    throw Options.Mistake("\(command) takes flags only, not '\(options.operands[1])'")
-  }
-  let address = try options.address("listen")
+}
+
+private func run(_ command: String, _ options: Options) throws(Options.Mistake) {
   switch command {
-  case "serve":
+  case "stress": try Stress.run(options)
+  case "sleep": try Process.sleep(seconds: options.operands[0])
+  case "healthcheck": healthcheck(try options.address("listen"))
+  default:
     let workers = try options.number("workers", in: 0...256)
     serve(
-      address, options.text("events-socket"), try docs(options),
+      try options.address("listen"), options.text("events-socket"), try docs(options),
       workers: workers == 0 ? Processors.count : workers)
-  case "healthcheck": healthcheck(address)
-  default:
-    let near = Spelling.closest(to: command, among: ["serve", "healthcheck", "stress", "sleep"])
-    throw Options.Mistake(
-      "unknown command \(command)" + (near.map { ": did you mean \($0)?" } ?? ": see --help"))
   }
 }
 
 private func healthcheck(_ address: NetworkAddress) {
+  let place = joined("http://", address.description, "/health")
   do throws(Client.Failure) {
     let status = try Client.status(of: "/health", at: address, timeoutMilliseconds: 2000)
     if status == 200 { return }
-    fail("/health answers \(status)")
-  } catch { fail("nothing answers on http://\(address.description)/health") }
+    fail(joined(place, " answers ", status.description))
+  } catch {
+    fail(joined("nothing answers on ", place, "; is the server running, and --listen the same?"))
+  }
 }
 
 private func docs(_ options: Options) throws(Options.Mistake) -> Docs {
@@ -102,7 +50,7 @@ private func docs(_ options: Options) throws(Options.Mistake) -> Docs {
   do throws(SwaggerUI.Failure) {
     return Docs(rootPath: rootPath, swaggerUI: try SwaggerUI(folder: folder))
   } catch {
-    if folder == standardFolder, error.reason == .noSuchFile {
+    if folder == SwaggerUI.standardFolder, error.reason == .noSuchFile {
       return Docs(rootPath: rootPath, swaggerUI: .remote)
     }
     fail("cannot read \(error.path) for /docs: \(error.reason.description); see --swagger-ui")
@@ -151,8 +99,11 @@ private func bind(_ address: NetworkAddress) -> Descriptor {
     return try Socket.bindTCP(host: address.host, port: address.port)
   } catch {
     let hint =
-      error == .addressInUse
-      ? "another program listens there; choose another with --listen" : error.description
+      switch error {
+      case .addressInUse: "another program listens there; choose another with --listen"
+      case .invalid: "its host is an address in numbers, such as 127.0.0.1 or [::], or localhost"
+      default: error.description
+      }
     fail("cannot listen on \(address.description): \(hint)")
   }
 }

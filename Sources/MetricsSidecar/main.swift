@@ -4,72 +4,40 @@ import Platform
 
 // Starts things; the work is in Sidecar.swift, and README.md walks one event through it.
 
-private let usage = """
-  metrics-sidecar: takes events over Unix sockets, serves them to Prometheus.
-
-  Usage:
-    metrics-sidecar [serve] [flags]        take events and serve /metrics
-    metrics-sidecar emit LINE…             send events: emit 'jobs.done:1|c' [--statsd-socket PATH]
-    metrics-sidecar check-rules FILE       tell every mistake of a rules file
-    metrics-sidecar convert-rules FILE     make one of a statsd_exporter mapping file
-    metrics-sidecar healthcheck            exit 0 when the sidecar is ready [--listen HOST:PORT]
-    metrics-sidecar sleep SECONDS          wait: a preStop hook for images without a shell
-    metrics-sidecar hash-password NAME     a line for --push-auth, of the password on standard input
-
-  Flags, each with its environment variable:
-
-  """
-
 private func fail(_ message: String, _ code: ExitCode = .failure) -> Never {
   Process.write("metrics-sidecar: \(message)\n", to: 2)
   Process.exit(code)
 }
 
 private func run() throws(Options.Mistake) {
-  let options = try Options(
-    Settings.table, prefix: Settings.prefix, arguments: Process.arguments)
-  if options.wantsHelp || options.operands.first == "help" {
-    Process.write(usage + Options.help(Settings.table, prefix: Settings.prefix))
-    return
-  }
-  if options.wantsVersion {
-    Process.write("metrics-sidecar \(Version.number)\n")
-    return
-  }
-  let settings = try Settings(options)
-  let operands = Array(options.operands.dropFirst())
-  switch options.operands.first ?? "serve" {
-  case "serve":
-    guard operands.isEmpty else { throw Options.Mistake("serve takes flags only") }
-    serve(settings)
-  case "emit": Process.exit(Emit.run(operands, socket: settings.statsdSocket))
-  case "check-rules":
-    guard operands.count == 1 else { throw Options.Mistake("check-rules takes one file") }
-    Process.exit(RuleLoading.check(operands[0]))
-  case "convert-rules":
-    guard operands.count == 1 else { throw Options.Mistake("convert-rules takes one file") }
-    Process.exit(ConvertRules.run(operands[0]))
-  case "healthcheck": healthcheck(settings)
-  case "sleep": try Process.sleep(operands: operands[...])
-  case "hash-password":
-    guard operands.count == 1 else { throw Options.Mistake("hash-password takes one name") }
-    Process.exit(HashPassword.run(operands[0]))
-  case let other:
-    let commands = [
-      "serve", "emit", "check-rules", "convert-rules", "healthcheck", "sleep", "hash-password",
-    ]
-    let near = Spelling.closest(to: other, among: commands)
-    throw Options.Mistake(
-      "unknown command \(other)" + (near.map { ": did you mean \($0)?" } ?? ": see --help"))
+  switch try Commands.sidecar.read(Process.arguments) {
+  case .text(let text): Process.write(text)
+  case .run(let command, let options): try run(command, options)
   }
 }
 
-private func healthcheck(_ settings: Settings) {
+private func run(_ command: String, _ options: Options) throws(Options.Mistake) {
+  let operands = options.operands
+  switch command {
+  case "emit": Process.exit(Emit.run(operands, socket: options.text("statsd-socket")))
+  case "check-rules": Process.exit(RuleLoading.check(operands[0]))
+  case "convert-rules": Process.exit(ConvertRules.run(operands[0]))
+  case "healthcheck": healthcheck(try options.address("listen"))
+  case "sleep": try Process.sleep(seconds: operands[0])
+  case "hash-password": Process.exit(HashPassword.run(operands[0]))
+  default: serve(try Settings(options))
+  }
+}
+
+private func healthcheck(_ address: NetworkAddress) {
+  let place = joined("http://", address.description, "/-/ready")
   do throws(Client.Failure) {
-    let status = try Client.status(of: "/-/ready", at: settings.listen, timeoutMilliseconds: 2000)
+    let status = try Client.status(of: "/-/ready", at: address, timeoutMilliseconds: 2000)
     if status == 200 { return }
-    fail("/-/ready answers \(status)")
-  } catch { fail("nothing answers on http://\(settings.listen.description)/-/ready") }
+    fail(joined(place, " answers ", status.description, "; its text says why"))
+  } catch {
+    fail(joined("nothing answers on ", place, "; is the sidecar running, and --listen the same?"))
+  }
 }
 
 private func serve(_ settings: Settings) {
@@ -145,8 +113,11 @@ private func listen(_ settings: Settings) -> Descriptor {
     return try Socket.listenTCP(host: settings.listen.host, port: settings.listen.port)
   } catch {
     let hint =
-      error == .addressInUse
-      ? "another program listens there; choose another with --listen" : error.description
+      switch error {
+      case .addressInUse: "another program listens there; choose another with --listen"
+      case .invalid: "its host is an address in numbers, such as 127.0.0.1 or [::], or localhost"
+      default: error.description
+      }
     fail("cannot listen on \(settings.listen.description): \(hint)")
   }
 }

@@ -14,7 +14,8 @@ private func parse(_ arguments: [String], environment: [String: String] = [:]) t
   .Mistake)
   -> Options
 {
-  try Options(table, prefix: "TOOL", arguments: arguments, environment: { environment[$0] })
+  try Options(
+    table, prefix: "TOOL", arguments: arguments, environment: { environment[$0] }, command: "tool")
 }
 
 private func message(_ body: () throws(Options.Mistake) -> Void) -> String {
@@ -40,8 +41,8 @@ private func message(_ body: () throws(Options.Mistake) -> Void) -> String {
 
   @Test(arguments: [
     (["--max-serie", "1"], "unknown flag --max-serie: did you mean --max-series?"),
-    (["--zzzzzzz"], "unknown flag --zzzzzzz: --help lists the flags"),
-    (["-x"], "unknown flag -x: --help lists the flags"),
+    (["--zzzzzzz"], "unknown flag --zzzzzzz: 'tool --help' lists the flags"),
+    (["-x"], "unknown flag -x: 'tool --help' lists the flags"),
     (["--listen"], "--listen needs a value: --listen ADDR"),
     (["--push=maybe"], "--push is a switch: true or false, not 'maybe'"),
   ])

@@ -49,6 +49,7 @@ public struct Options: Sendable {
   /// Of each row, whether its value stands in the environment.
   private var isVariable: [Bool]
   private let prefix: String
+  private let command: String
   /// Arguments that are no flags, in order.
   public private(set) var operands: [String] = []
   /// `--help` was given: the other arguments do not matter.
@@ -57,12 +58,14 @@ public struct Options: Sendable {
   public private(set) var wantsVersion = false
 
   /// Reads `arguments` by `table`. `--name value` and `--name=value` are the same; `--` ends flags.
+  /// `command` is what one types before `--help`.
   public init(
     _ table: [Option], prefix: String, arguments: [String],
-    environment: (String) -> String? = Process.environment
+    environment: (String) -> String? = Process.environment, command: String
   ) throws(Mistake) {
     self.table = table
     self.prefix = prefix
+    self.command = command
     values = []
     isVariable = []
     for option in table {
@@ -112,7 +115,8 @@ public struct Options: Sendable {
       values[row] = arguments[index]
       index += 1
     } else {
-      throw Mistake("--\(name) needs a value: --\(name) \(table[row].placeholder ?? "")")
+      throw Mistake(
+        joined("--", name, " needs a value: --", name, " ", table[row].placeholder ?? ""))
     }
   }
 
@@ -121,17 +125,17 @@ public struct Options: Sendable {
   private func unknown(_ argument: String, _ name: String) -> String {
     let names = table.map { $0.name } + ["help", "version"]
     if let close = Spelling.closest(to: name, among: names) {
-      return "unknown flag \(argument): did you mean --\(close)?"
+      return joined("unknown flag ", argument, ": did you mean --", close, "?")
     }
-    return "unknown flag \(argument): --help lists the flags"
+    return joined("unknown flag ", argument, ": '", command, " --help' lists the flags")
   }
 
   /// That a value is wrong: `expected` says what it should be. Names what was written, the flag or its
   /// variable.
   public func mistake(_ name: String, _ expected: String) -> Mistake {
-    var source = "--\(name)"
+    var source = "--" + name
     if let row = row(of: name), isVariable[row] { source = table[row].variable(prefix: prefix) }
-    return Mistake("\(source) \(expected), not '\(text(name))'")
+    return Mistake(joined(source, " ", expected, ", not '", text(name), "'"))
   }
 
   /// The text of a flag that the table has.
@@ -153,7 +157,10 @@ public struct Options: Sendable {
   public func number(_ name: String, in range: ClosedRange<Int>) throws(Mistake) -> Int {
     guard let value = Int(text(name)), range.contains(value) else {
       throw mistake(
-        name, "takes a whole number from \(range.lowerBound) to \(range.upperBound)")
+        name,
+        joined(
+          "takes a whole number from ", range.lowerBound.description, " to ",
+          range.upperBound.description))
     }
     return value
   }
@@ -163,8 +170,9 @@ public struct Options: Sendable {
     guard let value = Quantity.bytes(text(name)), range.contains(value) else {
       throw mistake(
         name,
-        "takes a size such as 65536, 64KiB or 1MiB, from \(range.lowerBound) to "
-          + "\(range.upperBound) bytes")
+        joined(
+          "takes a size such as 65536, 64KiB or 1MiB, from ", range.lowerBound.description, " to ",
+          range.upperBound.description, " bytes"))
     }
     return value
   }
@@ -172,7 +180,12 @@ public struct Options: Sendable {
   /// A length of time in milliseconds: `250ms`, `10s`, `5m`, `1h`, `7d`.
   public func milliseconds(_ name: String, in range: ClosedRange<Int64>) throws(Mistake) -> Int64 {
     guard let value = Quantity.milliseconds(text(name)), range.contains(value) else {
-      throw mistake(name, "takes a time such as 250ms, 10s, 5m or 1h")
+      throw mistake(
+        name,
+        joined(
+          "takes a time such as 250ms, 10s, 5m or 1h, from ", Quantity.text(range.lowerBound),
+          " to ",
+          Quantity.text(range.upperBound)))
     }
     return value
   }
@@ -189,10 +202,10 @@ public struct Options: Sendable {
   public static func help(_ table: [Option], prefix: String) -> String {
     var text = ""
     for option in table {
-      let value = option.placeholder.map { " \($0)" } ?? ""
-      text += "  --\(option.name)\(value)\n      \(option.help)\n"
-      let standard = option.standard == "" ? "none" : option.standard
-      text += "      [\(option.variable(prefix: prefix)), default: \(standard)]\n"
+      text += joined(
+        "  --", option.name, option.placeholder == nil ? "" : " ", option.placeholder ?? "",
+        "\n      ", option.help, "\n      [", option.variable(prefix: prefix), ", default: ",
+        option.standard == "" ? "none" : option.standard, "]\n")
     }
     return text + "  --help\n      Show this text.\n  --version\n      Show the version.\n"
   }

@@ -66,11 +66,12 @@ public enum Process {
   /// Waits; a signal may end the wait early.
   public static func sleep(milliseconds: Int) { _ = cl_sleep_milliseconds(Int64(milliseconds)) }
 
-  /// The subcommand `sleep SECONDS` of both programs, 0 to 3600.
-  public static func sleep(operands: ArraySlice<String>) throws(Options.Mistake) {
-    guard operands.count == 1, let text = operands.first, let seconds = Int(text),
-      (0...3600).contains(seconds)
-    else { throw Options.Mistake("sleep takes a whole number of seconds from 0 to 3600") }
+  /// The command `sleep SECONDS` of both programs, 0 to 3600.
+  public static func sleep(seconds text: String) throws(Options.Mistake) {
+    guard let seconds = Int(text), (0...3600).contains(seconds) else {
+      throw Options.Mistake(
+        joined("sleep takes a whole number of seconds from 0 to 3600, not '", text, "'"))
+    }
     sleep(milliseconds: seconds * 1000)
   }
 

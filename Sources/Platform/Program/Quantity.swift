@@ -42,6 +42,14 @@ public enum Quantity {
     return sum <= 31_557_600_000_000 ? sum : nil
   }
 
+  /// A time as it may be written: `250ms`, `10s`, `7d`.
+  static func text(_ milliseconds: Int64) -> String {
+    let isDays = milliseconds % 86_400_000 == 0 && milliseconds > 0
+    let isSeconds = milliseconds % 1000 == 0
+    let number = milliseconds / (isDays ? 86_400_000 : isSeconds ? 1000 : 1)
+    return number.description + (isDays ? "d" : isSeconds ? "s" : "ms")
+  }
+
   private static func split(_ text: String) -> (digits: String, unit: String) {
     let bytes = Array(text.utf8)
     let end = bytes.firstIndex { $0 < UInt8(ascii: "0") || $0 > UInt8(ascii: "9") } ?? bytes.count
