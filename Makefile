@@ -70,6 +70,9 @@ verify-kinds: dist-amd64 ## Sets, summaries, native histograms, gauges of severa
 verify-state: dist-amd64 ## The state file of a real sidecar: its bytes, a million series, kills, limits
 	python3 .ci/verify_state.py --programs dist/linux-amd64
 
+verify-soak: dist-amd64 ## Everything at once by a seed: all sockets, reloads, expiry, readers, kills (SOAK)
+	python3 .ci/verify_soak.py --programs dist/linux-amd64 $(SOAK)
+
 allocations: ## Show that a warm request, event and scraped line allocate nothing (valgrind)
 	swift build -c release
 	python3 .ci/allocations.py

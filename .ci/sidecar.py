@@ -1,6 +1,7 @@
 """A sidecar alone as a real process with every way in, and clients that say just what they are told."""
 import http.client
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -182,3 +183,49 @@ class Wire:
             texts.append(self.socket.recv(int.from_bytes(head, "little"),
                                           socket.MSG_WAITALL).decode())
         return texts
+
+
+class Session:
+    """A client that counts exactly once, in the fewest lines."""
+
+    def __init__(self, path):
+        self.path = path
+        self.name = secrets.token_hex(16)
+        self.waiting = []
+        self.number = 0
+        self.socket = None
+
+    def put(self, *lines):
+        self.number += 1
+        self.waiting.append((self.number, frame(f"_seq|{self.number}", *lines)))
+
+    def connect(self):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(10)
+        self.socket.connect(self.path)
+        self.socket.sendall(frame(f"_session|{self.name}"))
+        self.acknowledged(self.answer())
+        for _, whole in self.waiting:
+            self.socket.sendall(whole)
+
+    def answer(self):
+        head = self.socket.recv(4, socket.MSG_WAITALL)
+        if len(head) < 4:
+            raise OSError("closed")
+        text = self.socket.recv(int.from_bytes(head, "little"), socket.MSG_WAITALL)
+        return int(text.split(b"|")[1])
+
+    def acknowledged(self, number):
+        self.waiting = [(sent, whole) for sent, whole in self.waiting if sent > number]
+
+    def flush(self):
+        """Until everything is acknowledged, or `OSError` where the sidecar has gone."""
+        if self.socket is None:
+            self.connect()
+        while self.waiting:
+            self.acknowledged(self.answer())
+
+    def close(self):
+        if self.socket:
+            self.socket.close()
+        self.socket = None

@@ -8,7 +8,6 @@ exactly once while the sidecar is killed.
 import json
 import math
 import random
-import secrets
 import shutil
 import socket
 import subprocess
@@ -20,7 +19,7 @@ from prometheus import Prometheus
 from readers import (
     OPEN, PROTO, parse_open, parse_protobuf, parse_text, samples_of_protobuf, samples_of_text,
     without_time)
-from sidecar import Sidecar, frame
+from sidecar import Session, Sidecar
 
 RULES = {"families": [
     {"name": "query_seconds", "type": "summary", "quantiles": [0.5, 0.9, 0.99], "window": "1h",
@@ -168,52 +167,6 @@ def prometheus(sidecar, values):
         check(found is not None, "the summary is missing")
     print(f"  a real Prometheus: median of the native histogram {median:.0f}, exactly "
           f"{quantile(values, 0.5):.0f}")
-
-
-class Session:
-    """A client that counts exactly once, in the fewest lines."""
-
-    def __init__(self, path):
-        self.path = path
-        self.name = secrets.token_hex(16)
-        self.waiting = []
-        self.number = 0
-        self.socket = None
-
-    def put(self, *lines):
-        self.number += 1
-        self.waiting.append((self.number, frame(f"_seq|{self.number}", *lines)))
-
-    def connect(self):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(10)
-        self.socket.connect(self.path)
-        self.socket.sendall(frame(f"_session|{self.name}"))
-        self.acknowledged(self.answer())
-        for _, whole in self.waiting:
-            self.socket.sendall(whole)
-
-    def answer(self):
-        head = self.socket.recv(4, socket.MSG_WAITALL)
-        if len(head) < 4:
-            raise OSError("closed")
-        text = self.socket.recv(int.from_bytes(head, "little"), socket.MSG_WAITALL)
-        return int(text.split(b"|")[1])
-
-    def acknowledged(self, number):
-        self.waiting = [(sent, whole) for sent, whole in self.waiting if sent > number]
-
-    def flush(self):
-        """Until everything is acknowledged, or `OSError` where the sidecar has gone."""
-        if self.socket is None:
-            self.connect()
-        while self.waiting:
-            self.acknowledged(self.answer())
-
-    def close(self):
-        if self.socket:
-            self.socket.close()
-        self.socket = None
 
 
 def gauges(programs, _):

@@ -97,7 +97,7 @@ extension PushBatch {
   func array(_ range: Range<Int>) -> [UInt8] { bytes.array(range) }
 
   /// The names of all labels.
-  fileprivate var labelNames: Set<[UInt8]> {
+  var labelNames: Set<[UInt8]> {
     var names: Set<[UInt8]> = []
     // Most series have the names of the one before them, at the same places.
     var before: [[UInt8]] = []

@@ -88,6 +88,20 @@ import Testing
         == prefix + #"the group {job="j"} has the same series"#)
   }
 
+  @Test func `many label names beside groups of other labels are looked up, not compared`() throws {
+    let fixture = try PushFixture()
+    try fixture.push("/j/k/a", "x 1\n")
+    let count = 55_000
+    let text = (0..<count).map { "x{l\($0)=\"v\"} 1\n" }.joined()
+    _ = try fixture.parse("/j", text)
+    // A set: each group's labels are found by their hashes, however many names there are.
+    let names: Set<[UInt8]> = fixture.batch.labelNames
+    #expect(names.count == count + 2)
+    try fixture.push("/j", text)
+    let refusal = fixture.refusal { try fixture.push("/j", text + #"x{k="a"} 1"# + "\n") }
+    #expect(refusal?.contains("is there already, in the group") == true, "\(refusal ?? "")")
+  }
+
   @Test func `of groups of many shapes, the one with the same series is found`() throws {
     let fixture = try PushFixture()
     for number in 0..<40 { try fixture.push("/j/l\(number)/v/instance/\(number)", "x 1\n") }
