@@ -5,6 +5,8 @@
 """
 import asyncio
 import ctypes
+import os
+import re
 import signal
 import socket
 import subprocess
@@ -200,8 +202,59 @@ def spectator_client(sidecar):
             f"{name}_own_total{env}": 50, f"{name}_big_total{env}": 50})
 
 
+def documented(sidecar):
+    """The Python of docs/clients.md, each in a process of its own: the comment above it has what to call
+    then, and the samples that it makes."""
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    with open(os.path.join(root, "docs", "clients.md"), encoding="utf-8") as f:
+        found = re.findall(r"^<!-- run \| (.*) -->\n\n```python\n((?:.*\n)*?)```", f.read(), re.M)
+    check(len(found) > 1, "docs/clients.md has no such examples")
+    for row, code in found:
+        call, *samples = row.split(" | ")
+        code = code.replace("/run/metrics/", sidecar.path("")) + "\n" + call + "\n"
+        subprocess.run([sys.executable, "-c", code], check=True, timeout=60,
+                       env={**os.environ, "PYTHONPATH": os.path.join(root, "Examples")})
+        sidecar.expect({name: float(value) for name, _, value in
+                        (sample.rpartition(" ") for sample in samples)})
+    code = "from datadog import statsd\nstatsd.increment('by.variable')\n"
+    for scheme, path in (("unix", "statsd.sock"), ("unixgram", "statsd.sock"),
+                         ("unixstream", "events.sock")):
+        subprocess.run([sys.executable, "-c", code], check=True, timeout=60, env={
+            **os.environ, "DD_DOGSTATSD_URL": f"{scheme}://{sidecar.path(path)}"})
+    sidecar.expect({"by_variable_total": 3})
+
+
+def restarted(sidecar):
+    """Datadog's client goes on with a sidecar that was killed and started anew, but for what it drops;
+    gunicorn does over UDP."""
+    from datadog.dogstatsd import DogStatsd
+    from gunicorn.config import Config
+    from gunicorn.instrument.statsd import Statsd
+    config = Config()
+    config.set("statsd_host", f"127.0.0.1:{sidecar.udp}")
+    clients = {"dgram": DogStatsd(socket_path="unix://" + sidecar.path("statsd.sock"), disable_telemetry=True),
+               "stream": DogStatsd(socket_path="unixstream://" + sidecar.path("events.sock"),
+                                   disable_telemetry=True),
+               "gunicorn": Statsd(config)}
+
+    def count():
+        for name, client in clients.items():
+            client.increment(name, 1)
+    count()
+    sidecar.expect({f"{name}_total": 1 for name in clients})
+    sidecar.process.kill()
+    sidecar.process.wait()
+    count()
+    sidecar.start()
+    # The first may go to the connection that was.
+    count()
+    before = sidecar.values()
+    count()
+    sidecar.expect({f"{name}_total": before[f"{name}_total"] + 1 for name in clients})
+
+
 CHECKS = [datadog_datagrams, datadog_stream, statsd_package, gunicorn, aiodogstatsd_client,
-          spectator_client]
+          spectator_client, documented, restarted]
 
 
 def with_sidecar(each, programs):

@@ -24,6 +24,7 @@ PLACES = {
         (r"(?m)^(version: ).*$", r"\g<1>{}"),
         (r"(?m)^(appVersion: ).*$", r"\g<1>'{}'"),
     ],
+    "Examples/deployment.yaml": [(r"(?m)^( +image: \S+/metrics-sidecar:).*$", r"\g<1>{}")],
 }
 
 

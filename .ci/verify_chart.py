@@ -273,6 +273,21 @@ def check_guide():
         check(asked <= targets, f"{name}: the Makefile has no {asked - targets}")
 
 
+def check_example():
+    """Examples/deployment.yaml, as people copy it: valid, and with the image that the chart has."""
+    manifests = list(yaml.safe_load_all((ROOT / "Examples/deployment.yaml").read_text()))
+    for version in (BEFORE_SLEEP, NEWEST):
+        validate(manifests, version, "Examples/deployment.yaml")
+    spec, containers = pod(manifests)
+    rendered = pod(render(NEWEST, []))[1]
+    sidecar = containers["metrics-sidecar"]
+    check(sidecar["image"] == rendered["metrics-sidecar"]["image"],
+          f"Examples/deployment.yaml has {sidecar['image']}, the chart {rendered['metrics-sidecar']['image']}")
+    check({**rendered["metrics-sidecar"]["securityContext"]} == sidecar["securityContext"],
+          "Examples/deployment.yaml runs the sidecar in another way than the chart")
+    check(spec["securityContext"]["fsGroup"] == sidecar["securityContext"]["runAsGroup"], "another group")
+
+
 def check_versions():
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     swift = (ROOT / "Sources/Platform/Program/Version.swift").read_text()
@@ -304,6 +319,7 @@ def main():
     check_promises()
     check_versions()
     check_guide()
+    check_example()
     check_notes()
     check_rules(options.programs)
     check_hooks(options.programs)

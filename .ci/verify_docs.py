@@ -25,6 +25,7 @@ import shlex
 import socket
 import subprocess
 import sys
+import tempfile
 
 from checks import check
 from sidecar import Sidecar, Wire, frame
@@ -212,9 +213,27 @@ def refused(programs, block, words):
 
 
 # Flags of other programs that the documents speak of.
-OTHERS = {"--enable-feature"}
+OTHERS = {"--enable-feature", "--check-config", "--cors", "--statsd-host", "--statsd-prefix"}
 KINDS = {"lines": lines, "rejected": rejected, "bytes:": exchange, "frames": frames, "page": page,
          "escaping": escaping, "http": requests, "push": pushes, "refused": refused}
+
+
+def rules(programs):
+    """Every rules file that a document shows is a good one."""
+    count = 0
+    for name in sorted(os.listdir("docs")):
+        if not name.endswith(".md"):
+            continue
+        with open(os.path.join("docs", name)) as f:
+            for block in re.findall(r"^```json\n(.*?)^```", f.read(), re.M | re.S):
+                with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+                    file.write(block)
+                    file.flush()
+                    told = subprocess.run([os.path.join(programs, "metrics-sidecar"), "check-rules",
+                                           file.name], capture_output=True, text=True)
+                check(told.returncode == 0, f"docs/{name}: {told.stderr}{block}")
+                count += 1
+    print(f"{count} rules files in docs/ are good")
 
 
 def examples(programs):
@@ -294,8 +313,10 @@ def settings(programs):
     """Every flag that a document writes as `--flag` is one that a program has; the guide speaks of
     other programs too much."""
     known = set()
-    for program in ("metrics-sidecar", "simple-server"):
-        shown = subprocess.run([os.path.join(programs, program), "--help"], capture_output=True, text=True)
+    for command in ("metrics-sidecar", "simple-server", "simple-server stress"):
+        program, *words = command.split()
+        shown = subprocess.run([os.path.join(programs, program), *words, "--help"], capture_output=True,
+                               text=True)
         known |= set(re.findall(r"--[a-z0-9][a-z0-9-]+", shown.stdout))
     for folder in (".", "docs"):
         for name in sorted(os.listdir(folder)):
@@ -312,6 +333,7 @@ def main():
     options = parser.parse_args()
     links()
     settings(options.programs)
+    rules(options.programs)
     examples(os.path.abspath(options.programs))
     print("docs: all passed")
 

@@ -111,7 +111,7 @@ def released():
             answer = run(sys.executable, script, "next", cwd=folder).strip()
             check(answer == (version or ""), f"{what}: {answer or 'none'}, not {version}")
     with tempfile.TemporaryDirectory() as folder:
-        names = ["CHANGELOG.md", "Sources/Platform/Program/Version.swift"]
+        names = ["CHANGELOG.md", "Sources/Platform/Program/Version.swift", "Examples/deployment.yaml"]
         for name in names:
             target = pathlib.Path(folder) / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -130,9 +130,10 @@ def released():
         check(described["version"] == described["appVersion"] == "3.2.1", f"chart: {described}")
         swift = (pathlib.Path(folder) / names[1]).read_text()
         check('number = "3.2.1"' in swift, swift)
+        check("/metrics-sidecar:3.2.1\n" in (pathlib.Path(folder) / names[2]).read_text(), "the example")
         changelog = (pathlib.Path(folder) / names[0]).read_text()
         check(re.search(r"\n## 3\.2\.1 \(\d{4}-\d\d-\d\d\)\n\n### Added\n- one\n", changelog), changelog)
-    print(f"  {len(VERSIONS)} histories have the right version; it is written in three places")
+    print(f"  {len(VERSIONS)} histories have the right version; it is written in every place")
 
 
 def owned():
