@@ -11,9 +11,12 @@ OPENMETRICS = "Accept: application/openmetrics-text;version=1.0.0"
 PROTOBUF = ("Accept: application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;"
             "encoding=delimited")
 GZIP = "Accept-Encoding: gzip"
+QUOTED = "Accept: text/plain;version=1.0.0;escaping=allow-utf-8"
 KINDS = [("no scrape", None), ("text", []), ("text, gzip", [GZIP]), ("OpenMetrics", [OPENMETRICS]),
          ("OpenMetrics, gzip", [OPENMETRICS, GZIP]), ("protobuf", [PROTOBUF]),
-         ("protobuf, gzip", [PROTOBUF, GZIP])]
+         ("protobuf, gzip", [PROTOBUF, GZIP]), ("text, names in quotes", [QUOTED]),
+         ("OpenMetrics, names escaped, gzip", [OPENMETRICS + ";escaping=values", GZIP]),
+         ("protobuf, names escaped", [PROTOBUF + ";escaping=dots"])]
 
 
 def measure(options):
@@ -28,7 +31,7 @@ def measure(options):
         pinger = build("pinger", folder)
         row("longest pause, ms (the sidecar's own)", "/-/healthy", "acknowledgement", "page ms")
         for count, runs, pages in ((100_000, options.slices, 8), (1_000_000, 3, 2)):
-            with filled(options, count) as pair:
+            with filled(options, count, "--utf8-names") as pair:
                 for name, fields in KINDS:
                     texts, times = [], []
                     for kind, where in (("http", pair.metrics), ("events", pair.path("events.sock"))):

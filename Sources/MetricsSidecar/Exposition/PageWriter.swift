@@ -17,8 +17,8 @@ final class PageWriter {
   /// A length that is known only now and stands `before` bytes in front of the page's first.
   private(set) var lateLength: (before: Int, byteCount: Int)?
   /// For scrapers whose names are not the plain ones.
-  private var names: NameWriter?
-  /// What `names` has not written again yet.
+  private let names: NameWriter?
+  /// Lines that `names` has not written again yet.
   private var plain = ByteBuffer(capacity: 16)
 
   init(_ snapshot: Snapshot, shape: PageShape, filter: NameFilter) {
@@ -33,20 +33,20 @@ final class PageWriter {
 
   /// All of the page, so many bytes, has been taken out.
   func taken(_ byteCount: Int) {
-    // With other names, a family comes to the page when it is whole.
-    if names == nil { familyStart -= byteCount }
+    familyStart -= byteCount
   }
 
   /// Appends about `byteCount` bytes, or the rest. Whether the page is complete.
   @_optimize(speed)
   func write(into page: inout ByteBuffer, byteCount: Int) -> Bool {
     lateLength = nil
-    guard names != nil else { return writePlain(into: &page, byteCount: byteCount) }
-    let isComplete = writePlain(into: &plain, byteCount: byteCount)
-    if isBetweenFamilies {
-      names?.write(plain.bytes, to: &page)
-      plain.removeAll()
+    guard let names, shape.format != .protobuf else {
+      return writePlain(into: &page, byteCount: byteCount)
     }
+    // Written twice, half as much is a slice.
+    let isComplete = writePlain(into: &plain, byteCount: max(1, byteCount / 2))
+    names.write(plain.bytes, to: &page)
+    plain.removeAll()
     return isComplete
   }
 
@@ -79,7 +79,8 @@ final class PageWriter {
     case .protobuf:
       isInFamily = true
       familyStart = ProtobufFormat.beginFamily(
-        family.name, type(family), help: Array(family.help.utf8), to: &page)
+        names?.family(family.name) ?? family.name, type(family), help: Array(family.help.utf8),
+        to: &page)
     case .openMetrics001, .openMetrics100:
       OpenMetricsFormat.head(family, isCounter: isCounter(family), to: &page)
     case .text004, .text100: page.append(family.header)
@@ -87,7 +88,7 @@ final class PageWriter {
   }
 
   private func endFamily(_ family: Family, _ page: inout ByteBuffer) {
-    ProtobufFormat.unit(family.name, to: &page)
+    ProtobufFormat.unit(family.name, names, to: &page)
     if familyStart >= 0 {
       ProtobufFormat.endMessage(from: familyStart, in: &page)
     } else {
@@ -194,16 +195,16 @@ final class PageWriter {
         ProtobufFormat.sketch(
           key, family, snapshot.values(current, series), now: snapshot.now,
           createdMilliseconds: created, exemplars: snapshot.exemplars(family),
-          of: record.firstCell, to: &page)
+          of: record.firstCell, names: names, to: &page)
       } else if type == .histogram {
         ProtobufFormat.histogram(
           key, family, snapshot.values(current, series), createdMilliseconds: created,
-          exemplars: snapshot.exemplars(family), of: record.firstCell, to: &page)
+          exemplars: snapshot.exemplars(family), of: record.firstCell, names: names, to: &page)
       } else {
         ProtobufFormat.metric(
           key, family.name.count, type, snapshot.value(record),
           createdMilliseconds: created, exemplars: snapshot.exemplars(family),
-          of: record.firstCell, tag: family.options.exemplar, to: &page)
+          of: record.firstCell, tag: family.options.exemplar, names: names, to: &page)
       }
       series += 1
     }
@@ -213,7 +214,7 @@ final class PageWriter {
   private func pushed(_ current: Snapshot.Part, to page: inout ByteBuffer) {
     guard let lines = snapshot.pushedText[current.family.name] else { return }
     guard shape.format == .protobuf else { return page.append(lines) }
-    var families = unsafe TextFamilies(lines.span.bytes, shape.format, filter)
+    var families = unsafe TextFamilies(lines.span.bytes, shape.format, filter, names: names)
     families.appendSamples(of: current.family.name, type(current.family), to: &page)
   }
 
@@ -223,7 +224,7 @@ final class PageWriter {
     } else {
       let text = snapshot.selfText
       var families = unsafe TextFamilies(
-        text.span.bytes, shape.format, filter, others: snapshot.familyNames)
+        text.span.bytes, shape.format, filter, others: snapshot.familyNames, names: names)
       families.append(to: &page)
     }
     if shape.format.isOpenMetrics { page.append(OpenMetricsFormat.end) }

@@ -34,11 +34,17 @@ enum ProtobufFormat {
     return start
   }
 
-  /// The unit of a family, behind its metrics, if its name has one.
-  static func unit(_ name: [UInt8], to page: inout ByteBuffer) {
+  /// The unit of a family, behind its metrics, if its name has one. Written otherwise, it may not:
+  /// `wait.seconds` has none.
+  static func unit(_ name: [UInt8], _ names: NameWriter? = nil, to page: inout ByteBuffer) {
     let isTotal = OpenMetricsFormat.hasSuffix(name, "_total")
     let short = isTotal ? Array(name.dropLast(6)) : name
     guard let unit = OpenMetricsFormat.unit(of: short) else { return }
+    if let written = names?.family(name), !OpenMetricsFormat.hasSuffix(written, "_total"),
+      OpenMetricsFormat.unit(of: written) == nil
+    {
+      return
+    }
     page.append(5 << 3 | 2)
     page.append(UInt8(truncatingIfNeeded: unit.utf8CodeUnitCount))
     page.append(unit)
@@ -63,10 +69,10 @@ enum ProtobufFormat {
   static func metric(
     _ key: RawSpan, _ nameByteCount: Int, _ type: FamilyType, _ value: Double,
     createdMilliseconds: UInt64, exemplars: Exemplars? = nil, of record: Int = 0,
-    tag: [UInt8] = [], to page: inout ByteBuffer
+    tag: [UInt8] = [], names: NameWriter? = nil, to page: inout ByteBuffer
   ) {
     let metric = begin(4, &page)
-    labels(key, from: nameByteCount, to: &page)
+    labels(key, from: nameByteCount, names, to: &page)
     let field: UInt8 =
       switch type {
       case .counter: 3
@@ -85,10 +91,11 @@ enum ProtobufFormat {
   @_optimize(speed)
   static func histogram(
     _ key: RawSpan, _ family: Family, _ values: Span<Double>, createdMilliseconds: UInt64,
-    exemplars: Exemplars? = nil, of record: Int = 0, to page: inout ByteBuffer
+    exemplars: Exemplars? = nil, of record: Int = 0, names: NameWriter? = nil,
+    to page: inout ByteBuffer
   ) {
     let metric = begin(4, &page)
-    labels(key, from: family.name.count, to: &page)
+    labels(key, from: family.name.count, names, to: &page)
     let inner = begin(7, &page)
     var total = 0.0
     for index in HistogramCells.firstBucket - 1..<values.count { total += values[index] }
@@ -125,10 +132,10 @@ enum ProtobufFormat {
   static func points(
     _ labels: RawSpan, _ type: FamilyType, _ points: [(at: Double, value: Double)], sum: Double,
     count: Double, createdMilliseconds: UInt64 = 0, native: NativeLine = NativeLine(),
-    to page: inout ByteBuffer
+    names: NameWriter? = nil, to page: inout ByteBuffer
   ) {
     let metric = begin(4, &page)
-    self.labels(labels, from: 0, to: &page)
+    self.labels(labels, from: 0, names, to: &page)
     let inner = begin(type.isHistogram ? 7 : 4, &page)
     // A histogram of floats tells its counts in other fields.
     let isFloat = type.isHistogram && (native.isFloat || !count.isWhole)
@@ -171,15 +178,24 @@ enum ProtobufFormat {
 
   /// `{a="b",c="d"}` after the name: one `LabelPair` each, without the escapes.
   @_optimize(speed)
-  static func labels(_ key: RawSpan, from start: Int, to page: inout ByteBuffer) {
+  static func labels(
+    _ key: RawSpan, from start: Int, _ names: NameWriter?, to page: inout ByteBuffer
+  ) {
     var index = start + 1
+    var place = 0
     while index < key.byteCount, key.at(index) != UInt8(ascii: "}") {
       let pair = begin(1, &page)
       let nameStart = index
       while key.at(index) != UInt8(ascii: "=") { index += 1 }
-      page.append(1 << 3 | 2)
-      varint(UInt64(index - nameStart), to: &page)
-      page.append(key.extracting(nameStart..<index))
+      let name = key.extracting(nameStart..<index)
+      if let names {
+        text(1, names.label(place, name), to: &page)
+        place += 1
+      } else {
+        page.append(1 << 3 | 2)
+        varint(UInt64(name.byteCount), to: &page)
+        page.append(name)
+      }
       index += 2
       let value = begin(2, &page)
       while key.at(index) != UInt8(ascii: "\"") {

@@ -12,6 +12,8 @@ struct TextFamilies: ~Escapable {
   private let filter: NameFilter
   /// Families on the page, where a counter's short name may be one of them; for OpenMetrics.
   private let others: Set<[UInt8]>
+  /// How names are to be written; for protobuf.
+  private let names: NameWriter?
   private var name: [UInt8] = []
   private var type = ProtobufFormat.FamilyType.untyped
   private var help = 0..<0
@@ -25,9 +27,11 @@ struct TextFamilies: ~Escapable {
 
   @_lifetime(copy text)
   init(
-    _ text: RawSpan, _ format: PageFormat, _ filter: NameFilter, others: Set<[UInt8]> = []
+    _ text: RawSpan, _ format: PageFormat, _ filter: NameFilter, others: Set<[UInt8]> = [],
+    names: NameWriter? = nil
   ) {
     self.others = others
+    self.names = names
     self.text = text
     self.format = format
     self.filter = filter
@@ -102,8 +106,13 @@ struct TextFamilies: ~Escapable {
       OpenMetricsFormat.head(
         isCounter ? Array(name.dropLast(6)) : name, word, help: helpText, to: &page)
     case .protobuf:
-      familyStart = ProtobufFormat.beginFamily(name, type, help: helpText, to: &page)
+      beginProtobuf(help: helpText, to: &page)
     }
+  }
+
+  private mutating func beginProtobuf(help: [UInt8], to page: inout ByteBuffer) {
+    familyStart = ProtobufFormat.beginFamily(
+      names?.family(name) ?? name, type, help: help, to: &page)
   }
 
   /// The help without its escapes.
@@ -144,13 +153,14 @@ struct TextFamilies: ~Escapable {
       name = SeriesKey.array(key.extracting(0..<nameEnd))
       type = .untyped
       isIncluded = true
-      familyStart = ProtobufFormat.beginFamily(name, type, help: [], to: &page)
+      beginProtobuf(help: [], to: &page)
     }
     let value = Decimal.parse(text.extracting(space..<line.upperBound))
     if type.isHistogram || type == .summary {
       point(key, nameEnd, value, &page)
     } else {
-      ProtobufFormat.metric(key, nameEnd, type, value, createdMilliseconds: 0, to: &page)
+      ProtobufFormat.metric(
+        key, nameEnd, type, value, createdMilliseconds: 0, names: names, to: &page)
     }
   }
 
@@ -164,7 +174,7 @@ struct TextFamilies: ~Escapable {
     } else if suffix.equalsIgnoringCase("_count") {
       ProtobufFormat.points(
         key.extracting(nameEnd..<key.byteCount), type, points, sum: sum, count: value,
-        native: native, to: &page)
+        native: native, names: names, to: &page)
       points.removeAll()
       native = NativeLine()
     } else if key.byteCount > nameEnd + 2 {
@@ -177,7 +187,7 @@ struct TextFamilies: ~Escapable {
 
   private mutating func endFamily(_ page: inout ByteBuffer) {
     if familyStart >= 0 {
-      ProtobufFormat.unit(name, to: &page)
+      ProtobufFormat.unit(name, names, to: &page)
       ProtobufFormat.endMessage(from: familyStart, in: &page)
     }
     familyStart = -1

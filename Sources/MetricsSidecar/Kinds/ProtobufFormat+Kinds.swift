@@ -6,12 +6,12 @@ extension ProtobufFormat {
   static func sketch(
     _ key: RawSpan, _ family: Family, _ values: Span<Double>, now: UInt64,
     createdMilliseconds: UInt64, exemplars: Exemplars? = nil, of record: Int = 0,
-    to page: inout ByteBuffer
+    names: NameWriter? = nil, to page: inout ByteBuffer
   ) {
     let nameByteCount = family.name.count
     switch family.kind {
     case .nativeHistogram:
-      native(key, family, values, createdMilliseconds, exemplars, record, to: &page)
+      native(key, family, values, createdMilliseconds, exemplars, record, names, to: &page)
     case .summary:
       let quantiles = SummaryCells.quantiles(values, now: now, family.options)
       var list: [(at: Double, value: Double)] = []
@@ -21,10 +21,11 @@ extension ProtobufFormat {
       points(
         key.extracting(nameByteCount..<key.byteCount), .summary, list,
         sum: values[SummaryCells.sum - 1], count: values[SummaryCells.samples - 1],
-        createdMilliseconds: createdMilliseconds, to: &page)
+        createdMilliseconds: createdMilliseconds, names: names, to: &page)
     default:
       guard let value = SketchText.value(values, now: now, family) else { return }
-      metric(key, nameByteCount, .gauge, value, createdMilliseconds: 0, to: &page)
+      metric(
+        key, nameByteCount, .gauge, value, createdMilliseconds: 0, names: names, to: &page)
     }
   }
 
@@ -38,11 +39,11 @@ extension ProtobufFormat {
   /// Fixed buckets only where the rule gives some; +Inf is the count.
   private static func native(
     _ key: RawSpan, _ family: Family, _ values: Span<Double>, _ createdMilliseconds: UInt64,
-    _ exemplars: Exemplars?, _ record: Int, to page: inout ByteBuffer
+    _ exemplars: Exemplars?, _ record: Int, _ names: NameWriter?, to page: inout ByteBuffer
   ) {
     let options = family.options
     let metric = begin(4, &page)
-    labels(key, from: family.name.count, to: &page)
+    labels(key, from: family.name.count, names, to: &page)
     let inner = begin(7, &page)
     let control = NativeHistogramCells.control - 1
     var sorted = SortedBuckets()

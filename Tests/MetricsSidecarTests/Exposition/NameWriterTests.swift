@@ -179,6 +179,48 @@ import Testing
     }
   }
 
+  @Test(arguments: PageFormat.allCases, [Escaping.dots, .values, .allowUTF8])
+  func `a family of many slices is the family written at once, in gzip too`(
+    _ format: PageFormat, _ escaping: Escaping
+  ) throws {
+    let fixture = try filled()
+    for n in 0..<5000 { fixture.apply("http.requests", "c", 1, tags: "http.path:/\(n),b:\(n % 3)") }
+    let whole = page(fixture, format, escaping)
+    for isGzip in [false, true] {
+      let job = ScrapeJob(
+        ScrapeKind(
+          shape: PageShape(format: format, escaping: escaping), filter: NameFilter(),
+          isGzip: isGzip),
+        Snapshot(fixture.registry, filter: NameFilter(), isOpenMetrics: format.isOpenMetrics),
+        startedAt: 0)
+      var slices = 1
+      while !job.writeSlice() { slices += 1 }
+      #expect(slices > 3)
+      var body = ByteBuffer()
+      job.body.copy(to: &body)
+      if isGzip {
+        var plain = ByteBuffer()
+        try Inflate.gunzip(body.bytes, limit: 1 << 24, into: &plain)
+        #expect(plain.array.elementsEqual(whole), "\(plain.count) of \(whole.count)")
+      } else {
+        #expect(body.array.elementsEqual(whole), "\(body.count) of \(whole.count)")
+      }
+    }
+  }
+
+  @Test func `protobuf has a unit where the name as it is written ends with it`() throws {
+    let fixture = try filled()
+    let text = { (escaping: Escaping?) in
+      String(decoding: self.page(fixture, .protobuf, escaping), as: UTF8.self)
+    }
+    #expect(text(.allowUTF8).contains("wait.seconds"))
+    #expect(text(.values).contains("U__wait_2e_seconds"))
+    #expect(text(.dots).contains("wait_dot_seconds"))
+    let unit = "*\u{7}seconds"
+    #expect(text(nil).contains(unit))
+    #expect(text(.dots).contains(unit) && !text(.allowUTF8).contains(unit))
+  }
+
   @Test func `protobuf has the names in their fields`() throws {
     let fixture = try Fixture()
     fixture.registry.spellings.isOn = true
