@@ -67,8 +67,9 @@ verify-exposition: dist-amd64 ## The page in each format, read by parsers and a 
 verify-kinds: dist-amd64 ## Sets, summaries, native histograms, gauges of several clients; Prometheus reads them
 	.ci/python .ci/verify_kinds.py --programs dist/linux-amd64
 
-verify-state: dist-amd64 ## The state file of a real sidecar: its bytes, a million series, kills, limits
+verify-state: dist-amd64 ## The state file of a real sidecar: its bytes, a million series, kills, limits, full disks
 	python3 .ci/verify_state.py --programs dist/linux-amd64
+	python3 .ci/verify_disk.py --programs dist/linux-amd64
 
 verify-soak: dist-amd64 ## Everything at once by a seed: all sockets, reloads, expiry, readers, kills (SOAK)
 	python3 .ci/verify_soak.py --programs dist/linux-amd64 $(SOAK)

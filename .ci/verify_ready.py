@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A sidecar that something goes wrong with goes on, and says on /-/ready what it cannot do, on a real
-process: its rules file breaks, its socket files go, it runs out of descriptors or disk.
+process: its rules file breaks, its socket files go, it runs out of descriptors. Its disk is in
+verify_disk.py.
 
     python3 .ci/verify_ready.py --programs dist/linux-amd64 [--only NAME]
 """
@@ -17,6 +18,7 @@ import time
 
 import checks
 from checks import check, wait_for
+from readiness import answer, expect_ready, expect_trouble
 from sidecar import Sidecar, Wire, frame
 
 
@@ -41,24 +43,6 @@ def broken_passwords(programs):
             check(response.status == status, response.status, body)
         check("the worker that takes over keeps the passwords: " + path in sidecar.output(),
               sidecar.output())
-
-
-def answer(sidecar):
-    response, body = sidecar.get("/-/ready")
-    return response.status, body.decode()
-
-
-def expect_ready(sidecar):
-    wait_for(lambda: answer(sidecar) == (200, "ready\n"), f"ready; it says {answer(sidecar)}", 20)
-
-
-def expect_trouble(sidecar, *words):
-    """503 with one line that has these words, which the log has too."""
-    status, body = answer(sidecar)
-    check(status == 503 and body.startswith("not ready: ") and body.count("\n") == 1, status, body)
-    check(all(word in body for word in words), body, "has not", words)
-    check("Not ready: " + body[len("not ready: "):] in sidecar.output(), sidecar.output())
-    print("  " + body.strip().replace(sidecar.folder, "…"))
 
 
 def rules(name):
@@ -293,36 +277,49 @@ def no_descriptors(programs):
         print(f"  {woken} times awake in two seconds while clients wait")
 
 
-class Unsignalled(Sidecar):
-    """A file at its limit is an error for it, as on a full disk, and not the signal SIGXFSZ, which
-    this interpreter ignores and hands on so."""
+def ended(pid):
+    """Whether there is no such process, or one that nobody has asked for its status."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
 
-    popen = {"restore_signals": False}
 
-
-def full_disk(programs):
-    """A state file that cannot grow."""
-    with Unsignalled(programs) as sidecar:
+def stopped_and_killed_parent(programs):
+    """--supervise: a parent that is stopped or killed costs no datagram that the kernel has taken; no other
+    sidecar gets in while the worker of a killed one is there, and then one has all of it."""
+    with Sidecar(programs, "--supervise") as sidecar:
+        parent, worker = sidecar.process.pid, sidecar.worker()
+        os.kill(parent, signal.SIGSTOP)
         sidecar.send("known:1|c")
         sidecar.expect({"known_total": 1})
-        pid = sidecar.process.pid
-        soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-        # As on a disk that has room for what is there and no more.
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (os.path.getsize(sidecar.path("state")), hard))
-        sidecar.send(*(f"many:1|c|#n:{n}" for n in range(5000)), "known:1|c")
-        sidecar.expect({"known_total": 2})
-        check(sidecar.values()['metrics_sidecar_events_rejected_total{reason="state_full"}'] > 0,
-              "all had room")
-        expect_trouble(sidecar, "the state file cannot grow", "Make room")
+        os.kill(worker, signal.SIGKILL)
+        wait_for(lambda: ended(worker), "the worker's end")
+        # Nobody starts another now.
         sidecar.send("known:1|c")
+        os.kill(parent, signal.SIGCONT)
+        wait_for(sidecar.page, "the next worker")
+        sidecar.expect({"known_total": 2, "metrics_sidecar_worker_restarts_total": 1})
+        worker = sidecar.worker()
+        os.kill(worker, signal.SIGSTOP)
+        sidecar.send("known:1|c")
+        sidecar.process.kill()
+        sidecar.process.wait()
+        for _ in range(3):
+            result = sidecar.run()
+            check(result.returncode == 1 and "in use by another sidecar" in result.stderr, str(result))
+        check(not ended(worker), "a stopped worker has ended")
+        # It has been told to end, and takes what waits before it does.
+        os.kill(worker, signal.SIGCONT)
+        wait_for(lambda: ended(worker), "the end of a killed parent's worker")
+        sidecar.start()
         sidecar.expect({"known_total": 3})
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
-        expect_ready(sidecar)
-        sidecar.send("room:1|c")
-        sidecar.expect({"room_total": 1})
+        check("Stopped: everything received is counted and kept" in sidecar.output(), sidecar.output())
 
 
-CHECKS = [broken_rules, broken_passwords, removed_sockets, replaced_sockets, supervised_sockets, no_descriptors, full_disk]
+CHECKS = [broken_rules, broken_passwords, removed_sockets, replaced_sockets, supervised_sockets,
+          stopped_and_killed_parent, no_descriptors]
 
 
 def main():

@@ -6,6 +6,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -48,6 +49,10 @@ int cl_file_allocate(int fd, int64_t offset, int64_t size) {
 }
 int cl_file_lock(int fd) { FAULT("flock"); return REPEAT(int, flock(fd, LOCK_EX | LOCK_NB)); }
 int cl_rename(const char *source, const char *target) { FAULT("rename"); return RESULT(rename(source, target)); }
+int cl_rename_new(const char *source, const char *target) {
+  // Not every C library has a function for it.
+  return RESULT(syscall(SYS_renameat2, AT_FDCWD, source, AT_FDCWD, target, 1 /* RENAME_NOREPLACE */));
+}
 int cl_unlink(const char *path) { FAULT("unlink"); return RESULT(unlink(path)); }
 int cl_make_directory(const char *path, uint32_t mode) { FAULT("mkdir"); return RESULT(mkdir(path, (mode_t)mode)); }
 int cl_is_writable_directory(const char *path) { return access(path, W_OK | X_OK) == 0; }
@@ -55,6 +60,10 @@ void *cl_map_shared(int fd, uint64_t size) {
   FAULT_NULL("mmap");
   void *base = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   return base == MAP_FAILED ? NULL : base;
+}
+int cl_map_instead(void *base, uint64_t size, int fd) {
+  void *mapped = mmap(base, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+  return mapped == MAP_FAILED ? -errno : 0;
 }
 void *cl_map_anonymous_shared(uint64_t size) {
   FAULT_NULL("mmap");

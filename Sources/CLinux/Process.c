@@ -9,9 +9,16 @@
 
 static int argument_count;
 static char **arguments;
+#ifdef __GLIBC__
+// This C library hands them over.
+__attribute__((constructor)) static void keep_arguments(int count, char **values) {
+  argument_count = count;
+  arguments = values;
+}
+#else
 // The kernel lays argc, argv, a null and the environment one after the other (System V ABI, "Process
-// Initialization"), so the arguments are found from the environment, on every C library and without
-// /proc. A pointer is never as small as a count, so the first word that counts the ones behind it is argc.
+// Initialization"), so in a static program the arguments are found from the environment, without /proc.
+// A pointer is never as small as a count, so the first word that counts the ones behind it is argc.
 extern char **environ;
 __attribute__((constructor)) static void keep_arguments(void) {
   if (!environ) return;
@@ -23,6 +30,7 @@ __attribute__((constructor)) static void keep_arguments(void) {
     return;
   }
 }
+#endif
 int cl_argument_count(void) { return argument_count; }
 const char *cl_argument(int index) { return index < argument_count ? arguments[index] : NULL; }
 const char *cl_environment(const char *name) { return getenv(name); }

@@ -87,6 +87,7 @@ final class Sidecar: Responder {
       "Serving metrics on http://\(settings.listen.description)/metrics (CTRL + C to quit)")
     server.run()
     drain(Clock.monotonicNanoseconds)
+    _ = keepFiles()
     self.server = nil
     settings.log.info("Stopped: everything received is counted and kept")
   }

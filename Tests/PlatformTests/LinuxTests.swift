@@ -149,6 +149,39 @@ private func temporaryPath() -> String {
     #expect(file.base.load(fromByteOffset: 8000, as: UInt8.self) == 77)
   }
 
+  @Test func `a mapped file that was removed is made anew with what it has, and goes on`() throws {
+    let folder = temporaryPath()
+    let path = folder + "/in/file"
+    try Files.makeFolder(folder + "/in")
+    do {
+      var file = try MappedFile(path: path, limit: 1 << 20)
+      try file.grow(to: 8192)
+      file.base.storeBytes(of: 77, toByteOffset: 8000, as: UInt8.self)
+      var states = [file.isThere]
+      try FileManager.default.removeItem(atPath: folder)
+      states.append(file.isThere)
+      try file.makeAgain()
+      states.append(file.isThere)
+      #expect(states == [true, false, true])
+      #expect(throws: MappedFile.Failure.self) { _ = try MappedFile(path: path, limit: 1 << 20) }
+      try file.grow(to: 16_384)
+      file.base.storeBytes(of: 78, toByteOffset: 16_000, as: UInt8.self)
+    }
+    var file = try MappedFile(path: path, limit: 1 << 20)
+    #expect(file.size == 16_384)
+    let found = [8000, 16_000].map { file.base.load(fromByteOffset: $0, as: UInt8.self) }
+    #expect(found == [77, 78])
+    // Another's file is left alone.
+    try FileManager.default.removeItem(atPath: path)
+    try Data([1]).write(to: URL(fileURLWithPath: path))
+    var code: Errno?
+    do throws(Errno) { try file.makeAgain() } catch { code = error }
+    #expect(code == .exists)
+    #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == Data([1]))
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder + "/in") == ["file"])
+    #expect(file.base.load(fromByteOffset: 8000, as: UInt8.self) == 77)
+  }
+
   @Test func `datagrams come many at a time and a cut one is told`() throws {
     let path = temporaryPath()
     let receiver = try Socket.listenUnix(path: path, kind: .datagram, mode: 0o600)

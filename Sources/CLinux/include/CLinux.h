@@ -21,10 +21,12 @@ int cl_file_identity(const char *path, int fd, uint64_t *device, uint64_t *numbe
 int cl_file_allocate(int fd, int64_t offset, int64_t size);
 int cl_file_lock(int fd);
 int cl_rename(const char *source, const char *target);
+int cl_rename_new(const char *source, const char *target);   // -EEXIST where there is a target
 int cl_unlink(const char *path);
 int cl_make_directory(const char *path, uint32_t mode);
 int cl_is_writable_directory(const char *path);
 void *cl_map_shared(int fd, uint64_t size);   // NULL when it fails; errno by cl_last_error
+int cl_map_instead(void *base, uint64_t size, int fd);   // `fd` in place of what is mapped there
 void *cl_map_anonymous_shared(uint64_t size);
 int cl_unmap(void *base, uint64_t size);
 void cl_touch(void *start, size_t count);  // has the kernel map the pages now

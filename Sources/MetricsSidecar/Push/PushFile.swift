@@ -21,8 +21,9 @@ import Platform
 /// A record is written behind what is used; the one store of the new "how far" makes it count. So a
 /// kill at any time leaves the group as it was before the change or as it is after it. The last
 /// record of a key counts. One whose group was deleted has its checksum's bits turned round, by one
-/// store where it stands, so that a full file can be emptied. When a region is full, live records are copied to another, whose header's
-/// checksum is stored last.
+/// store where it stands, so that a full file can be emptied. When a region is full, live records are
+/// copied to another, whose header's checksum is stored last. From the start there is room for two, so
+/// that a few groups can be pushed again and again on a full disk.
 @safe
 final class PushFile {
   static let version: UInt32 = 2
@@ -42,7 +43,7 @@ final class PushFile {
     fileprivate(set) var byteCount: Int
   }
 
-  private var file: MappedFile
+  var file: MappedFile
   // Sound: the mapping never moves while `file` lives; everything below `file.size` may be touched,
   // and offsets are checked against it once, when a region is opened or made.
   private let base: UnsafeMutableRawPointer
@@ -53,12 +54,19 @@ final class PushFile {
   /// The live record of each key.
   private var live: [ByteKey: Place] = [:]
   private(set) var liveByteCount = 0
+  /// Why the disk gave no more room the last time that it was asked, and for how much.
+  private var growthFailure: Errno?
+  private var refusedByteCount = 0
 
   /// Takes a file that `MappedFile` has opened. An empty one is made; any other is checked whole.
   init(_ opened: consuming MappedFile) throws(Failure) {
     file = opened
     unsafe base = file.base
     if file.size == 0 { try format() } else { try recover() }
+    // One region will do where the disk has no more.
+    do throws(Errno) {
+      try file.grow(to: min(Self.regionsStart + 2 * Self.leastRegionByteCount, file.limit))
+    } catch {}
   }
 
   #if DEBUG
@@ -89,7 +97,14 @@ final class PushFile {
   /// Makes `group` the content of `key`. When this returns, a kill does not undo it.
   func replace(_ key: ByteKey, with group: borrowing ByteBuffer) throws(Errno) {
     let byteCount = Self.recordByteCount(key.bytes.count, group.count)
-    try makeRoom(byteCount)
+    do throws(Errno) {
+      try makeRoom(byteCount)
+      if byteCount >= refusedByteCount { growthFailure = nil }
+    } catch {
+      if error != .outOfMemory { growthFailure = error }
+      refusedByteCount = byteCount
+      throw error
+    }
     let offset = used
     unsafe write(key.bytes.span.bytes, group.bytes, at: offset)
     commit(offset + byteCount)
@@ -157,26 +172,37 @@ final class PushFile {
 
   private func headerOffset(_ generation: UInt32) -> Int { generation & 1 == 0 ? 64 : 96 }
 
-  /// Copies what is live to another region, with room to spare, if `byteCount` more do not fit.
+  /// Why the file cannot grow, if it could not the last time: tried again now.
+  func retryGrowth() -> Errno? {
+    guard growthFailure != nil else { return nil }
+    do throws(Errno) {
+      try makeRoom(refusedByteCount)
+      growthFailure = nil
+    } catch { growthFailure = error }
+    return growthFailure
+  }
+
+  /// Copies what is live to another region if `byteCount` more do not fit: before the one in use if
+  /// there is room, else behind it.
   private func makeRoom(_ byteCount: Int) throws(Errno) {
     if used + byteCount <= end { return }
-    var size = max(Self.leastRegionByteCount, (liveByteCount + byteCount) * 3)
-    // Near the limit a region that is just large enough will do.
-    var target = place(size)
-    if target + size > file.limit {
-      size = (liveByteCount + byteCount) * 5 / 4 + 4096
-      target = place(size)
-    }
-    size = (size + 4095) & ~4095
-    try file.grow(to: target + size)
-    copyLive(to: target, size)
+    let before = start - Self.regionsStart
+    let wanted = Self.pages(max(Self.leastRegionByteCount, (liveByteCount + byteCount) * 3))
+    if before >= wanted { return copyLive(to: Self.regionsStart, wanted) }
+    do throws(Errno) {
+      try file.grow(to: end + wanted)
+      return copyLive(to: end, wanted)
+    } catch {}
+    // Near the limit, or on a full disk, one that is just large enough will do.
+    let least = Self.pages((liveByteCount + byteCount) * 5 / 4 + 4096)
+    if before >= least { return copyLive(to: Self.regionsStart, before) }
+    try file.grow(to: end + least)
+    copyLive(to: end, (file.size - end) & ~4095)
   }
 
-  /// Before the region in use if there is room, else behind it.
-  private func place(_ size: Int) -> Int {
-    start - Self.regionsStart >= (size + 4095) & ~4095 ? Self.regionsStart : end
-  }
+  private static func pages(_ byteCount: Int) -> Int { (byteCount + 4095) & ~4095 }
 
+  @inline(never)
   private func copyLive(to target: Int, _ size: Int) {
     var offset = target
     for (key, place) in live {

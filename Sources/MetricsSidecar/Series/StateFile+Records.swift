@@ -174,6 +174,12 @@ extension StateFile {
     }
   }
 
+  /// At the start, so that a full disk is told before a new series is refused.
+  func makeSureOfRoom() {
+    guard file.size - usedByteCount < 4096 else { return }
+    do throws(Errno) { try grow(to: min(file.size + Self.growthByteCount, file.limit)) } catch {}
+  }
+
   /// Why the file cannot grow, if it could not the last time: tried again now.
   func retryGrowth() -> Errno? {
     guard growthFailure != nil else { return nil }

@@ -83,6 +83,7 @@ final class StateFile {
       format()
     } else {
       do throws(Damage) { try recover() } catch { throw .damaged(error) }
+      makeSureOfRoom()
     }
   }
 

@@ -27,15 +27,22 @@ extension Sidecar {
       let mistake = bindAgain(file)
       if found.isEmpty { found = mistake }
     }
+    let mistake = keepFiles()
+    if found.isEmpty { found = mistake }
     if found.isEmpty, let error = acceptFailure {
       found =
-        "clients wait to be taken: \(error.description). Raise the limit of open files (ulimit -n), "
-        + "or lower --max-connections"
+        "clients wait to be taken: " + error.description
+        + ". Raise the limit of open files (ulimit -n), or lower --max-connections"
     }
     if found.isEmpty, let error = applier.registry.state.retryGrowth() {
       found =
-        "the state file cannot grow (\(error.description)), so new series and sessions are refused; "
-        + "known ones count. Make room on its disk"
+        "the state file cannot grow (" + error.description
+        + "), so new series and sessions are refused; known ones count. Make room on its disk"
+    }
+    if found.isEmpty, let error = push?.store.file.retryGrowth() {
+      found =
+        "the file of pushed groups cannot grow (" + error.description
+        + "), so pushes are answered 507; groups that are there stay. Make room on its disk"
     }
     guard found != trouble else { return }
     trouble = found
@@ -60,6 +67,30 @@ extension Sidecar {
     settings.log.warning(
       "\(file.file.path) was removed or replaced, so it is bound anew: clients that connect from now "
         + "on come in. Find out who removes it")
+    return ""
+  }
+
+  /// Makes the files anew that outlive this, where they were removed; what is in the way, or "".
+  func keepFiles() -> String {
+    let mistake = keep(&applier.registry.state.file)
+    guard let push else { return mistake }
+    let other = keep(&push.store.file.file)
+    return mistake.isEmpty ? other : mistake
+  }
+
+  @inline(never)
+  private func keep(_ file: inout MappedFile) -> String {
+    if file.isThere { return "" }
+    do throws(Errno) {
+      try file.makeAgain()
+    } catch {
+      let way =
+        error == .exists ? "another file is in its place; remove that" : error.description
+      return file.path + " was removed, and cannot be made anew (" + way
+        + "): what it has, and what is counted now, ends with this process"
+    }
+    settings.log.warning(
+      file.path + " was removed, so it is made anew with all that it had. Find out who removes it")
     return ""
   }
 

@@ -89,6 +89,28 @@ import Testing
     #expect(text(try open(path), "key3") == "value 3")
   }
 
+  @Test func `a file that cannot grow takes small groups again and again`() throws {
+    let path = NSTemporaryDirectory() + "push-\(UUID().uuidString.prefix(8))"
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    // Two of the smallest regions, and not a page more.
+    let limit = 4096 + 2 * (256 << 10)
+    let open = { try PushFile(try MappedFile(path: path, limit: limit)) }
+    for start in stride(from: 0, to: 3000, by: 500) {
+      let file = try open()
+      for round in start..<start + 500 {
+        try replace(file, "k\(round % 3)", String(repeating: "\(round % 10)", count: 30_000))
+      }
+    }
+    let file = try open()
+    // More than fits beside them is refused, and they go on.
+    #expect(throws: Errno.self) { try replace(file, "big", String(repeating: "x", count: 200_000)) }
+    try replace(file, "k1", "small")
+    #expect(text(file, "k1") == "small")
+    #expect(text(file, "k2") == String(repeating: "9", count: 30_000))
+    // The limit is no trouble of the disk.
+    #expect(file.retryGrowth() == nil)
+  }
+
   @Test func `a full file refuses and keeps what it has`() throws {
     let path = NSTemporaryDirectory() + "push-\(UUID().uuidString.prefix(8))"
     defer { try? FileManager.default.removeItem(atPath: path) }
