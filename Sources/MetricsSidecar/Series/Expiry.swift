@@ -30,6 +30,8 @@ struct Expiry {
 
   /// A turn has ended, and `transaction` was the last to take effect.
   mutating func note(_ transaction: UInt32, now: UInt64) {
+    // What a turn does may be noted by a later time than the one that the turn began at.
+    let now = max(now, moments.last?.time ?? 0)
     if let last = moments.last {
       if transaction == last.transaction { return }
       // The numbers have started again: all is as of now.

@@ -175,7 +175,7 @@ extension Registry {
       let record = try make(key, family)
       seriesCount += 1
       family.series.append(record)
-      expiry.arm(timeToLive(family), now: Clock.monotonicNanoseconds)
+      expiry.arm(timeToLive(family), now: monotonicNow)
       return record
     } catch {
       refusedSeries += 1
@@ -195,7 +195,7 @@ extension Registry {
       let record = try make(key.bytes, family)
       family.overflow = record
       family.series.append(record)
-      expiry.arm(timeToLive(family), now: Clock.monotonicNanoseconds)
+      expiry.arm(timeToLive(family), now: monotonicNow)
       return record
     } catch { return nil }
   }

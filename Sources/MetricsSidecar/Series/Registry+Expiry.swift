@@ -30,7 +30,7 @@ extension Registry {
   /// A connection that used the session has gone.
   func close(_ id: SessionID) {
     sessions.close(id, now: Clock.unixNanoseconds, in: state)
-    expiry.arm(limits.sessionTimeToLive, now: Clock.monotonicNanoseconds)
+    expiry.arm(limits.sessionTimeToLive, now: monotonicNow)
   }
 
   /// The time to live of a family, in nanoseconds; 0 is for ever.

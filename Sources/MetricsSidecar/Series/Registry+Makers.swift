@@ -67,7 +67,7 @@ extension Registry {
     guard family.kind == kind else { throw conflict(family.name) }
     family.timeToLive = rule.timeToLive
     expiry.use(timeToLive(family))
-    expiry.arm(timeToLive(family), now: Clock.monotonicNanoseconds)
+    expiry.arm(timeToLive(family), now: monotonicNow)
   }
 
   /// Puts a family in another one's place: its series stay if they mean the same, and start again if

@@ -40,6 +40,8 @@ final class Registry {
   #if DEBUG
     /// The time that tests have.
     var testTime: UInt64?
+    /// Monotonic nanoseconds that tests have; `nil` for the clock's.
+    var testMonotonicTime: UInt64?
   #endif
   /// Times to live, and how far the look for expired series is.
   var expiry = Expiry()
@@ -72,7 +74,7 @@ final class Registry {
 
   /// Begins with the times to live that the settings and the rules have.
   func startExpiry() {
-    let now = Clock.monotonicNanoseconds
+    let now = monotonicNow
     expiry.use(limits.seriesTimeToLive)
     expiry.use(limits.sessionTimeToLive)
     for family in families { expiry.use(timeToLive(family)) }
@@ -94,6 +96,14 @@ final class Registry {
     #endif
     if turnTime == 0 { turnTime = Clock.unixNanoseconds / 1_000_000 }
     return turnTime
+  }
+
+  /// Monotonic nanoseconds.
+  var monotonicNow: UInt64 {
+    #if DEBUG
+      if let testMonotonicTime { return testMonotonicTime }
+    #endif
+    return Clock.monotonicNanoseconds
   }
 
   // MARK: Series

@@ -33,6 +33,7 @@ import Testing
     }
 
     private func turn(now: UInt64, _ events: () -> Void) {
+      registry.testMonotonicTime = now
       events()
       if now >= registry.expiry.due { registry.expire(now: now) }
       registry.commit()
@@ -83,6 +84,17 @@ import Testing
     #expect(turns.fixture.value("x_b") == 2)
     turns.wait(until: 30)
     #expect(turns.fixture.value("x_b") == nil)
+  }
+
+  @Test func `a moment noted by an earlier time than the last makes nothing older than it is`() {
+    var expiry = Expiry()
+    expiry.use(10 * Self.second)
+    for (transaction, time) in [(1, 100), (2, 90), (3, 91), (4, 92), (5, 101), (6, 95)] {
+      expiry.note(UInt32(transaction), now: UInt64(time) * Self.second)
+    }
+    #expect(expiry.cutoff(10 * Self.second, now: 109 * Self.second, 6) == nil)
+    #expect(expiry.cutoff(10 * Self.second, now: 110 * Self.second, 6) == 4)
+    #expect(expiry.cutoff(10 * Self.second, now: 111 * Self.second, 6) == 6)
   }
 
   @Test func `a reload between two turns of a look begins it anew`() throws {
