@@ -356,7 +356,47 @@ def dies_at_once(programs):
         print(f"  {len(killed)} workers in two seconds")
 
 
-CHECKS = [every_socket, grammars, socket_files, session_answers, exactly_once, worker_killed, dies_at_once]
+class Abstract(Sidecar):
+    """Its Unix sockets have names and no files."""
+
+    def path(self, name):
+        if name.endswith(".sock"):
+            return f"@{os.path.basename(self.folder)}-{name}"
+        return super().path(name)
+
+    def unix(self, name, kind=socket.SOCK_DGRAM):
+        made = socket.socket(socket.AF_UNIX, kind)
+        made.connect("\0" + self.path(name)[1:])
+        return made
+
+
+def abstract_sockets(programs):
+    """Sockets without a file: they take all that others take, are not stolen, and outlive a killed worker."""
+    with Abstract(programs, "--supervise") as sidecar:
+        held = sidecar.unix("statsd.sock")
+        session = Wire(sidecar).send(frame("_session|" + "8" * 32), frame("_seq|1", "sent:1|c"))
+        check(session.answers(2) == ["_ack|0", "_ack|1"], "the session")
+        sidecar.unix("spectator.sock").send(b"c:seen:1")
+        emitted = subprocess.run([sidecar.program, "emit", "sent:1|c", "--statsd-socket",
+                                  sidecar.path("statsd.sock")], timeout=60)
+        check(emitted.returncode == 0, str(emitted))
+        sidecar.expect({"sent_total": 2, "seen_total": 1})
+        os.kill(sidecar.worker(), signal.SIGSTOP)
+        for _ in range(5):
+            held.send(b"sent:1|c")
+        sidecar.kill_worker()
+        sidecar.expect({"sent_total": 7})
+        check(sidecar.get("/-/ready")[1] == b"ready\n", "not ready")
+        second = sidecar.run()
+        check(second.returncode == 1 and "in use by another sidecar" in second.stderr, str(second))
+        check(not any(name.startswith("@") for name in os.listdir(".")), "a file was made")
+        sidecar.stop()
+        sidecar.start()
+        sidecar.unix("statsd.sock").send(b"sent:1|c")
+        sidecar.expect({"sent_total": 8})
+
+
+CHECKS = [every_socket, abstract_sockets, grammars, socket_files, session_answers, exactly_once, worker_killed, dies_at_once]
 
 
 def main():

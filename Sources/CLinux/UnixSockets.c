@@ -6,13 +6,17 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+static int is_abstract(const char *path) { return path[0] == '@'; }
+
 static socklen_t unix_address(const char *path, struct sockaddr_un *out) {
   memset(out, 0, sizeof *out);
   out->sun_family = AF_UNIX;
   size_t length = strlen(path);
   if (length == 0 || length >= sizeof out->sun_path) return 0;
   memcpy(out->sun_path, path, length + 1);
-  return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + 1);
+  // An abstract name begins with a 0 in place of the @, and ends with the address.
+  if (is_abstract(path)) out->sun_path[0] = 0;
+  return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + !is_abstract(path));
 }
 
 int cl_unix_path_limit(void) { return (int)sizeof(((struct sockaddr_un *)0)->sun_path) - 1; }
@@ -31,8 +35,10 @@ int cl_listen_unix(const char *path, int is_datagram, uint32_t mode, int64_t gro
   if (fd < 0) return fd;
   FAULT_CLOSING(fd, "bind");
   if (bind(fd, (struct sockaddr *)&where, length) < 0) return failed(fd);
-  if (chmod(path, (mode_t)mode) < 0) return failed(fd);
-  if (group >= 0 && chown(path, (uid_t)-1, (gid_t)group) < 0) return failed(fd);
+  if (!is_abstract(path)) {
+    if (chmod(path, (mode_t)mode) < 0) return failed(fd);
+    if (group >= 0 && chown(path, (uid_t)-1, (gid_t)group) < 0) return failed(fd);
+  }
   if (!is_datagram && listen(fd, backlog) < 0) return failed(fd);
   return fd;
 }

@@ -9,10 +9,11 @@ struct Settings: Sendable {
     Option("listen", "HOST:PORT", "0.0.0.0:8000", "Where /metrics is served."),
     Option(
       "events-socket", "PATH", "/run/metrics/events.sock",
-      "Stream socket for frames with acknowledgements, or plain lines. Empty: none."),
+      "Stream socket for frames with acknowledgements, or plain lines. @NAME: one without a file. "
+        + "Empty: none."),
     Option(
       "statsd-socket", "PATH", "/run/metrics/statsd.sock",
-      "Datagram socket for StatsD and DogStatsD clients. Empty: none."),
+      "Datagram socket for StatsD and DogStatsD clients. @NAME: one without a file. Empty: none."),
     Option(
       "statsd-udp", "HOST:PORT", "", "StatsD and DogStatsD over UDP, such as 127.0.0.1:8125."),
     Option("statsd-tcp", "HOST:PORT", "", "StatsD lines over TCP, such as 127.0.0.1:8125."),

@@ -110,6 +110,27 @@ private func temporaryPath() -> String {
     }
   }
 
+  @Test func `a name with an @ is a socket without a file, and taken by one at a time`() throws {
+    let name = "@platform-\(UUID().uuidString.prefix(8))"
+    do {
+      let file = try SocketFile(path: name, kind: .datagram, mode: 0o600)
+      let isBound = file.isBound
+      #expect(isBound && !FileManager.default.fileExists(atPath: name))
+      var isInUse = false
+      do throws(SocketFile.Failure) {
+        _ = try SocketFile(path: name, kind: .datagram, mode: 0o600)
+      } catch {
+        if case .inUse = error { isInUse = true }
+      }
+      #expect(isInUse)
+      let sender = try Socket.connectUnix(path: name, kind: .datagram)
+      #expect(sender.send([UInt8](repeating: 65, count: 1).span.bytes) == .bytes(1))
+    }
+    #expect(throws: Errno.connectionRefused) {
+      _ = try Socket.connectUnix(path: name, kind: .datagram)
+    }
+  }
+
   @Test func `a path too long for a socket is told with its length`() {
     let path = "/tmp/" + String(repeating: "x", count: 120)
     do throws(SocketFile.Failure) {

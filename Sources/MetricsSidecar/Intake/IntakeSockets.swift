@@ -139,7 +139,7 @@ final class IntakeFile {
   }
 
   private static func makeFolder(_ path: String) {
-    guard let folder = Files.parent(of: path) else { return }
+    guard !SocketFile.isAbstract(path), let folder = Files.parent(of: path) else { return }
     do throws(Errno) { try Files.makeFolder(folder) } catch {}
   }
 

@@ -26,14 +26,18 @@ public struct SocketFile: ~Copyable {
 
   /// Binds `path` after taking `path.lock`. The lock file stays: removing it would let two
   /// processes hold locks on two different files of one name.
+  ///
+  /// A name that begins with @ is abstract: no file, so neither mode nor group, and the kernel keeps
+  /// others from it as long as a process has it open.
   public init(
     path: String, kind: Socket.Kind, mode: UInt32, group: Int64 = -1
   ) throws(Failure) {
     let byteCount = path.utf8.count
     if byteCount > Socket.unixPathLimit { throw .pathTooLong(byteCount: byteCount) }
-    let lock = try Self.lock(path)
+    let isAbstract = Self.isAbstract(path)
+    let lock = isAbstract ? Descriptor(owning: -1) : try Self.lock(path)
     let bound = try Self.bind(path, kind, mode, group)
-    identity = try Self.identity(path)
+    identity = isAbstract ? FileIdentity() : try Self.identity(path)
     socket = bound
     self.lock = lock
     self.path = path
@@ -43,6 +47,9 @@ public struct SocketFile: ~Copyable {
   }
 
   deinit { if (try? FileIdentity(path: path)) == identity { _ = unsafe cl_unlink(path) } }
+
+  /// Whether it is a name in the kernel alone, `@metrics`, and not a file.
+  public static func isAbstract(_ path: String) -> Bool { path.utf8.first == UInt8(ascii: "@") }
 
   private static func lock(_ path: String) throws(Failure) -> Descriptor {
     let opened = unsafe cl_open(path + ".lock", 1, 0o600)
@@ -57,10 +64,13 @@ public struct SocketFile: ~Copyable {
   private static func bind(
     _ path: String, _ kind: Socket.Kind, _ mode: UInt32, _ group: Int64
   ) throws(Failure) -> Descriptor {
-    _ = unsafe cl_unlink(path)
+    if !isAbstract(path) { _ = unsafe cl_unlink(path) }
     do throws(Errno) {
       return try Socket.listenUnix(path: path, kind: kind, mode: mode, group: group)
-    } catch { throw .bind(error) }
+    } catch {
+      if isAbstract(path), error == .addressInUse { throw .inUse }
+      throw .bind(error)
+    }
   }
 
   private static func identity(_ path: String) throws(Failure) -> FileIdentity {
@@ -71,7 +81,9 @@ public struct SocketFile: ~Copyable {
 
   /// Whether clients that connect now come here. The open socket keeps its file's number from being
   /// used again, so another file of the name is told apart.
-  public var isBound: Bool { (try? FileIdentity(path: path)) == identity }
+  public var isBound: Bool {
+    Self.isAbstract(path) || (try? FileIdentity(path: path)) == identity
+  }
 
   /// Binds `path` anew, where its file was removed or has a stale one in its place. The socket of
   /// before: clients that hold it may go on sending.
@@ -115,6 +127,9 @@ public struct SocketFile: ~Copyable {
 public struct FileIdentity: Equatable, Sendable {
   var device: UInt64 = 0
   var number: UInt64 = 0
+
+  /// Of no file.
+  init() {}
 
   /// Of the file at `path` itself, not of one it points to.
   public init(path: String) throws(Errno) {
