@@ -27,8 +27,8 @@ struct Spellings {
   /// Whether `spelled` is to be kept for the plain `name`. Prometheus's parser takes no 0 in a name
   /// between quotes: it would refuse the whole page.
   func isNew(_ mark: UInt8, _ name: [UInt8], _ spelled: [UInt8]) -> Bool {
-    isOn && spelled != name && written[[mark] + name] == nil && written.count < Self.limit
-      && Names.sanitised(spelled[...]) == name && !spelled.contains(0)
+    isOn && spelled != name && !spelled.isEmpty && written[[mark] + name] == nil
+      && written.count < Self.limit && Names.sanitised(spelled[...]) == name && !spelled.contains(0)
       && String(validating: spelled, as: UTF8.self) != nil
   }
 

@@ -12,9 +12,11 @@ import Platform
 final class Exemplars {
   /// Names of tags, without repeats.
   private let tags: [[UInt8]]
-  /// How many are kept; a power of two times a half.
+  /// How many are kept.
   private let limit: Int
   private(set) var count = 0
+  /// Places among these whose exemplar was forgotten.
+  private var forgottenCount = 0
   /// Exemplars that had no room.
   private(set) var refused: UInt64 = 0
   /// The tags of the event in hand without those of `tags`; taken out meanwhile.
@@ -96,16 +98,20 @@ final class Exemplars {
     }
     var place = self.place(cell)
     if cells[place] == 0 {
-      if count >= limit {
+      // Places of cells that were given up are used again, when they are many enough to pay for it.
+      let isFull = count >= limit
+      if isFull, forgottenCount * 8 <= limit {
         refused += 1
         return
       }
-      if (count + 1) * 2 > cells.count {
-        grow()
+      if isFull || (count + 1) * 2 > cells.count {
+        rebuild(isFull ? cells.count : cells.count * 2)
         place = self.place(cell)
       }
       cells[place] = UInt32(cell)
       count += 1
+    } else if times[place] == 0 {
+      forgottenCount -= 1
     }
     values[place] = value
     times[place] = now
@@ -118,7 +124,10 @@ final class Exemplars {
   func forget(_ range: Range<Int>) {
     for cell in range {
       let place = self.place(cell)
-      if cells[place] != 0 { times[place] = 0 }
+      if cells[place] != 0, times[place] != 0 {
+        times[place] = 0
+        forgottenCount += 1
+      }
     }
   }
 
@@ -129,17 +138,20 @@ final class Exemplars {
     return index
   }
 
-  private func grow() {
+  /// Makes the arrays anew, with so many places and without what was forgotten.
+  private func rebuild(_ size: Int) {
     let (oldCells, oldValues, oldTimes, oldLengths, oldTexts) = (
       cells, values, times, lengths, texts
     )
-    let size = cells.count * 2
+    count = 0
+    forgottenCount = 0
     cells = [UInt32](repeating: 0, count: size)
     values = [Double](repeating: 0, count: size)
     times = [UInt64](repeating: 0, count: size)
     lengths = [UInt8](repeating: 0, count: size)
     texts = [UInt8](repeating: 0, count: size * Self.textByteCount)
-    for old in oldCells.indices where oldCells[old] != 0 {
+    for old in oldCells.indices where oldCells[old] != 0 && oldTimes[old] != 0 {
+      count += 1
       let new = place(Int(oldCells[old]))
       cells[new] = oldCells[old]
       values[new] = oldValues[old]

@@ -45,10 +45,21 @@ struct Resolver {
     tags.first { $0.name.elementsEqual(tag) }?.value ?? []
   }
 
-  /// That family as the client wrote its name.
+  /// That family as the client wrote its name. OpenMetrics knows a counter by its `_total`, so
+  /// `jobs.total` is `jobs_total` there, too.
   var spelledFamily: [UInt8] {
     let ending = Array(defaultFamily.dropFirst(Names.sanitised(name[...]).count))
-    return name + ending
+    let total = Array("_total".utf8)
+    guard ending.isEmpty, type == UInt8(ascii: "c"), name.suffix(6) != total[...] else {
+      return name + ending
+    }
+    var spelled = name.dropLast(5)
+    // One character of however many bytes, or several dashes, is the `_`.
+    while let byte = spelled.popLast() {
+      let isPart = byte & 0xc0 == 0x80 || byte == UInt8(ascii: "-") && spelled.last == byte
+      if !isPart { break }
+    }
+    return spelled + total
   }
 
   /// The family of an event that no rule names.

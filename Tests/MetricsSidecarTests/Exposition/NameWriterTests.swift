@@ -33,6 +33,30 @@ import Testing
     #expect(String(decoding: Names.sanitised(Array(name.utf8)[...]), as: UTF8.self) == plain)
   }
 
+  @Test(arguments: [
+    ("jobs.done", "c", "jobs.done_total"), ("jobs.total", "c", "jobs_total"),
+    ("a.b.total", "c", "a.b_total"), ("a.b--total", "c", "a.b_total"),
+    ("a.bétotal", "c", "a.b_total"), ("a.b_total", "c", "a.b_total"), ("a.total", "g", "a.total"),
+    ("wait.time", "m", "wait.time_seconds"), ("total", "c", "total_total"),
+  ])
+  func `a counter is spelled with the ending that OpenMetrics knows it by`(
+    _ name: String, _ type: String, _ spelled: String
+  ) {
+    let bytes = Array(name.utf8)
+    let none: [UInt8] = []
+    let event = Resolver(
+      name: bytes.span.bytes, type: Array(type.utf8)[0], tags: none.span.bytes, dialects: .all)
+    #expect(String(decoding: event.spelledFamily, as: UTF8.self) == spelled)
+    #expect(Names.sanitised(event.spelledFamily[...]) == event.defaultFamily)
+  }
+
+  @Test func `an empty name is no spelling`() throws {
+    let fixture = try Fixture()
+    fixture.registry.spellings.isOn = true
+    fixture.apply("#a=b", "g", 1)
+    #expect(fixture.registry.spellings.spelling(Spellings.family, Array("_".utf8)) == [0x5f])
+  }
+
   @Test func `bytes that are no UTF-8 leave no name that begins with a digit`() {
     for first in 0...255 as ClosedRange<UInt8> {
       for second in [UInt8(ascii: "8"), 0x80, 0xbf, UInt8(ascii: "-"), UInt8(ascii: "a")] {

@@ -105,6 +105,31 @@ import Testing
     #expect(fixture.registry.exemplars?.refused == 1)
   }
 
+  @Test func `the places of what is forgotten are used again`() throws {
+    let exemplars = try #require(try fixture(limit: 100).registry.exemplars)
+    let trace = Array("t".utf8)
+    // Series that come and go, each in cells that were nobody's before.
+    for round in 1...50 {
+      let cells = round * 1000..<round * 1000 + 80
+      for cell in cells {
+        exemplars.set(cell, 1, trace.span.bytes, nameByteCount: 1, now: UInt64(round))
+      }
+      for cell in cells {
+        var page = ByteBuffer()
+        page.append("\n")
+        exemplars.appendText(cell, Array("id".utf8), to: &page)
+        #expect(page.count > 1, "round \(round), cell \(cell)")
+      }
+      exemplars.forget(cells)
+      // Known ones that are forgotten twice, or come back, count once.
+      exemplars.forget(cells)
+      exemplars.set(cells.lowerBound, 1, trace.span.bytes, nameByteCount: 1, now: 1)
+      exemplars.forget(cells)
+    }
+    #expect(exemplars.refused == 0)
+    #expect(exemplars.count <= 100)
+  }
+
   @Test func `what is forgotten is not shown, and thousands are told apart`() throws {
     let fixture = try fixture(limit: 5000)
     for n in 0..<3000 { fixture.apply("jobs", "c", 1, tags: "queue:\(n),trace_id:t\(n)") }
