@@ -192,9 +192,9 @@ class Soak:
 
     def kill(self):
         self.kills += 1
+        wait_for(self.sidecar.worker, "a worker")
         victim = self.sidecar.worker()
-        if victim:
-            os.kill(victim, signal.SIGKILL)
+        os.kill(victim, signal.SIGKILL)
         # Datagrams go on meanwhile, and wait in the kernel; what is not one waits for the next.
         for _ in range(self.dice.randrange(3)):
             self.statsd.send("\n".join(self.lines()).encode())
@@ -248,6 +248,8 @@ def soak(programs, options):
         wrong = {name: (values.get(name), value) for name, value in sums.items()
                  if values.get(name) != value}
         check(not wrong, f"seed {options.seed} (is, should be): {wrong}")
+        restarts = values["metrics_sidecar_worker_restarts_total"]
+        check(restarts == run.kills, restarts, "workers died, and", run.kills, "were killed")
         for name in ("state_resets_total", "series_refused_total", "datagrams_lost_total"):
             check(values["metrics_sidecar_" + name] == 0, name, "is not 0")
         wait_for(lambda: not any(name.startswith("churn_total{") for name in sidecar.values()),
