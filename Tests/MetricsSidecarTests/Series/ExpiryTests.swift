@@ -72,6 +72,22 @@ import Testing
     #expect(turns.registry.state.usedByteCount == used)
   }
 
+  @Test func `a turn that began before a reload within it ends well`() {
+    var expiry = Expiry()
+    expiry.use(64 * Self.second)
+    var transaction: UInt32 = 1
+    for time in 1...600 as ClosedRange<UInt64> {
+      // The reload notes its own time, the turn's end that of its start.
+      for now in [time * Self.second + 5000, time * Self.second] {
+        expiry.note(transaction, now: now)
+        transaction += 1
+      }
+      // Nothing is taken for older than it is.
+      let cutoff = expiry.cutoff(64 * Self.second, now: time * Self.second, transaction)
+      #expect(cutoff ?? 0 <= UInt32(max(0, Int(time) - 64) * 2))
+    }
+  }
+
   @Test func `a family that events make expires after a restart, too`() throws {
     let rules = #"""
       {"families": [
