@@ -53,6 +53,13 @@ int cl_rename_new(const char *source, const char *target) {
   // Not every C library has a function for it.
   return RESULT(syscall(SYS_renameat2, AT_FDCWD, source, AT_FDCWD, target, 1 /* RENAME_NOREPLACE */));
 }
+int cl_remove_socket(const char *path) {
+  struct stat status;
+  if (lstat(path, &status) < 0) return errno == ENOENT ? 0 : -errno;
+  if (!S_ISSOCK(status.st_mode) && !S_ISLNK(status.st_mode)) return -EADDRINUSE;
+  return cl_unlink(path);
+}
+
 int cl_unlink(const char *path) { FAULT("unlink"); return RESULT(unlink(path)); }
 int cl_make_directory(const char *path, uint32_t mode) { FAULT("mkdir"); return RESULT(mkdir(path, (mode_t)mode)); }
 int cl_is_writable_directory(const char *path) { return access(path, W_OK | X_OK) == 0; }

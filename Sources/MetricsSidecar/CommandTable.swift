@@ -27,7 +27,7 @@ extension Commands {
     Exit codes:
       0  ended by a signal
       1  something was in the way: an address in use, a folder that cannot be written
-      2  a wrong flag or variable, or a mistake in the rules or passwords
+      2  a wrong flag or variable, or rules that cannot be read or have a mistake
 
     """
 

@@ -31,10 +31,23 @@ private func temporaryPath() -> String {
       }
       _ = first.path
     }
-    _ = FileManager.default.createFile(atPath: path, contents: nil)
+    // A file of a socket that nobody has any more.
+    _ = try Socket.listenUnix(path: path, kind: .stream, mode: 0o600).raw
     let second = try SocketFile(path: path, kind: .datagram, mode: 0o600)
     let mode = try FileManager.default.attributesOfItem(atPath: second.path)[.posixPermissions]
     #expect(mode as? Int == 0o600)
+  }
+
+  @Test func `what stands in a socket's place and is none is left alone`() throws {
+    let path = temporaryPath()
+    try Data("kept".utf8).write(to: URL(fileURLWithPath: path))
+    do throws(SocketFile.Failure) {
+      _ = try SocketFile(path: path, kind: .stream, mode: 0o600)
+      Issue.record("the file was taken for a stale socket")
+    } catch {
+      guard case .bind(.addressInUse) = error else { throw error }
+    }
+    #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == Data("kept".utf8))
   }
 
   @Test func `a socket file that goes is told, and bound anew unless another lives there`() throws {

@@ -23,6 +23,8 @@ int cl_file_lock(int fd);
 int cl_rename(const char *source, const char *target);
 int cl_rename_new(const char *source, const char *target);   // -EEXIST where there is a target
 int cl_unlink(const char *path);
+// Removes a socket's file or a link, if there is one; -EADDRINUSE where something else is.
+int cl_remove_socket(const char *path);
 int cl_make_directory(const char *path, uint32_t mode);
 int cl_is_writable_directory(const char *path);
 void *cl_map_shared(int fd, uint64_t size);   // NULL when it fails; errno by cl_last_error

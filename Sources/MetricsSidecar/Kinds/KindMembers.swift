@@ -15,8 +15,7 @@ enum KindMembers {
   ) throws(JSON.Mistake) {
     switch index {
     case 0:
-      guard case .bool(let isNative) = json.value else { throw json.mistake("expected true") }
-      options.isNative = isNative
+      options.isNative = try json.flag()
     case 1:
       options.schema = schema(try number(json, 1.0027, 65_536, "a factor from 1.0027 to 65536"))
     case 2: options.zeroThreshold = try number(json, 0, 1e300, "a number from 0 up")
@@ -63,7 +62,7 @@ enum KindMembers {
       guard let index = names.firstIndex(of: member.name), let owner = owner(index, type) else {
         continue
       }
-      mistakes.append(member.value.mistake("\"\(member.name)\" is for \(owner)"))
+      mistakes.append(member.value.mistake(joined("\"", member.name, "\" is for ", owner)))
     }
   }
 
@@ -102,10 +101,12 @@ enum KindMembers {
     var list: [Double] = []
     for item in try json.items() {
       let quantile = try number(item, 0, 1, "a number from 0 to 1")
-      if let last = list.last, quantile <= last { throw item.mistake("quantiles have to rise") }
+      if let last = list.last, quantile <= last {
+        throw item.mistake("each quantile is above the one before it")
+      }
       list.append(quantile)
     }
-    if list.isEmpty || list.count > 32 { throw json.mistake("from 1 to 32 quantiles") }
+    if list.isEmpty || list.count > 32 { throw json.mistake("expected from 1 to 32 quantiles") }
     return list
   }
 

@@ -8,14 +8,14 @@ enum HashPassword {
   /// Reads the password from standard input, up to the end of the line.
   static func run(_ name: String) -> ExitCode {
     guard !name.isEmpty, !name.utf8.contains(UInt8(ascii: ":")), !name.utf8.contains(10) else {
-      Process.write("metrics-sidecar: a name has no colon in it\n", to: 2)
+      Process.write("metrics-sidecar: a name for a password is not empty and has no colon\n", to: 2)
       return .usage
     }
     var password = read()
     if password.last == 10 { password.removeLast() }
     if password.last == 13 { password.removeLast() }
     guard !password.isEmpty, password.count <= limit else {
-      Process.write("metrics-sidecar: write the password to standard input\n", to: 2)
+      Process.write("metrics-sidecar: write the password to standard input, up to 1024 bytes\n", to: 2)
       return .failure
     }
     Process.write(PushAuth.line(name: name, password: password) + "\n")

@@ -7,7 +7,7 @@ extension JSON {
   }
 
   func text() throws(Mistake) -> String {
-    guard case .string(let text) = value else { throw mistake("expected a string") }
+    guard case .string(let text) = value else { throw mistake("expected a text in double quotes") }
     return text
   }
 
@@ -27,7 +27,9 @@ extension JSON {
   ) throws(Mistake) -> Bool {
     let text = try text()
     if text == yes { return true }
-    guard text == no else { throw mistake("\"\(name)\" is \"\(yes)\" or \"\(no)\"") }
+    guard text == no else {
+      throw mistake(joined("\"", name, "\" is \"", yes, "\" or \"", no, "\""))
+    }
     return false
   }
 
@@ -38,10 +40,7 @@ extension JSON {
     var list: [(name: String, value: JSON)] = []
     for (name, value) in try members(allowed: nil) {
       if known.contains(name) { list.append((name, value)); continue }
-      let near = Spelling.closest(to: name, among: known)
-      mistakes.append(
-        value.mistake(
-          "unknown name \"\(name)\"" + (near.map { ": did you mean \"\($0)\"?" } ?? "")))
+      mistakes.append(value.mistake(Self.unknown(name, known)))
     }
     return list
   }
@@ -52,10 +51,17 @@ extension JSON {
     guard case .object(let members) = value else { throw mistake("expected an object: { … }") }
     guard let allowed else { return members }
     for (name, value) in members where !allowed.contains(name) {
-      let near = Spelling.closest(to: name, among: allowed)
-      throw value.mistake(
-        "unknown name \"\(name)\"" + (near.map { ": did you mean \"\($0)\"?" } ?? ""))
+      throw value.mistake(Self.unknown(name, allowed))
     }
     return members
+  }
+
+  private static func unknown(_ name: String, _ known: [String]) -> String {
+    if let near = Spelling.closest(to: name, among: known) {
+      return joined("unknown name \"", name, "\": did you mean \"", near, "\"?")
+    }
+    var list = ""
+    for word in known { list = joined(list, list.isEmpty ? "" : ", ", word) }
+    return joined("unknown name \"", name, "\": here may stand ", list)
   }
 }

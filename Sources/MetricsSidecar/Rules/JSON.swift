@@ -29,7 +29,10 @@ final class JSON {
   struct Mistake: Error, Equatable {
     let position: Position
     let message: String
-    var description: String { "line \(position.line), column \(position.column): \(message)" }
+    var description: String {
+      joined(
+        "line ", position.line.description, ", column ", position.column.description, ": ", message)
+    }
   }
 
   static func parse(_ text: [UInt8]) throws(Mistake) -> JSON {
@@ -75,7 +78,7 @@ private struct JSONParser {
 
   private mutating func take(_ expected: UInt8, _ name: String) throws(JSON.Mistake) {
     skipSpace()
-    guard byte == expected else { throw mistake("expected \(name)") }
+    guard byte == expected else { throw mistake("expected " + name) }
     advance()
   }
 
@@ -95,6 +98,9 @@ private struct JSONParser {
     case UInt8(ascii: "n"): try word("null"); return JSON(value: .null, position: start)
     case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"):
       return JSON(value: .number(try number()), position: start)
+    case UInt8(ascii: "]"), UInt8(ascii: "}"):
+      throw mistake("expected a value behind the comma, or a comma less")
+    case UInt8(ascii: "/"), UInt8(ascii: "#"): throw mistake("JSON has no comments")
     default: throw mistake("expected a value: \", {, [, a number, true, false or null")
     }
   }
@@ -107,11 +113,11 @@ private struct JSONParser {
     if byte == UInt8(ascii: "}") { advance(); return members }
     while true {
       skipSpace()
-      guard byte == UInt8(ascii: "\"") else { throw mistake("expected a name in quotes") }
+      guard byte == UInt8(ascii: "\"") else { throw mistake("expected a name in double quotes") }
       let start = position
       let name = try string()
       if places.updateValue(index, forKey: Array(name.utf8)) != nil {
-        throw JSON.Mistake(position: start, message: "\"\(name)\" is there twice")
+        throw JSON.Mistake(position: start, message: joined("\"", name, "\" is there twice"))
       }
       try take(UInt8(ascii: ":"), "':' after the name")
       members.append((name, try value()))
@@ -136,7 +142,7 @@ private struct JSONParser {
 
   private mutating func word(_ word: String) throws(JSON.Mistake) {
     for expected in word.utf8 {
-      guard byte == expected else { throw mistake("expected \(word)") }
+      guard byte == expected else { throw mistake("expected " + word) }
       advance()
     }
   }

@@ -25,8 +25,11 @@ extension RuleFile {
 
   static func patterns(_ json: JSON) throws(JSON.Mistake) -> [Pattern] {
     if case .string(let text) = json.value { return [Pattern(text)] }
+    guard case .array(let items) = json.value else {
+      throw json.mistake("expected a text, or a list of texts")
+    }
     var list: [Pattern] = []
-    for item in try json.items() { list.append(Pattern(try item.text())) }
+    for item in items { list.append(Pattern(try item.text())) }
     return list
   }
 
@@ -116,7 +119,10 @@ extension RuleFile {
         list.append((name, .tag(Array(name.utf8))))
       }
     } else {
-      for (name, tag) in try json.members(allowed: nil) {
+      guard case .object(let members) = json.value else {
+        throw json.mistake("\"labels\" is a list of tags, or an object of labels and their tags")
+      }
+      for (name, tag) in members {
         try check(label: name, at: tag)
         list.append((name, .tag(Array(try tag.text().utf8))))
       }
@@ -129,7 +135,7 @@ extension RuleFile {
       throw json.mistake("a label's name has letters, digits and _, and starts with no digit or __")
     }
     if label == "le" || label == "overflow" {
-      throw json.mistake("the label \(label) is the sidecar's own")
+      throw json.mistake(joined("the label ", label, " is the sidecar's own"))
     }
   }
 
@@ -137,10 +143,12 @@ extension RuleFile {
     var bounds: [Double] = []
     for item in try json.items() {
       guard case .number(let bound) = item.value else { throw item.mistake("expected a number") }
-      if let last = bounds.last, bound <= last { throw item.mistake("buckets have to rise") }
+      if let last = bounds.last, bound <= last {
+        throw item.mistake("each bucket is above the one before it")
+      }
       bounds.append(bound)
     }
-    if bounds.isEmpty || bounds.count > 200 { throw json.mistake("from 1 to 200 buckets") }
+    if bounds.isEmpty || bounds.count > 200 { throw json.mistake("expected from 1 to 200 buckets") }
     return bounds
   }
 }

@@ -93,7 +93,8 @@ enum RuleFile {
     if entry.drops {
       if entry.events.isEmpty, !has("events") { throw json.mistake("\"drop\" needs \"events\"") }
       for (name, value) in members where name != "events" && name != "action" {
-        mistakes.append(value.mistake("\"\(name)\" has no meaning where the action is drop"))
+        mistakes.append(
+          value.mistake(joined("\"", name, "\" has no meaning where the action is drop")))
       }
       for index in entry.events.indices { entry.events[index].family = nil }
       rules.rules += entry.events
@@ -114,7 +115,8 @@ enum RuleFile {
       index.insert(family, at: rules.families.count)
       if let line = index.clash(of: family) {
         mistakes.append(
-          json.mistake("\(line.name) is a line of the family \(line.family): choose another name"))
+          json.mistake(
+            joined(line.name, " is a line of the family ", line.family, ": choose another name")))
       }
     }
     checkName(family, entry.events, json, &mistakes)
@@ -170,7 +172,9 @@ enum RuleFile {
     if own == .histogram, family.buckets.isEmpty {
       family.buckets = FamilyRule.defaultBuckets
     } else if own != nil, own != .histogram, own != .nativeHistogram, !family.buckets.isEmpty {
-      mistakes.append(json.mistake("\"buckets\" are for histograms"))
+      for (name, value) in members where name == "buckets" {
+        mistakes.append(value.mistake("\"buckets\" are for histograms"))
+      }
     }
     if entry.isEventsOwn, let own {
       family.kind = nil
@@ -189,10 +193,12 @@ enum RuleFile {
     let own = ["name", "type", "labels", "constants", "events", "other_tags", "honor_labels"]
     for (name, value) in members where !own.contains(name) {
       mistakes.append(
-        value.mistake("\"\(name)\" belongs to the first entry of the family \(family.name)"))
+        value.mistake(
+          joined("\"", name, "\" belongs to the first entry of the family ", family.name)))
     }
     if let kind, let known = first.kind, !known.takes(kind), known != kind {
-      mistakes.append(json.mistake("there is a family \(family.name) of another type already"))
+      mistakes.append(
+        json.mistake(joined("there is a family ", family.name, " of another type already")))
     }
     family.kind = first.kind
     family.timingKind = first.timingKind
@@ -207,9 +213,13 @@ enum RuleFile {
     guard let template = family.nameTemplate else { return }
     if events.contains(where: { $0.event.starCount < template.captureCount }) {
       mistakes.append(
-        json.mistake(
-          "$\(template.captureCount) in \(family.name): an event of this family has fewer *"))
+        json.mistake(tooFewStars(template, family.name)))
     }
+  }
+
+  private static func tooFewStars(_ template: Template, _ name: String) -> String {
+    joined(
+      "$", template.captureCount.description, " in ", name, ": an event of this family has fewer *")
   }
 
   /// Each label once, and no capture that one of the events does not have.
@@ -218,13 +228,12 @@ enum RuleFile {
   ) {
     for (index, label) in family.labels.enumerated() {
       if family.labels[..<index].contains(where: { $0.name == label.name }) {
-        mistakes.append(json.mistake("the label \(label.name) is there twice"))
+        mistakes.append(json.mistake(joined("the label ", label.name, " is there twice")))
       }
       guard case .constant(let template) = label.source else { continue }
       if events.contains(where: { $0.event.starCount < template.captureCount }) {
         mistakes.append(
-          json.mistake(
-            "$\(template.captureCount) in \(label.name): an event of this family has fewer *"))
+          json.mistake(tooFewStars(template, label.name)))
       }
     }
   }
@@ -254,7 +263,7 @@ enum RuleFile {
         }
       } catch { mistakes.append(error) }
     }
-    if !hasEvent { throw json.mistake("needs an \"event\": a name, or a glob with *") }
+    if !hasEvent { throw json.mistake("an event needs an \"event\": a name, or a glob with *") }
     rule.event = Pattern(event ?? "*", separator: divider)
     return rule
   }

@@ -20,7 +20,7 @@ enum RuleLoading {
     do throws(Errno) {
       try Files.read(path, limit: byteLimit, into: &text)
     } catch {
-      let message = "cannot read the rules file \(path): \(error.description)"
+      let message = joined("cannot read the rules file ", path, ": ", error.description)
       throw Failure(message: message, lines: message + "\n")
     }
     let (rules, mistakes) = RuleFile.read(text.array)
@@ -29,9 +29,11 @@ enum RuleLoading {
       return rules
     }
     var lines = ""
-    for mistake in mistakes { lines += "\(path): \(mistake.description)\n" }
-    let more = mistakes.count > 1 ? " (and \(mistakes.count - 1) more: see check-rules)" : ""
-    throw Failure(message: "\(path): \(first.description)\(more)", lines: lines)
+    for mistake in mistakes { lines += joined(path, ": ", mistake.description, "\n") }
+    let more =
+      mistakes.count > 1
+      ? joined(" (and ", (mistakes.count - 1).description, " more: see check-rules)") : ""
+    throw Failure(message: joined(path, ": ", first.description, more), lines: lines)
   }
 
   /// The last rules without a mistake that a worker before this one has loaded, and when, in Unix
@@ -46,7 +48,10 @@ enum RuleLoading {
   static func check(_ path: String) -> ExitCode {
     do throws(Failure) {
       let rules = try load(path)
-      Process.write("\(path): \(rules.families.count) families, \(rules.rules.count) rules\n")
+      Process.write(
+        joined(
+          path, ": good; families: ", rules.families.count.description, ", events: ",
+          rules.rules.count.description, "\n"))
       return .success
     } catch {
       Process.write(error.lines, to: 2)

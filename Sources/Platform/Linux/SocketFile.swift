@@ -64,7 +64,10 @@ public struct SocketFile: ~Copyable {
   private static func bind(
     _ path: String, _ kind: Socket.Kind, _ mode: UInt32, _ group: Int64
   ) throws(Failure) -> Descriptor {
-    if !isAbstract(path) { _ = unsafe cl_unlink(path) }
+    // What somebody else may need, such as a file that a mistyped path names, is not removed.
+    if !isAbstract(path), unsafe cl_remove_socket(path) == -Errno.addressInUse.rawValue {
+      throw .bind(.addressInUse)
+    }
     do throws(Errno) {
       return try Socket.listenUnix(path: path, kind: kind, mode: mode, group: group)
     } catch {

@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct KindRulesTests {
   @Test(arguments: [
-    (#""type": "histogram", "native": 1"#, "expected true"),
+    (#""type": "histogram", "native": 1"#, "expected true or false"),
     (#""type": "counter", "native": true"#, #""native" is for histograms"#),
     (
       #""type": "histogram", "max_buckets": 100"#,
@@ -14,9 +14,9 @@ import Testing
       #""type": "histogram", "native": true, "bucket_factor": 1"#,
       "expected a factor from 1.0027 to 65536"
     ),
-    (#""type": "summary", "quantiles": [0.9, 0.5]"#, "quantiles have to rise"),
+    (#""type": "summary", "quantiles": [0.9, 0.5]"#, "each quantile is above the one before it"),
     (#""type": "summary", "quantiles": [1.5]"#, "expected a number from 0 to 1"),
-    (#""type": "summary", "quantiles": []"#, "from 1 to 32 quantiles"),
+    (#""type": "summary", "quantiles": []"#, "expected from 1 to 32 quantiles"),
     (
       #""type": "summary", "window": "10x""#,
       "expected a time from 1s to 576h, such as \"10m\""

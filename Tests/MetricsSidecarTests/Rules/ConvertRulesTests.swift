@@ -148,7 +148,7 @@ import Testing
         "line 4, column 10: unknown name ratio is left out",
         "line 5, column 16: the label le is left out: it is the sidecar's own, or cannot be one",
         "line 12, column 3: the mapping is left out: this name cannot be one, or has a $ without a *",
-        "line 14, column 3: a mapping needs a match",
+        "line 14, column 3: the mapping is left out: it needs a match",
         "line 6, column 10: the mapping is left out: a group is (.*), (.+), ([^.]*) or ([^.]+) here",
         "line 9, column 3: the mapping is left out: $ takes a number, as in ${1}",
       ])

@@ -21,7 +21,7 @@ import Testing
     ),
     (
       #"{"families": [{"name": "h", "type": "histogram", "buckets": [2, 1]}]}"#,
-      "line 1, column 65: buckets have to rise"
+      "line 1, column 65: each bucket is above the one before it"
     ),
     (
       #"{"families": [{"name": "a", "type": "counter", "labels": ["le"]}]}"#,
@@ -29,7 +29,7 @@ import Testing
     ),
     (
       #"{"families": [{"name": "a", "type": "counter", "events": [{}]}]}"#,
-      "line 1, column 59: needs an \"event\": a name, or a glob with *"
+      "line 1, column 59: an event needs an \"event\": a name, or a glob with *"
     ),
     ("{\"a\": 1, \"a\": 2}", "line 1, column 10: \"a\" is there twice"),
     ("[1, 2-3]", "line 1, column 8: a malformed number"),

@@ -18,13 +18,13 @@ import Testing
     #expect(
       mistakes == [
         #"line 1, column 15: "unmatched" is "expose" or "drop""#,
-        #"line 1, column 33: unknown name "colour""#,
+        #"line 1, column 33: unknown name "colour": here may stand unmatched, match, separator, families"#,
         "line 3, column 12: a family's name has letters, digits, _ and :, and starts with no digit",
         #"line 3, column 26: "type" is counter, gauge, histogram, summary, set or event"#,
-        "line 3, column 54: expected a string",
+        "line 3, column 54: expected a text in double quotes",
         #"line 3, column 64: unknown name "wen": did you mean "when"?"#,
-        #"line 4, column 3: "buckets" are for histograms"#,
         "line 4, column 3: the label x is there twice",
+        #"line 4, column 47: "buckets" are for histograms"#,
         #"line 5, column 30: "help" has no meaning where the action is drop"#,
         #"line 5, column 72: "match" is "first" or "all""#,
         "line 6, column 3: $2 in q: an event of this family has fewer *",

@@ -8,16 +8,17 @@ enum ConvertRules {
     do throws(Errno) {
       try Files.read(path, limit: 4 << 20, into: &text)
     } catch {
-      Process.write("cannot read the mapping file \(path): \(error.description)\n", to: 2)
+      Process.write(
+        joined("cannot read the mapping file ", path, ": ", error.description, "\n"), to: 2)
       return .failure
     }
     do throws(JSON.Mistake) {
       let file = try convert(text.array)
       Process.write(file.output.bytes)
-      for note in file.notes { Process.write("\(path): \(note.description)\n", to: 2) }
+      for note in file.notes { Process.write(joined(path, ": ", note.description, "\n"), to: 2) }
       return file.notes.isEmpty ? .success : .incomplete
     } catch {
-      Process.write("\(path): \(error.description)\n", to: 2)
+      Process.write(joined(path, ": ", error.description, "\n"), to: 2)
       return .failure
     }
   }

@@ -27,7 +27,7 @@ final class MappingFile {
       case "mappings":
         if value.isEmptyText { continue }
         mappings = try value.items()
-      default: note(value, "unknown name \(name) is left out")
+      default: note(value, joined("unknown name ", name, " is left out"))
       }
     }
     output.append("{\n  \"separator\": \".\",\n  \"match\": \"first\",\n  \"families\": [\n")
@@ -44,7 +44,9 @@ final class MappingFile {
   }
 
   func note(_ json: JSON, _ message: String) {
-    notes.append(json.mistake(message))
+    let new = json.mistake(message)
+    // What stands in the defaults is read for the globs and for the regexes.
+    if notes.last != new { notes.append(new) }
   }
 
   // MARK: Reading
@@ -99,7 +101,7 @@ final class MappingFile {
         if value.word == "true" {
           note(value, "glob_disable_ordering: rules are tried in the order of the file")
         }
-      default: note(value, "unknown name \(name) is left out")
+      default: note(value, joined("unknown name ", name, " is left out"))
       }
     }
     defaults = timing
@@ -110,7 +112,9 @@ final class MappingFile {
     switch name {
     case "observer_type", "timer_type":
       guard let word = value.word, word == "histogram" || word == "summary" else {
-        if value.word != "" { note(value, "\(name) is histogram or summary") }
+        if value.word != "" {
+          note(value, joined(name, " is histogram or summary; it is left out"))
+        }
         return true
       }
       timing.observer = word
@@ -128,7 +132,7 @@ final class MappingFile {
         case "native_histogram_max_buckets": timing.maxBuckets = value
         // How the window is kept has no place here.
         case "age_buckets", "buf_cap": break
-        default: note(value, "unknown name \(option) is left out")
+        default: note(value, joined("unknown name ", option, " is left out"))
         }
       }
     default: return false
@@ -138,7 +142,7 @@ final class MappingFile {
 
   private func convert(_ json: JSON, regexes: Bool) {
     guard case .object(let members) = json.value else {
-      if !regexes { note(json, "a mapping needs a match") }
+      if !regexes { note(json, "the mapping is left out: it needs a match") }
       return
     }
     let earlier = notes.count
@@ -161,9 +165,9 @@ final class MappingFile {
         case "counter": mapping.events = .counter
         case "gauge": mapping.events = .gauge
         case "observer", "timer": mapping.events = .timing
-        default: note(value, "match_metric_type is counter, gauge or observer")
+        default: note(value, "match_metric_type is counter, gauge or observer; it is left out")
         }
-      default: note(value, "unknown name \(name) is left out")
+      default: note(value, joined("unknown name ", name, " is left out"))
       }
     }
     guard mapping.timing.isRegex == regexes else {
@@ -172,7 +176,7 @@ final class MappingFile {
       return
     }
     guard let match, let text = match.word, !text.isEmpty else {
-      return note(json, "a mapping needs a match")
+      return note(json, "the mapping is left out: it needs a match")
     }
     if regexes {
       switch RegexGlob.convert(Array(text.utf8)) {
@@ -185,7 +189,9 @@ final class MappingFile {
     } else {
       mapping.globs = [text]
     }
-    if mapping.name.isEmpty, !mapping.isDrop { return note(json, "a mapping needs a name") }
+    if mapping.name.isEmpty, !mapping.isDrop {
+      return note(json, "the mapping is left out: it needs a name")
+    }
     if isSound(&mapping, json), isFree(mapping, json) { write(mapping) }
   }
 
