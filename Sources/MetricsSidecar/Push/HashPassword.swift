@@ -15,7 +15,8 @@ enum HashPassword {
     if password.last == 10 { password.removeLast() }
     if password.last == 13 { password.removeLast() }
     guard !password.isEmpty, password.count <= limit else {
-      Process.write("metrics-sidecar: write the password to standard input, up to 1024 bytes\n", to: 2)
+      Process.write(
+        "metrics-sidecar: write the password to standard input, up to 1024 bytes\n", to: 2)
       return .failure
     }
     Process.write(PushAuth.line(name: name, password: password) + "\n")
