@@ -10,16 +10,16 @@ final class PageWriter {
   private var series = 0
   /// The family's head is written: a slice may end before its first series.
   private var hasHead = false
-  private var isInFamily = false
-  /// Where the protobuf family being written starts, from the page's first byte: below 0 once its
-  /// start has been taken out.
-  private var familyStart = 0
-  /// A length that is known only now and stands `before` bytes in front of the page's first.
-  private(set) var lateLength: (before: Int, byteCount: Int)?
+  /// The protobuf family being written.
+  private var frame = FamilyFrame()
+  /// What follows the families of events, once it is their turn.
+  private var tail: PageTail?
   /// For scrapers whose names are not the plain ones.
   private let names: NameWriter?
   /// Lines that `names` has not written again yet.
   private var plain = ByteBuffer(capacity: 16)
+  /// Lines of pushed series on their way into a protobuf family.
+  private var lines = ByteBuffer(capacity: 16)
 
   init(_ snapshot: Snapshot, shape: PageShape, filter: NameFilter) {
     self.snapshot = snapshot
@@ -29,17 +29,26 @@ final class PageWriter {
   }
 
   /// Whether no length is missing in what is written.
-  var isBetweenFamilies: Bool { !isInFamily }
+  var isBetweenFamilies: Bool { !frame.isOpen && tail?.frame.isOpen != true }
+
+  /// A length that is known only now and stands `before` bytes in front of the page's first.
+  var lateLength: (before: Int, byteCount: Int)? { frame.lateLength ?? tail?.frame.lateLength }
 
   /// All of the page, so many bytes, has been taken out.
   func taken(_ byteCount: Int) {
-    familyStart -= byteCount
+    frame.taken(byteCount)
+    tail?.taken(byteCount)
   }
 
   /// Appends about `byteCount` bytes, or the rest. Whether the page is complete.
   @_optimize(speed)
   func write(into page: inout ByteBuffer, byteCount: Int) -> Bool {
-    lateLength = nil
+    frame.beginSlice()
+    if let pushed = snapshot.pushed,
+      !pushed.prepare(snapshot, isOpenMetrics: shape.format.isOpenMetrics)
+    {
+      return false
+    }
     guard let names, shape.format != .protobuf else {
       return writePlain(into: &page, byteCount: byteCount)
     }
@@ -62,14 +71,20 @@ final class PageWriter {
       case .text004, .text100: text(current, &page, end)
       }
       if series < current.series.count { return false }
-      pushed(current, to: &page)
-      if isInFamily { endFamily(current.family, &page) }
+      guard pushed(current, to: &page, end) else { return false }
+      if frame.isOpen {
+        ProtobufFormat.unit(current.family.name, names, to: &page)
+        frame.end(&page)
+      }
       part += 1
       series = 0
       hasHead = false
       if page.count >= end { return false }
     }
-    selfMetrics(to: &page)
+    let tail = self.tail ?? PageTail(snapshot, shape, filter, names)
+    self.tail = tail
+    guard tail.write(to: &page, end: end) else { return false }
+    if shape.format.isOpenMetrics { page.append(OpenMetricsFormat.end) }
     return true
   }
 
@@ -77,24 +92,13 @@ final class PageWriter {
     let family = current.family
     switch shape.format {
     case .protobuf:
-      isInFamily = true
-      familyStart = ProtobufFormat.beginFamily(
+      frame.begin(
         names?.family(family.name) ?? family.name, type(family), help: Array(family.help.utf8),
         to: &page)
     case .openMetrics001, .openMetrics100:
       OpenMetricsFormat.head(family, isCounter: isCounter(family), to: &page)
     case .text004, .text100: page.append(family.header)
     }
-  }
-
-  private func endFamily(_ family: Family, _ page: inout ByteBuffer) {
-    ProtobufFormat.unit(family.name, names, to: &page)
-    if familyStart >= 0 {
-      ProtobufFormat.endMessage(from: familyStart, in: &page)
-    } else {
-      lateLength = (-familyStart, page.count - familyStart - ProtobufFormat.lengthByteCount)
-    }
-    isInFamily = false
   }
 
   private func type(_ family: Family) -> ProtobufFormat.FamilyType {
@@ -210,23 +214,21 @@ final class PageWriter {
     }
   }
 
-  /// Series of the family that were pushed.
-  private func pushed(_ current: Snapshot.Part, to page: inout ByteBuffer) {
-    guard let lines = snapshot.pushedText[current.family.name] else { return }
-    guard shape.format == .protobuf else { return page.append(lines) }
-    var families = unsafe TextFamilies(lines.span.bytes, shape.format, filter, names: names)
-    families.appendSamples(of: current.family.name, type(current.family), to: &page)
-  }
-
-  private func selfMetrics(to page: inout ByteBuffer) {
-    if shape.format == .text004, filter.names.isEmpty {
-      page.append(snapshot.selfText)
-    } else {
-      let text = snapshot.selfText
-      var families = unsafe TextFamilies(
-        text.span.bytes, shape.format, filter, others: snapshot.familyNames, names: names)
-      families.append(to: &page)
+  /// Series of the family that were pushed; whether that is all of them.
+  private func pushed(
+    _ current: Snapshot.Part, to page: inout ByteBuffer, _ end: Int
+  ) -> Bool {
+    guard let pushed = snapshot.pushed, pushed.hasSeries(part: part) else { return true }
+    guard shape.format == .protobuf else {
+      return pushed.write(part: part, current.family, to: &page, end: end)
     }
-    if shape.format.isOpenMetrics { page.append(OpenMetricsFormat.end) }
+    // Written twice, half as much is a slice.
+    let isComplete = pushed.write(
+      part: part, current.family, to: &lines, end: max(1, (end - page.count) / 2))
+    let families = TextFamilies(shape.format, filter, names: names)
+    families.expectSamples(of: current.family.name, type(current.family))
+    families.append(lines.bytes, to: &page)
+    lines.removeAll()
+    return isComplete
   }
 }

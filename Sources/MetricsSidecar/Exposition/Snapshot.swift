@@ -23,8 +23,8 @@ final class Snapshot {
   private let scratch: UnsafeMutableBufferPointer<Double>
   /// What the sidecar says of itself, in text 0.0.4.
   var selfText: [UInt8] = []
-  /// Lines of pushed series whose family is one of `parts`, by its name.
-  var pushedText: [[UInt8]: [UInt8]] = [:]
+  /// What was pushed.
+  var pushed: PushPage?
   /// How clients wrote the names.
   let spellings: Spellings
   /// The exemplars as they are when a line is written, which may be a little later.
@@ -33,6 +33,8 @@ final class Snapshot {
   private(set) var unknownCounters: Set<Int> = []
   /// Names of all families on an OpenMetrics page that pushes are on; empty on any other.
   private(set) var familyNames: Set<[UInt8]> = []
+  /// How far `noteFamilies` is: the names of all parts, then each again.
+  private var notedCount = 0
 
   @_optimize(speed)
   init(_ registry: Registry, filter: NameFilter, isOpenMetrics: Bool = false) {
@@ -41,6 +43,7 @@ final class Snapshot {
     exemplars = registry.exemplars
     now = registry.now
     registry.commit()
+    registry.removed.removeAll()
     registry.state.kept.begin(
       end: Int(registry.state.endUnit), after: registry.state.committed)
     var longest = 1
@@ -61,15 +64,33 @@ final class Snapshot {
     unsafe scratch = .allocate(capacity: longest)
   }
 
+  /// A family on an OpenMetrics page that is none of `parts`.
+  func noteFamily(_ name: [UInt8]) { familyNames.insert(name) }
+
   /// Looks at the families of an OpenMetrics page that pushes are on: a counter's short name may be
-  /// that of a pushed family.
-  func noteFamilies() {
-    for part in parts { familyNames.insert(part.family.name) }
-    let text = selfText
-    unsafe OpenMetricsFormat.addFamilyNames(in: text.span.bytes, to: &familyNames)
-    for (index, part) in parts.enumerated() where part.family.kind == .counter {
-      if OpenMetricsFormat.isTaken(part.family.name, familyNames) { unknownCounters.insert(index) }
+  /// that of a pushed family. Some of them a call, which are taken from `left`; whether that is all.
+  func noteFamilies(hasTimes: Bool, _ left: inout Int) -> Bool {
+    if notedCount == 0 {
+      let text = selfText
+      unsafe OpenMetricsFormat.addFamilyNames(in: text.span.bytes, to: &familyNames)
+      if hasTimes {
+        familyNames.insert(Names.pushTime)
+        familyNames.insert(Names.pushFailureTime)
+      }
     }
+    while notedCount < 2 * parts.count {
+      if left <= 0 { return false }
+      left -= 30
+      let index = notedCount < parts.count ? notedCount : notedCount - parts.count
+      let family = parts[index].family
+      if notedCount < parts.count {
+        familyNames.insert(family.name)
+      } else if family.kind == .counter, OpenMetricsFormat.isTaken(family.name, familyNames) {
+        unknownCounters.insert(index)
+      }
+      notedCount += 1
+    }
+    return true
   }
 
   deinit {

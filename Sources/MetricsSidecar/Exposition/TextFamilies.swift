@@ -6,8 +6,9 @@ import Platform
 ///
 /// Samples of a family whose head stands elsewhere on the page may follow without one. A native
 /// histogram's buckets stand before its `_count`, in a line that is read for protobuf alone.
-struct TextFamilies: ~Escapable {
-  private let text: RawSpan
+///
+/// The text may come in pieces of whole lines; a histogram's or summary's lines are in one piece.
+final class TextFamilies {
   private let format: PageFormat
   private let filter: NameFilter
   /// Families on the page, where a counter's short name may be one of them; for OpenMetrics.
@@ -16,80 +17,71 @@ struct TextFamilies: ~Escapable {
   private let names: NameWriter?
   private var name: [UInt8] = []
   private var type = ProtobufFormat.FamilyType.untyped
-  private var help = 0..<0
+  /// The line `# HELP …` before the family's head; empty where there is none.
+  private var help: [UInt8] = []
   private var isIncluded = false
-  /// Where the protobuf family being written starts.
-  private var familyStart = -1
+  /// The protobuf family being written.
+  private(set) var frame = FamilyFrame()
   private var points: [(at: Double, value: Double)] = []
   private var sum = 0.0
   /// The native histogram whose `_count` comes next.
   private var native = NativeLine()
 
-  @_lifetime(copy text)
   init(
-    _ text: RawSpan, _ format: PageFormat, _ filter: NameFilter, others: Set<[UInt8]> = [],
+    _ format: PageFormat, _ filter: NameFilter, others: Set<[UInt8]> = [],
     names: NameWriter? = nil
   ) {
     self.others = others
     self.names = names
-    self.text = text
     self.format = format
     self.filter = filter
   }
 
-  /// Appends a text of samples alone to the protobuf family that has been begun.
-  mutating func appendSamples(
-    of family: [UInt8], _ type: ProtobufFormat.FamilyType, to page: inout ByteBuffer
-  ) {
+  /// Samples alone follow, of a protobuf family that somebody else has begun and ends.
+  func expectSamples(of family: [UInt8], _ type: ProtobufFormat.FamilyType) {
     name = family
     self.type = type
     isIncluded = true
+  }
+
+  /// All of the page, so many bytes, has been taken out.
+  func taken(_ byteCount: Int) { frame.taken(byteCount) }
+
+  /// Another slice of the page begins.
+  func beginSlice() { frame.beginSlice() }
+
+  func append(_ text: RawSpan, to page: inout ByteBuffer) {
     var start = 0
     while start < text.byteCount {
       var end = start
       while end < text.byteCount, text.at(end) != 10 { end += 1 }
-      if end > start { line(start..<end, &page) }
+      if end > start { line(text.extracting(start..<end), &page) }
       start = end + 1
     }
   }
 
-  mutating func append(to page: inout ByteBuffer) {
-    var start = 0
-    while start < text.byteCount {
-      var end = start
-      while end < text.byteCount, text.at(end) != 10 { end += 1 }
-      if end > start { line(start..<end, &page) }
-      start = end + 1
-    }
+  private func line(_ line: RawSpan, _ page: inout ByteBuffer) {
+    guard line.at(0) == UInt8(ascii: "#") else { return sample(line, &page) }
+    if line.at(1) == NativeLine.mark { return native = NativeLine(line) }
+    if line.at(2) == UInt8(ascii: "H") { return help = SeriesKey.array(line) }
     endFamily(&page)
-  }
-
-  private mutating func line(_ line: Range<Int>, _ page: inout ByteBuffer) {
-    guard text.at(line.lowerBound) == UInt8(ascii: "#") else { return sample(line, &page) }
-    if text.at(line.lowerBound + 1) == NativeLine.mark {
-      return native = NativeLine(text.extracting(line))
-    }
-    if text.at(line.lowerBound + 2) == UInt8(ascii: "H") {
-      help = line
-      return
-    }
-    endFamily(&page)
-    let space = self.space(in: line.lowerBound + 7..<line.upperBound)
-    name = SeriesKey.array(text.extracting(line.lowerBound + 7..<space))
-    type = Self.type(text.extracting(space + 1..<line.upperBound))
+    var space = 7
+    while space < line.byteCount, line.at(space) != 32 { space += 1 }
+    name = SeriesKey.array(line.extracting(7..<space))
+    type = Self.type(line.extracting(space + 1..<line.byteCount))
     isIncluded = filter.includes(name)
     if isIncluded { head(line, &page) }
-    help = 0..<0
+    help = []
   }
 
-  private mutating func head(_ typeLine: Range<Int>, _ page: inout ByteBuffer) {
+  private func head(_ typeLine: RawSpan, _ page: inout ByteBuffer) {
     switch format {
     case .text004, .text100:
       if !help.isEmpty {
-        page.append(text.extracting(help))
+        page.append(help)
         page.append("\n")
       }
-      page.append(text.extracting(typeLine))
+      page.append(typeLine)
       page.append("\n")
     case .openMetrics001, .openMetrics100:
       let isCounter =
@@ -110,21 +102,20 @@ struct TextFamilies: ~Escapable {
     }
   }
 
-  private mutating func beginProtobuf(help: [UInt8], to page: inout ByteBuffer) {
-    familyStart = ProtobufFormat.beginFamily(
-      names?.family(name) ?? name, type, help: help, to: &page)
+  private func beginProtobuf(help: [UInt8], to page: inout ByteBuffer) {
+    frame.begin(names?.family(name) ?? name, type, help: help, to: &page)
   }
 
   /// The help without its escapes.
   private var helpText: [UInt8] {
-    guard !help.isEmpty else { return [] }
+    guard help.count > 7 else { return [] }
     var bytes: [UInt8] = []
-    var index = space(in: help.lowerBound + 7..<help.upperBound) + 1
-    while index < help.upperBound {
-      var byte = text.at(index)
-      if byte == UInt8(ascii: "\\"), index + 1 < help.upperBound {
+    var index = (help[7...].firstIndex(of: 32) ?? help.count) + 1
+    while index < help.count {
+      var byte = help[index]
+      if byte == UInt8(ascii: "\\"), index + 1 < help.count {
         index += 1
-        byte = text.at(index) == UInt8(ascii: "n") ? 10 : text.at(index)
+        byte = help[index] == UInt8(ascii: "n") ? 10 : help[index]
       }
       bytes.append(byte)
       index += 1
@@ -132,11 +123,11 @@ struct TextFamilies: ~Escapable {
     return bytes
   }
 
-  private mutating func sample(_ line: Range<Int>, _ page: inout ByteBuffer) {
+  private func sample(_ line: RawSpan, _ page: inout ByteBuffer) {
     // The value has no space in it, a label's value may.
-    var space = line.upperBound
-    while space > line.lowerBound + 1, text.at(space - 1) != 32 { space -= 1 }
-    let key = text.extracting(line.lowerBound..<space - 1)
+    var space = line.byteCount
+    while space > 1, line.at(space - 1) != 32 { space -= 1 }
+    let key = line.extracting(0..<space - 1)
     var nameEnd = 0
     while nameEnd < key.byteCount, key.at(nameEnd) != UInt8(ascii: "{") { nameEnd += 1 }
     let isOwn = isSample(key.extracting(0..<nameEnd))
@@ -144,7 +135,7 @@ struct TextFamilies: ~Escapable {
       return
     }
     guard format == .protobuf else {
-      page.append(text.extracting(line))
+      page.append(line)
       page.append("\n")
       return
     }
@@ -155,7 +146,7 @@ struct TextFamilies: ~Escapable {
       isIncluded = true
       beginProtobuf(help: [], to: &page)
     }
-    let value = Decimal.parse(text.extracting(space..<line.upperBound))
+    let value = Decimal.parse(line.extracting(space..<line.byteCount))
     if type.isHistogram || type == .summary {
       point(key, nameEnd, value, &page)
     } else {
@@ -165,7 +156,7 @@ struct TextFamilies: ~Escapable {
   }
 
   /// One of the lines of a histogram or summary: the last of them writes it.
-  private mutating func point(
+  private func point(
     _ key: RawSpan, _ nameEnd: Int, _ value: Double, _ page: inout ByteBuffer
   ) {
     let suffix = key.extracting(min(name.count, nameEnd)..<nameEnd)
@@ -185,12 +176,12 @@ struct TextFamilies: ~Escapable {
     }
   }
 
-  private mutating func endFamily(_ page: inout ByteBuffer) {
-    if familyStart >= 0 {
+  /// Ends the last family, at the end of the text.
+  func endFamily(_ page: inout ByteBuffer) {
+    if frame.isOpen {
       ProtobufFormat.unit(name, names, to: &page)
-      ProtobufFormat.endMessage(from: familyStart, in: &page)
+      frame.end(&page)
     }
-    familyStart = -1
     points.removeAll()
   }
 
@@ -204,12 +195,6 @@ struct TextFamilies: ~Escapable {
     guard type.isHistogram || type == .summary else { return false }
     return suffix.equalsIgnoringCase("_sum") || suffix.equalsIgnoringCase("_count")
       || type.isHistogram && suffix.equalsIgnoringCase("_bucket")
-  }
-
-  private func space(in range: Range<Int>) -> Int {
-    var index = range.lowerBound
-    while index < range.upperBound, text.at(index) != 32 { index += 1 }
-    return index
   }
 
   private static func type(_ word: RawSpan) -> ProtobufFormat.FamilyType {

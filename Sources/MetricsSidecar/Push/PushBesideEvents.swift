@@ -48,57 +48,9 @@ struct HiddenSeries {
   }
 }
 
-/// Puts pushed series into the families that events have, for one page.
-///
-/// A push that does not go with what events have is refused, but events are never held up by what was
-/// pushed: where an event's series or family comes after the push, the events are shown, and the
-/// pushed series that do not go with them (any more) are left out and counted. Groups keep them, so
-/// they are back when the events' series have gone.
-///
-/// What must stay true: no series is there twice on the page, no family has two types, and no line of
-/// one family would be taken for one of another.
-struct PushBesideEvents {
-  /// Names of pushed families that stand elsewhere on the page, or are left out.
-  var elsewhere: Set<[UInt8]> = []
-  private(set) var hidden = HiddenSeries()
-
-  init(_ pushed: PushText, _ snapshot: Snapshot, _ registry: Registry) {
-    for part in snapshot.parts {
-      let family = part.family
-      hideLines(of: family, pushed)
-      guard let type = pushed.type(of: family.name), elsewhere.insert(family.name).inserted else {
-        continue
-      }
-      if type == family.pushType {
-        let (lines, hiddenCount) = pushed.samples(of: family.name, beside: registry)
-        snapshot.pushedText[family.name] = lines
-        hidden.add(family.name, hiddenCount)
-      } else {
-        hidden.add(family.name, pushed.seriesCount(of: family.name))
-      }
-    }
-  }
-
-  /// Hides `a_count` beside the events' histogram `a`, and the histogram `a` beside their `a_count`.
-  private mutating func hideLines(of family: Family, _ pushed: PushText) {
-    for suffix in ["_count", "_sum", "_bucket"] {
-      let ending = Array(suffix.utf8)
-      if family.pushType.hasLines(ending) { hide(family.name + ending, pushed) }
-      guard family.name.suffix(ending.count) == ending[...] else { continue }
-      let base = Array(family.name.dropLast(ending.count))
-      if pushed.type(of: base)?.hasLines(ending) == true { hide(base, pushed) }
-    }
-  }
-
-  private mutating func hide(_ name: [UInt8], _ pushed: PushText) {
-    guard pushed.type(of: name) != nil, elsewhere.insert(name).inserted else { return }
-    hidden.add(name, pushed.seriesCount(of: name))
-  }
-}
-
 extension PushType {
   /// Whether lines of such a family end in `_count`, `_sum` or `_bucket`.
-  fileprivate func hasLines(_ ending: [UInt8]) -> Bool {
+  func hasLines(_ ending: [UInt8]) -> Bool {
     isHistogram || self == .summary && !ending.elementsEqual("_bucket".utf8)
   }
 }
@@ -123,11 +75,17 @@ extension Registry: OtherFamilies {
   }
 
   func hasSeries(_ key: RawSpan) -> Bool { table.find(key, in: state) != nil }
+
+  /// Whether there was a series of that key at the moment of the page that is being written.
+  func hadSeries(_ key: RawSpan) -> Bool {
+    if let record = table.find(key, in: state), state.wasInUse(record) { return true }
+    return !removed.isEmpty && removed.contains(Digest.hash(key))
+  }
 }
 
 extension Family {
   /// The type that pushed series of this family must have.
-  fileprivate var pushType: PushType {
+  var pushType: PushType {
     switch kind {
     case .counter: .counter
     case .histogram, .nativeHistogram: .histogram
@@ -137,5 +95,5 @@ extension Family {
   }
 
   /// The buckets that they must have, without +Inf.
-  fileprivate var pushBounds: [Double]? { kind == .histogram ? bounds : nil }
+  var pushBounds: [Double]? { kind == .histogram ? bounds : nil }
 }

@@ -2,7 +2,8 @@ import Platform
 
 /// What the sidecar says about pushes.
 extension PushAPI: OwnMetricLines {
-  func appendSelfMetrics(_ hidden: HiddenSeries, to page: inout ByteBuffer) {
+  /// Gives where the lines of `HiddenSeries` belong, which are known later.
+  func appendSelfMetrics(to page: inout ByteBuffer) -> Int {
     head("metrics_sidecar_pushes_total", "counter", "Pushes by what became of them", &page)
     for (result, count) in [
       (StaticString("applied"), counts.applied), ("deleted", counts.deleted),
@@ -24,19 +25,27 @@ extension PushAPI: OwnMetricLines {
     one(
       "metrics_sidecar_push_series_limit", "gauge", "Pushed series that may be kept",
       Double(store.limits.series), &page)
-    let name: StaticString = "metrics_sidecar_push_series_hidden"
     head(
-      name, "gauge",
+      HiddenSeries.metric, "gauge",
       "Pushed series left out of their families, since events have them otherwise or too", &page)
-    for (family, count) in hidden.families {
-      labelled(name, "family", family, Double(count), &page)
-    }
-    if hidden.overflow > 0 { labelled(name, "overflow", "true", Double(hidden.overflow), &page) }
+    let hiddenAt = page.count
     one(
       "metrics_sidecar_push_state_resets_total", "counter",
       "Files of groups that were set aside as damaged", Double(stateResets), &page)
     one(
       "metrics_sidecar_push_state_bytes", "gauge", "Bytes of the file of groups that are live",
       Double(store.file.liveByteCount), &page)
+    return hiddenAt
+  }
+}
+
+extension HiddenSeries: OwnMetricLines {
+  static let metric: StaticString = "metrics_sidecar_push_series_hidden"
+
+  func append(to page: inout ByteBuffer) {
+    for (family, count) in families {
+      labelled(Self.metric, "family", family, Double(count), &page)
+    }
+    if overflow > 0 { labelled(Self.metric, "overflow", "true", Double(overflow), &page) }
   }
 }

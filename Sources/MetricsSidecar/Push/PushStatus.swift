@@ -71,8 +71,8 @@ extension PushAPI {
       JSONText.append(time: group.expiry, to: &page)
       page.append("\"")
     }
-    appendTime("push_time_seconds", PushText.pushedHelp, group, times.pushed, to: &page)
-    appendTime("push_failure_time_seconds", PushText.failedHelp, group, times.failed, to: &page)
+    appendTime(PushText.pushedName, PushText.pushedHelp, group, times.pushed, to: &page)
+    appendTime(PushText.failedName, PushText.failedHelp, group, times.failed, to: &page)
     for place in group.families {
       guard let family = GroupBytes.family(bytes, at: place.offset) else { continue }
       page.append(",")

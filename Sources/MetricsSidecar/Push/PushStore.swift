@@ -7,8 +7,15 @@ final class PushGroup {
   var seriesCount = 0
   /// Where its families start in its bytes, and which entries of `PushNames` they are.
   var families: [(offset: Int, name: Int)] = []
+  /// Its bytes as a page that is being written has to show them, once the group has changed.
+  fileprivate(set) var kept: [UInt8] = []
+  /// The page during which it was made.
+  fileprivate let page: UInt64
 
-  init(_ key: GroupingKey) { self.key = key }
+  init(_ key: GroupingKey, page: UInt64) {
+    self.key = key
+    self.page = page
+  }
 
   /// When it goes, in Unix seconds; infinity for never. A push that failed does not prolong it.
   var expiry: Double {
@@ -35,6 +42,9 @@ final class PushStore {
   private var writer = GroupWriter()
   /// How many groups have each set of label names.
   private(set) var shapes: [[UInt8]: Int] = [:]
+  /// Whether a page is being written from the groups as they were, and how many pages there were.
+  private var isRead = false
+  private var pageCount: UInt64 = 0
   /// The families that events and the sidecar itself have.
   var others: (any OtherFamilies)?
 
@@ -80,18 +90,19 @@ final class PushStore {
       if !isSame { restoreNames(known, names) }
       return
     }
+    let next = keep(known)
     do throws(Errno) {
       try file.replace(key.identity, with: writer.bytes)
     } catch {
       if !isSame { restoreNames(known, names) }
       throw Self.full(error)
     }
-    let group = known ?? add(key)
+    let group = next ?? add(key)
     if isSame {
       for at in group.families.indices { group.families[at].offset = writer.families[at].offset }
     } else {
       group.families = zip(writer.families, names).map { ($0.offset, $1) }
-      if self.names.isMostlyDead { rebuildNames() }
+      rebuildNames()
     }
     take(group, times)
   }
@@ -104,16 +115,18 @@ final class PushStore {
     times.failed = now
     let file = self.file
     writer.write(file.group(key.identity), times: times)
+    let next = keep(known)
     do throws(Errno) {
       try file.replace(key.identity, with: writer.bytes)
     } catch { return }
-    take(known ?? add(key), times)
+    take(next ?? add(key), times)
   }
 
   /// Whether there was such a group.
   @discardableResult
   func delete(_ identity: ByteKey) -> Bool {
     guard let place = index[identity], let group = groups[place] else { return false }
+    _ = keep(group)
     file.remove(identity)
     index[identity] = nil
     groups[place] = nil
@@ -122,7 +135,7 @@ final class PushStore {
     seriesCount -= group.seriesCount
     let shape = group.key.shape
     if let count = shapes[shape] { shapes[shape] = count > 1 ? count - 1 : nil }
-    if names.isMostlyDead { rebuildNames() }
+    rebuildNames()
     return true
   }
 
@@ -157,7 +170,7 @@ final class PushStore {
   }
 
   private func add(_ key: GroupingKey) -> PushGroup {
-    let group = PushGroup(key)
+    let group = PushGroup(key, page: isRead ? pageCount : 0)
     let place = free.popLast() ?? groups.count
     if place == groups.count { groups.append(group) } else { groups[place] = group }
     index[key.identity] = place
@@ -170,6 +183,36 @@ final class PushStore {
     seriesCount += writer.seriesCount - group.seriesCount
     group.seriesCount = writer.seriesCount
     nextExpiry = min(nextExpiry, group.expiry)
+  }
+
+  // MARK: A page
+
+  /// From now on a page is written from `groups` as they are now: one that changes keeps what it had
+  /// for it.
+  func beginReading() {
+    precondition(!isRead, "one page at a time")
+    isRead = true
+    pageCount += 1
+  }
+
+  func endReading() {
+    isRead = false
+    rebuildNames()
+  }
+
+  /// The group to change in place of `group`, which stays as it is for the page that is being written.
+  private func keep(_ group: PushGroup?) -> PushGroup? {
+    guard isRead, let group, group.page != pageCount, let place = index[group.key.identity] else {
+      return group
+    }
+    let file = self.file
+    group.kept = SeriesKey.array(file.group(group.key.identity))
+    let next = PushGroup(group.key, page: pageCount)
+    next.times = group.times
+    next.seriesCount = group.seriesCount
+    next.families = group.families
+    groups[place] = next
+    return next
   }
 
   // MARK: Names and types
@@ -259,7 +302,9 @@ final class PushStore {
     }
   }
 
+  /// Once most names are those of groups that have gone, and no page has their numbers.
   private func rebuildNames() {
+    guard names.isMostlyDead, !isRead else { return }
     var fresh = PushNames()
     for group in groups {
       guard let group else { continue }

@@ -1,112 +1,230 @@
 import Platform
 
-/// Pushed groups in text format 0.0.4. Families of one name in several groups become one.
-struct PushText {
+/// Pushed groups of one moment in text format 0.0.4, some series a call. Families of one name in
+/// several groups become one.
+///
+/// What must stay true: every group is shown as it was at that moment. One that changes meanwhile
+/// leaves what it had in its `PushGroup` here; the others still have it in the file. One such text at
+/// a time.
+final class PushText {
   private let store: PushStore
   /// Native histograms' buckets are written too, in lines that only `TextFamilies` reads.
   private let hasNative: Bool
+  private let groups: [PushGroup?]
+  private let groupCount: Int
   /// The blocks of each name, one after the other: where each name's start, and where each is.
-  private var starts: [Int]
+  private let starts: [Int]
+  private var next: [Int]
   private var blocks: [(group: Int, offset: Int)]
+  /// Groups whose families are among the blocks.
+  private var sortedCount = 0
+  /// The family being written, its block, and the next metric there; 0 before the first.
+  private var name = -1
+  private var block = 0
+  private var metric = 0
+  /// Series of the family that were left out.
+  private(set) var hiddenCount = 0
+  /// How far the groups' times are: both of their families, one after the other.
+  private var time = 0
 
-  /// Removes what has expired and sorts the groups' families by name.
+  /// Series looked at in one call: they cost time where they are left out, too.
+  private static let sliceCount = 1024
+
+  /// Removes what has expired, and takes the moment.
   init(_ store: PushStore, now: Double, hasNative: Bool = false) {
     store.expire(now)
+    store.beginReading()
     self.store = store
     self.hasNative = hasNative
-    starts = [Int](repeating: 0, count: store.names.entries.count + 1)
-    for group in store.groups {
-      guard let group else { continue }
-      for family in group.families { starts[family.name + 1] += 1 }
+    groups = store.groups
+    groupCount = store.groupCount
+    var starts = [Int](repeating: 0, count: store.names.entries.count + 1)
+    for name in store.names.entries.indices {
+      starts[name + 1] = starts[name] + store.names.entries[name].groupCount
     }
-    for name in 1..<max(1, starts.count) { starts[name] += starts[name - 1] }
-    var next = starts
-    blocks = [(group: Int, offset: Int)](
-      repeating: (0, 0), count: starts.last ?? 0)
-    for place in store.groups.indices {
-      guard let group = store.groups[place] else { continue }
-      for family in group.families {
-        blocks[next[family.name]] = (place, family.offset)
-        next[family.name] += 1
+    self.starts = starts
+    next = starts
+    blocks = [(group: Int, offset: Int)](repeating: (0, 0), count: starts.last ?? 0)
+  }
+
+  deinit { store.endReading() }
+
+  // MARK: Names
+
+  /// Sorts the groups' families by name: about `left` of them, which it counts down. Whether all are
+  /// sorted, as they have to be for what follows.
+  func sort(_ left: inout Int) -> Bool {
+    while sortedCount < groups.count, left > 0 {
+      left -= 1
+      if let group = groups[sortedCount] {
+        left -= group.families.count
+        for family in group.families {
+          blocks[next[family.name]] = (sortedCount, family.offset)
+          next[family.name] += 1
+        }
       }
+      sortedCount += 1
     }
+    return sortedCount == groups.count
   }
 
-  /// Appends all families but those that stand elsewhere on the page.
-  func append(to page: inout ByteBuffer, except others: Set<[UInt8]> = []) {
-    for name in store.names.entries.indices where starts[name] < starts[name + 1] {
-      if others.isEmpty || !others.contains(store.names.entries[name].name) {
-        appendFamily(name, hasHead: true, to: &page)
-      }
+  /// Names by number, some of which no group had.
+  var nameCount: Int { starts.count - 1 }
+
+  /// How many groups had it.
+  func groupCount(of name: Int) -> Int { starts[name + 1] - starts[name] }
+
+  func text(of name: Int) -> [UInt8] { store.names.entries[name].name }
+
+  /// The number of a name that groups had.
+  func find(_ name: [UInt8]) -> Int? {
+    guard let index = unsafe store.names.find(name.span.bytes), index < nameCount,
+      groupCount(of: index) > 0
+    else { return nil }
+    return index
+  }
+
+  /// The type of a family that groups had.
+  func type(of name: Int) -> PushType {
+    var type = PushType.untyped
+    let (group, offset) = blocks[starts[name]]
+    read(group) { bytes in
+      if let family = GroupBytes.family(bytes, at: offset) { type = family.type }
     }
-    appendTimes(to: &page)
+    return type
   }
 
-  /// The type of a family that was pushed.
-  func type(of name: [UInt8]) -> PushType? { unsafe store.names.type(of: name.span.bytes) }
-
-  /// A family's lines without its head, and how many of its series were left out: those that `others`
-  /// have too, and histograms with other buckets than theirs.
-  func samples(
-    of name: [UInt8], beside others: (any OtherFamilies)? = nil
-  ) -> (lines: [UInt8], hiddenCount: Int) {
-    guard let index = unsafe store.names.find(name.span.bytes) else { return ([], 0) }
-    var lines = ByteBuffer()
-    let hiddenCount = appendFamily(index, hasHead: false, beside: others, to: &lines)
-    return (lines.array, hiddenCount)
-  }
-
-  /// How many series of the name were pushed.
-  func seriesCount(of name: [UInt8]) -> Int {
-    guard let index = unsafe store.names.find(name.span.bytes) else { return 0 }
-    let file = store.file
+  /// How many series of the name there were.
+  func seriesCount(of name: Int) -> Int {
     var count = 0
-    for block in blocks[starts[index]..<starts[index + 1]] {
-      guard let key = store.groups[block.group]?.key else { continue }
-      let group = file.group(key.identity)
-      count += GroupBytes.family(group, at: block.offset)?.metricCount ?? 0
+    for block in blocks[starts[name]..<starts[name + 1]] {
+      read(block.group) { bytes in
+        count += GroupBytes.family(bytes, at: block.offset)?.metricCount ?? 0
+      }
     }
     return count
   }
 
-  @discardableResult
-  private func appendFamily(
-    _ name: Int, hasHead: Bool, beside others: (any OtherFamilies)? = nil,
-    to page: inout ByteBuffer
-  ) -> Int {
-    var hiddenCount = 0
-    let entry = store.names.entries[name]
-    let bounds = others?.bounds(of: entry.name)
-    var series = OtherSeries(entry.name)
-    let file = store.file
-    for block in starts[name]..<starts[name + 1] {
-      let (place, offset) = blocks[block]
-      guard let key = store.groups[place]?.key else { continue }
-      let group = file.group(key.identity)
-      guard let family = GroupBytes.family(group, at: offset) else { continue }
-      if block == starts[name], hasHead {
-        appendHead(
-          entry.name, group.extracting(family.help), family.type, to: &page)
-      }
-      var at = family.metrics.lowerBound
-      while at < family.metrics.upperBound {
-        let metric = GroupBytes.metric(group, at: at)
-        at = metric.range.upperBound
-        if let bounds, !GroupBytes.hasBounds(metric, of: group, bounds) {
-          hiddenCount += 1
-        } else if let others, others.hasSeries(series.key(group.extracting(metric.labels))) {
-          hiddenCount += 1
-        } else {
-          append(metric, of: group, entry.name, family.type, to: &page)
-        }
-      }
+  /// The bytes that a group had.
+  private func read(_ place: Int, _ body: (RawSpan) -> Void) {
+    guard let group = groups[place] else { return }
+    let kept = group.kept
+    if kept.isEmpty {
+      let file = store.file
+      body(file.group(group.key.identity))
+    } else {
+      unsafe body(kept.span.bytes)
     }
-    return hiddenCount
   }
 
-  private func appendHead(
-    _ name: [UInt8], _ help: RawSpan, _ type: PushType, to page: inout ByteBuffer
-  ) {
+  // MARK: Families
+
+  /// Appends lines of a family until `page` has `end` bytes; whether it has all of them. `family` is
+  /// that of the events whose head they stand under: series that it has too are left out, and
+  /// histograms with other buckets than its.
+  func write(
+    _ name: Int, hasHead: Bool, beside family: Family? = nil, in registry: Registry? = nil,
+    to page: inout ByteBuffer, end: Int
+  ) -> Bool {
+    if name != self.name {
+      self.name = name
+      block = starts[name]
+      metric = 0
+      hiddenCount = 0
+    }
+    var lines = PushedLines(text(of: name), hasNative: hasNative)
+    let bounds = family?.pushBounds
+    var left = Self.sliceCount
+    while block < starts[name + 1] {
+      let isFirst = hasHead && block == starts[name] && metric == 0
+      let (group, offset) = blocks[block]
+      var isDone = true
+      read(group) { bytes in
+        guard let family = GroupBytes.family(bytes, at: offset) else { return }
+        if isFirst { lines.head(bytes.extracting(family.help), family.type, to: &page) }
+        metric = max(metric, family.metrics.lowerBound)
+        while metric < family.metrics.upperBound {
+          if page.count >= end || left == 0 {
+            isDone = false
+            return
+          }
+          left -= 1
+          let next = GroupBytes.metric(bytes, at: metric)
+          metric = next.range.upperBound
+          if let bounds, !GroupBytes.hasBounds(next, of: bytes, bounds) {
+            hiddenCount += 1
+          } else if let registry,
+            registry.hadSeries(lines.series.key(bytes.extracting(next.labels)))
+          {
+            hiddenCount += 1
+          } else {
+            lines.append(next, of: bytes, family.type, to: &page)
+          }
+        }
+      }
+      guard isDone else { return false }
+      metric = 0
+      block += 1
+    }
+    return true
+  }
+
+  // MARK: Times
+
+  static let pushedHelp: StaticString =
+    "Last Unix time when changing this group in the Pushgateway succeeded."
+  static let failedHelp: StaticString =
+    "Last Unix time when changing this group in the Pushgateway failed."
+  static let pushedName: StaticString = "push_time_seconds"
+  static let failedName: StaticString = "push_failure_time_seconds"
+
+  /// Whether the page has the families of the groups' times.
+  var hasTimes: Bool { groupCount > 0 }
+
+  /// Appends lines of the groups' times until `page` has `end` bytes; whether it has all of them.
+  func writeTimes(to page: inout ByteBuffer, end: Int) -> Bool {
+    guard hasTimes else { return true }
+    while time < 2 * groups.count {
+      if page.count >= end { return false }
+      let isFailure = time < groups.count
+      let name = isFailure ? Self.failedName : Self.pushedName
+      let place = isFailure ? time : time - groups.count
+      if place == 0 {
+        page.append("# HELP ")
+        page.append(name)
+        page.append(UInt8(ascii: " "))
+        page.append(isFailure ? Self.failedHelp : Self.pushedHelp)
+        page.append("\n# TYPE ")
+        page.append(name)
+        page.append(" gauge\n")
+      }
+      time += 1
+      guard let group = groups[place] else { continue }
+      page.append(name)
+      page.append(UInt8(ascii: "{"))
+      page.append(group.key.fullText)
+      page.append("} ")
+      NumberFormat.append(isFailure ? group.times.failed : group.times.pushed, to: &page)
+      page.append(UInt8(ascii: "\n"))
+    }
+    return true
+  }
+}
+
+/// The lines of one pushed family.
+struct PushedLines: ~Copyable {
+  private let name: [UInt8]
+  private let hasNative: Bool
+  /// Keys under which events would have its series.
+  var series: OtherSeries
+
+  init(_ name: [UInt8], hasNative: Bool) {
+    self.name = name
+    self.hasNative = hasNative
+    series = OtherSeries(name)
+  }
+
+  func head(_ help: RawSpan, _ type: PushType, to page: inout ByteBuffer) {
     if help.byteCount > 0 {
       page.append("# HELP ")
       page.append(name)
@@ -126,14 +244,12 @@ struct PushText {
     page.append(UInt8(ascii: "\n"))
   }
 
-  private func append(
-    _ metric: GroupBytes.Metric, of group: RawSpan, _ name: [UInt8], _ type: PushType,
-    to page: inout ByteBuffer
+  func append(
+    _ metric: GroupBytes.Metric, of group: RawSpan, _ type: PushType, to page: inout ByteBuffer
   ) {
     let labels = group.extracting(metric.labels)
     guard type.hasPoints else {
-      Self.appendLine(name, "", labels, group.double(at: metric.value), to: &page)
-      return
+      return line("", labels, group.double(at: metric.value), to: &page)
     }
     for point in 0..<metric.pointCount {
       page.append(name)
@@ -146,58 +262,21 @@ struct PushText {
       NumberFormat.append(group.double(at: metric.pointValue(point)), to: &page)
       page.append(UInt8(ascii: "\n"))
     }
-    Self.appendLine(name, "_sum", labels, group.double(at: metric.value), to: &page)
+    line("_sum", labels, group.double(at: metric.value), to: &page)
     let count = group.double(at: metric.count)
     if hasNative, let native = NativeHistogram(group, metric.native) {
       NativeLine.append(native, count, to: &page)
     }
-    Self.appendLine(name, "_count", labels, count, to: &page)
+    line("_count", labels, count, to: &page)
   }
 
-  private static func appendLine(
-    _ name: [UInt8], _ suffix: StaticString, _ labels: RawSpan, _ value: Double,
-    to page: inout ByteBuffer
+  private func line(
+    _ suffix: StaticString, _ labels: RawSpan, _ value: Double, to page: inout ByteBuffer
   ) {
     page.append(name)
     page.append(suffix)
     page.append(UInt8(ascii: "{"))
     page.append(labels)
-    page.append("} ")
-    NumberFormat.append(value, to: &page)
-    page.append(UInt8(ascii: "\n"))
-  }
-
-  // MARK: Times
-
-  static let pushedHelp: StaticString =
-    "Last Unix time when changing this group in the Pushgateway succeeded."
-  static let failedHelp: StaticString =
-    "Last Unix time when changing this group in the Pushgateway failed."
-
-  private func appendTimes(to page: inout ByteBuffer) {
-    guard store.groupCount > 0 else { return }
-    page.append("# HELP push_failure_time_seconds ")
-    page.append(Self.failedHelp)
-    page.append("\n# TYPE push_failure_time_seconds gauge\n")
-    for group in store.groups {
-      guard let group else { continue }
-      appendTime("push_failure_time_seconds", group.key, group.times.failed, to: &page)
-    }
-    page.append("# HELP push_time_seconds ")
-    page.append(Self.pushedHelp)
-    page.append("\n# TYPE push_time_seconds gauge\n")
-    for group in store.groups {
-      guard let group else { continue }
-      appendTime("push_time_seconds", group.key, group.times.pushed, to: &page)
-    }
-  }
-
-  private func appendTime(
-    _ name: StaticString, _ key: GroupingKey, _ value: Double, to page: inout ByteBuffer
-  ) {
-    page.append(name)
-    page.append(UInt8(ascii: "{"))
-    page.append(key.fullText)
     page.append("} ")
     NumberFormat.append(value, to: &page)
     page.append(UInt8(ascii: "\n"))

@@ -62,10 +62,12 @@ enum Names {
       || isPushTime(name)
   }
 
+  static let pushTime = Array("push_time_seconds".utf8)
+  static let pushFailureTime = Array("push_failure_time_seconds".utf8)
+
   /// The two families that every pushed group has of itself.
   static func isPushTime(_ name: [UInt8]) -> Bool {
-    name.elementsEqual("push_time_seconds".utf8)
-      || name.elementsEqual("push_failure_time_seconds".utf8)
+    name == pushTime || name == pushFailureTime
   }
 
   /// A letter, a digit or `_`.

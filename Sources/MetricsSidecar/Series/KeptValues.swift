@@ -31,6 +31,9 @@ struct KeptValues {
     end = 0
   }
 
+  /// Whether a cell last stored into by `transaction` is as it was at the moment.
+  func isSame(storedBy transaction: UInt32) -> Bool { transaction <= last }
+
   /// A cell below `end`, last stored into by `transaction`, is about to be changed.
   @inline(__always)
   func keep(_ cell: Int, _ bits: UInt64, storedBy transaction: UInt32) {

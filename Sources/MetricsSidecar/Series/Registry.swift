@@ -52,6 +52,10 @@ final class Registry {
   private(set) var retired: [Record] = []
   /// Places of families that are no more.
   private var freeFamilies: [Int] = []
+  /// Hashes of the keys of series that went while a page is being written.
+  var removed: Set<UInt64> = []
+  /// Whether `removed` is asked for: where series are pushed beside those of events.
+  var notesRemoved = false
   /// Series that were refused, each time an event would have made one.
   var refusedSeries: UInt64 = 0
 
@@ -144,6 +148,7 @@ final class Registry {
   func removeSeries(_ record: Record, _ family: Family) {
     let state = self.state
     table.remove(record, key: state.key(record))
+    if notesRemoved, state.kept.isOn { removed.insert(Digest.hash(state.key(record))) }
     // The key's cell stands for a native histogram's bucket to +Inf, which has none of its own.
     exemplars?.forget(record.firstCell..<record.firstCell + state.cellCount(record) + 1)
     if family.overflow == record { family.overflow = nil } else { seriesCount -= 1 }

@@ -98,6 +98,11 @@ extension StateFile {
 
   func isInUse(_ record: Record) -> Bool { field(record, 4) & 1 != 0 }
 
+  /// Whether it was, and has been since, when `kept` began.
+  func wasInUse(_ record: Record) -> Bool {
+    isInUse(record) && kept.isSame(storedBy: field(record, 8))
+  }
+
   /// Its units without the key: the head and the cells.
   func cellCount(_ record: Record) -> Int {
     Int(unitCount(record)) - (keyByteCount(record) + 31) / Self.cellByteCount

@@ -44,9 +44,8 @@ extension Sidecar {
       applier.registry, filter: kind.filter, isOpenMetrics: kind.shape.format.isOpenMetrics)
     var text = ByteBuffer(capacity: 8192)
     selfMetrics.append(applier, to: &text)
-    appendPushed(to: &text, snapshot, kind.shape.format)
+    snapshot.pushed = pushed(to: &text, kind.shape.format)
     snapshot.selfText = text.array
-    if push != nil, kind.shape.format.isOpenMetrics { snapshot.noteFamilies() }
     return ScrapeJob(kind, snapshot, startedAt: now)
   }
 

@@ -1,4 +1,5 @@
 import Foundation
+import FuzzSupport
 import Platform
 import Testing
 
@@ -13,6 +14,7 @@ private final class BesideFixture {
     events = try Fixture(rules: rules)
     pushes = try PushFixture()
     pushes.store.others = events.registry
+    events.registry.notesRemoved = true
   }
 
   func reopen() throws {
@@ -21,25 +23,30 @@ private final class BesideFixture {
     try events.reopen()
     try pushes.reopen()
     pushes.store.others = events.registry
+    events.registry.notesRemoved = true
   }
 
-  func page(_ format: PageFormat = .text004) -> (text: String, hidden: [String: Int]) {
+  /// A page, so many bytes a call.
+  func page(
+    _ format: PageFormat = .text004, slice: Int = 1 << 20, between: () -> Void = {}
+  ) -> (text: String, hidden: [String: Int]) {
     let snapshot = Snapshot(
       events.registry, filter: NameFilter(), isOpenMetrics: format.isOpenMetrics)
-    let pushed = PushText(pushes.store, now: pushes.now)
-    let beside = PushBesideEvents(pushed, snapshot, events.registry)
-    var own = ByteBuffer()
-    pushed.append(to: &own, except: beside.elsewhere)
-    snapshot.selfText = own.array
-    if format.isOpenMetrics { snapshot.noteFamilies() }
+    let pushed = PushPage(
+      PushText(pushes.store, now: pushes.now, hasNative: format == .protobuf), events.registry,
+      hiddenAt: 0)
+    snapshot.pushed = pushed
     let writer = PageWriter(snapshot, shape: PageShape(format: format), filter: NameFilter())
     var page = ByteBuffer()
-    while !writer.write(into: &page, byteCount: 1 << 20) {}
+    while !writer.write(into: &page, byteCount: slice) { between() }
     var hidden: [String: Int] = [:]
-    for (name, count) in beside.hidden.families {
+    for (name, count) in pushed.hidden.families {
       hidden[String(decoding: name, as: UTF8.self), default: 0] += count
     }
-    return (String(decoding: page.array, as: UTF8.self), hidden)
+    let text = String(decoding: page.array, as: UTF8.self)
+      .split(separator: "\n", omittingEmptySubsequences: false)
+      .filter { !$0.hasPrefix("metrics_sidecar_push_series_hidden") }.joined(separator: "\n")
+    return (text, hidden)
   }
 
   /// Lines of the page that stand there more than once, without their values.
@@ -193,6 +200,85 @@ private final class BesideFixture {
         "alone counter", "b gauge", "b_total unknown", "f_created gauge", "f_total unknown",
         "h histogram", "h_count_total unknown", "plain counter", "w gauge", "w_total unknown",
       ])
+  }
+
+  private func filled() throws -> BesideFixture {
+    let both = try BesideFixture()
+    for n in 0..<30 {
+      both.events.apply("jobs", "c", Double(n), tags: "k:\(n)")
+      both.events.apply("level\(n)", "g", 1)
+    }
+    for n in 0..<20 {
+      try both.pushes.push("/j\(n)", Self.group(1, n))
+    }
+    both.events.apply("jobs", "c", 1, tags: "instance:,job:j7,k:3")
+    both.events.apply("only3", "g", 1)
+    return both
+  }
+
+  /// A group's body, all of whose series have one value.
+  private static func group(_ value: Int, _ n: Int) -> String {
+    var body = "# HELP jobs_total Of \\\\ it\n# TYPE jobs_total counter\n"
+    for k in 0..<5 { body += "jobs_total{k=\"\(k)\"} \(value)\n" }
+    body += "# TYPE h histogram\n"
+    for k in 0..<5 {
+      body += "h_bucket{k=\"\(k)\",le=\"1\"} \(value)\nh_bucket{k=\"\(k)\",le=\"+Inf\"} \(value)\n"
+      body += "h_sum{k=\"\(k)\"} \(value)\nh_count{k=\"\(k)\"} \(value)\n"
+    }
+    return body + "# TYPE only\(n) counter\nonly\(n) \(value)\nlevel_b \(value)\n"
+  }
+
+  @Test(arguments: PageFormat.allCases)
+  func `a page written in slices is the page written at once`(_ format: PageFormat) throws {
+    let both = try filled()
+    let whole = both.page(format)
+    for slice in [1, 100, 5000] {
+      let page = both.page(format, slice: slice)
+      #expect(page.text == whole.text && page.hidden == whole.hidden, "\(slice)")
+    }
+    #expect(whole.hidden == ["jobs_total": 1, "only3": 1])
+    #expect(whole.text.contains("level29") && whole.text.contains("only19"))
+  }
+
+  @Test(arguments: PageFormat.allCases)
+  func `groups and events that change while a page is written are on it as they were`(
+    _ format: PageFormat
+  ) throws {
+    var dice = Dice(9)
+    for slice in [1, 300] {
+      let both = try filled()
+      let before = both.page(format)
+      var value = 2
+      let page = both.page(format, slice: slice) {
+        for _ in 0..<3 {
+          value += 1
+          let n = Int.random(in: 0..<40, using: &dice)
+          let path = "/j\(n)"
+          // Some are refused, since events have the series by then.
+          switch value % 7 {
+          case 0: both.pushes.delete(path)
+          case 1: _ = both.pushes.refusal { try both.pushes.push(path, "new\(value) 1\n") }
+          case 2, 3:
+            _ = both.pushes.refusal {
+              try both.pushes.push(path, Self.group(value, n), mode: .merge)
+            }
+          case 4: both.pushes.fail(path)
+          default: break
+          }
+          // An event's series that a group has too, and one that goes.
+          both.events.apply("jobs", "c", 1, tags: "instance:,job:j\(n % 20),k:\(n % 5)")
+          let registry = both.events.registry!
+          if let index = registry.familyIndex[Array("level\(n)".utf8)] {
+            let family = registry.families[index]
+            for record in family.series { registry.removeSeries(record, family) }
+            family.series = []
+          }
+          registry.commit()
+        }
+      }
+      #expect(page.text == before.text && page.hidden == before.hidden)
+      #expect(both.page(format).text != page.text)
+    }
   }
 
   @Test func `families that are left out are told by name, up to a bound`() {

@@ -59,6 +59,14 @@ final class PushFixture {
     try store.push(key, batch, mode: mode, timeToLive: 0, now: now, isDryRun: isDryRun)
   }
 
+  func delete(_ path: String) {
+    if let key = try? Self.key(path) { store.delete(key.identity) }
+  }
+
+  func fail(_ path: String) {
+    if let key = try? Self.key(path) { store.fail(key, timeToLive: 0, now: now) }
+  }
+
   /// The message with which a push is refused.
   func refusal(_ body: () throws -> Void) -> String? {
     do {
@@ -67,28 +75,37 @@ final class PushFixture {
     } catch { return (error as? PushError)?.message ?? "another error" }
   }
 
+  /// All lines of the exposition, so many bytes a call.
+  func lines(hasNative: Bool = false, slice: Int = 1 << 20) -> ByteBuffer {
+    let text = PushText(store, now: now, hasNative: hasNative)
+    var left = Int.max
+    precondition(text.sort(&left))
+    var page = ByteBuffer()
+    for name in 0..<text.nameCount where text.groupCount(of: name) > 0 {
+      while !text.write(name, hasHead: true, to: &page, end: page.count + slice) {}
+    }
+    while !text.writeTimes(to: &page, end: page.count + slice) {}
+    return page
+  }
+
   /// The exposition without the groups' times.
   var page: String {
-    var page = ByteBuffer()
-    PushText(store, now: now).append(to: &page)
-    let text = String(decoding: page.array, as: UTF8.self)
+    let text = String(copying: lines().bytes)
     return text.components(separatedBy: "# HELP push_failure_time_seconds")[0]
   }
 
   /// The families of the protobuf exposition without the groups' times.
   var protobufPage: [UInt8] {
-    var text = ByteBuffer()
-    PushText(store, now: now, hasNative: true).append(to: &text)
+    let text = lines(hasNative: true)
     var page = ByteBuffer()
-    var families = TextFamilies(text.bytes, .protobuf, NameFilter())
-    families.append(to: &page)
+    let families = TextFamilies(.protobuf, NameFilter())
+    families.append(text.bytes, to: &page)
+    families.endFamily(&page)
     return page.array
   }
 
   var times: String {
-    var page = ByteBuffer()
-    PushText(store, now: now).append(to: &page)
-    let text = String(decoding: page.array, as: UTF8.self)
+    let text = String(copying: lines().bytes)
     return text.split(separator: "\n").filter { $0.hasPrefix("push_") }.joined(separator: "\n")
   }
 }

@@ -1,0 +1,163 @@
+import Platform
+
+/// What was pushed, on one page: series of families that events have stand with those, the others
+/// follow the sidecar's own metrics.
+///
+/// A push that does not go with what events have is refused, but events are never held up by what was
+/// pushed: where an event's series or family comes after the push, the events are shown, and the
+/// pushed series that do not go with them (any more) are left out and counted. Groups keep them, so
+/// they are back when the events' series have gone.
+///
+/// What must stay true: no series is there twice on the page, no family has two types, and no line of
+/// one family would be taken for one of another.
+final class PushPage {
+  let text: PushText
+  let registry: Registry
+  /// Where something is put into the text of the sidecar's own metrics: series of a name, or, below 0,
+  /// the lines that tell what is left out.
+  private(set) var cuts: [(at: Int, name: Int)] = []
+  private let hiddenAt: Int
+  /// Names that stand elsewhere on the page, or are left out.
+  private var isElsewhere: [Bool] = []
+  /// For each part of the snapshot the name whose series stand with it; -1 for none.
+  private var names: [Int] = []
+  /// What is left out whole, and in part, with the part that it is for.
+  private var hiddenFamilies: [(part: Int, name: [UInt8], count: Int)] = []
+  private var hiddenSeries: [(part: Int, name: [UInt8], count: Int)] = []
+  /// How far `prepare` is.
+  private var lookedAt = 0
+  private var notedName = 0
+
+  /// Looks about so many nanoseconds times ten in one call.
+  private static let sliceCost = 20_000
+
+  /// `hiddenAt` is where in the sidecar's text the lines of what is left out come.
+  init(_ text: PushText, _ registry: Registry, hiddenAt: Int) {
+    self.text = text
+    self.registry = registry
+    self.hiddenAt = hiddenAt
+  }
+
+  // MARK: Before the page
+
+  /// Finds out, some of it a call, what stands where. Whether all is known, as it has to be before
+  /// the page begins.
+  func prepare(_ snapshot: Snapshot, isOpenMetrics: Bool) -> Bool {
+    var left = Self.sliceCost
+    guard text.sort(&left) else { return false }
+    if isElsewhere.isEmpty { isElsewhere = [Bool](repeating: false, count: text.nameCount + 1) }
+    while lookedAt < snapshot.parts.count {
+      if left <= 0 { return false }
+      left -= 100 + look(at: snapshot.parts[lookedAt].family)
+      lookedAt += 1
+    }
+    if cuts.isEmpty { cut(snapshot.selfText) }
+    guard isOpenMetrics else { return true }
+    while notedName < text.nameCount {
+      if left <= 0 { return false }
+      left -= 1
+      if isShown(notedName) {
+        snapshot.noteFamily(text.text(of: notedName))
+        left -= 20
+      }
+      notedName += 1
+    }
+    return snapshot.noteFamilies(hasTimes: text.hasTimes, &left)
+  }
+
+  /// Whether it is one of the families that follow the sidecar's own.
+  func isShown(_ name: Int) -> Bool { text.groupCount(of: name) > 0 && !isElsewhere[name] }
+
+  /// Finds what was pushed of a family of events; how many groups it looked at.
+  private func look(at family: Family) -> Int {
+    var cost = 0
+    for suffix in ["_count", "_sum", "_bucket"] {
+      let ending = Array(suffix.utf8)
+      // `a_count` beside the events' histogram `a`, and the histogram `a` beside their `a_count`.
+      if family.pushType.hasLines(ending), let name = text.find(family.name + ending) {
+        cost += hide(name)
+      }
+      guard family.name.suffix(ending.count) == ending[...],
+        let base = text.find(Array(family.name.dropLast(ending.count))),
+        text.type(of: base).hasLines(ending)
+      else { continue }
+      cost += hide(base)
+    }
+    var own = -1
+    if let name = text.find(family.name), !isElsewhere[name] {
+      if text.type(of: name) == family.pushType {
+        isElsewhere[name] = true
+        own = name
+      } else {
+        cost += hide(name)
+      }
+    }
+    names.append(own)
+    return cost
+  }
+
+  private func hide(_ name: Int) -> Int {
+    guard !isElsewhere[name] else { return 0 }
+    isElsewhere[name] = true
+    hiddenFamilies.append((lookedAt, text.text(of: name), text.seriesCount(of: name)))
+    return text.groupCount(of: name)
+  }
+
+  /// Finds where pushed series of the sidecar's own families belong.
+  private func cut(_ own: [UInt8]) {
+    for text in Registry.ownNames {
+      let ownName = Array(text.utf8)
+      guard let name = self.text.find(ownName), !isElsewhere[name] else { continue }
+      isElsewhere[name] = true
+      cuts.append((Self.end(of: ownName, in: own), name))
+    }
+    cuts.append((hiddenAt, -1))
+  }
+
+  /// Behind the samples of the family called `name`.
+  private static func end(of name: [UInt8], in text: [UInt8]) -> Int {
+    let head = Array("# TYPE ".utf8) + name + [32]
+    var start = 0
+    while start < text.count, !text[start...].starts(with: head) { start = next(text, start) }
+    var end = next(text, start)
+    while end < text.count, text[end] != UInt8(ascii: "#") { end = next(text, end) }
+    return min(end, text.count)
+  }
+
+  private static func next(_ bytes: [UInt8], _ start: Int) -> Int {
+    (bytes[min(start, bytes.count)...].firstIndex(of: 10) ?? bytes.count) + 1
+  }
+
+  // MARK: On the page
+
+  /// Appends series that stand with the events' family of a part; whether that is all of them.
+  func write(
+    part: Int, _ family: Family, to page: inout ByteBuffer, end: Int
+  ) -> Bool {
+    let name = names[part]
+    guard name >= 0 else { return true }
+    guard
+      text.write(name, hasHead: false, beside: family, in: registry, to: &page, end: end)
+    else { return false }
+    if text.hiddenCount > 0 { hiddenSeries.append((part, family.name, text.hiddenCount)) }
+    return true
+  }
+
+  /// Whether pushed series stand with the part.
+  func hasSeries(part: Int) -> Bool { names[part] >= 0 }
+
+  /// What is left out, in the order of the page.
+  var hidden: HiddenSeries {
+    var hidden = HiddenSeries()
+    var next = 0
+    for family in hiddenFamilies {
+      while next < hiddenSeries.count, hiddenSeries[next].part < family.part {
+        hidden.add(hiddenSeries[next].name, hiddenSeries[next].count)
+        next += 1
+      }
+      hidden.add(family.name, family.count)
+    }
+    for series in hiddenSeries[next...] { hidden.add(series.name, series.count) }
+    return hidden
+  }
+}
