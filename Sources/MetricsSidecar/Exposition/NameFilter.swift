@@ -25,6 +25,9 @@ struct NameFilter: Equatable {
   }
 
   private static func means(_ name: [UInt8], _ family: [UInt8]) -> Bool {
+    // A query may have hundreds of names, and there may be thousands of families.
+    let more = name.count - family.count
+    guard more >= -6, more <= 8 else { return false }
     guard name != family else { return true }
     for suffix: StaticString in ["_total", "_bucket", "_count", "_sum", "_created"] {
       let count = suffix.utf8CodeUnitCount

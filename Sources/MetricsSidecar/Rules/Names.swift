@@ -53,6 +53,8 @@ enum Names {
     let ending = unsafe [UInt8](
       UnsafeBufferPointer(start: suffix.utf8Start, count: suffix.utf8CodeUnitCount))
     if !name.suffix(ending.count).elementsEqual(ending) { name += ending }
+    // The official Python parser would have no name left.
+    if name.elementsEqual("_total".utf8) { name.insert(UInt8(ascii: "_"), at: 0) }
     return isReserved(name) ? Array("exported_".utf8) + name : name
   }
 

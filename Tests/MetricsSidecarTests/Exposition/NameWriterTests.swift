@@ -50,6 +50,12 @@ import Testing
     #expect(Names.sanitised(event.spelledFamily[...]) == event.defaultFamily)
   }
 
+  @Test func `a counter that is called as its ending alone has a name before it`() throws {
+    let fixture = try Fixture()
+    fixture.apply("_total", "c", 1)
+    #expect(fixture.value("__total") == 1)
+  }
+
   @Test func `an empty name is no spelling`() throws {
     let fixture = try Fixture()
     fixture.registry.spellings.isOn = true
