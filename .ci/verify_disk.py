@@ -151,6 +151,29 @@ def really_full_disk(programs):
                   sidecar.output())
 
 
+def other_disks(programs):
+    """File systems that do not allocate, and that write elsewhere: known series go on where they are full."""
+    for kind, byte_count in (("ext2", 16 << 20), ("btrfs", 128 << 20)):
+        with Disk(byte_count, kind) as disk:
+            if not disk.folder:
+                continue
+            with OnDisk(disk.folder, programs, "--supervise") as sidecar:
+                lines = [f"known:1|c|#n:{n}" for n in range(3000)]
+                sidecar.send(*lines)
+                sidecar.expect({'known_total{n="2999"}': 1}, seconds=120)
+                os.sync()
+                disk.fill()
+                for turn in range(2, 6):
+                    sidecar.send(*lines)
+                    sidecar.expect({'known_total{n="0"}': turn, 'known_total{n="2999"}': turn,
+                                    "metrics_sidecar_worker_restarts_total": 0}, seconds=120)
+                    # What was written goes to the disk, and the next write is one of its own.
+                    os.sync()
+                sidecar.kill_worker()
+                sidecar.expect({'known_total{n="0"}': 5, "metrics_sidecar_state_resets_total": 0}, seconds=120)
+            print("  " + kind)
+
+
 def removed_state(programs):
     """--supervise: the folder of the state file goes while it runs: the files are made anew with what they
     had, and a kill loses nothing; another's file in their place is left alone, and told."""
@@ -198,7 +221,7 @@ def removed_state(programs):
             sidecar.expect({"known_total": 8, **kept})
 
 
-CHECKS = [full_disk, really_full_disk, removed_state]
+CHECKS = [full_disk, really_full_disk, other_disks, removed_state]
 
 
 def main():

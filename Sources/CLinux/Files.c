@@ -4,9 +4,15 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+
+// As <linux/fs.h> has them, which is not there for every target.
+#define FS_IOC_GETFLAGS _IOR('f', 1, long)
+#define FS_IOC_SETFLAGS _IOW('f', 2, long)
+#define FS_NOCOW_FL 0x00800000
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -41,11 +47,38 @@ int cl_file_identity(const char *path, int fd, uint64_t *device, uint64_t *numbe
   *number = (uint64_t)status.st_ino;
   return 0;
 }
+// Writes zeros where the file has ended; what was written goes again when not all has room.
+static int append_zeros(int fd, int64_t offset, int64_t size) {
+  static char zeros[4096];  // never written to, and no bytes of the program
+  for (int64_t done = 0; done < size;) {
+    size_t count = size - done < (int64_t)sizeof zeros ? (size_t)(size - done) : sizeof zeros;
+    ssize_t written = REPEAT(ssize_t, pwrite(fd, zeros, count, offset + done));
+    if (written <= 0) {
+      if (ftruncate(fd, offset) < 0) return -errno;
+      return written < 0 ? (int)written : -ENOSPC;
+    }
+    done += written;
+  }
+  return 0;
+}
+static int file_flags(int fd) {
+  int flags = 0;
+  return ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0 ? 0 : flags;
+}
 int cl_file_allocate(int fd, int64_t offset, int64_t size) {
   FAULT("fallocate");
+  struct stat status;
+  if (fstat(fd, &status) < 0) return -errno;
+  int is_behind = status.st_size <= offset;
   int result = REPEAT(int, fallocate(fd, 0, offset, size));
-  if (result != -EOPNOTSUPP) return result;
-  return -posix_fallocate(fd, offset, size);
+  // ext2 and ext3, and some file systems of networks and desktops, do not allocate. What btrfs has
+  // allocated may still want room for its records when it is written first, through memory: SIGBUS.
+  int has_to_write = result == -EOPNOTSUPP || (result == 0 && (file_flags(fd) & FS_NOCOW_FL));
+  return has_to_write && is_behind ? append_zeros(fd, offset, size) : result;
+}
+void cl_file_overwrite_in_place(int fd) {
+  int flags = file_flags(fd) | FS_NOCOW_FL;
+  ioctl(fd, FS_IOC_SETFLAGS, &flags);
 }
 int cl_file_lock(int fd) { FAULT("flock"); return REPEAT(int, flock(fd, LOCK_EX | LOCK_NB)); }
 int cl_rename(const char *source, const char *target) { FAULT("rename"); return RESULT(rename(source, target)); }

@@ -19,6 +19,8 @@ int64_t cl_file_size(int fd);
 // Of `path` without following a link, or of `fd` where that is NULL.
 int cl_file_identity(const char *path, int fd, uint64_t *device, uint64_t *number);
 int cl_file_allocate(int fd, int64_t offset, int64_t size);
+// Has btrfs write into an empty file where it lies; others do so by themselves.
+void cl_file_overwrite_in_place(int fd);
 int cl_file_lock(int fd);
 int cl_rename(const char *source, const char *target);
 int cl_rename_new(const char *source, const char *target);   // -EEXIST where there is a target

@@ -36,7 +36,12 @@ public struct MappedFile: ~Copyable {
     let size = cl_file_size(opened)
     if size < 0 { throw .open(Errno(Int32(-size))) }
     // A copy of a file may have holes, for which the disk may have no room later.
-    if size > 0 { _ = cl_file_allocate(opened, 0, size) }
+    if size > 0 {
+      _ = cl_file_allocate(opened, 0, size)
+    } else {
+      // A file system that writes elsewhere wants new room for what has some: SIGBUS on a full disk.
+      cl_file_overwrite_in_place(opened)
+    }
     guard let base = unsafe cl_map_shared(opened, UInt64(limit)) else {
       throw .map(Errno(cl_last_error()))
     }
@@ -78,6 +83,7 @@ public struct MappedFile: ~Copyable {
     let copy = unsafe Descriptor(owning: try SystemCall.check(cl_open(new, 1 | 4, 0o600)))
     do throws(Errno) {
       _ = try SystemCall.check(cl_file_lock(copy.raw))
+      cl_file_overwrite_in_place(copy.raw)
       _ = try SystemCall.check(cl_file_allocate(copy.raw, 0, Int64(size)))
       var done = 0
       while done < size {
