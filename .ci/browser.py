@@ -158,7 +158,7 @@ def many(browser, pair, page):
     count = 9990
     send(pair, [f"orders.placed:1|c|#region:r{i % 20},shop:s{i}" for i in range(count)])
     page.fill("#search", "orders_placed shop=\"s77\"")
-    page.wait_for_selector("#found:has-text('1 families, 1 series')")
+    page.wait_for_selector("#found:has-text('1 family, 1 series')")
     page.fill("#search", "orders_placed")
     page.wait_for_selector(f"#found:has-text('{count:,} series')")
     page.wait_for_selector(".row.series:visible")
@@ -204,7 +204,7 @@ def keyboard(browser, page):
     check(page.evaluate("document.activeElement.id") == "search", "/ goes to the search")
     page.keyboard.press("Control+A")
     page.keyboard.type("http_requests_total")
-    page.wait_for_selector("#found:has-text('1 families')")
+    page.wait_for_selector("#found:has-text('1 family')")
     page.keyboard.press("ArrowDown")
     page.wait_for_selector("#detail h2 >> text=http_requests_total")
     check(page.evaluate("document.activeElement.id") == "list", "an arrow goes to the list")

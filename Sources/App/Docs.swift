@@ -70,6 +70,8 @@ struct Docs: Sendable {
       font: 16px/1.5 system-ui, sans-serif; max-width: 48rem; margin: 3rem auto; padding: 0 1rem
     }
     .plain table { border-collapse: collapse; width: 100% }
+    /* No answer has links; on a phone the column takes the room of the others. */
+    .swagger-ui .response-col_links { display: none }
     .plain :is(td, th) { padding: .5rem; text-align: left; border-bottom: 1px solid #8884 }
 
     """

@@ -46,7 +46,7 @@ function arrange() {
     put(family)
     if (!hasOne(family) && isOpen(family, words.length > 0)) rows.forEach(put)
   }
-  $('found').textContent = found.length + ' families, ' + short(seriesCount) + ' series'
+  $('found').textContent = found.length + (found.length === 1 ? ' family, ' : ' families, ') + short(seriesCount) + ' series'
   $('none').hidden = found.length > 0 || !store.times.length
   $('space').style.height = view.offsets.at(-1) + 'px'
   paint()

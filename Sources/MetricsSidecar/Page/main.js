@@ -34,11 +34,11 @@ function health() {
   const version = store.families.get('metrics_sidecar_build_info')?.rows[0]?.labels[0]?.[1]
   $('version').textContent = version || ''
   const since = store.families.get('process_start_time_seconds')
-  tile('Clients', short(one('metrics_sidecar_connections')), short(one('metrics_sidecar_sessions')) + ' sessions remembered',
+  tile('Clients', short(one('metrics_sidecar_connections')), short(one('metrics_sidecar_sessions')) + (one('metrics_sidecar_sessions') === 1 ? ' session' : ' sessions') + ' remembered',
     { family: 'metrics_sidecar_connections' })
   if (events) {
     const rate = store.rate(events)
-    tile('Events a second', rate === rate ? scaled(rate) : '–', short(store.value(events)) + ' since the start',
+    tile('Events a second', rate === rate ? scaled(rate) : '–', store.value(events) ? short(store.value(events)) + ' since the start' : 'none yet: ? says how',
       { family: events.name, points: store.points(events, 60) })
   }
   const rejected = store.families.get('metrics_sidecar_events_rejected_total')
@@ -99,7 +99,7 @@ function pause() {
 const systemDark = matchMedia('(prefers-color-scheme: dark)')
 let theme = 'Auto'
 function applyTheme() {
-  $('theme').textContent = theme
+  $('theme').textContent = '◐ ' + theme
   document.documentElement.classList.toggle('dark', theme === 'Dark' || (theme === 'Auto' && systemDark.matches))
   detail()
 }
