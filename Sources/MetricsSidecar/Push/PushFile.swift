@@ -21,15 +21,15 @@ import Platform
 /// A record is written behind what is used; the one store of the new "how far" makes it count. So a
 /// kill at any time leaves the group as it was before the change or as it is after it. The last
 /// record of a key counts. One whose group was deleted has its checksum's bits turned round, by one
-/// store where it stands, so that a full file can be emptied. When a region is full, live records are
-/// copied to another, whose header's checksum is stored last. From the start there is room for two, so
+/// store where it stands, so that a full file can be emptied. When a region is almost full, live
+/// records move to another (`PushFile+Moving`), whose header's checksum is stored last. From the start there is room for two, so
 /// that a few groups can be pushed again and again on a full disk.
 @safe
 final class PushFile {
   static let version: UInt32 = 2
-  private static let regionsStart = 4096
-  private static let leastRegionByteCount = 256 << 10
-  private static let headByteCount = 16
+  static let regionsStart = 4096
+  static let leastRegionByteCount = 256 << 10
+  static let headByteCount = 16
 
   enum Failure: Error {
     case system(Errno)
@@ -39,20 +39,28 @@ final class PushFile {
 
   /// A live record: where the group's bytes are.
   struct Place {
-    fileprivate(set) var offset: Int
-    fileprivate(set) var byteCount: Int
+    let offset: Int
+    let byteCount: Int
+    /// Where they are in the region that this move went to, once it has come to them.
+    var moved = 0
+    var move: UInt32 = 0
   }
 
   var file: MappedFile
   // Sound: the mapping never moves while `file` lives; everything below `file.size` may be touched,
   // and offsets are checked against it once, when a region is opened or made.
-  private let base: UnsafeMutableRawPointer
-  private var generation: UInt32 = 0
-  private var start = 0
-  private var end = 0
+  let base: UnsafeMutableRawPointer
+  private(set) var generation: UInt32 = 0
+  private(set) var start = 0
+  private(set) var end = 0
   private(set) var used = 0
+  /// The move to another region that is on its way, how many there were, and which one led to the
+  /// region in use.
+  var move: Move?
+  var moveCount: UInt32 = 0
+  private(set) var lastMove: UInt32 = 0
   /// The live record of each key.
-  private var live: [ByteKey: Place] = [:]
+  var live: [ByteKey: Place] = [:]
   private(set) var liveByteCount = 0
   /// Why the disk gave no more room the last time that it was asked, and for how much.
   private var growthFailure: Errno?
@@ -75,7 +83,7 @@ final class PushFile {
   #endif
 
   @inline(__always)
-  private func stored() {
+  func stored() {
     #if DEBUG
       afterStore?()
     #endif
@@ -90,7 +98,7 @@ final class PushFile {
   func group(_ key: ByteKey) -> RawSpan {
     let place = live[key] ?? Place(offset: start, byteCount: 0)
     let span = unsafe RawSpan(
-      _unsafeStart: UnsafeRawPointer(base + place.offset), byteCount: place.byteCount)
+      _unsafeStart: UnsafeRawPointer(base + offset(place)), byteCount: place.byteCount)
     return unsafe _overrideLifetime(span, borrowing: self)
   }
 
@@ -109,20 +117,29 @@ final class PushFile {
     unsafe write(key.bytes.span.bytes, group.bytes, at: offset)
     commit(offset + byteCount)
     forget(key)
-    live[key] = Place(offset: offset + Self.headByteCount + key.bytes.count, byteCount: group.count)
+    var place = Place(
+      offset: offset + Self.headByteCount + key.bytes.count, byteCount: group.count)
+    alsoMove(key, group.bytes, &place)
+    live[key] = place
     liveByteCount += byteCount
+    goOnMoving(after: byteCount)
   }
 
   /// Deletes the group, for which a full file has room too. When this returns, a kill does not undo
   /// it.
   func remove(_ key: ByteKey) {
     guard let place = live[key] else { return }
-    let offset = place.offset - key.bytes.count - Self.headByteCount
+    remove(key, place, at: offset(place))
+    if isMoved(place) { remove(key, place, at: place.moved) }
+    forget(key)
+  }
+
+  private func remove(_ key: ByteKey, _ place: Place, at groupOffset: Int) {
+    let offset = groupOffset - key.bytes.count - Self.headByteCount
     let byteCount = Self.recordByteCount(key.bytes.count, place.byteCount)
     stored()
     unsafe cl_store_32(base + offset + 4, ~checksum(offset, byteCount))
     stored()
-    forget(key)
   }
 
   private func forget(_ key: ByteKey) {
@@ -130,11 +147,11 @@ final class PushFile {
     liveByteCount -= Self.recordByteCount(key.bytes.count, place.byteCount)
   }
 
-  private static func recordByteCount(_ key: Int, _ group: Int) -> Int {
+  static func recordByteCount(_ key: Int, _ group: Int) -> Int {
     (headByteCount + key + group + 7) & ~7
   }
 
-  private func write(_ key: RawSpan, _ group: RawSpan, at offset: Int) {
+  func write(_ key: RawSpan, _ group: RawSpan, at offset: Int) {
     let byteCount = Self.recordByteCount(key.byteCount, group.byteCount)
     let record = unsafe base + offset
     // The zeros at the end, before the bytes that may lie over them.
@@ -182,8 +199,8 @@ final class PushFile {
     return growthFailure
   }
 
-  /// Copies what is live to another region if `byteCount` more do not fit: before the one in use if
-  /// there is room, else behind it.
+  /// Copies all that is live to another region if `byteCount` more do not fit, where a move was not
+  /// possible or has not come to its end: before the one in use if there is room, else behind it.
   private func makeRoom(_ byteCount: Int) throws(Errno) {
     if used + byteCount <= end { return }
     let before = start - Self.regionsStart
@@ -200,24 +217,27 @@ final class PushFile {
     copyLive(to: end, (file.size - end) & ~4095)
   }
 
-  private static func pages(_ byteCount: Int) -> Int { (byteCount + 4095) & ~4095 }
+  static func pages(_ byteCount: Int) -> Int { (byteCount + 4095) & ~4095 }
 
   @inline(never)
   private func copyLive(to target: Int, _ size: Int) {
+    move = nil
+    moveCount &+= 1
     var offset = target
     for (key, place) in live {
       let group = unsafe RawSpan(
-        _unsafeStart: UnsafeRawPointer(base + place.offset), byteCount: place.byteCount)
+        _unsafeStart: UnsafeRawPointer(base + self.offset(place)), byteCount: place.byteCount)
       unsafe write(key.bytes.span.bytes, group, at: offset)
-      live[key]?.offset = offset + Self.headByteCount + key.bytes.count
+      live[key]?.moved = offset + Self.headByteCount + key.bytes.count
+      live[key]?.move = moveCount
       offset += Self.recordByteCount(key.bytes.count, place.byteCount)
       stored()
     }
     openRegion(generation &+ 1, start: target, size: size, used: offset)
   }
 
-  /// Makes a region the one that counts.
-  private func openRegion(_ generation: UInt32, start: Int, size: Int, used: Int) {
+  /// Makes a region the one that counts, where the last move went to.
+  func openRegion(_ generation: UInt32, start: Int, size: Int, used: Int) {
     let header = unsafe base + headerOffset(generation)
     // A checksum that does not fit takes the old header out of use first.
     unsafe cl_store_32(header + 12, ~headerChecksum(generation))
@@ -232,6 +252,7 @@ final class PushFile {
     unsafe cl_store_32(header + 12, headerChecksum(generation))
     stored()
     self.generation = generation
+    lastMove = moveCount
     self.start = start
     end = start + size
     self.used = used

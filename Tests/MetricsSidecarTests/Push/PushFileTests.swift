@@ -71,6 +71,39 @@ import Testing
     #expect(size < 1 << 20)
   }
 
+  @Test func `groups move to another region beside pushes, and none is lost`() throws {
+    let path = NSTemporaryDirectory() + "push-\(UUID().uuidString.prefix(8))"
+    let copy = path + "-copy"
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    let file = try open(path)
+    var expected: [String: String] = [:]
+    var moves: Set<UInt32> = []
+    var partlyMoved = 0
+    for round in 0..<6000 {
+      let key = "k\(round * 7 % 400)"
+      if round % 23 == 22 {
+        file.remove(ByteKey(Array(key.utf8)))
+        expected[key] = nil
+      } else {
+        expected[key] = String(repeating: "\(round),", count: 1 + round * 37 % 200)
+        try replace(file, key, expected[key]!)
+      }
+      if let move = file.move {
+        moves.insert(file.moveCount)
+        if move.next < move.last { partlyMoved += 1 }
+      }
+      // Killed now, in the midst of a move too.
+      guard round % 500 == 499 || file.move != nil && round % 7 == 0 else { continue }
+      try FileManager.default.copyItem(atPath: path, toPath: copy)
+      defer { try? FileManager.default.removeItem(atPath: copy) }
+      let again = try open(copy)
+      #expect(again.keys.count == expected.count && file.keys.count == expected.count)
+      let isWhole = expected.allSatisfy { self.text(file, $0) == $1 && self.text(again, $0) == $1 }
+      #expect(isWhole, "round \(round)")
+    }
+    #expect(moves.count > 5 && partlyMoved > 5, "\(moves.count) moves, \(partlyMoved) in parts")
+  }
+
   @Test func `damage anywhere in use is found`() throws {
     let path = NSTemporaryDirectory() + "push-\(UUID().uuidString.prefix(8))"
     defer { try? FileManager.default.removeItem(atPath: path) }
