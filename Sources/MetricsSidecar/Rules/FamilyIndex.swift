@@ -1,8 +1,14 @@
-/// The families of a rules file by their names, while it is read.
+/// The families of a rules file by their names, and its scales, while it is read.
 struct FamilyIndex {
+  private var scales = Scales()
   private var places: [[UInt8]: Int] = [:]
   /// Those whose lines are `…_sum`, `…_count` and such.
   private var withSuffixes: [[UInt8]: Int] = [:]
+
+  /// Whether a family may have another scale: values would be taken as they are beyond the limit.
+  mutating func hasRoom(forScale scale: Double) -> Bool {
+    scale == 1 || scales.number(of: scale) > 0
+  }
 
   /// The place of a family's first entry.
   func first(_ name: [UInt8]) -> Int? { places[name] }

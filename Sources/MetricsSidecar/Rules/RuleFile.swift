@@ -121,6 +121,9 @@ enum RuleFile {
     }
     checkName(family, entry.events, json, &mistakes)
     checkLabels(family, entry.events, json, &mistakes)
+    for event in entry.events where !index.hasRoom(forScale: event.scale) {
+      mistakes.append(json.mistake("a file may have 200 different scales"))
+    }
     rules.rules += entry.events
     rules.families.append(family)
   }

@@ -75,6 +75,23 @@ import Testing
     #expect(fixture.value(#"took_seconds_bucket{le="0.002"}"#) == 1)
   }
 
+  @Test func `more scales than there are numbers for are a mistake`() throws {
+    func rules(_ count: Int) -> String {
+      let events = (1...count).map { #"{"event": "e\#($0)", "scale": \#($0)}"# }
+      return #"""
+        {"families": [
+          {"name": "x_total", "type": "counter", "events": [\#(events.joined(separator: ","))]}]}
+        """#
+    }
+    // A scale of 1 is none.
+    let fixture = try Fixture(rules: rules(Scales.limit + 1))
+    for number in 1...Scales.limit + 1 { fixture.apply("e\(number)") }
+    #expect(fixture.value("x_total") == Double((1...Scales.limit + 1).reduce(0, +)))
+    #expect(throws: JSON.Mistake.self) {
+      try RuleFile.parse(Array(rules(Scales.limit + 2).utf8))
+    }
+  }
+
   @Test func `a rule takes the kinds of events that it names, and a type may be the event's`()
     throws
   {
