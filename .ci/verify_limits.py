@@ -75,6 +75,40 @@ def frame_size(programs):
         check("a_total" not in values, "a long frame was applied")
 
 
+def half_frames(programs):
+    """Long frames that never end: memory is bounded over all clients, and others go on."""
+    with Sidecar(programs) as sidecar:
+        wire = Wire(sidecar).send(frame("_session|" + "a1" * 16), frame("_seq|1", "known:1|c"))
+        check(wire.answers(2) == ["_ack|0", "_ack|1"], "the session did not begin")
+        length = 1 << 20
+        half = length.to_bytes(4, "little") + b"x" * (length - 1)
+        clients = []
+        for _ in range(100):
+            clients.append(sidecar.unix("events.sock", socket.SOCK_STREAM))
+            try:
+                clients[-1].sendall(half)
+            except OSError:
+                # Closed in the midst of it.
+                pass
+        # One that ends its frame in time counts, and so do short ones.
+        wire.send(frame("_seq|2", "known:1|c"))
+        check(wire.answers(1) == ["_ack|2"], "the session does not go on")
+        values = sidecar.expect({"known_total": 2})
+        rejected = values['metrics_sidecar_frames_total{result="rejected"}']
+        check(80 <= rejected < 100, f"{rejected} of 100 half frames were rejected")
+        check(values["metrics_sidecar_connections"] == 101 - rejected, "clients were not closed")
+        with open(f"/proc/{sidecar.process.pid}/status") as f:
+            most = next(int(line.split()[1]) for line in f if line.startswith("VmHWM"))
+        check(most < 48 << 10, f"{most} KiB resident")
+        for client in clients:
+            client.close()
+        # With the room back, a long frame is taken again.
+        checks.wait_for(lambda: sidecar.values()["metrics_sidecar_connections"] == 1, "the others to go")
+        wire.send(frame("_seq|3", *["known:1|c"] * 90_000))
+        check(wire.answers(1) == ["_ack|3"], "a long frame is not taken")
+        sidecar.expect({"known_total": 90_002})
+
+
 def connections(programs):
     """--max-connections: one more is closed at once, those that there are go on."""
     with Sidecar(programs, "--max-connections=1") as sidecar:
@@ -195,7 +229,7 @@ def documented(programs):
                   f"docs/settings.md names {name} for --{flag}; it is not on the page")
 
 
-CHECKS = [documented, lines, frame_size, connections, sessions, gauge_clients, exemplars,
+CHECKS = [documented, lines, frame_size, half_frames, connections, sessions, gauge_clients, exemplars,
           http_connections, pushes]
 
 

@@ -13,6 +13,9 @@ struct Limits: Sendable {
   var families = 5_000
   /// Frames of the events socket, in bytes.
   var frameByteCount = 1 << 20
+  /// Frames that have not ended, of all clients, as far as each is longer than a read takes, in bytes:
+  /// otherwise a thousand clients with half a frame each would take a gigabyte.
+  var heldByteCount: Int { max(16 << 20, 4 * frameByteCount) }
   /// Datagrams of the statsd socket, in bytes.
   var datagramByteCount = 65_536
   /// One event's line, in bytes.

@@ -297,6 +297,7 @@ final class Sidecar: Responder {
     guard slot < connections.count, connections[slot] === connection else { return }
     if let id = connection.sessionID { applier.registry.close(id) }
     applier.registry.connectionEnded(connection.owner)
+    applier.heldByteCount -= connection.heldByteCount
     server?.unwatch(connection.socket.raw)
     connections[slot] = nil
     free.append(slot)

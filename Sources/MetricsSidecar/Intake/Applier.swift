@@ -8,6 +8,8 @@ final class Applier {
   let limits: Limits
   var counts = IntakeCounts()
   var spectators: SpectatorSources
+  /// Bytes of long frames that have not ended, of all connections.
+  var heldByteCount = 0
   /// What connections read into; taken out meanwhile, so never `nil` between two calls.
   var scratch: ByteBuffer? = ByteBuffer(capacity: 4 * 65_536)
 

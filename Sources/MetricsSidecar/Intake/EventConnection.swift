@@ -26,6 +26,8 @@ final class EventConnection {
   private var windowByteCount = 0
   /// Waiting for the client to read its acknowledgements.
   private(set) var isBlocked = false
+  /// Bytes of a frame that has not ended, where they are more than a read takes.
+  private(set) var heldByteCount = 0
   /// The client has gone. What it had handed to the kernel is still read, and acknowledged to nobody.
   private var isDeaf = false
 
@@ -67,8 +69,15 @@ final class EventConnection {
       outcome = receive(into: &input, applier, now)
     }
     if input.count <= Self.readByteCount { input.shrink(to: Self.readByteCount) }
+    let held = input.count > Self.readByteCount ? input.count : 0
     applier.scratch = consume scratch
     self.input = consume input
+    applier.heldByteCount += held - heldByteCount
+    heldByteCount = held
+    if case .read = outcome, held > 0, applier.heldByteCount > applier.limits.heldByteCount {
+      applier.counts.framesRejected += 1
+      return .broken("long frames that have not ended, of all clients, take too much memory")
+    }
     return outcome
   }
 
