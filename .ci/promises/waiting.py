@@ -142,9 +142,15 @@ def no_descriptors(programs, _):
 
     with Pair(programs) as pair:
         pair.start_sidecar()
+        # As from a shell, whose limit is lower than what is allowed.
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(512, limits[1]), limits[1]))
         pair.start_app("--workers", "1")
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
         pid = pair.app.pid
         wait_for(lambda: pair.values().get("app_starts_total") == 1, "its start")
+        soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        check(soft == hard, f"it may open {soft} files, and could {hard}")
         numbers = [int(name) for name in os.listdir(f"/proc/{pid}/fd")]
         limit = max(numbers) + 1 + 8
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, limit))
@@ -160,6 +166,8 @@ def no_descriptors(programs, _):
         time.sleep(2)
         woken = switches(pid) - before
         check(woken < 60, f"{woken} times awake in two seconds with nothing to do")
+        with open(pair.path("log"), encoding="utf-8") as log:
+            check(log.read().count("[WARNING] Clients wait to be taken: ") == 1, "it is not told once")
         waiting.settimeout(0)
         try:
             check(not waiting.recv(1), "an answer without a descriptor")

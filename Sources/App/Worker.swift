@@ -20,6 +20,9 @@ final class Worker: Responder {
   /// Answers of this turn, whose time is known when it ends.
   private var answered: [Answer] = []
 
+  /// Until when nothing more is said of clients that wait.
+  private var silentUntil: UInt64 = 0
+
   private static let eventsToken: UInt32 = 0
   private static let stopToken: UInt32 = 1
 
@@ -122,6 +125,14 @@ final class Worker: Responder {
       events.flush(now: end)
     }
     syncWatch()
+  }
+
+  func clientsWait(_ error: Errno, now: UInt64) {
+    guard now >= silentUntil else { return }
+    silentUntil = now + 60_000_000_000
+    Log().warning(
+      "Clients wait to be taken: " + error.description
+        + ". Raise the limit of open files (ulimit -n)")
   }
 
   func ready(_ token: UInt32, _ interest: Poller.Interest, now: UInt64) {

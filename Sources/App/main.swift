@@ -60,6 +60,8 @@ private func docs(_ options: Options) throws(Options.Mistake) -> Docs {
 /// The start is counted before anybody can connect: who sees the server running sees it counted.
 private func serve(_ address: NetworkAddress, _ eventsPath: String, _ docs: Docs, workers: Int) {
   do throws(Errno) {
+    // As many clients as the machine allows, not the shell.
+    _ = Process.openFileLimit
     // One descriptor tells every worker to stop, so it is there before they are.
     let signals = try Signals()
     let first = bind(address)

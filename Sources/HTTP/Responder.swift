@@ -20,6 +20,10 @@ public protocol Responder: AnyObject {
   /// Everything this turn had to do is done; answers, if any, are sent next.
   func turnEnds(now: UInt64)
 
+  /// Clients wait and cannot be taken, for want of descriptors or memory. Told at each try, four times
+  /// a second at most.
+  func clientsWait(_ error: Errno, now: UInt64)
+
   /// A descriptor given to `Server.watch` is ready. `now` is monotonic nanoseconds.
   func ready(_ token: UInt32, _ interest: Poller.Interest, now: UInt64)
 
@@ -34,6 +38,8 @@ extension Responder {
   public func answered(_ answer: Answer) {}
   /// Does nothing.
   public func turnEnds(now: UInt64) {}
+  /// Does nothing.
+  public func clientsWait(_ error: Errno, now: UInt64) {}
   /// Does nothing: for a program without descriptors of its own.
   public func ready(_ token: UInt32, _ interest: Poller.Interest, now: UInt64) {}
   /// Never.

@@ -52,7 +52,10 @@ extension Server {
         // Those just taken are served before any of them may have to go: the listener tells again.
         let isFirst = attempt == (hasMadeRoom ? 1 : 0)
         guard error.isShortage, isFirst, Socket.hasWaiting(listener.raw) else { return }
-        if hasMadeRoom || !makeRoom(now) { return pauseListener(now) }
+        if hasMadeRoom || !makeRoom(now) {
+          responder.clientsWait(error, now: now)
+          return pauseListener(now)
+        }
         hasMadeRoom = true
         continue
       }
