@@ -201,11 +201,13 @@ def idle(programs, options):
         for p in (pair.app, pair.sidecar):
             with open(pair.path(f"trace-{p.pid}")) as f:
                 lines = [line for line in f if "SIG" not in line]
-            # Each thread is found in its wait and left in it; a call that ended is a wake-up.
+            # Each thread is found in its wait and left in it; a call that ended is a wake-up. A poll that
+            # strace has come into goes on as restart_syscall.
             threads = len(os.listdir(f"/proc/{p.pid}/task"))
             begun = [line for line in lines if " resumed>" not in line]
             ended = [line for line in lines if re.search(r"\) += ", line)]
-            check(len(begun) == threads and all(re.search(r"epoll_p?wait\(", line) for line in begun),
+            check(len(begun) == threads and all(re.search(r"(epoll_p?wait|p?poll|restart_syscall)\(", line)
+                                                   for line in begun),
                   f"{threads} threads, strace saw {lines[:5]}")
             check(not ended, f"woke up: {ended[:5]}")
         print("  no system call in ten seconds in either process")
