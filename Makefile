@@ -21,7 +21,7 @@ SIZE_LIMIT := 1000000
 .PHONY: $(shell grep -ohE '^[a-z0-9-]+:' $(MAKEFILE_LIST) | tr -d :)
 
 help: ## List the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
 
 build: ## Build both programs
 	swift build -c release

@@ -253,8 +253,78 @@ def restarted(sidecar):
     sidecar.expect({f"{name}_total": before[f"{name}_total"] + 1 for name in clients})
 
 
+SHOP = """
+from datadog.dogstatsd import DogStatsd
+from session_client import SessionClient
+statsd = DogStatsd(socket_path="unix:///run/metrics/statsd.sock", namespace="shop", socket_timeout=20,
+                   disable_telemetry=True)
+events = None
+
+def app(environ, start):
+    global events
+    statsd.increment("orders", tags=["kind:web"])
+    events = events or SessionClient("/run/metrics/events.sock")
+    events.count("shop.paid", tags="kind:web")
+    events.flush()
+    start("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+"""
+CONFIGURATION = """
+def worker_exit(server, worker):
+    import shop
+    assert shop.events is None or shop.events.close(timeout=60)
+"""
+
+
+def workers(sidecar):
+    """A service of four gunicorn workers counts by Datadog's client and by sessions, and gunicorn itself,
+    while the sidecar's worker is killed."""
+    with Sidecar(os.path.dirname(sidecar.program), "--supervise") as own:
+        for name, text in (("shop.py", SHOP), ("gunicorn.conf.py", CONFIGURATION)):
+            with open(own.path(name), "w") as f:
+                f.write(text.replace("/run/metrics/", own.path("")))
+        port = free_port()
+        examples = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "Examples")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "--workers", "4", "--bind", f"127.0.0.1:{port}",
+             "--statsd-host", "unix://" + own.path("statsd.sock"), "--statsd-prefix", "shop", "shop:app"],
+            cwd=own.folder, env={**os.environ, "PYTHONPATH": examples}, stdout=own.log, stderr=own.log)
+        answered = []
+
+        def ask(_=None):
+            try:
+                with socket.create_connection(("127.0.0.1", port), timeout=60) as s:
+                    s.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                    answer = b""
+                    while chunk := s.recv(4096):
+                        answer += chunk
+            except OSError:
+                return False
+            answered.append(answer.endswith(b"ok"))
+            return True
+
+        def load():
+            for _ in range(150):
+                check(ask(), "gunicorn refuses a connection")
+        try:
+            wait_for(ask, "gunicorn")
+            threads = [threading.Thread(target=load) for _ in range(4)]
+            for each in threads:
+                each.start()
+            for _ in range(3):
+                own.kill_worker()
+            for each in threads:
+                each.join()
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+        check(all(answered) and len(answered) == 601, f"{answered.count(True)} of {len(answered)} are answered")
+        own.expect({'shop_orders_total{kind="web"}': 601, 'shop_paid_total{kind="web"}': 601,
+                    "shop_gunicorn_requests_total": 601, "metrics_sidecar_worker_restarts_total": 3})
+
+
 CHECKS = [datadog_datagrams, datadog_stream, statsd_package, gunicorn, aiodogstatsd_client,
-          spectator_client, documented, restarted]
+          spectator_client, documented, restarted, workers]
 
 
 def with_sidecar(each, programs):
