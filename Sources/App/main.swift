@@ -102,7 +102,8 @@ private func bind(_ address: NetworkAddress) -> Descriptor {
   } catch {
     let hint =
       switch error {
-      case .addressInUse: "another program listens there; choose another by --listen or SIMPLE_SERVER_LISTEN"
+      case .addressInUse:
+        "another program listens there; choose another by --listen or SIMPLE_SERVER_LISTEN"
       case .invalid: "its host is an address in numbers, such as 127.0.0.1 or [::], or localhost"
       default: error.description
       }

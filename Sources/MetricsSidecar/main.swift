@@ -114,7 +114,8 @@ private func listen(_ settings: Settings) -> Descriptor {
   } catch {
     let hint =
       switch error {
-      case .addressInUse: "another program listens there; choose another by --listen or METRICS_SIDECAR_LISTEN"
+      case .addressInUse:
+        "another program listens there; choose another by --listen or METRICS_SIDECAR_LISTEN"
       case .invalid: "its host is an address in numbers, such as 127.0.0.1 or [::], or localhost"
       default: error.description
       }
