@@ -19,8 +19,9 @@ final class Family {
   /// Whether it is as the rules in force have it, as far as they name it. One that a restart or a
   /// reload has found waits for its first event, which says what it is.
   var isCurrent = true
-  /// Its labels are all constants, or it has none: its series is there from the start and stays.
-  var isConstant = false
+  /// First cells of series whose labels are all constants, or that have none: they are there from the
+  /// start and stay.
+  var constants: Set<Int> = []
   /// Of its own, in nanoseconds; 0 is for ever, `nil` what all others have.
   var timeToLive: UInt64?
   /// In the order in which they came; a restart finds them in the order of their records.

@@ -35,7 +35,7 @@ extension Registry {
 
   /// The time to live of a family, in nanoseconds; 0 is for ever.
   func timeToLive(_ family: Family) -> UInt64 {
-    family.isConstant ? 0 : family.timeToLive ?? limits.seriesTimeToLive
+    family.timeToLive ?? limits.seriesTimeToLive
   }
 
   /// Looks for a part of the series. `now` is monotonic, in nanoseconds.
@@ -74,10 +74,11 @@ extension Registry {
     for read in start..<end {
       let record = family.series[read]
       let last = state.transaction(record.firstCell + 1)
-      if let cutoff, last <= cutoff {
+      let stays = family.constants.contains(record.firstCell)
+      if let cutoff, last <= cutoff, !stays {
         forget(record, family)
       } else {
-        oldest = min(oldest, last)
+        if !stays { oldest = min(oldest, last) }
         if kept != read { family.series[kept] = record }
         kept += 1
       }

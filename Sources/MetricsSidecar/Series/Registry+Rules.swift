@@ -202,7 +202,6 @@ extension Registry {
         return (Array(label.name.utf8), text.filled([])[...])
       }
       setQuantileFree(&labels, rule)
-      families[index].isConstant = true
       makeSeries(families[index], labels)
     }
   }
@@ -219,7 +218,7 @@ extension Registry {
     for family in families {
       family.isCurrent = false
       family.isDeclared = false
-      family.isConstant = false
+      family.constants = []
     }
     for entry in new.families { declare(entry) }
     remakeFamilies()
@@ -246,6 +245,7 @@ extension Registry {
   func forgetSeries(_ family: Family) {
     for record in family.series { removeSeries(record, family) }
     family.series = []
+    family.constants = []
   }
 }
 

@@ -177,13 +177,15 @@ final class Registry {
     freeFamilies.append(index)
   }
 
-  /// Makes a series, with 0.0, if it is not there and has room in the state file.
+  /// Makes a series that stays, with 0.0 if it is not there, if it has room in the state file.
   func makeSeries(_ family: Family, _ labels: [Label]) {
     var key = ByteBuffer(capacity: 128)
     SeriesKey.append(family.name, labels, to: &key)
-    guard table.find(key.bytes, in: state) == nil else { return }
     do throws(Rejection) {
-      let record = try make(key.bytes, family)
+      let known = table.find(key.bytes, in: state)
+      let record = if let known { known } else { try make(key.bytes, family) }
+      family.constants.insert(record.firstCell)
+      guard known == nil else { return }
       seriesCount += 1
       family.series.append(record)
     } catch {}

@@ -88,6 +88,32 @@ import Testing
     }
   }
 
+  @Test func `beside a series that stays, others of its family expire`() throws {
+    let rules = #"""
+      {"families": [
+        {"name": "x_total", "type": "counter", "ttl": "10s", "events": [{"event": "x"}]},
+        {"name": "x_total", "labels": ["a"], "events": [{"event": "y"}]},
+        {"name": "z_total", "type": "counter", "constants": {"a": "b"}, "ttl": "10s",
+         "events": [{"event": "z"}]}]}
+      """#
+    let turns = try Turns(rules: rules, ttl: 0)
+    turns.turn(at: 1) {
+      for event in ["x", "y", "z"] { turns.fixture.apply(event, "c", 1, tags: "a:b") }
+    }
+    #expect(turns.fixture.value(#"x_total{a="b"}"#) == 1)
+    turns.wait(until: 30)
+    #expect(turns.fixture.value(#"x_total{a="b"}"#) == nil)
+    for series in ["x_total", #"z_total{a="b"}"#] { #expect(turns.fixture.value(series) == 1) }
+    // Nothing is waited for any more; what stays is not looked at again.
+    #expect(!turns.isArmed)
+    turns.turn(at: 40) { turns.fixture.apply("x") }
+    #expect(!turns.isArmed)
+    // A reload knows them, too.
+    turns.registry.reload(turns.fixture.rules)
+    turns.wait(until: 90)
+    for series in ["x_total", #"z_total{a="b"}"#] { #expect(turns.fixture.value(series) != nil) }
+  }
+
   @Test func `a family that events make expires after a restart, too`() throws {
     let rules = #"""
       {"families": [
