@@ -11,7 +11,7 @@ struct FamilyFrame {
   private(set) var lateLength: (before: Int, byteCount: Int)?
 
   mutating func begin(
-    _ name: [UInt8], _ type: ProtobufFormat.FamilyType, help: [UInt8], to page: inout ByteBuffer
+    _ name: [UInt8], _ type: FamilyType, help: [UInt8], to page: inout ByteBuffer
   ) {
     isOpen = true
     start = ProtobufFormat.beginFamily(name, type, help: help, to: &page)

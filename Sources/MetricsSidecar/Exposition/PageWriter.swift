@@ -101,7 +101,7 @@ final class PageWriter {
     }
   }
 
-  private func type(_ family: Family) -> ProtobufFormat.FamilyType {
+  private func type(_ family: Family) -> FamilyType {
     switch family.kind {
     case .counter: .counter
     case .histogram, .nativeHistogram: .histogram

@@ -10,17 +10,6 @@ import Platform
 enum ProtobufFormat {
   static let lengthByteCount = 5
 
-  enum FamilyType: UInt8 {
-    case counter = 0
-    case gauge = 1
-    case summary = 2
-    case untyped = 3
-    case histogram = 4
-    case gaugeHistogram = 5
-
-    var isHistogram: Bool { self == .histogram || self == .gaugeHistogram }
-  }
-
   /// Starts a family; `unit` and `endMessage` have to follow. Gives where it starts.
   static func beginFamily(
     _ name: [UInt8], _ type: FamilyType, help: [UInt8], to page: inout ByteBuffer

@@ -16,7 +16,7 @@ final class TextFamilies {
   /// How names are to be written; for protobuf.
   private let names: NameWriter?
   private var name: [UInt8] = []
-  private var type = ProtobufFormat.FamilyType.untyped
+  private var type = FamilyType.untyped
   /// The line `# HELP …` before the family's head; empty where there is none.
   private var help: [UInt8] = []
   private var isIncluded = false
@@ -38,7 +38,7 @@ final class TextFamilies {
   }
 
   /// Samples alone follow, of a protobuf family that somebody else has begun and ends.
-  func expectSamples(of family: [UInt8], _ type: ProtobufFormat.FamilyType) {
+  func expectSamples(of family: [UInt8], _ type: FamilyType) {
     name = family
     self.type = type
     isIncluded = true
@@ -197,7 +197,7 @@ final class TextFamilies {
       || type.isHistogram && suffix.equalsIgnoringCase("_bucket")
   }
 
-  private static func type(_ word: RawSpan) -> ProtobufFormat.FamilyType {
+  private static func type(_ word: RawSpan) -> FamilyType {
     if word.equalsIgnoringCase("counter") { return .counter }
     if word.equalsIgnoringCase("gauge") { return .gauge }
     if word.equalsIgnoringCase("histogram") { return .histogram }

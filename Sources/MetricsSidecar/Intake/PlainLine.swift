@@ -23,28 +23,54 @@ struct PlainLine {
   @_optimize(speed)
   init?(_ bytes: LineBytes, from start: Int) {
     var hash = LineHash()
-    // The name, up to the colon.
     var at = start
-    var nameLast: UInt64
+    guard let nameLast = Self.name(bytes, &at, &hash) else { return nil }
+    let nameByteCount = at &- start
+    guard let value = Self.value(bytes, &at), let type = Self.type(bytes, &at) else { return nil }
+    self.value = value
+    self.type = type
+    hash.add(type)
+    guard let (tagsStart, tagsLast) = Self.tags(bytes, &at, &hash) else { return nil }
+    hash.add(tagsLast)
+    end = at
+    // Sound: both ranges lie within `bytes`, which the caller keeps.
+    unsafe key = LineKey(
+      name: bytes.base + start, nameByteCount, nameLast, type: type,
+      tags: bytes.base + tagsStart, at &- tagsStart, tagsLast, hash: hash)
+  }
+
+  // Each goes on at `at` and leaves it where the next part is; they are parts of one pass, so all are
+  // put into it.
+
+  /// The name, up to the colon: its last word.
+  @inline(__always)
+  @_optimize(speed)
+  private static func name(
+    _ bytes: LineBytes, _ at: inout Int, _ hash: inout LineHash
+  ) -> UInt64? {
     while true {
       let word = bytes.word(at)
-      let hit = Self.zeros(word ^ Self.colons)
+      let hit = zeros(word ^ colons)
       if hit != 0 {
         let shift = UInt64(truncatingIfNeeded: hit.trailingZeroBitCount) & 56
-        nameLast = word & (1 &<< shift &- 1)
+        let last = word & (1 &<< shift &- 1)
         at &+= Int(truncatingIfNeeded: shift &>> 3)
-        break
+        hash.add(last)
+        return last
       }
       hash.add(word)
       at &+= 8
       if at >= bytes.count { return nil }
     }
-    hash.add(nameLast)
-    let nameByteCount = at &- start
-    // The value: up to 15 digits are exact, and so is a power of ten, so one division rounds
-    // correctly. As `EventLine` has it.
+  }
+
+  /// The value behind the colon, up to the bar. 15 digits are exact, and so is a power of ten, so one
+  /// division rounds correctly, as `EventLine` has it.
+  @inline(__always)
+  @_optimize(speed)
+  private static func value(_ bytes: LineBytes, _ at: inout Int) -> Double? {
     at &+= 1
-    let valueStart = at
+    let start = at
     var mantissa: UInt64 = 0
     var point = -1
     while true {
@@ -60,15 +86,19 @@ struct PlainLine {
       }
       at &+= 1
     }
-    let digits = at &- valueStart &- (point < 0 ? 0 : 1)
+    let digits = at &- start &- (point < 0 ? 0 : 1)
     guard digits &- 1 < 15, digits > 0 else { return nil }
-    var value = Double(Int64(bitPattern: mantissa))
-    if point >= 0 { value = Self.divided(value, fraction: at &- point &- 1) }
-    self.value = value
-    // The type, and where it ends.
+    let value = Double(Int64(bitPattern: mantissa))
+    return point >= 0 ? divided(value, fraction: at &- point &- 1) : value
+  }
+
+  /// The type behind the bar; `m` for `ms`.
+  @inline(__always)
+  @_optimize(speed)
+  private static func type(_ bytes: LineBytes, _ at: inout Int) -> UInt8? {
     at &+= 2
     guard at <= bytes.count else { return nil }
-    type = bytes[at &- 1]
+    let type = bytes[at &- 1]
     switch type {
     case 0x63, 0x64, 0x67, 0x68: break
     case 0x6d:
@@ -76,44 +106,41 @@ struct PlainLine {
       at &+= 1
     default: return nil
     }
-    hash.add(type)
-    // The tags, up to the newline.
-    let tagsStart: Int
-    var tagsLast: UInt64 = 0
-    if at == bytes.count || bytes[at] == UInt8(ascii: "\n") {
-      tagsStart = at
-    } else {
-      guard at &+ 1 < bytes.count, bytes[at] == UInt8(ascii: "|"),
-        bytes[at &+ 1] == UInt8(ascii: "#")
-      else { return nil }
-      at &+= 2
-      tagsStart = at
-      while true {
-        let word = bytes.word(at)
-        let hit = Self.zeros(word ^ Self.newlines)
-        if hit != 0 {
-          let shift = UInt64(truncatingIfNeeded: hit.trailingZeroBitCount) & 56
-          tagsLast = word & (1 &<< shift &- 1)
-          at &+= Int(truncatingIfNeeded: shift &>> 3)
-          break
-        }
-        if at &+ 8 > bytes.count {
-          tagsLast = word
-          at = bytes.count
-          break
-        }
-        hash.add(word)
-        at &+= 8
+    return type
+  }
+
+  /// The tags, up to the newline: where they start, and their last word.
+  @inline(__always)
+  @_optimize(speed)
+  private static func tags(
+    _ bytes: LineBytes, _ at: inout Int, _ hash: inout LineHash
+  ) -> (start: Int, last: UInt64)? {
+    if at == bytes.count || bytes[at] == UInt8(ascii: "\n") { return (at, 0) }
+    guard at &+ 1 < bytes.count, bytes[at] == UInt8(ascii: "|"),
+      bytes[at &+ 1] == UInt8(ascii: "#")
+    else { return nil }
+    at &+= 2
+    let start = at
+    var last: UInt64
+    while true {
+      last = bytes.word(at)
+      let hit = zeros(last ^ newlines)
+      if hit != 0 {
+        let shift = UInt64(truncatingIfNeeded: hit.trailingZeroBitCount) & 56
+        last &= 1 &<< shift &- 1
+        at &+= Int(truncatingIfNeeded: shift &>> 3)
+        break
       }
-      // Windows clients and `nc` end lines with CR LF.
-      if at > tagsStart, bytes[at &- 1] == 13 { return nil }
+      if at &+ 8 > bytes.count {
+        at = bytes.count
+        break
+      }
+      hash.add(last)
+      at &+= 8
     }
-    hash.add(tagsLast)
-    end = at
-    // Sound: both ranges lie within `bytes`, which the caller keeps.
-    unsafe key = LineKey(
-      name: bytes.base + start, nameByteCount, nameLast, type: type,
-      tags: bytes.base + tagsStart, at &- tagsStart, tagsLast, hash: hash)
+    // Windows clients and `nc` end lines with CR LF.
+    if at > start, bytes[at &- 1] == 13 { return nil }
+    return (start, last)
   }
 
   @inline(never)

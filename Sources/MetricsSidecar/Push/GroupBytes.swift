@@ -43,7 +43,7 @@ enum GroupBytes {
   /// A family's place and head.
   struct Family {
     let range: Range<Int>
-    let type: PushType
+    let type: FamilyType
     let metricCount: Int
     let time: Double
     let name: Range<Int>
@@ -58,7 +58,7 @@ enum GroupBytes {
     let nameEnd = nameStart + Int(group.at(at + 6)) + Int(group.at(at + 7)) << 8
     let helpEnd = nameEnd + group.count32(at: at + 8)
     let end = at + group.count32(at: at)
-    guard let type = PushType(rawValue: group.at(at + 4)), helpEnd <= end, end <= group.byteCount
+    guard let type = FamilyType(rawValue: group.at(at + 4)), helpEnd <= end, end <= group.byteCount
     else { return nil }
     return Family(
       range: at..<end, type: type, metricCount: group.count32(at: at + 12),

@@ -102,7 +102,7 @@ struct GroupWriter: ~Copyable {
     bytes.patch32(at: start, bytes.count - start)
   }
 
-  private mutating func metric(_ batch: PushBatch, _ index: Int, _ type: PushType) {
+  private mutating func metric(_ batch: PushBatch, _ index: Int, _ type: FamilyType) {
     let metric = batch.metrics[index]
     let start = bytes.count
     let lacksInfinity =

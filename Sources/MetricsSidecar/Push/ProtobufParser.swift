@@ -35,7 +35,7 @@ struct ProtobufParser {
       throw PushError(mistake)
     }
     let nameSpan = body.extracting(name)
-    guard let type = UInt8(exactly: typeNumber).flatMap(PushType.init(rawValue:)) else {
+    guard let type = UInt8(exactly: typeNumber).flatMap(FamilyType.init(rawValue:)) else {
       throw PushError("\(String(copying: nameSpan)) has the type \(typeNumber), which is not known")
     }
     guard batch.findFamily(nameSpan) == nil else {
@@ -56,7 +56,7 @@ struct ProtobufParser {
   }
 
   private func metric(
-    _ family: Int, _ type: PushType, _ body: RawSpan, _ message: Range<Int>
+    _ family: Int, _ type: FamilyType, _ body: RawSpan, _ message: Range<Int>
   ) throws(PushError) {
     var content: Range<Int>?
     var reader = WireReader(body, message)
@@ -81,7 +81,7 @@ struct ProtobufParser {
     }
   }
 
-  private static func contentField(_ type: PushType) -> Int {
+  private static func contentField(_ type: FamilyType) -> Int {
     switch type {
     case .gauge: 2
     case .counter: 3

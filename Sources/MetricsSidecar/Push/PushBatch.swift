@@ -10,7 +10,7 @@ final class PushBatch {
     var name: Range<Int>
     /// Escaped as in the text format.
     var help = 0..<0
-    var type = PushType.untyped
+    var type = FamilyType.untyped
     var hasHelp = false
     var hasType = false
     var firstMetric = -1
@@ -135,7 +135,7 @@ final class PushBatch {
     families[family].hasHelp = true
   }
 
-  func setType(_ family: Int, _ type: PushType) {
+  func setType(_ family: Int, _ type: FamilyType) {
     families[family].type = type
     families[family].hasType = true
   }

@@ -3,7 +3,7 @@ import Platform
 /// Families that are exposed without a push.
 protocol OtherFamilies: AnyObject {
   /// The type of such a family; `nil` where there is none.
-  func type(of name: [UInt8]) -> PushType?
+  func type(of name: [UInt8]) -> FamilyType?
   /// The upper bounds, without +Inf, that such a histogram has.
   func bounds(of name: [UInt8]) -> [Double]?
   /// Whether there is a series of that key, `name{labels}`.
@@ -48,7 +48,7 @@ struct HiddenSeries {
   }
 }
 
-extension PushType {
+extension FamilyType {
   /// Whether lines of such a family end in `_count`, `_sum` or `_bucket`.
   func hasLines(_ ending: [UInt8]) -> Bool {
     isHistogram || self == .summary && !ending.elementsEqual("_bucket".utf8)
@@ -61,7 +61,7 @@ extension Registry: OtherFamilies {
     "process_open_fds", "process_max_fds", "process_start_time_seconds",
   ]
 
-  func type(of name: [UInt8]) -> PushType? {
+  func type(of name: [UInt8]) -> FamilyType? {
     if let index = familyIndex[name] { return families[index].pushType }
     guard name.starts(with: "process_".utf8) else { return nil }
     for (index, own) in Self.ownNames.enumerated() where own.utf8.elementsEqual(name) {
@@ -85,7 +85,7 @@ extension Registry: OtherFamilies {
 
 extension Family {
   /// The type that pushed series of this family must have.
-  var pushType: PushType {
+  var pushType: FamilyType {
     switch kind {
     case .counter: .counter
     case .histogram, .nativeHistogram: .histogram

@@ -5,7 +5,7 @@ struct PushNames {
   struct Entry {
     let name: [UInt8]
     let hash: UInt64
-    var type: PushType
+    var type: FamilyType
     var groupCount: Int
   }
 
@@ -24,13 +24,13 @@ struct PushNames {
   }
 
   /// The type of a name that a group has.
-  func type(of name: RawSpan) -> PushType? {
+  func type(of name: RawSpan) -> FamilyType? {
     guard let index = find(name), entries[index].groupCount > 0 else { return nil }
     return entries[index].type
   }
 
   /// One more group has `name`, as `type`; `nil` where others have it with another type.
-  mutating func retain(_ name: RawSpan, _ type: PushType) -> Int? {
+  mutating func retain(_ name: RawSpan, _ type: FamilyType) -> Int? {
     if let index = find(name) {
       if entries[index].groupCount == 0 {
         entries[index].type = type
@@ -60,7 +60,7 @@ struct PushNames {
   /// Whether lines of this family would be taken for those of another, as `a_count` for the
   /// histogram `a`; the other's name then.
   func collision(
-    of name: RawSpan, _ type: PushType, _ others: (any OtherFamilies)? = nil
+    of name: RawSpan, _ type: FamilyType, _ others: (any OtherFamilies)? = nil
   ) -> String? {
     for (suffix, isBucket) in [("_count", false), ("_sum", false), ("_bucket", true)] {
       if type.isHistogram || type == .summary && !isBucket {

@@ -119,7 +119,7 @@ extension PushAPI {
   }
 
   private func append(
-    _ metric: GroupBytes.Metric, _ type: PushType, _ bytes: RawSpan, to page: inout ByteBuffer
+    _ metric: GroupBytes.Metric, _ type: FamilyType, _ bytes: RawSpan, to page: inout ByteBuffer
   ) {
     page.append("{\"labels\":")
     JSONText.append(labels: bytes.extracting(metric.labels), to: &page)

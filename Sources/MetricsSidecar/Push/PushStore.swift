@@ -341,7 +341,7 @@ extension GroupWriter {
     unsafe bytes.isEqual(range, name.span.bytes)
   }
 
-  func nameAndType(at offset: Int) -> (name: [UInt8], type: PushType) {
+  func nameAndType(at offset: Int) -> (name: [UInt8], type: FamilyType) {
     guard let family = GroupBytes.family(bytes.bytes, at: offset) else { return ([], .untyped) }
     return (SeriesKey.array(bytes.bytes.extracting(family.name)), family.type)
   }
@@ -361,7 +361,7 @@ extension GroupWriter {
 }
 
 extension PushFile {
-  func familyType(_ identity: ByteKey, at offset: Int) -> PushType? {
+  func familyType(_ identity: ByteKey, at offset: Int) -> FamilyType? {
     GroupBytes.family(group(identity), at: offset)?.type
   }
 }

@@ -85,8 +85,8 @@ final class PushText {
   }
 
   /// The type of a family that groups had.
-  func type(of name: Int) -> PushType {
-    var type = PushType.untyped
+  func type(of name: Int) -> FamilyType {
+    var type = FamilyType.untyped
     let (group, offset) = blocks[starts[name]]
     read(group) { bytes in
       if let family = GroupBytes.family(bytes, at: offset) { type = family.type }
@@ -224,7 +224,7 @@ struct PushedLines: ~Copyable {
     series = OtherSeries(name)
   }
 
-  func head(_ help: RawSpan, _ type: PushType, to page: inout ByteBuffer) {
+  func head(_ help: RawSpan, _ type: FamilyType, to page: inout ByteBuffer) {
     if help.byteCount > 0 {
       page.append("# HELP ")
       page.append(name)
@@ -245,7 +245,7 @@ struct PushedLines: ~Copyable {
   }
 
   func append(
-    _ metric: GroupBytes.Metric, of group: RawSpan, _ type: PushType, to page: inout ByteBuffer
+    _ metric: GroupBytes.Metric, of group: RawSpan, _ type: FamilyType, to page: inout ByteBuffer
   ) {
     let labels = group.extracting(metric.labels)
     guard type.hasPoints else {

@@ -129,7 +129,7 @@ struct TextParser: ~Escapable {
       throw mistake("TYPE of \(batch.name(family)) after its first sample", at: lineStart)
     }
     let text = String(copying: word)
-    guard let type = PushType(text) else {
+    guard let type = FamilyType(text) else {
       throw mistake(
         "\"\(text)\" is no type: counter, gauge, histogram, summary or untyped", at: start)
     }
@@ -164,7 +164,7 @@ struct TextParser: ~Escapable {
   }
 
   private mutating func add(
-    _ family: Int, _ type: PushType, _ part: PushBatch.Part, _ bound: Double, _ value: Double,
+    _ family: Int, _ type: FamilyType, _ part: PushBatch.Part, _ bound: Double, _ value: Double,
     at start: Int
   ) throws(PushError) {
     guard type.hasPoints else {
@@ -201,7 +201,7 @@ struct TextParser: ~Escapable {
 
   /// Reads `{a="1",…}`.
   /// - Returns: the bound that `le` or `quantile` gives; NaN where there is none.
-  private mutating func labels(_ type: PushType) throws(PushError) -> Double {
+  private mutating func labels(_ type: FamilyType) throws(PushError) -> Double {
     var bound = Double.nan
     at += 1
     while true {

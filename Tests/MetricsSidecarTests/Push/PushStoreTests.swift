@@ -298,7 +298,7 @@ import Testing
 
 /// A counter `x`, a histogram `h` and a gauge `a_sum`, as events make them.
 private final class EventFamilies: OtherFamilies {
-  func type(of name: [UInt8]) -> PushType? {
+  func type(of name: [UInt8]) -> FamilyType? {
     switch String(decoding: name, as: UTF8.self) {
     case "x": .counter
     case "h": .histogram

@@ -4,99 +4,130 @@
 /// What must stay true: a glob stands for exactly the names and groups of its regex. A group takes as
 /// much as it can and a star as little, so a group is taken only where there is no choice: of those
 /// that cross dots one, of the others those with a dot or the end behind them.
-enum RegexGlob {
+struct RegexGlob {
   enum Outcome {
     /// For each group its star, from 1.
     case glob(String, stars: [Int])
     case refused(StaticString)
   }
 
+  private struct Refusal: Error { let reason: StaticString }
+
+  private let regex: [UInt8]
+  private var index = 0
+  private var glob: [UInt8] = []
+  private var stars: [Int] = []
+  private var starCount = 0
+  private var freeCount = 0
+  private var isAnchored = false
+  private var capturesFree = false
+
   private static let dot = UInt8(ascii: ".")
+  private static let group: StaticString = "a group is (.*), (.+), ([^.]*) or ([^.]+) here"
+  private static let repetition: StaticString =
+    "alternatives, repetitions and classes have no glob"
 
   static func convert(_ regex: [UInt8]) -> Outcome {
-    var glob: [UInt8] = []
-    var stars: [Int] = []
-    var starCount = 0
-    var freeCount = 0
-    var index = 0
-    var isAnchored = false
-    var capturesFree = false
+    var conversion = RegexGlob(regex)
+    do throws(Refusal) {
+      try conversion.run()
+    } catch { return .refused(error.reason) }
+    return .glob(String(decoding: conversion.glob, as: UTF8.self), stars: conversion.stars)
+  }
+
+  private init(_ regex: [UInt8]) {
+    self.regex = regex
     if regex.first == UInt8(ascii: "^") {
       index = 1
     } else {
-      glob += Array("**".utf8)
+      glob = Array("**".utf8)
       starCount = 1
     }
-    while index < regex.count {
-      let byte = regex[index]
-      switch byte {
-      case UInt8(ascii: "$"):
-        guard index == regex.count - 1 else { return .refused("$ stands before the end") }
-        isAnchored = true
-        index += 1
-      case UInt8(ascii: "\\"):
-        guard index + 1 < regex.count, !Names.isWordByte(regex[index + 1]) else {
-          return .refused("a class such as \\d or \\w has no glob")
-        }
-        glob.append(regex[index + 1])
-        index += 2
-      case UInt8(ascii: "("), dot, UInt8(ascii: "["):
-        let isGroup = byte == UInt8(ascii: "(")
-        if isGroup { index += 1 }
-        guard let (length, isFree) = star(regex[index...]) else {
-          return .refused(
-            isGroup ? "a group is (.*), (.+), ([^.]*) or ([^.]+) here" : "a dot is \\. or .* here")
-        }
-        index += length
-        if isGroup {
-          guard index < regex.count, regex[index] == UInt8(ascii: ")") else {
-            return .refused("a group is (.*), (.+), ([^.]*) or ([^.]+) here")
-          }
-          index += 1
-        }
-        if glob.last == UInt8(ascii: "*") {
-          // The start that is not anchored is part of `.*`.
-          guard glob.count == 2, isFree, starCount == 1, stars.isEmpty else {
-            return .refused("two wildcards in a row")
-          }
-          glob = []
-          starCount = 0
-        }
-        freeCount += isFree ? 1 : 0
-        if freeCount > 1 { return .refused("more than one .* leaves a choice") }
-        let rest = regex[index...]
-        if !isFree, let next = rest.first, next != UInt8(ascii: "$"),
-          !(next == UInt8(ascii: "\\") && rest.dropFirst().first == dot)
-        {
-          return .refused("[^.]* needs a dot or the end behind it")
-        }
-        if !isFree, rest.isEmpty { return .refused("[^.]* at the end needs a $") }
-        starCount += 1
-        if isGroup {
-          stars.append(starCount)
-          capturesFree = capturesFree || isFree
-        }
-        glob += Array((isFree ? "**" : "*").utf8)
-      case UInt8(ascii: "*"), UInt8(ascii: "+"), UInt8(ascii: "?"), UInt8(ascii: "{"),
-        UInt8(ascii: "}"), UInt8(ascii: "|"), UInt8(ascii: ")"), UInt8(ascii: "]"),
-        UInt8(ascii: "^"):
-        return .refused("alternatives, repetitions and classes have no glob")
-      default:
-        if index + 1 < regex.count,
-          regex[index + 1] == UInt8(ascii: "*")
-            || regex[index + 1] == UInt8(ascii: "+") || regex[index + 1] == UInt8(ascii: "?")
-        {
-          return .refused("alternatives, repetitions and classes have no glob")
-        }
-        glob.append(byte)
-        index += 1
-      }
-    }
+  }
+
+  private mutating func run() throws(Refusal) {
+    while index < regex.count { try piece() }
     if !isAnchored, glob.last != UInt8(ascii: "*") {
-      if capturesFree { return .refused("(.*) before the end needs a $ at the end") }
+      if capturesFree { throw Refusal(reason: "(.*) before the end needs a $ at the end") }
       glob += Array("**".utf8)
     }
-    return .glob(String(decoding: glob, as: UTF8.self), stars: stars)
+  }
+
+  private mutating func piece() throws(Refusal) {
+    switch regex[index] {
+    case UInt8(ascii: "$"):
+      guard index == regex.count - 1 else { throw Refusal(reason: "$ stands before the end") }
+      isAnchored = true
+      index += 1
+    case UInt8(ascii: "\\"):
+      guard index + 1 < regex.count, !Names.isWordByte(regex[index + 1]) else {
+        throw Refusal(reason: "a class such as \\d or \\w has no glob")
+      }
+      glob.append(regex[index + 1])
+      index += 2
+    case UInt8(ascii: "("), Self.dot, UInt8(ascii: "["): try wildcard()
+    case UInt8(ascii: "*"), UInt8(ascii: "+"), UInt8(ascii: "?"), UInt8(ascii: "{"),
+      UInt8(ascii: "}"), UInt8(ascii: "|"), UInt8(ascii: ")"), UInt8(ascii: "]"),
+      UInt8(ascii: "^"):
+      throw Refusal(reason: Self.repetition)
+    default: try literal()
+    }
+  }
+
+  private mutating func literal() throws(Refusal) {
+    let next = index + 1 < regex.count ? regex[index + 1] : 0
+    if next == UInt8(ascii: "*") || next == UInt8(ascii: "+") || next == UInt8(ascii: "?") {
+      throw Refusal(reason: Self.repetition)
+    }
+    glob.append(regex[index])
+    index += 1
+  }
+
+  /// `.*` or `[^.]*`, with or without a group around it.
+  private mutating func wildcard() throws(Refusal) {
+    let isGroup = regex[index] == UInt8(ascii: "(")
+    if isGroup { index += 1 }
+    guard let (length, isFree) = Self.star(regex[index...]) else {
+      throw Refusal(reason: isGroup ? Self.group : "a dot is \\. or .* here")
+    }
+    index += length
+    if isGroup {
+      guard index < regex.count, regex[index] == UInt8(ascii: ")") else {
+        throw Refusal(reason: Self.group)
+      }
+      index += 1
+    }
+    if glob.last == UInt8(ascii: "*") {
+      // The start that is not anchored is part of `.*`.
+      guard glob.count == 2, isFree, starCount == 1, stars.isEmpty else {
+        throw Refusal(reason: "two wildcards in a row")
+      }
+      glob = []
+      starCount = 0
+    }
+    try checkChoice(isFree)
+    starCount += 1
+    if isGroup {
+      stars.append(starCount)
+      capturesFree = capturesFree || isFree
+    }
+    glob += Array((isFree ? "**" : "*").utf8)
+  }
+
+  /// Refuses a wildcard, which has just been read, that could take more than one part of a name.
+  private mutating func checkChoice(_ isFree: Bool) throws(Refusal) {
+    guard !isFree else {
+      freeCount += 1
+      if freeCount > 1 { throw Refusal(reason: "more than one .* leaves a choice") }
+      return
+    }
+    let rest = regex[index...]
+    if rest.isEmpty { throw Refusal(reason: "[^.]* at the end needs a $") }
+    if let next = rest.first, next != UInt8(ascii: "$"),
+      !(next == UInt8(ascii: "\\") && rest.dropFirst().first == Self.dot)
+    {
+      throw Refusal(reason: "[^.]* needs a dot or the end behind it")
+    }
   }
 
   /// A wildcard at the start of `regex`: its length, and whether it crosses dots.

@@ -1,6 +1,6 @@
-/// The types a family can be pushed with. The numbers are those of the protobuf format, and part of
-/// the state file's.
-enum PushType: UInt8 {
+/// The types of families: what they are pushed with, and what a page says of them. The numbers are
+/// those of the protobuf format, and part of the file of pushed groups.
+enum FamilyType: UInt8 {
   case counter = 0
   case gauge = 1
   case summary = 2
@@ -49,15 +49,4 @@ enum PushType: UInt8 {
   var hasPoints: Bool { isHistogram || self == .summary }
 
   var isHistogram: Bool { self == .histogram || self == .gaugeHistogram }
-}
-
-/// Why a push is refused: the status of the answer and a sentence for the person who pushes.
-struct PushError: Error, Equatable {
-  let status: Int
-  let message: String
-
-  init(_ message: String, status: Int = 400) {
-    self.status = status
-    self.message = message
-  }
 }
