@@ -82,7 +82,7 @@ def really_full_disk(programs):
             return
         with OnDisk(disk.folder, programs, "--push", "--supervise") as sidecar:
             sidecar.send("known:1|c")
-            sidecar.expect({"known_total": 1})
+            sidecar.expect({"known_total": 1}, seconds=30)
             large = b"".join(b'large{n="%d"} 1\n' % n for n in range(2000))
             check(sidecar.push("a", b"pushed 1\n")[0] == 200, "a push")
             disk.fill()
@@ -95,7 +95,7 @@ def really_full_disk(programs):
                 check(kept + refused == sent, kept, "counted and", refused, "refused of", sent)
                 return refused
             sidecar.send(*(f"many:1|c|#n:{n}" for n in range(5000)), "known:1|c")
-            sidecar.expect({"known_total": 2})
+            sidecar.expect({"known_total": 2}, seconds=30)
             check(many(5000) > 0, "all had room")
             expect_trouble(sidecar, "the state file cannot grow", "Make room")
             # A group that is there is pushed again and again, far beyond the room there was.
@@ -110,22 +110,22 @@ def really_full_disk(programs):
                     break
                 kept[f'large{{instance="",job="b{number}",n="1999"}}'] = 1
             check(status == 507 and "cannot grow" in text and len(kept) > 1, number, status, text)
-            sidecar.expect({"known_total": 2, PUSHES % "limited": 1, **kept})
+            sidecar.expect({"known_total": 2, PUSHES % "limited": 1, **kept}, seconds=30)
             # Killed there, its successor has what it had, and knows that there is no room.
             sidecar.kill_worker()
             expect_trouble(sidecar, "the state file cannot grow")
             sidecar.send("known:1|c")
-            sidecar.expect({"known_total": 3, **kept})
+            sidecar.expect({"known_total": 3, **kept}, seconds=30)
             disk.free()
             expect_ready(sidecar)
             sidecar.send("room:1|c")
-            sidecar.expect({"room_total": 1, "known_total": 3, **kept})
+            sidecar.expect({"room_total": 1, "known_total": 3, **kept}, seconds=30)
             # Now the state file has room, and the one of pushes has none.
             disk.fill()
             check(sidecar.push(f"b{number}", large)[0] == 507, "a large push without room")
             expect_trouble(sidecar, "the file of pushed groups cannot grow", "Make room")
             sidecar.send("more:1|c")
-            sidecar.expect({"more_total": 1, "known_total": 3, **kept})
+            sidecar.expect({"more_total": 1, "known_total": 3, **kept}, seconds=30)
             disk.free()
             expect_ready(sidecar)
             check(sidecar.push(f"b{number}", large) == (200, ""), "a large push with room")
@@ -138,10 +138,10 @@ def really_full_disk(programs):
                 file.write(content.rstrip(b"\0"))
                 file.truncate(len(content))
             sidecar.start()
-            sidecar.expect({"room_total": 1, "known_total": 3, **kept})
+            sidecar.expect({"room_total": 1, "known_total": 3, **kept}, seconds=30)
             disk.fill()
             sidecar.send(*(f"many:1|c|#n:{n}" for n in range(5000, 10000)), "known:1|c")
-            sidecar.expect({"known_total": 4})
+            sidecar.expect({"known_total": 4}, seconds=30)
             expect_trouble(sidecar, "the state file cannot grow")
             # One that starts on it, without a file, says so in one line.
             other = sidecar.run_beside(sidecar.path("state-other"))

@@ -11,7 +11,7 @@ struct ProcessStatus {
   static func read(openFileLimit: Int, scratch: inout ByteBuffer) -> ProcessStatus {
     var status = ProcessStatus(
       cpuSeconds: Double(Process.cpuNanoseconds) / 1e9, residentByteCount: 0, virtualByteCount: 0,
-      openFileCount: Process.openFileCount, openFileLimit: openFileLimit)
+      openFileCount: Process.openFileCount(limit: openFileLimit), openFileLimit: openFileLimit)
     // "pages in all, pages resident, …"; where /proc is not mounted the two stay 0.
     scratch.removeAll()
     do throws(Errno) {

@@ -34,8 +34,12 @@ public enum Process {
   /// User and system time of all threads.
   public static var cpuNanoseconds: UInt64 { cl_process_cpu_nanoseconds() }
 
-  /// Descriptors that are open; 0 where /proc is not mounted.
-  public static var openFileCount: Int { max(0, Int(cl_count_open_files())) }
+  /// Descriptors that are open: all of `limit` where none is left to look by, 0 where /proc is not
+  /// mounted.
+  public static func openFileCount(limit: Int) -> Int {
+    let count = cl_count_open_files()
+    return Errno(-count) == .tooManyFiles ? limit : max(0, Int(count))
+  }
 
   /// Replaces all of `bytes` by random ones of the kernel.
   private static func fillRandom(_ bytes: inout [UInt8]) throws(Errno) {
