@@ -8,7 +8,8 @@ import Platform
 /// that stop growing at `limit`; an event of a known counter or bucket allocates nothing.
 ///
 /// What must stay true: names and values are printable ASCII, together at most 128 bytes, which is
-/// OpenMetrics' limit in characters.
+/// OpenMetrics' limit in characters. None has a quote: the official Python parser refuses a page with
+/// an escaped one there.
 final class Exemplars {
   /// Names of tags, without repeats.
   private let tags: [[UInt8]]
@@ -94,7 +95,7 @@ final class Exemplars {
     guard trace.byteCount > 0, trace.byteCount + nameByteCount <= Self.textByteCount else { return }
     for index in 0..<trace.byteCount {
       let byte = trace.at(index)
-      if byte < 32 || byte > 126 { return }
+      if byte < 32 || byte > 126 || byte == UInt8(ascii: "\"") { return }
     }
     var place = self.place(cell)
     if cells[place] == 0 {
@@ -177,9 +178,7 @@ final class Exemplars {
     page.append("=\"")
     let start = place * Self.textByteCount
     for byte in texts[start..<start + Int(lengths[place])] {
-      if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") {
-        page.append(UInt8(ascii: "\\"))
-      }
+      if byte == UInt8(ascii: "\\") { page.append(byte) }
       page.append(byte)
     }
     page.append("\"} ")
