@@ -3,7 +3,7 @@ import Platform
 extension Commands {
   /// The commands of `simple-server`.
   static let app = Commands(
-    "simple-server", prefix: "SIMPLE_SERVER",
+    "simple-server", prefix: prefix,
     "an API that counts its requests and does not know what Prometheus is.",
     [
       Command("serve", "", flags, "serve the API", serve),
@@ -12,7 +12,11 @@ extension Commands {
       Command("sleep", "SECONDS", [], "wait: a preStop hook for images without a shell", sleep),
     ])
 
-  private static let flags: [Option] = [
+  /// What the variables of the flags begin with.
+  static let prefix = "SIMPLE_SERVER"
+
+  /// The flags of `serve`.
+  static let flags: [Option] = [
     Option("listen", "HOST:PORT", "0.0.0.0:8081", "Where the API is served."),
     Option(
       "events-socket", "PATH", "/run/metrics/events.sock",

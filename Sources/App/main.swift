@@ -59,6 +59,9 @@ private func docs(_ options: Options) throws(Options.Mistake) -> Docs {
 
 /// The start is counted before anybody can connect: who sees the server running sees it counted.
 private func serve(_ address: NetworkAddress, _ eventsPath: String, _ docs: Docs, workers: Int) {
+  for warning in Options.misspelled(Commands.flags, prefix: Commands.prefix) {
+    Log().warning(warning)
+  }
   do throws(Errno) {
     // As many clients as the machine allows, not the shell.
     _ = Process.openFileLimit

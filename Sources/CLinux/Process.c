@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 
@@ -34,6 +35,18 @@ __attribute__((constructor)) static void keep_arguments(void) {
 int cl_argument_count(void) { return argument_count; }
 const char *cl_argument(int index) { return index < argument_count ? arguments[index] : NULL; }
 const char *cl_environment(const char *name) { return getenv(name); }
+extern char **environ;
+const char *cl_environment_behind(const char *prefix, int *index, int *length) {
+  size_t start = strlen(prefix);
+  for (; environ && environ[*index]; ++*index) {
+    const char *found = environ[*index];
+    if (strncmp(found, prefix, start) != 0) continue;
+    *length = (int)strcspn(found + start, "=");
+    ++*index;
+    return found + start;
+  }
+  return NULL;
+}
 int cl_process_id(void) { return getpid(); }
 _Noreturn void cl_exit(int code) { _exit(code); }
 int cl_processor_count(void) {

@@ -41,6 +41,9 @@ private func healthcheck(_ address: NetworkAddress) {
 }
 
 private func serve(_ settings: Settings) {
+  for warning in Options.misspelled(Settings.table, prefix: Settings.prefix) {
+    settings.log.warning(warning)
+  }
   let datagrams: Datagrams
   do throws(Errno) {
     datagrams = try Datagrams(maximumByteCount: settings.limits.datagramByteCount)

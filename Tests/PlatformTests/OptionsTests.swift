@@ -92,6 +92,20 @@ private func message(_ body: () throws(Options.Mistake) -> Void) -> String {
     #expect(NetworkAddress(text) == expected)
   }
 
+  @Test func `a variable that is nearly a setting's is told, others are left alone`() {
+    let names = ["_MAX_SERIE", "_MAX_SERIES", "_PORT", "_SERVICE_HOST", "_", "", "_LISTENS"]
+    #expect(
+      Options.misspelled(table, prefix: "TOOL", among: names) == [
+        "TOOL_MAX_SERIE is no setting: did you mean TOOL_MAX_SERIES?",
+        "TOOL_LISTENS is no setting: did you mean TOOL_LISTEN?",
+      ])
+  }
+
+  @Test func `variables are found by their prefix`() {
+    #expect(Process.environment(behind: "PAT").contains("H"))
+    #expect(Process.environment(behind: "NO_SUCH_PREFIX").isEmpty)
+  }
+
   @Test func `help names the variable and the default of each flag`() {
     let help = Options.help(table, prefix: "TOOL")
     #expect(help.contains("--max-series N\n"))

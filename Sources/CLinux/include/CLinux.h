@@ -97,6 +97,8 @@ uint64_t cl_realtime_nanoseconds(void);
 int cl_argument_count(void);
 const char *cl_argument(int index);
 const char *cl_environment(const char *name);
+// The next variable from index on that begins with prefix: its name behind that, and how long it is.
+const char *cl_environment_behind(const char *prefix, int *index, int *length);
 int cl_process_id(void);
 _Noreturn void cl_exit(int code);
 int cl_processor_count(void);

@@ -21,6 +21,7 @@ public struct Option: Sendable {
     self.help = help
   }
 
+  @inline(never)
   func variable(prefix: String) -> String {
     var bytes = Array(prefix.utf8) + [UInt8(ascii: "_")]
     for byte in name.utf8 {
@@ -42,6 +43,22 @@ public struct Options: Sendable {
     public let message: String
     /// For mistakes that only a program can see.
     public init(_ message: String) { self.message = message }
+  }
+
+  /// Of variables that are nearly one of the table's: a warning each. Others with the prefix may be
+  /// Kubernetes's own, such as METRICS_SIDECAR_SERVICE_HOST of a service with the program's name.
+  public static func misspelled(
+    _ table: [Option], prefix: String, among given: [String]? = nil
+  ) -> [String] {
+    var known: [String] = []
+    for option in table { known.append(option.variable(prefix: "")) }
+    var warnings: [String] = []
+    for name in given ?? Process.environment(behind: prefix) {
+      if let near = Spelling.closest(to: name, among: known), near != name {
+        warnings.append(joined(prefix, name, " is no setting: did you mean ", prefix, near, "?"))
+      }
+    }
+    return warnings
   }
 
   private let table: [Option]

@@ -19,6 +19,18 @@ public enum Process {
     return unsafe String(cString: text)
   }
 
+  /// Of all variables that begin with `prefix`, the names behind it.
+  public static func environment(behind prefix: String) -> [String] {
+    var list: [String] = []
+    var index: Int32 = 0
+    var length: Int32 = 0
+    while let name = unsafe cl_environment_behind(prefix, &index, &length) {
+      let bytes = unsafe UnsafeRawBufferPointer(start: name, count: Int(length))
+      unsafe list.append(String(decoding: bytes, as: UTF8.self))
+    }
+    return list
+  }
+
   /// The number of this process.
   public static var id: Int { Int(cl_process_id()) }
 

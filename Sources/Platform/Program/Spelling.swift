@@ -1,6 +1,7 @@
 /// "Did you mean": the known word nearest to what was typed.
 public enum Spelling {
   /// The closest of `words`, if it is close enough to be meant: at most a third of its letters off.
+  @inline(never)
   public static func closest(to typed: String, among words: [String]) -> String? {
     var best: String?
     var bestDistance = Int.max
