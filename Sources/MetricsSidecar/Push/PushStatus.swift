@@ -1,12 +1,15 @@
 import HTTP
 import Platform
 
-/// Pushgateway's query API: `GET /api/v1/status` and `GET /api/v1/metrics`.
+/// Pushgateway's query API: `GET /api/v1/status`, and what is not a `GET` of `/api/v1/metrics`, which
+/// `GroupsText` writes.
 /// https://github.com/prometheus/pushgateway#query-api
 extension PushAPI {
   /// Any page may read it, as with Pushgateway.
-  private static let fields: StaticString =
+  static let fieldLines: StaticString =
     "Access-Control-Allow-Origin: *\r\nAccess-Control-Allow-Methods: GET, OPTIONS\r\nAccess-Control-Allow-Headers: Accept, Authorization, Content-Type, Origin\r\nAccess-Control-Expose-Headers: Date\r\nCache-Control: no-cache, no-store, must-revalidate\r\n"
+  static let fields = unsafe [UInt8](
+    UnsafeBufferPointer(start: fieldLines.utf8Start, count: fieldLines.utf8CodeUnitCount))
 
   /// Answers a request for one of the paths; whether it was one.
   func query(_ request: Request, _ path: RawSpan, into response: inout ResponseWriter) -> Bool {
@@ -14,13 +17,13 @@ extension PushAPI {
     guard isStatus || path.isEqual(to: "/api/v1/metrics") else { return false }
     switch request.method {
     case .get, .head:
-      response.begin(status: 200, contentType: "application/json", extraFields: Self.fields)
+      response.begin(status: 200, contentType: "application/json", extraFields: Self.fieldLines)
       response.buffer.append("{\"status\":\"success\",\"data\":")
-      if isStatus { appendStatus(to: &response.buffer) } else { appendGroups(to: &response.buffer) }
+      appendStatus(to: &response.buffer)
       response.buffer.append("}")
       response.end()
     case .options:
-      response.begin(status: 200, contentType: "text/plain", extraFields: Self.fields)
+      response.begin(status: 200, contentType: "text/plain", extraFields: Self.fieldLines)
       response.end()
     default:
       response.problem(
@@ -41,112 +44,6 @@ extension PushAPI {
     }
     page.append("},\"start_time\":\"")
     JSONText.append(time: startSeconds, to: &page)
-    page.append("\"}")
-  }
-
-  private func appendGroups(to page: inout ByteBuffer) {
-    store.expire(Double(Clock.unixNanoseconds) / 1e9)
-    page.append("[")
-    var isFirst = true
-    for group in store.groups {
-      guard let group else { continue }
-      if !isFirst { page.append(",") }
-      isFirst = false
-      append(group, to: &page)
-    }
-    page.append("]")
-  }
-
-  private func append(_ group: PushGroup, to page: inout ByteBuffer) {
-    let file = store.file
-    let bytes = file.group(group.key.identity)
-    let identity = group.key.identity.bytes
-    let times = group.times
-    page.append("{\"labels\":")
-    unsafe JSONText.append(labels: identity.span.bytes, to: &page)
-    page.append(",\"last_push_successful\":")
-    page.append(times.failed <= times.pushed ? "true" : "false")
-    if times.timeToLive > 0 {
-      page.append(",\"expires\":\"")
-      JSONText.append(time: group.expiry, to: &page)
-      page.append("\"")
-    }
-    appendTime(PushText.pushedName, PushText.pushedHelp, group, times.pushed, to: &page)
-    appendTime(PushText.failedName, PushText.failedHelp, group, times.failed, to: &page)
-    for place in group.families {
-      guard let family = GroupBytes.family(bytes, at: place.offset) else { continue }
-      page.append(",")
-      JSONText.append(escaped: bytes.extracting(family.name), to: &page)
-      page.append(":{\"time_stamp\":\"")
-      JSONText.append(time: family.time, to: &page)
-      page.append("\",\"type\":\"")
-      page.append(family.type.capitals)
-      if !family.help.isEmpty {
-        page.append("\",\"help\":")
-        JSONText.append(escaped: bytes.extracting(family.help), to: &page)
-        page.append(",\"metrics\":[")
-      } else {
-        page.append("\",\"metrics\":[")
-      }
-      var at = family.metrics.lowerBound
-      while at < family.metrics.upperBound {
-        let metric = GroupBytes.metric(bytes, at: at)
-        if at > family.metrics.lowerBound { page.append(",") }
-        append(metric, family.type, bytes, to: &page)
-        at = metric.range.upperBound
-      }
-      page.append("]}")
-    }
-    page.append("}")
-  }
-
-  private func appendTime(
-    _ name: StaticString, _ help: StaticString, _ group: PushGroup, _ value: Double,
-    to page: inout ByteBuffer
-  ) {
-    page.append(",\"")
-    page.append(name)
-    page.append("\":{\"time_stamp\":\"")
-    JSONText.append(time: max(group.times.pushed, group.times.failed), to: &page)
-    page.append("\",\"type\":\"GAUGE\",\"help\":\"")
-    page.append(help)
-    page.append("\",\"metrics\":[{\"labels\":")
-    let labels = group.key.fullText
-    unsafe JSONText.append(labels: labels.span.bytes, to: &page)
-    page.append(",\"value\":\"")
-    JSONText.append(number: value, to: &page)
-    page.append("\"}]}")
-  }
-
-  private func append(
-    _ metric: GroupBytes.Metric, _ type: FamilyType, _ bytes: RawSpan, to page: inout ByteBuffer
-  ) {
-    page.append("{\"labels\":")
-    JSONText.append(labels: bytes.extracting(metric.labels), to: &page)
-    guard type.hasPoints else {
-      page.append(",\"value\":\"")
-      JSONText.append(number: bytes.double(at: metric.value), to: &page)
-      page.append("\"}")
-      return
-    }
-    if let native = NativeHistogram(bytes, metric.native), native.hasSpans {
-      page.append(",\"buckets\":")
-      native.appendJSON(to: &page)
-    } else {
-      page.append(type.isHistogram ? ",\"buckets\":{" : ",\"quantiles\":{")
-      for point in 0..<metric.pointCount {
-        page.append(point > 0 ? ",\"" : "\"")
-        JSONText.append(number: bytes.double(at: metric.bound(point)), to: &page)
-        page.append("\":\"")
-        JSONText.append(number: bytes.double(at: metric.pointValue(point)), to: &page)
-        page.append("\"")
-      }
-      page.append("}")
-    }
-    page.append(",\"count\":\"")
-    JSONText.append(number: bytes.double(at: metric.count), to: &page)
-    page.append("\",\"sum\":\"")
-    JSONText.append(number: bytes.double(at: metric.value), to: &page)
     page.append("\"}")
   }
 }

@@ -10,7 +10,7 @@ final class PushText {
   private let store: PushStore
   /// Native histograms' buckets are written too, in lines that only `TextFamilies` reads.
   private let hasNative: Bool
-  private let groups: [PushGroup?]
+  let groups: [PushGroup?]
   private let groupCount: Int
   /// The blocks of each name, one after the other: where each name's start, and where each is.
   private let starts: [Int]
@@ -106,7 +106,7 @@ final class PushText {
   }
 
   /// The bytes that a group had.
-  private func read(_ place: Int, _ body: (RawSpan) -> Void) {
+  func read(_ place: Int, _ body: (RawSpan) -> Void) {
     guard let group = groups[place] else { return }
     let kept = group.kept
     if kept.isEmpty {

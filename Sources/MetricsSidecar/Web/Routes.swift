@@ -22,6 +22,10 @@ extension Sidecar {
       answerReady(&response)
     } else if path.isEqual(to: "/-/reload") {
       answerReload(request, &response)
+    } else if push != nil, path.isEqual(to: "/api/v1/metrics"),
+      request.method == .get || request.method == .head
+    {
+      groups(into: &response)
     } else if let push, push.respond(to: request, head: head, body: body, into: &response) {
       // A push, or another of its paths: answered.
     } else {

@@ -9,11 +9,22 @@ extension Sidecar {
       shape: AcceptField.shape(request.field("accept", in: head)),
       filter: NameFilter(query: head.extracting(request.query)),
       isGzip: AcceptField.takesGzip(request.field("accept-encoding", in: head)))
+    answer(kind, into: &response)
+  }
+
+  /// `GET /api/v1/metrics`: pushed groups, which can be as many as a page's series.
+  func groups(into response: inout ResponseWriter) {
+    answer(
+      ScrapeKind(shape: PageShape(), filter: NameFilter(), isGzip: false, isGroups: true),
+      into: &response)
+  }
+
+  private func answer(_ kind: ScrapeKind, into response: inout ResponseWriter) {
     guard scrapes.isIdle else { return scrapes.wait(response.postpone(), kind) }
     let job = makeJob(kind, Clock.monotonicNanoseconds)
     if job.writeSlice() {
       response.begin(
-        status: 200, contentType: kind.shape.contentType, extraFields: job.fields)
+        status: 200, contentType: job.contentType, extraFields: job.fields)
       job.body.copy(to: &response.buffer)
       response.end()
       ended(job)
@@ -38,6 +49,10 @@ extension Sidecar {
 
   /// Takes what was accepted before now, and the values as they are then.
   private func makeJob(_ kind: ScrapeKind, _ now: UInt64) -> ScrapeJob {
+    if kind.isGroups, let push {
+      let moment = PushText(push.store, now: Double(Clock.unixNanoseconds) / 1e9)
+      return ScrapeJob(kind, GroupsText(moment), startedAt: now)
+    }
     drain(now)
     lookAtIntake()
     let snapshot = Snapshot(
@@ -50,6 +65,7 @@ extension Sidecar {
   }
 
   private func ended(_ job: ScrapeJob) {
+    if job.kind.isGroups { return }
     selfMetrics.scrapeSeconds = Double(Clock.monotonicNanoseconds - job.startedAt) / 1e9
   }
 }

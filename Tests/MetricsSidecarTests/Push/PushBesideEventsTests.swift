@@ -281,6 +281,29 @@ private final class BesideFixture {
     }
   }
 
+  @Test func `groups as JSON in slices are those at once, and as they were when it began`() throws {
+    let both = try filled()
+    func json(_ slice: Int, between: () -> Void = {}) -> [UInt8] {
+      let text = GroupsText(PushText(both.pushes.store, now: both.pushes.now))
+      var page = ByteBuffer()
+      while !text.write(into: &page, byteCount: slice) { between() }
+      return page.array
+    }
+    let whole = json(1 << 20)
+    let parsed = try JSONSerialization.jsonObject(with: Data(whole)) as? [String: Any]
+    #expect((parsed?["data"] as? [Any])?.count == 20)
+    #expect(json(1) == whole && json(700) == whole)
+    var value = 0
+    let during = json(200) {
+      value += 1
+      if value % 5 == 0 { both.pushes.delete("/j\(value % 20)") }
+      let path = "/j\(value * 7 % 30)"
+      _ = both.pushes.refusal { try both.pushes.push(path, "new\(value) 1\n") }
+    }
+    #expect(during == whole)
+    #expect(json(200) != whole)
+  }
+
   @Test func `families that are left out are told by name, up to a bound`() {
     var hidden = HiddenSeries()
     for number in 0..<130 { hidden.add(Array("f\(number)".utf8), number) }
