@@ -1,11 +1,12 @@
 """How long a scrape holds everybody else up, as bench_scrape.py shows it."""
 import shutil
+import socket
 import statistics
 import subprocess
 import tempfile
 import time
 
-from large import build, filled, page, row
+from large import build, check, filled, page, row, started
 
 OPENMETRICS = "Accept: application/openmetrics-text;version=1.0.0"
 PROTOBUF = ("Accept: application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;"
@@ -41,18 +42,52 @@ def measure(options):
                         texts.append(f"{longest / 1e6:.2f} ({own / 1e6:.2f})")
                     texts.append(f"{statistics.median(times) * 1e3:.1f}" if times else "")
                     row(f"{count:,} series, {name}", *texts)
+        pushed(options, pinger)
+
+
+def pushed(options, pinger):
+    """The same where 100,000 series were pushed in 1,000 groups, and while groups are pushed again."""
+    lines = "".join(f'push_{n % 10}_total{{endpoint="/path/{n}",status="200"}} 1\n'
+                    for n in sorted(range(100), key=lambda n: n % 10)).encode()
+    with started(options, 100, "--push") as pair:
+        def push(groups):
+            with socket.create_connection(("127.0.0.1", pair.metrics)) as s:
+                for group in groups:
+                    s.sendall(f"PUT /metrics/job/j/instance/{group} HTTP/1.1\r\nHost: x\r\n"
+                              f"Content-Length: {len(lines)}\r\n\r\n".encode() + lines)
+                    answer = s.recv(65536)
+                    check(answer.startswith(b"HTTP/1.1 200"), f"a push was answered {answer!r}")
+        push(range(1000))
+        works = [(name, lambda fields=fields: page(pair.metrics, *fields))
+                 for name, fields in KINDS[1:7]]
+        works += [("JSON", lambda: page(pair.metrics, path="/api/v1/metrics")),
+                  ("1,000 pushes", lambda: push(range(1000)))]
+        for name, work in works:
+            texts = []
+            for kind, where in (("http", pair.metrics), ("events", pair.path("events.sock"))):
+                found = [ping(pinger, kind, where, pair, [work] * 4) for _ in range(options.slices)]
+                longest, own = (statistics.median(each[at] for each in found) for at in (3, 4))
+                texts.append(f"{longest / 1e6:.2f} ({own / 1e6:.2f})")
+            row(f"100,000 pushed series, {name}", *texts)
 
 
 def run(pinger, kind, where, pair, fields, pages, times):
     """What the pinger prints of the time in which so many pages are read."""
-    process = subprocess.Popen([pinger, kind, str(where), str(pair.sidecar.pid)],
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    time.sleep(0.1)
-    for _ in range(pages):
+    def work():
         if fields is None:
             time.sleep(0.03)
         else:
             times.append(page(pair.metrics, *fields)[1])
+    return ping(pinger, kind, where, pair, [work] * pages)
+
+
+def ping(pinger, kind, where, pair, works):
+    """What it prints of the time in which something is done."""
+    process = subprocess.Popen([pinger, kind, str(where), str(pair.sidecar.pid)],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    time.sleep(0.1)
+    for work in works:
+        work()
     text, _ = process.communicate()
     if process.returncode != 0:
         raise SystemExit(f"the pinger of {kind} ended with {process.returncode}")
