@@ -11,6 +11,7 @@ import socket
 
 import checks
 from checks import check
+from pair import resident
 from settings import flags, metrics_at_limits
 from sidecar import Sidecar, Wire, frame
 
@@ -189,6 +190,37 @@ def http_connections(programs):
         check(sidecar.values()[HTTP % "slow"] == 0, "somebody was slow")
 
 
+def unread_pages(programs):
+    """--max-unread-pages: readers that take nothing are closed, and a page costs what it costs one."""
+    with Sidecar(programs, "--max-unread-pages=1MiB", "--max-series=70000",
+                 "--max-family-series=70000") as sidecar:
+        value = "v" * 100
+        for start in range(0, 60_000, 300):
+            sidecar.send(*(f"many:1|c|#t:{value}{n}" for n in range(start, start + 300)))
+        size = len(sidecar.page())
+        check(size > 4 << 20, f"a page of {size} bytes: too small for what the kernel buffers")
+        before = resident(sidecar.process)
+        readers = []
+        for _ in range(24):
+            reader = socket.socket()
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            reader.settimeout(20)
+            reader.connect(("127.0.0.1", sidecar.metrics))
+            reader.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+            # Its page has begun, so it is one of its own.
+            check(reader.recv(16).startswith(b"HTTP/1.1 200"), "no answer")
+            readers.append(reader)
+        grown = resident(sidecar.process) - before
+        check(grown < 4 * size, f"{len(readers)} readers of {size} bytes cost {grown}")
+        check(len(sidecar.page()) > size - 1000, "a page is not whole")
+        closed = sidecar.values()[HTTP % "slow"]
+        check(closed >= 20, f"{closed} of {len(readers)} readers were closed")
+        print(f"  {len(readers)} readers that take nothing of {size} bytes: {closed:.0f} closed, "
+              f"{max(grown, 0) >> 10} KiB more")
+        for reader in readers:
+            reader.close()
+
+
 def pushes(programs):
     """--max-push-size, -groups, -series: 413 or 507, and a known group takes further pushes."""
     def push(sidecar, job, body, encoding=None):
@@ -230,7 +262,7 @@ def documented(programs):
 
 
 CHECKS = [documented, lines, frame_size, half_frames, connections, sessions, gauge_clients, exemplars,
-          http_connections, pushes]
+          http_connections, unread_pages, pushes]
 
 
 def main():

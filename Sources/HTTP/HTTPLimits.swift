@@ -19,6 +19,9 @@ public struct HTTPLimits: Sendable {
   public var idleMilliseconds: UInt64 = 75_000
   /// Without the peer taking any of the answer: closed beyond.
   public var writeMilliseconds: UInt64 = 30_000
+  /// Bodies of later answers that clients have not taken yet, in bytes of all together, or two of the
+  /// newest one's size if that is more: closed beyond, who has taken nothing for longest first.
+  public var unsentBodyByteCount = 64 << 20
   /// From the wish to stop to the end, for requests in flight.
   public var stopMilliseconds: UInt64 = 10_000
 

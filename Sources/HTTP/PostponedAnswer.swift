@@ -31,6 +31,10 @@ public final class ResponseBody {
   private(set) var droppedCount = 0
   /// Of all pieces together.
   public private(set) var byteCount = 0
+  /// Of those that are still there.
+  private(set) var heldByteCount = 0
+  /// For who adds up bodies of which several clients have one.
+  var isAdded = false
 
   /// An empty body.
   public init() {}
@@ -39,6 +43,7 @@ public final class ResponseBody {
   public func append(_ bytes: consuming ByteBuffer) {
     guard !bytes.isEmpty else { return }
     byteCount += bytes.count
+    heldByteCount += bytes.count
     pieces.append(Piece(bytes))
   }
 
@@ -63,6 +68,7 @@ public final class ResponseBody {
   /// Gives the memory of the pieces before `index` back.
   func drop(upTo index: Int) {
     while droppedCount < index {
+      heldByteCount -= pieces[droppedCount].bytes.count
       pieces[droppedCount].bytes = ByteBuffer(capacity: 0)
       droppedCount += 1
     }
@@ -99,7 +105,7 @@ public struct PostponedHead {
 /// What must stay true: the last one who sends a body gives its pieces back as they are sent. All at
 /// once at the end would be a turn of their own for a large one.
 struct SendingBody {
-  private var body: ResponseBody
+  private(set) var body: ResponseBody
   private var piece = 0
   private var offset = 0
 

@@ -76,6 +76,40 @@ extension Server {
     if client.connection.hasMore || client.connection.isStopping { postpone(slot, client) }
   }
 
+  // MARK: Slow readers
+
+  /// Bodies that nobody takes are memory: beyond the limit their clients go. Those who share the
+  /// newest body stay, so that each answer has a chance.
+  func makeRoom(for newest: ResponseBody) {
+    let limit = max(limits.unsentBodyByteCount, 2 * newest.byteCount)
+    while unsentBodyByteCount > limit {
+      var slowest: Int?
+      var deadline = UInt64.max
+      for slot in clients.indices {
+        guard let client = clients[slot], let body = client.body?.body, body !== newest,
+          client.writeDeadline < deadline
+        else { continue }
+        slowest = slot
+        deadline = client.writeDeadline
+      }
+      guard let slowest else { return }
+      closed.slow += 1
+      close(slowest)
+    }
+  }
+
+  /// What all bodies hold that are not sent yet.
+  private var unsentBodyByteCount: Int {
+    for client in clients { client?.body?.body.isAdded = false }
+    var sum = 0
+    for client in clients {
+      guard let body = client?.body?.body, !body.isAdded else { continue }
+      body.isAdded = true
+      sum += body.heldByteCount
+    }
+    return sum
+  }
+
   /// Ends a connection whose answers are all with the kernel.
   func end(_ slot: Int, _ client: Client, _ now: UInt64) {
     if client.connection.mustLinger { linger(slot, client, now) } else { close(slot) }

@@ -171,6 +171,7 @@ public final class Server<R: Responder> {
       client.isAnswered = false
       client.body = send.body.map { SendingBody($0) }
       self.send(send.slot, client, response.buffer.bytes.extracting(send.range), now)
+      if let body = send.body { makeRoom(for: body) }
     }
     sends.removeAll(keepingCapacity: true)
     response.buffer.removeAll()

@@ -38,4 +38,5 @@ struct Limits: Sendable {
   var stateByteCount = 256 << 20
   /// HTTP connections at once.
   var httpConnections = 256
+  var unreadPageByteCount = 16 << 20
 }

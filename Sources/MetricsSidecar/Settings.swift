@@ -67,6 +67,9 @@ struct Settings: Sendable {
     ),
     Option("max-exemplars", "N", "10000", "Exemplars kept, the last one of a counter or bucket."),
     Option("max-http-connections", "N", "256", "HTTP connections at once."),
+    Option(
+      "max-unread-pages", "SIZE", "16MiB",
+      "Pages that their readers have not taken yet, together, or two if that is more."),
     Option("push", nil, "false", "Take pushes as Pushgateway does, at /metrics/job/…"),
     Option("push-admin", nil, "false", "Allow PUT /api/v1/admin/wipe, which deletes all groups."),
     Option(
@@ -148,6 +151,8 @@ struct Settings: Sendable {
     limits.stateByteCount = try options.byteCount("state-size", in: (1 << 20)...(1 << 30))
     limits.exemplars = try options.number("max-exemplars", in: 0...1_000_000)
     limits.gaugeClients = try options.number("max-gauge-clients", in: 1...10_000)
+    limits.unreadPageByteCount = try options.byteCount(
+      "max-unread-pages", in: (1 << 20)...(1 << 30))
     limits.httpConnections = try options.number("max-http-connections", in: 1...100_000)
     push = try PushSettings(options, labels: limits.labels)
     log = try Self.log(options)

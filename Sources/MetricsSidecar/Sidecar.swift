@@ -74,6 +74,7 @@ final class Sidecar: Responder {
     inbox.recover(applier, log: settings.log)
     var limits = HTTPLimits()
     limits.connections = settings.limits.httpConnections
+    limits.unsentBodyByteCount = settings.limits.unreadPageByteCount
     if push != nil { limits.bodyByteCount = settings.push.limits.bodyByteCount }
     let server = try Server(listener: listener, limits: limits, responder: self)
     self.server = server

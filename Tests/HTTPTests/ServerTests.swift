@@ -276,4 +276,25 @@ import Testing
     #expect(slow.read()?.body.utf8.count == 8_000_000)
     #expect(server.stop())
   }
+
+  @Test func `bodies that nobody takes make room for the next one, shared ones as one`() throws {
+    let server = try Running { $0.unsentBodyByteCount = 1 }
+    server.responder.recorder.bigByteCount = 16_000_000
+    func ask(_ count: Int) throws -> [Peer] {
+      let peers = (0..<count).map { _ in Peer(server.port, receiveBuffer: 4096) }
+      for peer in peers {
+        peer.send("GET /later HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+      }
+      for peer in peers { _ = try #require(peer.read { !$0.isEmpty }) }
+      return peers
+    }
+    // Two bodies of that size may be held; each further one costs who has taken nothing for longest.
+    let first = try ask(1)
+    let second = try ask(1)
+    let third = try ask(1)
+    #expect((first[0].read()?.utf8.count ?? 0) < 16_000_000)
+    for peer in second + third { #expect((peer.read()?.utf8.count ?? 0) > 15_990_000) }
+    #expect(server.stop())
+    #expect(server.closed.slow == 1)
+  }
 }
