@@ -1,6 +1,7 @@
 """What the checks of running programs share: how one fails, how it waits, and a run of named ones."""
 import argparse
 import os
+import re
 import socket
 import time
 
@@ -33,6 +34,17 @@ def left_out(options, why):
         raise SystemExit(f"FAILED: {why} (--allow-missing goes on without this check)")
     options.left_out += 1
     print(f"  LEFT OUT: {why}")
+
+
+def awake(pid):
+    """How often it goes to sleep by itself in two seconds or what the machine makes of them: a loop that
+    spins or naps does so all the time."""
+    def switches():
+        with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+            return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", file.read(), re.M).group(1))
+    before, start = switches(), time.monotonic()
+    time.sleep(2)
+    return switches() - before, time.monotonic() - start
 
 
 def free_port():

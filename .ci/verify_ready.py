@@ -8,16 +8,14 @@ verify_disk.py.
 import base64
 import json
 import os
-import re
 import resource
 import signal
 import socket
 import stat
 import subprocess
-import time
 
 import checks
-from checks import check, wait_for
+from checks import awake, check, wait_for
 from readiness import answer, expect_ready, expect_trouble
 from sidecar import Sidecar, Wire, frame
 
@@ -226,17 +224,6 @@ def supervised_sockets(programs):
         os.kill(stopped, signal.SIGCONT)
         expect_ready(sidecar)
         check(subprocess.run(command, timeout=60).returncode == 0, "healthcheck")
-
-
-def awake(pid):
-    """How often it goes to sleep by itself in two seconds or what the machine makes of them: a loop that
-    spins or naps does so all the time."""
-    def switches():
-        with open(f"/proc/{pid}/status", encoding="utf-8") as file:
-            return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", file.read(), re.M).group(1))
-    before, start = switches(), time.monotonic()
-    time.sleep(2)
-    return switches() - before, time.monotonic() - start
 
 
 def no_descriptors(programs):

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 
-from checks import check, left_out, wait_for
+from checks import awake, check, left_out, wait_for
 from pair import Pair, cpu, loaded, resident
 
 
@@ -115,17 +115,6 @@ def app_never_waits(programs, options):
             check(ratio() >= 0.95, f"{trouble}: {ratio():.3f} of the requests per CPU second; "
                   f"normal {[int(r) for r in normal]}, troubled {[int(r) for r in troubled]}")
             check(grown < 4 << 20, f"{trouble}: memory grew by {grown}")
-
-
-def awake(pid):
-    """How often it goes to sleep by itself in two seconds or what the machine makes of them: a loop that
-    spins or naps does so all the time."""
-    def switches():
-        with open(f"/proc/{pid}/status", encoding="utf-8") as file:
-            return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", file.read(), re.M).group(1))
-    before, start = switches(), time.monotonic()
-    time.sleep(2)
-    return switches() - before, time.monotonic() - start
 
 
 def no_descriptors(programs, _):
