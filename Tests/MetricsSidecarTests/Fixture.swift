@@ -43,6 +43,22 @@ final class Fixture {
       weight: weight, isDelta: isDelta)
   }
 
+  /// A page as a scrape gets it, unpacked, and how many slices it took.
+  func scraped(_ shape: PageShape, isGzip: Bool) throws -> (bytes: [UInt8], slices: Int) {
+    let job = ScrapeJob(
+      ScrapeKind(shape: shape, filter: NameFilter(), isGzip: isGzip),
+      Snapshot(registry, filter: NameFilter(), isOpenMetrics: shape.format.isOpenMetrics),
+      startedAt: 0)
+    var slices = 1
+    while !job.writeSlice() { slices += 1 }
+    var body = ByteBuffer()
+    job.body.copy(to: &body)
+    guard isGzip else { return (body.array, slices) }
+    var plain = ByteBuffer()
+    try Inflate.gunzip(body.bytes, limit: 1 << 24, into: &plain)
+    return (plain.array, slices)
+  }
+
   func open(_ id: SessionID, now: UInt64) throws -> SessionTable.Slot {
     let slot = registry.sessions.open(id, now: now, in: registry.state)
     return try #require(slot)

@@ -217,24 +217,10 @@ import Testing
     for n in 0..<5000 { fixture.apply("http.requests", "c", 1, tags: "http.path:/\(n),b:\(n % 3)") }
     let whole = page(fixture, format, escaping)
     for isGzip in [false, true] {
-      let job = ScrapeJob(
-        ScrapeKind(
-          shape: PageShape(format: format, escaping: escaping), filter: NameFilter(),
-          isGzip: isGzip),
-        Snapshot(fixture.registry, filter: NameFilter(), isOpenMetrics: format.isOpenMetrics),
-        startedAt: 0)
-      var slices = 1
-      while !job.writeSlice() { slices += 1 }
-      #expect(slices > 3)
-      var body = ByteBuffer()
-      job.body.copy(to: &body)
-      if isGzip {
-        var plain = ByteBuffer()
-        try Inflate.gunzip(body.bytes, limit: 1 << 24, into: &plain)
-        #expect(plain.array.elementsEqual(whole), "\(plain.count) of \(whole.count)")
-      } else {
-        #expect(body.array.elementsEqual(whole), "\(body.count) of \(whole.count)")
-      }
+      let shape = PageShape(format: format, escaping: escaping)
+      let page = try fixture.scraped(shape, isGzip: isGzip)
+      #expect(page.slices > 3)
+      #expect(page.bytes.elementsEqual(whole), "\(page.bytes.count) of \(whole.count)")
     }
   }
 

@@ -145,24 +145,10 @@ import Testing
   ) throws {
     let fixture = try filled()
     for n in 0..<8000 { fixture.apply("jobs", "c", 1, tags: "queue:q\(n)") }
-    let kind = ScrapeKind(
-      shape: PageShape(format: format), filter: NameFilter(), isGzip: isGzip)
     let whole = page(fixture, format)
-    let job = ScrapeJob(
-      kind, Snapshot(fixture.registry, filter: NameFilter(), isOpenMetrics: format.isOpenMetrics),
-      startedAt: 0)
-    var slices = 1
-    while !job.writeSlice() { slices += 1 }
-    #expect(slices > 3)
-    var body = ByteBuffer()
-    job.body.copy(to: &body)
-    if isGzip {
-      var plain = ByteBuffer()
-      try Inflate.gunzip(body.bytes, limit: 1 << 24, into: &plain)
-      #expect(plain.array == whole)
-    } else {
-      #expect(body.array == whole)
-    }
+    let scraped = try fixture.scraped(PageShape(format: format), isGzip: isGzip)
+    #expect(scraped.slices > 3)
+    #expect(scraped.bytes.elementsEqual(whole), "\(scraped.bytes.count) of \(whole.count)")
   }
 
   @Test func `a time of birth is the number that it stands for`() {
