@@ -35,7 +35,7 @@ RUN make "dist-$TARGETARCH$TARGETVARIANT" \
     && install -d /folders/swagger-ui
 
 # Swagger UI's files, for /docs. `--build-arg SWAGGER_UI=without` leaves them out: /docs is then a
-# plain page, and the image is smaller than a megabyte.
+# plain page, and the image is smaller than 1 MiB.
 FROM --platform=$BUILDPLATFORM docker.io/swaggerapi/swagger-ui:v5.34.0 AS swagger-ui-image
 FROM scratch AS swagger-ui-with
 COPY --from=swagger-ui-image /usr/share/nginx/html/swagger-ui.css \
