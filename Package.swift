@@ -2,7 +2,7 @@
 //
 // One source, two builds:
 //   swift build             the normal form: tests, sanitizers, coverage, debugging
-//   EMBEDDED=1 swift build  the release form: Embedded Swift, static, under a megabyte (`make dist`)
+//   EMBEDDED=1 swift build  the release form: Embedded Swift, static, under 1 MiB (`make dist`)
 import PackageDescription
 
 let isEmbedded = Context.environment["EMBEDDED"] == "1"
@@ -21,21 +21,31 @@ func swiftSettings(optimised flags: [String] = ["-O"]) -> [SwiftSetting] {
 // Planned faults exist in debug builds only; a release build has no trace of them.
 let cSettings: [CSetting] = [.define("CLINUX_FAULTS", .when(configuration: .debug))]
 
+// Folders have the short names; modules have a prefix, so that a package with a target `App` or `HTTP`
+// of its own can depend on this one.
 let libraries: [Target] = [
   .target(
-    name: "CLinux", cSettings: cSettings,
+    name: "CSidecarLinux", path: "Sources/CLinux", cSettings: cSettings,
     // The release form is linked with musl, which has the mathematics in its one library.
     linkerSettings: isEmbedded ? [] : [.linkedLibrary("m")]),
-  .target(name: "Platform", dependencies: ["CLinux"], swiftSettings: swiftSettings()),
-  .target(name: "HTTP", dependencies: ["Platform"], swiftSettings: swiftSettings()),
-  .target(name: "Events", dependencies: ["CLinux", "Platform"], swiftSettings: swiftSettings()),
+  .target(
+    name: "SidecarPlatform", dependencies: ["CSidecarLinux"], path: "Sources/Platform",
+    swiftSettings: swiftSettings()),
+  .target(
+    name: "SidecarHTTP", dependencies: ["SidecarPlatform"], path: "Sources/HTTP",
+    swiftSettings: swiftSettings()),
+  .target(
+    name: "SidecarEvents", dependencies: ["CSidecarLinux", "SidecarPlatform"],
+    path: "Sources/Events", swiftSettings: swiftSettings()),
 ]
 
 let programs: [Target] = [
   .executableTarget(
-    name: "App", dependencies: ["Platform", "HTTP", "Events"], swiftSettings: swiftSettings()),
+    name: "SidecarApp", dependencies: ["SidecarPlatform", "SidecarHTTP", "SidecarEvents"],
+    path: "Sources/App", swiftSettings: swiftSettings()),
   .executableTarget(
-    name: "MetricsSidecar", dependencies: ["CLinux", "Platform", "HTTP", "Events"],
+    name: "MetricsSidecar",
+    dependencies: ["CSidecarLinux", "SidecarPlatform", "SidecarHTTP", "SidecarEvents"],
     exclude: [
       "README.md", "Page/page.html", "Page/page.css", "Page/store.js", "Page/format.js",
       "Page/list.js", "Page/detail.js", "Page/main.js",
@@ -43,29 +53,34 @@ let programs: [Target] = [
     swiftSettings: swiftSettings(optimised: forSize)),
 ]
 
+/// The tests in Tests/`folder`.
+func test(_ folder: String, of modules: Target.Dependency...) -> Target {
+  let name = folder.hasPrefix("MetricsSidecar") ? folder : "Sidecar" + folder
+  return .testTarget(name: name, dependencies: modules, path: "Tests/" + folder)
+}
+
 let tests: [Target] =
   isEmbedded
   ? []
   : [
     // Reads Tests/Corpus and bends it, for the fuzz suites of the others.
-    .target(name: "FuzzSupport", path: "Tests/FuzzSupport", exclude: ["README.md"]),
-    .target(name: "CCanary", path: "Tests/CCanary"),
-    .testTarget(name: "FuzzSupportTests", dependencies: ["FuzzSupport", "CCanary"]),
-    .testTarget(name: "PlatformTests", dependencies: ["Platform"]),
-    .testTarget(name: "HTTPTests", dependencies: ["HTTP", "FuzzSupport"]),
-    .testTarget(name: "EventsTests", dependencies: ["Events", "FuzzSupport"]),
-    .testTarget(name: "AppTests", dependencies: ["App"]),
-    .testTarget(name: "MetricsSidecarTests", dependencies: ["MetricsSidecar", "FuzzSupport"]),
-    .testTarget(
-      name: "SimulationTests", dependencies: ["Events", "MetricsSidecar", "FuzzSupport"]),
+    .target(name: "SidecarFuzzSupport", path: "Tests/FuzzSupport", exclude: ["README.md"]),
+    .target(name: "CSidecarCanary", path: "Tests/CCanary"),
+    test("FuzzSupportTests", of: "SidecarFuzzSupport", "CSidecarCanary"),
+    test("PlatformTests", of: "SidecarPlatform"),
+    test("HTTPTests", of: "SidecarHTTP", "SidecarFuzzSupport"),
+    test("EventsTests", of: "SidecarEvents", "SidecarFuzzSupport"),
+    test("AppTests", of: "SidecarApp"),
+    test("MetricsSidecarTests", of: "MetricsSidecar", "SidecarFuzzSupport"),
+    test("SimulationTests", of: "SidecarEvents", "MetricsSidecar", "SidecarFuzzSupport"),
   ]
 
 let package = Package(
   name: "metrics-sidecar",
   products: [
-    .executable(name: "simple-server", targets: ["App"]),
+    .executable(name: "simple-server", targets: ["SidecarApp"]),
     .executable(name: "metrics-sidecar", targets: ["MetricsSidecar"]),
-    .library(name: "Events", targets: ["Events"]),
+    .library(name: "SidecarEvents", targets: ["SidecarEvents"]),
   ],
   dependencies: [],
   targets: libraries + programs + tests,

@@ -1,6 +1,6 @@
 // swift-tools-version: 6.3
 //
-// A service of your own that counts exactly once: it depends on the product `Events` alone.
+// A service of your own that counts exactly once: it depends on the product `SidecarEvents` alone.
 import PackageDescription
 
 let package = Package(
@@ -11,7 +11,8 @@ let package = Package(
   ],
   targets: [
     .executableTarget(
-      name: "count-jobs", dependencies: [.product(name: "Events", package: "metrics-sidecar")],
+      name: "count-jobs",
+      dependencies: [.product(name: "SidecarEvents", package: "metrics-sidecar")],
       path: "Sources/CountJobs")
   ],
   swiftLanguageModes: [.v6]

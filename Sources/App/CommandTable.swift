@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 extension Commands {
   /// The commands of `simple-server`.

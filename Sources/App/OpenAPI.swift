@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// The routes table as OpenAPI 3.1. https://spec.openapis.org/oas/v3.1.0
 enum OpenAPI {

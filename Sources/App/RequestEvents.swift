@@ -1,5 +1,5 @@
-import Events
-import HTTP
+import SidecarEvents
+import SidecarHTTP
 
 /// The events that requests become: `http.request` and `http.request.duration`.
 ///

@@ -1,5 +1,5 @@
-import HTTP
-import Platform
+import SidecarHTTP
+import SidecarPlatform
 
 /// The path under which a proxy shows the API: `/api`, or nothing.
 ///

@@ -1,4 +1,4 @@
-import HTTP
+import SidecarHTTP
 
 /// One endpoint of the API.
 struct Route {

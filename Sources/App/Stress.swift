@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// `simple-server stress`: burns processor and memory inside its own container, for a bounded time, to
 /// see the autoscaler and the alerts work.

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// Where Swagger UI's own files come from: a folder, read once at the start, or a CDN.
 struct SwaggerUI: Sendable {

@@ -1,6 +1,6 @@
-import Events
-import HTTP
-import Platform
+import SidecarEvents
+import SidecarHTTP
+import SidecarPlatform
 
 /// One thread's server: answers from the routes table, and counts what it answers. Events go to the
 /// kernel at the end of a turn, before the answers do.

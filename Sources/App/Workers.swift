@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// The threads beside the main one.
 enum Workers {

@@ -1,6 +1,6 @@
-import Events
-import HTTP
-import Platform
+import SidecarEvents
+import SidecarHTTP
+import SidecarPlatform
 
 // Starts things: flags, then a server for each worker thread. The API is in Routes.swift.
 

@@ -5,7 +5,7 @@
 #define _GNU_SOURCE
 #define _FILE_OFFSET_BITS 64
 #define _TIME_BITS 64
-#include "CLinux.h"
+#include "CSidecarLinux.h"
 
 #include <errno.h>
 #include <unistd.h>

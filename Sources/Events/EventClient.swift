@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// Counts exactly once, and never waits: increments add up here by series, go out as one frame a
 /// turn, are kept until they are acknowledged, and are sent again to a sidecar that comes back.

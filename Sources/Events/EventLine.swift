@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// One StatsD or DogStatsD line, taken apart into ranges of its bytes; nothing is copied.
 ///

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// The client's end of an events connection, without the socket: increments, acknowledgements and
 /// the news of a connection in; bytes to send out. `EventClient` gives it a socket.

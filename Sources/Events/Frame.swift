@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// DogStatsD's stream framing: a 4-byte little-endian length, then so many bytes of lines.
 ///

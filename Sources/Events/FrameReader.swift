@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// Finds frames in bytes as they come, or whole lines if the connection speaks plain text.
 ///

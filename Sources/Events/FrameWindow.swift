@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// Frames that are not acknowledged, one after the other as they go over the wire, each with its
 /// number.

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// Increments that no frame has taken yet, by series.
 ///

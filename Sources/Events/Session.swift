@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// A client's life, as it names itself: 16 random bytes, written as 32 hexadecimal digits.
 public struct SessionID: Hashable, Sendable {

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// The sidecar's end of one connection to the events socket, without the socket: bytes in, steps
 /// out. Its owner keeps the positions, together with the sums.

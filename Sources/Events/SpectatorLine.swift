@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// One line of Netflix's spectator protocol, taken apart into ranges of its bytes.
 ///

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// The chunked transfer coding, RFC 9112 §7.1, a byte at a time and resumable anywhere. Extensions
 /// and trailers are skipped, within a bound.

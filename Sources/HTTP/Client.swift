@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// One blocking GET: for `healthcheck`, which images without a shell need.
 public enum Client {

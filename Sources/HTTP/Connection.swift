@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// One connection's life as a machine without sockets: bytes and time in, bytes out.
 ///

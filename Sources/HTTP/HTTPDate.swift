@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// The `Date` field (RFC 9110 §5.6.7, IMF-fixdate), made once a second: `Sun, 06 Nov 1994 08:49:37 GMT`.
 struct HTTPDate: ~Copyable {

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// Tells which connection waits for an answer. One whose client has gone is of no use any more, and
 /// harmless.

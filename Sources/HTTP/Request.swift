@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// A request as ranges of the bytes it came in; those are handed to the handler beside it.
 public struct Request {

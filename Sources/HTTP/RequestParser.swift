@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// Bytes to a request's head, by RFC 9112. Strict where leniency lets requests be smuggled: lines end
 /// in CRLF, lengths are digits, and each framing field comes once.

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// What a program does with requests, and with the descriptors that it has the server's loop watch.
 ///

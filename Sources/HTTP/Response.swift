@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// An answer whose bytes are known beforehand, but for the date.
 public struct PreparedResponse: Sendable {

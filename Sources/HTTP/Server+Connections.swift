@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// Connections that a server has closed because of its limits, since its start.
 public struct ClosedConnections: Sendable {

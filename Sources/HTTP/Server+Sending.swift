@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// What goes out: answers of a turn, long bodies a part a turn, and the end of a connection.
 extension Server {

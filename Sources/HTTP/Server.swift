@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// The sockets of one thread: an epoll loop that drives `Connection`s and a `Responder`.
 ///

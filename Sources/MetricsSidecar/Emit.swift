@@ -1,5 +1,5 @@
-import Events
-import Platform
+import SidecarEvents
+import SidecarPlatform
 
 /// `metrics-sidecar emit 'jobs.done:1|c'`: sends lines from a shell, a cron job or a probe.
 enum Emit {

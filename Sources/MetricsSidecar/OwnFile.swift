@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// Opening a file that the sidecar keeps what it knows in: the state file, or the groups' beside it.
 enum OwnFile {

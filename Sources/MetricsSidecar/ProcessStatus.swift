@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// What `process_*` says, as the official clients name it; read when a scrape asks.
 struct ProcessStatus {

@@ -1,5 +1,5 @@
-import HTTP
-import Platform
+import SidecarHTTP
+import SidecarPlatform
 
 /// What `SIGHUP` and `POST /-/reload` have come to since the start, which counts as a success.
 struct Reloads {

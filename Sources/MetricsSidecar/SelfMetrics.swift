@@ -1,6 +1,6 @@
-import Events
-import HTTP
-import Platform
+import SidecarEvents
+import SidecarHTTP
+import SidecarPlatform
 
 /// What the sidecar says about itself, served with the rest: one row a metric.
 struct SelfMetrics: OwnMetricLines {

@@ -1,5 +1,5 @@
-import Events
-import Platform
+import SidecarEvents
+import SidecarPlatform
 
 /// The flags of `metrics-sidecar`: one table, from which parser, help and environment follow.
 struct Settings: Sendable {

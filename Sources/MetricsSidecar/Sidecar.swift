@@ -1,6 +1,6 @@
-import Events
-import HTTP
-import Platform
+import SidecarEvents
+import SidecarHTTP
+import SidecarPlatform
 
 /// The sidecar: what its sockets bring is applied, committed and acknowledged once a turn. What it
 /// answers over HTTP is in Web/.

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// Opens the state file: one that cannot be trusted is set aside, a folder that cannot be written
 /// falls back to the one beside the sockets.

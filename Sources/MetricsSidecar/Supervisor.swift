@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// `--supervise`: a parent that keeps the sockets open and has a worker do everything else. When the
 /// worker is killed, another takes over, so datagrams wait in the kernel meanwhile, and connecting

@@ -1,6 +1,6 @@
-import Events
-import HTTP
-import Platform
+import SidecarEvents
+import SidecarHTTP
+import SidecarPlatform
 
 // Starts things; the work is in Sidecar.swift, and README.md walks one event through it.
 

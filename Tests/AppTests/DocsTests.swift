@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import App
+@testable import SidecarApp
 
 @Suite struct DocsTests {
   @Test func `the folder's two files are served with their types, and nothing else of it`() throws {

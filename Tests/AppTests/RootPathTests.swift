@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import App
+@testable import SidecarApp
 
 @Suite struct RootPathTests {
   @Test(arguments: [

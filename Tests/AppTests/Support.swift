@@ -1,8 +1,8 @@
 import Foundation
-import Platform
+import SidecarPlatform
 
-@testable import App
-@testable import HTTP
+@testable import SidecarApp
+@testable import SidecarHTTP
 
 /// The App's answers without a socket.
 final class Wire {

@@ -1,4 +1,4 @@
-#include "CCanary.h"
+#include "CSidecarCanary.h"
 
 #include <limits.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Events
+@testable import SidecarEvents
 
 /// A line and what it should come to, written `type name values*weight #tags`.
 private func outcome(_ line: String) -> String {

@@ -1,7 +1,7 @@
-import Platform
+import SidecarPlatform
 import Testing
 
-@testable import Events
+@testable import SidecarEvents
 
 /// The client's end with a peer that answers by hand.
 private final class Client {

@@ -1,8 +1,8 @@
-import FuzzSupport
-import Platform
+import SidecarFuzzSupport
+import SidecarPlatform
 import Testing
 
-@testable import Events
+@testable import SidecarEvents
 
 /// Every grammar of lines, as kept in `Tests/Corpus` and bent: nothing traps, and what is taken is
 /// sound. `Fuzzer` says how a run is replayed.

@@ -1,7 +1,7 @@
-import Platform
+import SidecarPlatform
 import Testing
 
-@testable import Events
+@testable import SidecarEvents
 
 /// What a sidecar does with the steps of one connection: it keeps a position and the lines applied.
 struct Store {

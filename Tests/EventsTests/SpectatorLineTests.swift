@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Events
+@testable import SidecarEvents
 
 private func outcome(_ line: String) -> String {
   let bytes = Array(line.utf8)

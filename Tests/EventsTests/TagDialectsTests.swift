@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Events
+@testable import SidecarEvents
 
 /// `name{tag=value,…}`, or `-` if the name has no tags.
 private func outcome(_ name: String, _ dialects: TagDialects = .all) -> String {

@@ -1,8 +1,8 @@
-import CCanary
+import CSidecarCanary
 import Foundation
 import Testing
 
-@testable import FuzzSupport
+@testable import SidecarFuzzSupport
 
 /// Whether the build has the sanitizers, as `make fuzz` says.
 private let isSanitized = ProcessInfo.processInfo.environment["FUZZ_SANITIZED"] != nil

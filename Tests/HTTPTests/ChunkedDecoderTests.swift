@@ -1,7 +1,7 @@
-import Platform
+import SidecarPlatform
 import Testing
 
-@testable import HTTP
+@testable import SidecarHTTP
 
 private let head = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 

@@ -1,7 +1,7 @@
-import Platform
+import SidecarPlatform
 import Testing
 
-@testable import HTTP
+@testable import SidecarHTTP
 
 private let get = "GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
 

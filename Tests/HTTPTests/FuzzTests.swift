@@ -1,8 +1,8 @@
-import FuzzSupport
-import Platform
+import SidecarFuzzSupport
+import SidecarPlatform
 import Testing
 
-@testable import HTTP
+@testable import SidecarHTTP
 
 /// `Tests/Corpus/http-*`, as they are and bent: nothing traps, and where bytes are cut decides
 /// nothing. `Fuzzer` says how a run is replayed.

@@ -1,7 +1,7 @@
-import Platform
+import SidecarPlatform
 import Testing
 
-@testable import HTTP
+@testable import SidecarHTTP
 
 /// A request as it is sent, the status it must get, and what the row shows.
 struct Row: CustomTestStringConvertible, Sendable {

@@ -1,7 +1,7 @@
 import Foundation
-import Platform
+import SidecarPlatform
 
-@testable import HTTP
+@testable import SidecarHTTP
 
 /// A server on a free port with a thread of its own; a pipe wakes it up to stop.
 final class Running: @unchecked Sendable {

@@ -1,8 +1,8 @@
 import Foundation
-import Platform
+import SidecarPlatform
 import Testing
 
-@testable import HTTP
+@testable import SidecarHTTP
 
 @Suite(.serialized) struct ServerTests {
   @Test func `a connection is used again and again`() throws {

@@ -1,6 +1,6 @@
-import Platform
+import SidecarPlatform
 
-@testable import HTTP
+@testable import SidecarHTTP
 
 /// Answers `/`, `/health`, `/echo` and `/big`, and remembers what it is told.
 final class Recorder: Responder {

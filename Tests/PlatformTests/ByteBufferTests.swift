@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Platform
+@testable import SidecarPlatform
 
 private func content(_ buffer: borrowing ByteBuffer) -> [UInt8] {
   let bytes = buffer.bytes

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Platform
+@testable import SidecarPlatform
 
 private let listen = Option("listen", "HOST:PORT", "0.0.0.0:80", "Where to serve.")
 private let tool = Commands(

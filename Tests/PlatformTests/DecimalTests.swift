@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Platform
+@testable import SidecarPlatform
 
 private func parse(_ text: String) -> Double {
   let bytes = Array(text.utf8)

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Platform
+@testable import SidecarPlatform
 
 @Suite struct DeflateTests {
   static let inputs: [(String, [UInt8])] = [

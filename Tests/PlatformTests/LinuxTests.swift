@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import Platform
+@testable import SidecarPlatform
 
 private func temporaryPath() -> String {
   NSTemporaryDirectory() + "platform-\(UUID().uuidString.prefix(8))"

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Platform
+@testable import SidecarPlatform
 
 private let table = [
   Option("listen", "ADDR", "0.0.0.0:8000", "Where to serve."),

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import Platform
+@testable import SidecarPlatform
 
 @Suite struct PollerTests {
   /// The data words of what is ready now.

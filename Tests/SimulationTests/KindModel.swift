@@ -1,4 +1,4 @@
-import FuzzSupport
+import SidecarFuzzSupport
 
 /// What every kind has to come to. Values are such that sums are exact in any order.
 struct KindModel {

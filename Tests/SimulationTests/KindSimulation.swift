@@ -1,7 +1,7 @@
-import Events
+import SidecarEvents
 import Foundation
-import FuzzSupport
-import Platform
+import SidecarFuzzSupport
+import SidecarPlatform
 
 @testable import MetricsSidecar
 

@@ -1,6 +1,6 @@
-import Platform
+import SidecarPlatform
 
-@testable import Events
+@testable import SidecarEvents
 
 /// One life of the App: the shipping `EventSession` with simulated wires in the socket's place. Its
 /// turn is `EventClient.flush` line for line.

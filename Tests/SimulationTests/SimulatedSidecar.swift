@@ -1,6 +1,6 @@
-import Platform
+import SidecarPlatform
 
-@testable import Events
+@testable import SidecarEvents
 
 /// A wire of bytes in one direction: takes only what fits, gives in pieces.
 struct Wire {

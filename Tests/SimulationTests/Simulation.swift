@@ -1,7 +1,7 @@
-import FuzzSupport
-import Platform
+import SidecarFuzzSupport
+import SidecarPlatform
 
-@testable import Events
+@testable import SidecarEvents
 
 /// Both programs in one thread with a clock of its own: requests, turns, cuts, delays, full sockets
 /// and kills of either end as the seed has them; then calm, and the count must be right.

@@ -1,6 +1,6 @@
 // count-jobs SOCKET COUNT: a worker that does so many jobs and counts each exactly once, whatever
 // becomes of the sidecar meanwhile.
-import Events
+import SidecarEvents
 import Foundation
 
 let path = CommandLine.arguments.dropFirst().first ?? "/run/metrics/events.sock"

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// `Accept` and `Accept-Encoding` (RFC 9110 §12.5): the best of what the scraper takes.
 ///

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// A protobuf family on its way to a page: its length stands before it and is known last, when some
 /// of the page may have been taken out.

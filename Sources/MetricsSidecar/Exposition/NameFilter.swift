@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// `?name[]=a&name[]=b`: only these families. A family is meant by its own name or by that of one of
 /// its samples (`a_total`, `a_bucket`, `a_count`, `a_sum`, `a_created`).

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// Writes names as the scraper has asked for them.
 ///

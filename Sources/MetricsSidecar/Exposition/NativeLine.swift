@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// A native histogram's buckets in the text that `TextFamilies` makes protobuf of: the fields of the
 /// message in hexadecimal digits.

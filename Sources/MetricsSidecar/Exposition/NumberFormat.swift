@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// Numbers as the official Python client writes them: `4.0`, `0.005`, `1e+16`, `+Inf`, `NaN`.
 enum NumberFormat {

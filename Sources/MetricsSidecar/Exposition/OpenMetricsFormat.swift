@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// OpenMetrics 1.0: the lines of text 0.0.4 under other heads, `_created` after each series, `# EOF`.
 /// https://prometheus.io/docs/specs/om/open_metrics_spec/

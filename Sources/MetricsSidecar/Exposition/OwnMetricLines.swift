@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// The lines with which parts of the sidecar tell their own metrics, in text 0.0.4.
 protocol OwnMetricLines {}

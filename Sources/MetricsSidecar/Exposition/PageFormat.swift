@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// What a page is written in, as the scraper has asked for it.
 enum PageFormat: UInt8, CaseIterable {

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// What follows the families of events on a page, some bytes a call: what the sidecar says of itself,
 /// with pushed series of its own families among it, and what else was pushed.

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// Writes a snapshot as a page, some bytes a call, so that a large page is made between the turns of
 /// the loop.

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// The protobuf exposition: one `io.prometheus.client.MetricFamily` after the other, each with its
 /// length before it as a varint. Field numbers as in the public `metrics.proto`:

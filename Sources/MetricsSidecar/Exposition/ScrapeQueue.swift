@@ -1,5 +1,5 @@
-import HTTP
-import Platform
+import SidecarHTTP
+import SidecarPlatform
 
 /// What a scrape asks for. Scrapes that ask for the same can share a page.
 struct ScrapeKind: Equatable {

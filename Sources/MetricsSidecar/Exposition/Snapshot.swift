@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// All series at one moment between two commits, so of whole frames only. A page is written from it
 /// in slices while the intake goes on: the cells keep what they held then (`KeptValues`).

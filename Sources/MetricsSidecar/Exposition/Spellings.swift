@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// Names of families and labels as their clients wrote them, for scrapers that take UTF-8.
 ///

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// Text 0.0.4 as the sidecar's own metrics and pushed groups are written, told again in another
 /// format. Each family is `# HELP` where it has one, `# TYPE`, then its samples; a histogram's or

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// Prometheus text format 0.0.4: `# HELP`, `# TYPE`, then a line a series. A series' key is its
 /// line's start, so a line is a copy, a number and a newline.

@@ -1,5 +1,5 @@
-import Events
-import Platform
+import SidecarEvents
+import SidecarPlatform
 
 /// StatsD's lines of several samples, each with its type: `jobs:1|c:320|ms|@0.1:5|g`. They have no
 /// tags. DogStatsD's several values of one type are `EventLine`'s.

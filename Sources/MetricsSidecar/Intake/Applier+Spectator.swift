@@ -1,5 +1,5 @@
-import Events
-import Platform
+import SidecarEvents
+import SidecarPlatform
 
 /// Spectator's lines: counters, timers (seconds), distributions and gauges. Percentile meters are
 /// histograms here, as the plain ones are.

@@ -1,5 +1,5 @@
-import Events
-import Platform
+import SidecarEvents
+import SidecarPlatform
 
 /// From bytes to numbers: takes lines apart and applies them, and counts what happened. All intakes
 /// share one; nothing takes effect before `Registry.commit`.

@@ -1,5 +1,5 @@
-import Events
-import Platform
+import SidecarEvents
+import SidecarPlatform
 
 /// One client of events.sock: frames with a session, frames without, or plain lines, as its first
 /// bytes say. A client of `--statsd-tcp` has plain lines only.

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// The sockets that bring events, open. What stands in the way of one is told in a line that says
 /// what to change.

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// The commonest lines, taken apart, hashed and ready to be looked up in one pass, a word of 8 bytes
 /// a step:

@@ -1,5 +1,5 @@
-import Events
-import Platform
+import SidecarEvents
+import SidecarPlatform
 
 /// What spectator's meters need to remember of each source: the last total of a monotonic counter,
 /// and the greatest value of a minute for a maximum gauge.

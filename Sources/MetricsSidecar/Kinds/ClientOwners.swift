@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// Who reports a gauge: its part's key, and the connection or session it ends with, or 0.
 struct GaugeClient {

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// What a family in a rules file may say of native histograms, summaries, sets and gauges of several
 /// clients.

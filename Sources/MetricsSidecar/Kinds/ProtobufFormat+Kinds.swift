@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 extension ProtobufFormat {
   /// One `Metric` of a kind that is more than a number or some buckets. `values` are its record's

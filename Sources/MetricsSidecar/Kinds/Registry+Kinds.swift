@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 extension Registry {
   /// `add` for what is more than a number or some buckets.

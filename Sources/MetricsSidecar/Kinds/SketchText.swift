@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// Lines of the kinds that are more than a number or some buckets, in text 0.0.4 and OpenMetrics.
 enum SketchText {

@@ -1,5 +1,5 @@
-import HTTP
-import Platform
+import SidecarHTTP
+import SidecarPlatform
 
 /// `GET /` for a browser: one document without outside requests. Its only script and style are named
 /// by their hashes, so nothing that a label or a help text holds can run. It lies compressed in the

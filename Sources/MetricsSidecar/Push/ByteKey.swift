@@ -1,5 +1,5 @@
-import CLinux
-import Platform
+import CSidecarLinux
+import SidecarPlatform
 
 /// Bytes as the key of a dictionary, hashed once. The hash differs from run to run, so that nobody
 /// can choose keys that meet in one place.

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// A group as one run of bytes, which is what its record in the state file holds.
 ///

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// How gauges of an aggregated push meet those that are there.
 enum GaugeRule: String {

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// The labels in a push's path: `/metrics/job/backup/instance/db-1`.
 ///

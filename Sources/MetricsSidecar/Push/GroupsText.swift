@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// What `GET /api/v1/metrics` answers: all groups of one moment as JSON, some series a call.
 /// https://github.com/prometheus/pushgateway#query-api

@@ -1,5 +1,5 @@
-import CLinux
-import Platform
+import CSidecarLinux
+import SidecarPlatform
 
 /// `metrics-sidecar hash-password NAME`: the line of a password file.
 enum HashPassword {

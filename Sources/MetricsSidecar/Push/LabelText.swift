@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// Labels as the text format writes them: `a="1",b="x\"y"`.
 enum LabelText {

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// A pushed native histogram as the protobuf format and Pushgateway's API have it.
 extension NativeHistogram {

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// The native part of a pushed histogram: exponential buckets, beside the classic ones.
 /// https://prometheus.io/docs/specs/native_histograms/

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// Reads the fields of a protobuf `Histogram` that make it a native one.
 struct NativeParser {

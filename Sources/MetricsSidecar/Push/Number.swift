@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// A sample's value as Go's `ParseFloat` takes it, which is what Prometheus reads with.
 enum Number {

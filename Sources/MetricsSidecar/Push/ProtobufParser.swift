@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// Reads delimited `io.prometheus.client.MetricFamily` messages into a `PushBatch`.
 /// https://github.com/prometheus/client_model/blob/master/io/prometheus/client/metrics.proto

@@ -1,5 +1,5 @@
-import HTTP
-import Platform
+import SidecarHTTP
+import SidecarPlatform
 
 /// Pushgateway's API: `PUT`, `POST` and `DELETE` of `/metrics/job/<job>{/<label>/<value>}`.
 /// https://github.com/prometheus/pushgateway#api

@@ -1,5 +1,5 @@
-import CLinux
-import Platform
+import CSidecarLinux
+import SidecarPlatform
 
 /// Who may push: a file of lines `name:pbkdf2-sha256$iterations$salt$hash`, salt and hash in base64,
 /// as `metrics-sidecar hash-password NAME` writes them.

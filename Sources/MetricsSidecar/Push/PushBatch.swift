@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// What one body says: families with their metrics, labels already merged with the grouping key's.
 ///

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// Families that are exposed without a push.
 protocol OtherFamilies: AnyObject {

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// Moving to another region when the one in use is almost full: a part with each push, in proportion
 /// to it, so that no push has to wait until all of the others' groups are copied.

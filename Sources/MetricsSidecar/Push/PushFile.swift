@@ -1,5 +1,5 @@
-import CLinux
-import Platform
+import CSidecarLinux
+import SidecarPlatform
 
 /// Where pushed groups survive a kill: a mapped file with one record for each change of a group.
 ///

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// What the sidecar says about pushes.
 extension PushAPI: OwnMetricLines {

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// Every pushed family's name and type, with how many groups have it.
 struct PushNames {

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// Opens what pushing needs: the file of groups, beside the state file, and the password file.
 enum PushOpening {

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// What the query and the header of a push say.
 struct PushOptions {

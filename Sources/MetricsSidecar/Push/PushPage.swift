@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// What was pushed, on one page: series of families that events have stand with those, the others
 /// follow the sidecar's own metrics.

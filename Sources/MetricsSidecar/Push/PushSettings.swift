@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// How pushing is set up.
 struct PushSettings: Sendable {

@@ -1,5 +1,5 @@
-import HTTP
-import Platform
+import SidecarHTTP
+import SidecarPlatform
 
 /// Pushgateway's query API: `GET /api/v1/status`, and what is not a `GET` of `/api/v1/metrics`, which
 /// `GroupsText` writes.

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// No series is there twice, in whichever groups.
 extension PushStore {

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// One group: the metrics of one grouping key.
 final class PushGroup {

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// Pushed groups of one moment in text format 0.0.4, some series a call. Families of one name in
 /// several groups become one.

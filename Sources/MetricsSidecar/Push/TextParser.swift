@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// Reads Prometheus text format 0.0.4 into a `PushBatch`.
 /// https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// What a reader of a document asks of its values.
 extension JSON {

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// A JSON text (RFC 8259) as values that know where they stood, so that a mistake in a rules file is
 /// told with its line and column.

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// The values that members of a rules file have.
 extension RuleFile {

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// A rules file: JSON in, `Rules` out, or the mistakes with their line and column.
 ///

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// Reads the rules file that a flag names.
 enum RuleLoading {

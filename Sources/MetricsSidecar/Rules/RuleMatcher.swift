@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// All rules at once: which of them an event's name may match.
 ///

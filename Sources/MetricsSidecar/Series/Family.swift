@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// A family: name, type, help, and where its series lie in the state file.
 final class Family {

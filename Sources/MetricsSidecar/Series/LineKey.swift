@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// What tells a known line from others, name, type and tags, as it is compared and hashed: by words
 /// of 8 bytes, the last one of each part filled up with zeros and never full.

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// From an event's name, type and tags, as bytes, to the cells it feeds. A known event costs one
 /// hash, one comparison and its additions; rules are looked at once for each new one.

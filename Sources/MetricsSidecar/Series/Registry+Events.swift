@@ -1,5 +1,5 @@
-import Events
-import Platform
+import SidecarEvents
+import SidecarPlatform
 
 /// What an event does: a known line adds to its cells, one that is new is resolved first.
 extension Registry {

@@ -1,5 +1,5 @@
-import Events
-import Platform
+import SidecarEvents
+import SidecarPlatform
 
 /// Series that had no event for their time to live: they leave the page, and their records, lines
 /// and families are used again.

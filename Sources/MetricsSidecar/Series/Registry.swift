@@ -1,5 +1,5 @@
-import Events
-import Platform
+import SidecarEvents
+import SidecarPlatform
 
 /// All families and series: what events add to (`Registry+Events`), what rules make of new ones
 /// (`Registry+Rules`), what leaves (`Registry+Expiry`), and what the exposition reads.

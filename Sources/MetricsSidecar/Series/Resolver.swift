@@ -1,4 +1,4 @@
-import Events
+import SidecarEvents
 
 /// An event taken apart, to be held against the rules: only for events seen for the first time.
 struct Resolver {

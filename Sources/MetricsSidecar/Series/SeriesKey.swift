@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// A series' key is the start of its line in the exposition: `jobs_total{queue="mail"}`. Label values
 /// are escaped once, when the series is made. Labels stand in the order of their names, whatever the

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// From a series' key, as it is exposed, to its record. Open addressing; the keys stay in the state
 /// file, and the table holds their hashes.

@@ -1,5 +1,5 @@
-import Events
-import Platform
+import SidecarEvents
+import SidecarPlatform
 
 /// How far each session has been applied. Positions are cells of the state file, so they change
 /// together with what their frames have added.

@@ -1,5 +1,5 @@
-import CLinux
-import Platform
+import CSidecarLinux
+import SidecarPlatform
 
 /// Records of the state file: made, taken out of use, and used again.
 ///

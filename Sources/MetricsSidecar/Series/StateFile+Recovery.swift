@@ -1,5 +1,5 @@
-import CLinux
-import Platform
+import CSidecarLinux
+import SidecarPlatform
 
 /// Opening a state file: what was in flight is taken back, whatever is not sound refuses the file.
 extension StateFile {

@@ -1,5 +1,5 @@
-import CLinux
-import Platform
+import CSidecarLinux
+import SidecarPlatform
 
 /// The bytes that survive: every number of the sidecar, in a memory-mapped file, so that a process
 /// killed at any instruction leaves whole transactions only.

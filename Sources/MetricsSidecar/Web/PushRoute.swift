@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// What pushing adds to the sidecar.
 extension Sidecar {

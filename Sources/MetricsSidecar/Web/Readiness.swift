@@ -1,5 +1,5 @@
-import HTTP
-import Platform
+import SidecarHTTP
+import SidecarPlatform
 
 /// Whether events can come in, as `/-/ready` says and the log: each socket file is where clients look
 /// for it, connections can be taken, and the state file can grow. A socket whose file was removed is

@@ -1,5 +1,5 @@
-import HTTP
-import Platform
+import SidecarHTTP
+import SidecarPlatform
 
 /// The paths of the sidecar's port, each with its handler. A new one is a case here and a function
 /// in a file of its own, as an extension of `Sidecar`.

@@ -1,5 +1,5 @@
-import HTTP
-import Platform
+import SidecarHTTP
+import SidecarPlatform
 
 /// `/metrics`: first what the kernel holds, then the page in the form that the scraper likes best.
 /// A page of one slice is answered at once, a larger one is written between the turns of the loop.

@@ -1,4 +1,4 @@
-import CLinux
+import CSidecarLinux
 
 /// Growable bytes: append at the end, take from the front.
 ///

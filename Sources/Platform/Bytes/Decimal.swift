@@ -1,4 +1,4 @@
-import CLinux
+import CSidecarLinux
 
 /// Numbers to text and back, exactly.
 public enum Decimal {

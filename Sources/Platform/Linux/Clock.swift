@@ -1,4 +1,4 @@
-import CLinux
+import CSidecarLinux
 
 /// Monotonic and wall time, as nanoseconds.
 public enum Clock {

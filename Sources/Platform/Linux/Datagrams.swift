@@ -1,4 +1,4 @@
-import CLinux
+import CSidecarLinux
 
 /// Many datagrams a call, each in its own part of one slab.
 ///

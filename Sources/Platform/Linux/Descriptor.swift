@@ -1,4 +1,4 @@
-import CLinux
+import CSidecarLinux
 
 /// Owns a file descriptor and closes it once, when its life ends.
 public struct Descriptor: ~Copyable {

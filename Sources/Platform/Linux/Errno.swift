@@ -1,4 +1,4 @@
-import CLinux
+import CSidecarLinux
 
 /// An error number of the kernel, with its name and words for people.
 public struct Errno: Error, Equatable, Sendable {

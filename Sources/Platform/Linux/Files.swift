@@ -1,4 +1,4 @@
-import CLinux
+import CSidecarLinux
 
 /// The few things the programs do with whole files and folders.
 public enum Files {

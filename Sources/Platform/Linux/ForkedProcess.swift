@@ -1,4 +1,4 @@
-import CLinux
+import CSidecarLinux
 
 /// A process forked from this one, which goes on in the same program with the same descriptors and
 /// the same shared memory. Only for a program that has started no thread.

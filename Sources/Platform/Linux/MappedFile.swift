@@ -1,4 +1,4 @@
-import CLinux
+import CSidecarLinux
 
 /// A locked file as memory. Address space for `limit` bytes is reserved at once, so the memory never
 /// moves; the file behind it grows by `grow`, and disk space is allocated before it is used, so a

@@ -1,4 +1,4 @@
-import CLinux
+import CSidecarLinux
 
 /// Sockets that outlive the process that opened them, with all that clients have sent to them: a message
 /// carries each in a pair of sockets that processes forked later share, and there the kernel keeps it.

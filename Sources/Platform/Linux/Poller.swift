@@ -1,4 +1,4 @@
-import CLinux
+import CSidecarLinux
 
 /// epoll: which descriptors are ready. Level-triggered; the data word comes back as it was given.
 ///

@@ -1,4 +1,4 @@
-import CLinux
+import CSidecarLinux
 
 /// A text that outlives the process that stored it: it lies in memory that processes forked later
 /// share, so a worker that takes over finds what the one before it had.

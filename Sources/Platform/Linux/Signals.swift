@@ -1,4 +1,4 @@
-import CLinux
+import CSidecarLinux
 
 /// SIGTERM, SIGINT and SIGHUP as something to read, so that they are events of the loop.
 /// Create it once, before any thread starts. Level-triggered: while nobody reads it, all who watch it

@@ -1,4 +1,4 @@
-import CLinux
+import CSidecarLinux
 
 /// TCP and Unix sockets, all non-blocking and close-on-exec.
 public enum Socket {

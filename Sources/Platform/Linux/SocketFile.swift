@@ -1,4 +1,4 @@
-import CLinux
+import CSidecarLinux
 
 /// A Unix socket's file, taken safely: a lock beside it says whether its owner lives, so a stale
 /// file is replaced and a live one is never stolen.

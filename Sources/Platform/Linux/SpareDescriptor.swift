@@ -1,4 +1,4 @@
-import CLinux
+import CSidecarLinux
 
 /// A descriptor in reserve: when no more may be open, it makes room for one client, so that somebody
 /// can still ask what is wrong.

@@ -1,4 +1,4 @@
-import CLinux
+import CSidecarLinux
 
 /// The one way into the kernel. CLinux answers with a result or a negative error number; here that
 /// becomes a typed error, or an `IOResult` where "not now" and "closed" are ordinary answers.

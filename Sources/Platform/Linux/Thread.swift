@@ -1,4 +1,4 @@
-import CLinux
+import CSidecarLinux
 
 /// A thread of the kernel that runs one closure.
 public struct Thread: ~Copyable {

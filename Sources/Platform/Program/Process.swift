@@ -1,4 +1,4 @@
-import CLinux
+import CSidecarLinux
 
 /// What a program knows of its own process.
 public enum Process {

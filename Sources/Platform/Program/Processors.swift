@@ -1,4 +1,4 @@
-import CLinux
+import CSidecarLinux
 
 /// The processors a program may really use: those it may run on, cut by its container's CPU limit.
 public enum Processors {

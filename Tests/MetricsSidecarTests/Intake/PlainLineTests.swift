@@ -1,9 +1,9 @@
 import Foundation
-import FuzzSupport
-import Platform
+import SidecarFuzzSupport
+import SidecarPlatform
 import Testing
 
-@testable import Events
+@testable import SidecarEvents
 @testable import MetricsSidecar
 
 /// The short way for plain lines that are known means the same as the long way, bit for bit.

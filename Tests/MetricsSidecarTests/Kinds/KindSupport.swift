@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 @testable import MetricsSidecar
 

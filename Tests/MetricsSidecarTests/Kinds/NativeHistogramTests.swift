@@ -1,6 +1,6 @@
 import Foundation
-import FuzzSupport
-import Platform
+import SidecarFuzzSupport
+import SidecarPlatform
 import Testing
 
 @testable import MetricsSidecar

@@ -1,5 +1,5 @@
 import Foundation
-import FuzzSupport
+import SidecarFuzzSupport
 import Testing
 
 @testable import MetricsSidecar

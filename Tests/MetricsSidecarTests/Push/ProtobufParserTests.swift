@@ -1,5 +1,5 @@
 import Foundation
-import Platform
+import SidecarPlatform
 import Testing
 
 @testable import MetricsSidecar

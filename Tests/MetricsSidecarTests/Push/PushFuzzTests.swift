@@ -1,5 +1,5 @@
-import FuzzSupport
-import Platform
+import SidecarFuzzSupport
+import SidecarPlatform
 import Testing
 
 @testable import MetricsSidecar

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 import Testing
 
 @testable import MetricsSidecar

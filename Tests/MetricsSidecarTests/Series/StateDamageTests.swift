@@ -1,6 +1,6 @@
-import Events
+import SidecarEvents
 import Foundation
-import Platform
+import SidecarPlatform
 import Testing
 
 @testable import MetricsSidecar

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// `convert-rules FILE`: a mapping file of statsd_exporter, as YAML or JSON, becomes a rules file on
 /// standard output; what cannot be carried over is told on standard error.

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// How a mapping is written as a family of our rules.
 extension MappingFile {

@@ -1,4 +1,4 @@
-import Platform
+import SidecarPlatform
 
 /// A mapping file of statsd_exporter as a rules file: `convert-rules`.
 ///
