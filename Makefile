@@ -113,7 +113,7 @@ images: ## Build both images for this machine, as compose.yaml names them (CONTA
 	BUILDAH_FORMAT=docker $(CONTAINER_BUILD) -f Dockerfile.app -t simple-server:dev .
 	BUILDAH_FORMAT=docker $(CONTAINER_BUILD) -f Dockerfile.sidecar -t metrics-sidecar:dev .
 
-verify-chart: dist-amd64 ## Lint, render, validate and try the chart, oldest and newest Kubernetes (HELM)
+verify-chart: dist-amd64 ## Lint, render, validate and try the chart, for each Kubernetes from 1.25 on (HELM)
 	.ci/python .ci/verify_chart.py --programs dist/linux-amd64
 
 verify-stack: ## Compare monitoring/ with kube-prometheus-stack (STACK: charts/ of its releases)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""The chart: linted strictly, rendered for the oldest and the newest Kubernetes with each set of
-values, every manifest validated, wrong values refused, and what the templates promise looked for.
+"""The chart: linted strictly, rendered for each Kubernetes from 1.25 on with each set of values,
+every manifest validated, every port followed to its container (chart_ports.py), wrong values
+refused, and what the templates promise looked for.
 
     verify_chart.py [--programs dist/linux-amd64 | --write]
 
@@ -26,6 +27,7 @@ import jsonschema
 import kubernetes_validate
 import yaml
 
+import chart_ports
 import chart_values
 from chart_values import CHART, HELM, ROOT, described, helm, render
 from checks import check, wait_for
@@ -33,7 +35,8 @@ from pair import Pair, listening
 
 SCHEMAS = os.environ.get("CRD_SCHEMAS", "")
 CRDS = {"ServiceMonitor", "PodMonitor", "PrometheusRule"}
-OLDEST, BEFORE_SLEEP, NEWEST = "1.28.3", "1.29.0", kubernetes_validate.latest_version()
+OLDEST, BEFORE_SLEEP, NEWEST = "1.25.0", "1.29.0", kubernetes_validate.latest_version()
+VERSIONS = [f"1.{minor}.0" for minor in range(25, chart_ports.minor(NEWEST) + 1)]
 VALUES = {
     "default values": [],
     "all values": ["-f", "chart/ci/full-values.yaml"],
@@ -106,9 +109,6 @@ def check_pod(manifests, version, what):
     volumes = {volume["name"]: volume for volume in spec["volumes"]}
     check(volumes["sockets"]["emptyDir"]["medium"] == "Memory", f"{what}: sockets in memory")
     check("medium" not in volumes["state"]["emptyDir"], f"{what}: state on disk")
-    service = only(manifests, "Service")["spec"]["ports"]
-    targets = {p["name"] for c in containers.values() for p in c["ports"]}
-    check({p["targetPort"] for p in service} <= targets, f"{what}: the service finds its ports")
 
 
 def check_promises():
@@ -142,7 +142,7 @@ def check_promises():
         check(endpoint["port"] == "metrics" and endpoint["relabelings"][0]
               == {"action": "labeldrop", "regex": "endpoint"}, f"{kind} keeps the app's labels")
     policy = only(full, "NetworkPolicy")["spec"]
-    metrics = [i for i in policy["ingress"] if i["ports"][0]["port"] == "metrics"]
+    metrics = [i for i in policy["ingress"] if i["ports"][0]["port"] == 8000]
     check(len(metrics) == 1 and metrics[0]["from"], "not everybody reads /metrics")
     app = pod(render(NEWEST, VALUES["an app of one's own"]))[1]["app"]
     check(app["image"].startswith("registry.example.com/") and app["command"] == ["gunicorn"]
@@ -278,6 +278,7 @@ def check_example():
     manifests = list(yaml.safe_load_all((ROOT / "Examples/deployment.yaml").read_text()))
     for version in (BEFORE_SLEEP, NEWEST):
         validate(manifests, version, "Examples/deployment.yaml")
+        chart_ports.check_ports(manifests, version, "Examples/deployment.yaml")
     spec, containers = pod(manifests)
     rendered = pod(render(NEWEST, []))[1]
     sidecar = containers["metrics-sidecar"]
@@ -308,13 +309,16 @@ def main():
     check(shutil.which("busybox"), "no busybox (Debian: busybox)")
     check((CHART / "README.md").read_text() == chart_values.readme(),
           "chart/README.md is not what values.yaml says: run .ci/python .ci/verify_chart.py --write")
+    chart_ports.check_self()
+    ports = 0
     for what, arguments in VALUES.items():
         done = helm("lint", "--strict", "chart", *arguments)
         check(done.returncode == 0, f"{what}: {done.stdout}{done.stderr}")
-        for version in (OLDEST, BEFORE_SLEEP, NEWEST):
+        for version in VERSIONS:
             manifests = render(version, arguments)
             validate(manifests, version, what)
             check_pod(manifests, version, what)
+            ports += chart_ports.check_ports(manifests, version, what)
     tries = chart_values.check_refused()
     check_promises()
     check_versions()
@@ -328,8 +332,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         done = helm("package", "chart", "--destination", folder)
         check(done.returncode == 0, f"package: {done.stderr}")
-    print(f"chart: whole for Kubernetes {OLDEST}, {BEFORE_SLEEP} and {NEWEST}; {tries} wrong "
-          "values refused; helm test and the gunicorn example ran; "
+    print(f"chart: whole for Kubernetes {OLDEST} to {NEWEST}; {ports} port references lead to a "
+          f"container; {tries} wrong values refused; helm test and the gunicorn example ran; "
           + ("CRDs too" if SCHEMAS else "CRDs not validated: CRD_SCHEMAS names no folder"))
 
 
