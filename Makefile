@@ -28,21 +28,22 @@ build: ## Build both programs
 	swift build -c release
 
 run: build ## Build and start both programs; Ctrl-C stops both
-	@.ci/run-pair .build/release $(RUN) $(RULES)
+	@Scripts/run-pair .build/release $(RUN) $(RULES)
 
 test: ## Run the tests
 	swift test
 
 coverage: ## Run the tests and report coverage under coverage/
 	swift test --enable-code-coverage
-	.ci/coverage
+	Scripts/coverage
 
 lint: ## Check formatting, warnings and shell scripts
 	swift format lint --strict --recursive Sources Tests Package.swift
-	.ci/page --check
-	.ci/no-warnings
+	Scripts/page --check
+	Scripts/no-warnings
 	@command -v shellcheck >/dev/null || { echo "no shellcheck: install Debian's package of that name" >&2; exit 1; }
-	shellcheck .ci/run .ci/run-pair .ci/coverage .ci/no-warnings .ci/smoke-arm .ci/smoke-images .ci/sizes .ci/collect .ci/python
+	shellcheck .ci/run .ci/python $(addprefix Scripts/,run-pair coverage no-warnings sizes collect) \
+	  Tests/System/smoke-arm Tests/System/smoke-images
 
 format: ## Format the sources
 	swift format format --in-place --recursive Sources Tests Package.swift
@@ -55,58 +56,58 @@ bench-scrape: dist-amd64 ## Compare large pages with peers: time, memory, limits
 
 verify-intake: dist-amd64 ## Every way in, on real sockets: grammars, bad input, limits, killed workers, readiness
 	swift build --package-path Examples
-	python3 .ci/verify_intake.py --programs dist/linux-amd64
-	python3 .ci/verify_limits.py --programs dist/linux-amd64
-	python3 .ci/verify_ready.py --programs dist/linux-amd64
+	python3 Tests/System/test_intake.py --programs dist/linux-amd64
+	python3 Tests/System/test_limits.py --programs dist/linux-amd64
+	python3 Tests/System/test_ready.py --programs dist/linux-amd64
 
 verify-rules: dist-amd64 ## Reload rules under load, refuse bad ones, convert statsd_exporter's
-	python3 .ci/verify_rules.py --programs dist/linux-amd64
+	python3 Tests/System/test_rules.py --programs dist/linux-amd64
 
 verify-exposition: dist-amd64 ## The page in each format, read by parsers and a Prometheus that others wrote
-	.ci/python .ci/verify_exposition.py --programs dist/linux-amd64
+	.ci/python Tests/System/test_exposition.py --programs dist/linux-amd64
 
 verify-kinds: dist-amd64 ## Sets, summaries, native histograms, gauges of several clients; Prometheus reads them
-	.ci/python .ci/verify_kinds.py --programs dist/linux-amd64
+	.ci/python Tests/System/test_kinds.py --programs dist/linux-amd64
 
 verify-state: dist-amd64 ## The state file of a real sidecar: its bytes, a million series, kills, limits, full disks
-	python3 .ci/verify_state.py --programs dist/linux-amd64
-	python3 .ci/verify_disk.py --programs dist/linux-amd64
+	python3 Tests/System/test_state.py --programs dist/linux-amd64
+	python3 Tests/System/test_disk.py --programs dist/linux-amd64
 
 verify-soak: dist-amd64 ## Everything at once by a seed: all sockets, reloads, expiry, readers, kills (SOAK)
-	python3 .ci/verify_soak.py --programs dist/linux-amd64 $(SOAK)
+	python3 Tests/System/test_soak.py --programs dist/linux-amd64 $(SOAK)
 
 allocations: ## Show that a warm request, event and scraped line allocate nothing (valgrind)
 	swift build -c release
-	python3 .ci/allocations.py
+	python3 Tests/System/test_allocations.py
 
 readme: ## Run README.md's sessions and compare what they print
-	python3 .ci/readme.py
+	python3 Tests/System/test_readme.py
 
 docs-check: dist-amd64 ## Run the examples of docs/ against a sidecar; check links and file names
-	python3 .ci/verify_docs.py --programs dist/linux-amd64
-	python3 .ci/settings.py --programs dist/linux-amd64
+	python3 Tests/System/test_docs.py --programs dist/linux-amd64
+	python3 Tests/System/test_settings.py --programs dist/linux-amd64
 
 browser: dist-amd64 ## Use both pages in headless Chromium, and picture them
-	.ci/python .ci/browser.py --programs dist/linux-amd64 $(BROWSER)
+	.ci/python Tests/System/test_browser.py --programs dist/linux-amd64 $(BROWSER)
 
 clients: dist-amd64 ## Have clients that others wrote count to the unit (Python, in .venv)
-	.ci/python .ci/clients.py --programs dist/linux-amd64
+	.ci/python Tests/System/test_clients.py --programs dist/linux-amd64
 
 verify: dist-amd64 ## Kill, stop and flood real processes, and check every count
 	swift build
-	python3 .ci/verify.py --programs dist/linux-amd64 --debug-programs .build/debug $(VERIFY)
+	python3 Tests/System/verify.py --programs dist/linux-amd64 --debug-programs .build/debug $(VERIFY)
 
 verify-monitoring: dist-amd64 ## Rules, dashboard and Slack messages with a real Prometheus and Alertmanager
-	.ci/python .ci/verify_monitoring.py --programs dist/linux-amd64
+	.ci/python Tests/System/test_monitoring.py --programs dist/linux-amd64
 
 pictures: dist-amd64 ## Take docs/pictures of the running pair and of Prometheus
-	.ci/python .ci/pictures.py --programs dist/linux-amd64
+	.ci/python Scripts/pictures --programs dist/linux-amd64
 
 verify-workflows: ## Workflows by actionlint and zizmor; versions from commit messages
-	.ci/python .ci/verify_workflows.py
+	.ci/python Tests/System/test_workflows.py
 
 push: dist-amd64 ## Compare pushes with Pushgateway, kill after each answer, measure
-	.ci/python .ci/push.py --programs dist/linux-amd64
+	.ci/python Tests/System/push.py --programs dist/linux-amd64
 
 CONTAINER_BUILD ?= docker build
 images: ## Build both images for this machine, as compose.yaml names them (CONTAINER_BUILD)
@@ -114,16 +115,16 @@ images: ## Build both images for this machine, as compose.yaml names them (CONTA
 	BUILDAH_FORMAT=docker $(CONTAINER_BUILD) -f Dockerfile.sidecar -t metrics-sidecar:dev .
 
 verify-chart: dist-amd64 ## Lint, render, validate and try the chart, for each Kubernetes from 1.25 on (HELM)
-	.ci/python .ci/verify_chart.py --programs dist/linux-amd64
+	.ci/python Tests/System/test_chart.py --programs dist/linux-amd64
 
 verify-stack: ## Compare monitoring/ with kube-prometheus-stack (STACK: charts/ of its releases)
-	.ci/python .ci/verify_stack.py $(STACK)
+	.ci/python Tests/System/test_stack.py $(STACK)
 
 verify-images: ## Both images for three platforms; the pair in containers, killed (CONTAINER_ENGINE, _BUILD)
-	.ci/python .ci/verify_images.py $(IMAGES)
+	.ci/python Tests/System/test_images.py $(IMAGES)
 
 verify-compose: ## compose.yaml brought up: counts over kills, down and up; an alert to Slack's stand-in
-	.ci/python .ci/verify_compose.py $(COMPOSE)
+	.ci/python Tests/System/test_compose.py $(COMPOSE)
 
 tsan: ## Run the tests under ThreadSanitizer
 	SIM_RUNS=$${SIM_RUNS:-150} swift test --sanitize=thread --scratch-path .build-tsan
@@ -149,14 +150,14 @@ dist-all: dist-amd64 dist-arm64 dist-armv7
 
 # A step of its own, so that a binary over the limit can still be measured and verified.
 sizes: ## Fail if a binary in dist/ has 1,048,576 bytes (1 MiB) or more
-	.ci/sizes $(SIZE_LIMIT)
+	Scripts/sizes $(SIZE_LIMIT)
 
 # On a machine of another kind it is cross-compiled as the arm ones are.
 ifeq ($(shell uname -m),x86_64)
 dist-amd64:
 	EMBEDDED=1 swift build $(EMBEDDED_FLAGS) --scratch-path .build-amd64 \
 	  $(call static,x86_64-linux-musl,gcc,x86_64-unknown-linux-gnu)
-	.ci/collect .build-amd64/release dist/linux-amd64
+	Scripts/collect .build-amd64/release dist/linux-amd64
 else
 dist-amd64:
 	$(call cross,amd64,x86_64-unknown-none-elf,x86_64-linux-gnu,x86_64-linux-musl,x86_64-linux-gnu-gcc)
@@ -165,7 +166,7 @@ endif
 # $(call cross,NAME,TRIPLE,TARGET,MUSL,GCC,MORE): the release form for another platform.
 cross = EMBEDDED=1 swift build $(EMBEDDED_FLAGS) --scratch-path .build-$(1) \
 	  --triple $(2) -Xswiftc -Xclang-linker -Xswiftc --target=$(3) $(6) $(call static,$(4),$(5),$(2)) && \
-	.ci/collect .build-$(1)/$(2)/release dist/linux-$(1)
+	Scripts/collect .build-$(1)/$(2)/release dist/linux-$(1)
 
 dist-arm64:
 	$(call cross,arm64,aarch64-none-none-elf,aarch64-linux-gnu,aarch64-linux-musl,aarch64-linux-gnu-gcc)
@@ -175,7 +176,7 @@ dist-armv7:
 	$(call cross,armv7,armv7-none-none-eabi,armv7-linux-gnueabi,arm-linux-musleabi,arm-linux-gnueabi-gcc,-Xcc -mthumb)
 
 smoke-arm: dist-arm64 dist-armv7 ## Have the arm binaries answer and count a request under qemu-user
-	.ci/smoke-arm
+	Tests/System/smoke-arm
 
 clean: ## Remove everything that was built
 	rm -rf .build .build-* dist coverage $(RUN)

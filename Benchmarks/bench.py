@@ -19,9 +19,9 @@ import time
 import urllib.request
 
 from large import HERE, build, cpu_seconds, resident_kib
-from checks import free_port, wait_for
+from support.checks import free_port, wait_for
 from floods import floods
-from pair import Pair
+from support.pair import Pair
 
 BODY = '{"health": "ok"}'
 

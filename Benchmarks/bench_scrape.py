@@ -21,8 +21,8 @@ import pauses as pauses_
 import peers as peers_
 from large import (MIB, PREFIX, cpu_seconds, fill, filled, is_complete, line, page, resident_kib,
                    row, send, started)
-from checks import check
-from pair import Pair
+from support.checks import check
+from support.pair import Pair
 
 
 def pages(options):

@@ -14,9 +14,9 @@ import tempfile
 import time
 import urllib.request
 
-from checks import free_port, wait_for
+from support.checks import free_port, wait_for
 from large import build, cpu_seconds
-from pair import Pair
+from support.pair import Pair
 
 LINES = 300_000
 

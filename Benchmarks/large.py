@@ -8,9 +8,9 @@ import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", ".ci"))
-from checks import check  # noqa: E402
-from pair import Pair  # noqa: E402
+sys.path.insert(0, os.path.join(HERE, "..", "Tests", "System"))
+from support.checks import check  # noqa: E402
+from support.pair import Pair  # noqa: E402
 
 PREFIX = "app_requests_total{"
 MIB = 1024

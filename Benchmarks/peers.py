@@ -7,9 +7,9 @@ import subprocess
 import tempfile
 import urllib.request
 
-from checks import free_port, wait_for
+from support.checks import free_port, wait_for
 from large import HERE, MIB, cpu_seconds, line, page, resident_kib, row
-from pair import listening
+from support.pair import listening
 
 GO_PATH = "/usr/share/gocode"
 

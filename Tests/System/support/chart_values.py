@@ -1,0 +1,138 @@
+"""The chart's values: rendered, described in its README, and refused where they are wrong."""
+import concurrent.futures
+import json
+import os
+import pathlib
+import re
+import subprocess
+
+import yaml
+
+from support.checks import check
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+CHART = ROOT / "chart"
+HELM = os.environ.get("HELM", "helm")
+REFUSED = {
+    "an unknown key": ["--set", "replicas=2"],
+    "an unknown key inside": ["--set", "sidecar.image.repo=x"],
+    "a wrong type": ["--set", "replicaCount=many"],
+    "a text for a switch": ["--set-string", "ingress.enabled=yes"],
+    "a port out of range": ["--set", "service.port=70000"],
+    "a port's name with capitals": ["--set", "app.ports[0].name=HTTP,app.ports[0].containerPort=1"],
+    "no port": ["--set-json", "app.ports=[]"],
+    "a policy that is none": ["--set", "image.pullPolicy=Sometimes"],
+    "an interval without unit": ["--set-string", "serviceMonitor.interval=30"],
+    "a path without slash": ["--set", "app.healthPath=health"],
+    "a memory that is none": ["--set", "resources.limits.memory=lots"],
+    "an unknown rules member": ["--set", "sidecar.rules.famillies[0].name=x"],
+    "an environment of numbers": ["--set-json", 'app.env=[{"name":"A","value":1}]'],
+    "a volume in the place of ours": ["--set-json", 'extraVolumes=[{"name":"state","emptyDir":{}}]'],
+    "a sidecar that outstays the pod": ["--set", "terminationGracePeriodSeconds=30"],
+    "both monitors": ["--set", "serviceMonitor.enabled=true,podMonitor.enabled=true"],
+}
+
+
+def helm(*arguments):
+    return subprocess.run([HELM, *arguments], cwd=ROOT, capture_output=True, text=True)
+
+
+def render(version, arguments):
+    done = helm("template", "my-app", "chart", "--namespace", "practica",
+                "--kube-version", version, *arguments)
+    if done.returncode != 0:
+        raise SystemExit(f"FAILED: {version} {arguments}: {done.stderr}")
+    return [manifest for manifest in yaml.safe_load_all(done.stdout) if manifest]
+
+
+def documented():
+    """(key, default, words) of each key of values.yaml that a `# --` comment stands above."""
+    rows, path, words = [], [], None
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    for line in (CHART / "values.yaml").read_text().splitlines():
+        text = line.strip()
+        if text.startswith("# -- "):
+            words = text[5:]
+        elif text.startswith("#") and words is not None:
+            words += " " + text[2:]
+        elif match := re.match(r"( *)([A-Za-z]+):", line):
+            depth = len(match[1]) // 2
+            if depth > len(path) or (rows and ".".join(path[:depth]).startswith(rows[-1][0])
+                                     and depth == len(rows[-1][0].split("."))):
+                continue  # inside the value of the last key
+            path = path[:depth] + [match[2]]
+            if words is not None:
+                value = values
+                for part in path:
+                    value = value[part]
+                rows.append((".".join(path), value, words))
+                words = None
+    return rows
+
+
+def leaves(values, known, prefix=""):
+    for key, value in values.items():
+        path = prefix + key
+        if path not in known and isinstance(value, dict) and value:
+            yield from leaves(value, known, path + ".")
+        else:
+            yield path
+
+
+def readme():
+    rows = documented()
+    known = {row[0] for row in rows}
+    missing = set(leaves(yaml.safe_load((CHART / "values.yaml").read_text()), known)) - known
+    check(not missing, f"values without a `# --` comment: {sorted(missing)}")
+    table = "\n".join(
+        f"| `{key}` | `{json.dumps(value)}` | {words} |".replace("||", "| |")
+        for key, value, words in rows)
+    return (CHART / "README.md.gotmpl").read_text().replace("{{ values }}", table)
+
+
+def wrong(value):
+    """Values of other types than this one, none of which can be meant."""
+    if isinstance(value, bool):
+        return ["yes", 1, []]
+    if isinstance(value, int):
+        return ["many", True, {"a": 1}]
+    if isinstance(value, str):
+        return [["a"], {"a": "b"}, True if value != "auto" else "perhaps"]
+    return ["text", 7, {"a": 1} if isinstance(value, list) else ["a"]]
+
+
+def refused(what):
+    """Each key with values of a wrong type, each object with a key that it does not know."""
+    arguments, name = what
+    done = helm("template", "my-app", "chart", *arguments)
+    return name if done.returncode == 0 or "values don't meet" not in done.stderr else None
+
+
+def check_refused():
+    """Wrong values are refused; how many were tried."""
+    for what, arguments in REFUSED.items():
+        done = helm("template", "my-app", "chart", *arguments)
+        check(done.returncode != 0, f"{what} is not refused")
+    tries = []
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    rows = documented()
+    for key, value, _ in rows:
+        for other in wrong(value):
+            tries.append((["--set-json", f"{key}={json.dumps(other)}"], f"{key}: {other!r}"))
+    objects = {key.rpartition(".")[0] for key, _, _ in rows} | {
+        key for key, value, _ in rows if isinstance(value, dict)
+        and "additionalProperties" not in described(schema, key)
+        or described(schema, key).get("additionalProperties") is False}
+    for path in objects:
+        key = f"{path}.nonesuch".lstrip(".")
+        tries.append((["--set-json", f'{key}="x"'], f"{key}"))
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        taken = [name for name in pool.map(refused, tries) if name]
+    check(not taken, f"the schema takes {taken}")
+    return len(REFUSED) + len(tries)
+
+
+def described(schema, key):
+    for part in key.split("."):
+        schema = schema["properties"][part]
+    return schema

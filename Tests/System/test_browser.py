@@ -1,0 +1,354 @@
+#!/usr/bin/env python3
+"""Both pages in a real headless Chromium, and the pictures of them for the documentation.
+
+    .ci/python Tests/System/test_browser.py --programs dist/linux-amd64 [--pictures docs/pictures]
+
+Times of the page are told, and decide nothing: a machine that runs other things as well is slow.
+"""
+import argparse
+import contextlib
+import http.client
+import os
+import shutil
+import socket
+import tempfile
+import threading
+
+import flask_swagger_ui
+from playwright.sync_api import sync_playwright
+
+from support.checks import check, wait_for
+from support.pair import Pair
+from support.push_requests import PROTOBUF, native
+
+SWAGGER = os.path.join(os.path.dirname(flask_swagger_ui.__file__), "dist")
+CDN = "https://cdn.jsdelivr.net/"
+HOSTILE = "<img src=x onerror=document.title=1>\"'</script><script>document.title=1</script>"
+
+
+class Browser:
+    """A Chromium whose pages may complain of nothing that was not expected."""
+
+    def __init__(self, chromium, options):
+        self.chromium, self.pictures, self.problems = chromium, options.pictures, []
+
+    def open(self, url, width=1360, height=860, scheme="light", cdn=None):
+        context = self.chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        if cdn:
+            context.route(CDN + "**", cdn)
+        page = context.new_page()
+        page.set_default_timeout(60000)
+        page.on("console", lambda m: self.problems.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda e: self.problems.append(str(e)))
+        page.on("requestfailed", lambda r: self.problems.append(f"{r.url} failed: {r.failure}"))
+        page.goto(url)
+        return page
+
+    def live(self, url, **how):
+        page = self.open(url, **how)
+        page.wait_for_selector("#status.live")
+        return page
+
+    def picture(self, page, name):
+        page.screenshot(path=os.path.join(self.pictures, name + ".png"))
+
+    def quiet(self, what):
+        check(not self.problems, f"{what}: the console says " + "; ".join(self.problems))
+
+
+def execute(page):
+    page.click("text=Says goodbye")
+    page.click("text=Try it out")
+    page.click("button.execute")
+    page.wait_for_selector("text=Bye Bye >> visible=true")
+    page.wait_for_selector(".live-responses-table")
+
+
+def value_of(page, name):
+    page.fill("#search", name)
+    row = page.locator(".row.family:visible", has=page.get_by_text(name, exact=True))
+    return row.locator(".value").get_attribute("title")
+
+
+def send(pair, lines):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.connect(pair.path("statsd.sock"))
+        for line in lines:
+            s.send(line.encode())
+
+
+def push(pair, method, path, body=b"", headers=None):
+    connection = http.client.HTTPConnection("127.0.0.1", pair.metrics, timeout=20)
+    with contextlib.closing(connection):
+        connection.request(method, path, body, headers or {})
+        return connection.getresponse().status
+
+
+def try_it_out(browser, pair):
+    """A request made by Swagger UI's own button raises the number on the sidecar's page."""
+    pair.start_app("--swagger-ui", SWAGGER, "--root-path", "/api")
+    api, own = f"http://127.0.0.1:{pair.api}", f"http://127.0.0.1:{pair.metrics}/"
+    sidecar = browser.live(own)
+    before = value_of(sidecar, "bye_request_total")
+    check(before == "0", f"bye_request_total starts with {before}")
+    for url in (f"{api}/docs", f"{api}/api/docs"):
+        docs = browser.open(url)
+        execute(docs)
+        address = docs.locator(".request-url pre").inner_text()
+        check(address == f"{api}/api/bye", f"Swagger UI asks {address}")
+        browser.picture(docs, "docs")
+    wait_for(lambda: value_of(sidecar, "bye_request_total") == "2",
+             "Swagger UI's two requests on the sidecar's page", 60)
+    browser.quiet("the two pages")
+    print("  a request by Swagger UI's button, plain and below a path, shows on the page")
+    return sidecar
+
+
+def cdn_files(browser, pair):
+    """Without a folder the files are the CDN's, and only those that the hashes name run."""
+    bent = False
+
+    def answer(route):
+        name = route.request.url.rsplit("/", 1)[1]
+        with open(os.path.join(SWAGGER, name), "rb") as file:
+            body = file.read()
+        kind = "text/css" if name.endswith(".css") else "text/javascript"
+        route.fulfill(body=body + (b"\n" if bent else b""), headers={
+            "Content-Type": kind, "Access-Control-Allow-Origin": "*"})
+
+    pair.app.terminate()
+    pair.app.wait()
+    pair.start_app("--swagger-ui", "")
+    url = f"http://127.0.0.1:{pair.api}/docs"
+    execute(browser.open(url, cdn=answer))
+    browser.quiet("/docs with the CDN's files")
+    bent = True
+    docs = browser.open(url, cdn=answer)
+    wait_for(lambda: sum("integrity" in text for text in browser.problems) >= 2,
+             "two complaints about files that were changed", 60)
+    docs.wait_for_selector("table >> text=Says goodbye")
+    check(docs.evaluate("typeof SwaggerUIBundle") == "undefined", "a changed file ran")
+    browser.problems.clear()
+    print("  the CDN's files run by their hashes; one byte more, and the plain table stays")
+
+
+def hostile(browser, pair, page):
+    """Label values and help texts cannot become markup or script."""
+    help_text = HOSTILE.replace("\\", "\\\\").encode()
+    body = b"# HELP evil %s\n# TYPE evil gauge\nevil{x=\"%s\"} 1\n" % (
+        help_text, HOSTILE.replace('"', '\\"').encode())
+    check(push(pair, "PUT", "/metrics/job/evil/n@base64/PGI-Cg", body) == 200, "the push")
+    send(pair, [f"hostile.name:1|c|#who:{HOSTILE}", "hostile.name:1|c|#who:other"])
+    for search, wanted in [("onerror who", "hostile_name_total"), ("onerror evil", "evil")]:
+        page.fill("#search", search)
+        page.wait_for_selector(f".row.family:visible >> text={wanted}")
+        page.wait_for_selector(".row:visible >> text=<img src=x onerror=")
+        page.locator(".row:visible >> text=<img src=x").first.click()
+        page.wait_for_selector("#detail .pairs >> text=<img src=x onerror=")
+    page.wait_for_selector("#detail p >> text=<img src=x onerror=")
+    check(page.title() == "metrics-sidecar", "a text ran")
+    found = page.locator("#list img, #list script, #detail img, #detail script, #list b, #tiles img").count()
+    check(found == 0, "a text became an element")
+    browser.quiet("hostile texts")
+    print("  hostile label values and help texts show as text; search finds them")
+
+
+def many(browser, pair, page):
+    """10,000 series: what is in the document, and how long the page's thread is held up."""
+    count = 9990
+    send(pair, [f"orders.placed:1|c|#region:r{i % 20},shop:s{i}" for i in range(count)])
+    page.fill("#search", "orders_placed shop=\"s77\"")
+    page.wait_for_selector("#found:has-text('1 family, 1 series')")
+    page.fill("#search", "orders_placed")
+    page.wait_for_selector(f"#found:has-text('{count:,} series')")
+    page.wait_for_selector(".row.series:visible")
+    shown = page.locator(".row").count()
+    check(shown < 100, f"{shown} rows are in the document")
+    longest = {}
+    for sort in ("name", "rate"):
+        page.fill("#search", "")
+        page.select_option("#sort", sort)
+        # A page that has been open for long: all looks that it keeps, then some real ones.
+        longest[sort] = page.evaluate("""async () => {
+          const text = await (await fetch('metrics')).text()
+          const start = store.times.at(-1) - 300000
+          store.clear()
+          for (let i = 0; i < LOOKS; i++) store.take(text, start + i * 2000)
+          await new Promise((done) => setTimeout(done, 500))
+          let longest = 0
+          const observer = new PerformanceObserver((list) => {
+            for (const entry of list.getEntries()) longest = Math.max(longest, entry.duration)
+          })
+          observer.observe({ type: 'longtask' })
+          for (let i = 0; i < 5; i++) {
+            while (looking) await new Promise((done) => setTimeout(done, 5))
+            await look()
+            for (let step = 0; step < 10; step++) {
+              $('list').scrollTop = step * 30000
+              await new Promise((done) => setTimeout(done, 16))
+            }
+          }
+          observer.disconnect()
+          return longest
+        }""")
+    page.select_option("#sort", "name")
+    times = ", ".join(f"{time:.0f} ms by {sort}" if time else f"under 50 ms by {sort}" for sort, time in longest.items())
+    browser.quiet("10,000 series")
+    print(f"  {count:,} series: {shown} rows in the document; the longest task was {times}")
+
+
+def keyboard(browser, page):
+    """Everything that the mouse does, without it."""
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    check(page.evaluate("document.activeElement.id") == "search", "/ goes to the search")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("http_requests_total")
+    page.wait_for_selector("#found:has-text('1 family')")
+    page.keyboard.press("ArrowDown")
+    page.wait_for_selector("#detail h2 >> text=http_requests_total")
+    check(page.evaluate("document.activeElement.id") == "list", "an arrow goes to the list")
+    page.keyboard.press("ArrowLeft")
+    check(page.locator(".row.series:visible").count() == 0, "an arrow closes a family")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".row.series:visible")
+    page.keyboard.press("j")
+    page.wait_for_selector("#detail .query code >> text=http_requests_total{")
+    page.evaluate("""() => Object.defineProperty(navigator, 'clipboard', { configurable: true,
+        value: { writeText: async (text) => { window.copied = text } } })""")
+    page.keyboard.press("c")
+    page.wait_for_selector("#detail .query button >> text=Copied")
+    copied = page.evaluate("copied")
+    check(copied.startswith("sum (rate(http_requests_total{") and copied.endswith("}[5m]))"), f"copied: {copied}")
+    page.keyboard.press("t")
+    page.wait_for_selector("#theme >> text=Dark")
+    check(page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(13, 17, 23)", "dark colours")
+    page.keyboard.press("t")
+    page.keyboard.press("t")
+    page.keyboard.press("p")
+    page.wait_for_selector("#status >> text=paused")
+    page.keyboard.press("p")
+    page.wait_for_selector("#status.live")
+    page.keyboard.press("?")
+    page.wait_for_selector("#about[open]")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#about", state="hidden")
+    page.fill("#search", "")
+    browser.quiet("the keyboard")
+    print("  search, lists, PromQL to the clipboard, dark and light, pause: by the keyboard")
+
+
+def push_groups(browser, pair, page):
+    """Groups with their age; Delete deletes the one that it stands beside."""
+    check(push(pair, "PUT", "/metrics/job/backup/path@base64/L3Zhci9saWI/empty@base64/=", b"done 1\n") == 200, "a push")
+    page.click(".tile >> text=Push groups")
+    groups = page.locator("#detail .group")
+    group = groups.filter(has_text="/var/lib")
+    group.wait_for()
+    check(" s ago" in group.inner_text(), f"a group's age: {group.inner_text()}")
+    before = groups.count()
+    page.once("dialog", lambda dialog: dialog.accept())
+    group.locator("button").click()
+    group.wait_for(state="detached")
+    check(groups.count() == before - 1, "another group went too")
+    page.click("#detail .close")
+    # Without classic buckets the page has no quantiles to tell, and says so.
+    check(push(pair, "PUT", "/metrics/job/native", native(), {"Content-Type": PROTOBUF}) == 200, "a native push")
+    page.fill("#search", "pb_native")
+    row = page.locator(".row.family:visible", has=page.get_by_text("pb_native", exact=True))
+    row.wait_for()
+    row.click()
+    detail = page.locator("#detail")
+    detail.get_by_text("Quantiles").wait_for()
+    text = detail.inner_text()
+    check("12" in text and "p95" in text and not any(word in text for word in ("NaN", "undefined", "-Inf")),
+          f"a native histogram: {text}")
+    check(push(pair, "DELETE", "/metrics/job/native") == 202, "the native group")
+    page.click("#detail .close")
+    page.fill("#search", "")
+    browser.quiet("push groups")
+    print("  a group of a path with slashes and an empty value is deleted by its button; a native histogram shows")
+
+
+def looks(browser, pair, own, seconds):
+    """The pictures, and what a small and a dark screen must have."""
+    ended = threading.Event()
+
+    def load():
+        number = 0
+        while not ended.wait(0.02):
+            number += 1
+            for path in ["/", "/health", "/bye"][:1 + number % 3] * (1 + number // 40 % 4):
+                pair.get(pair.api, path)
+            wait = 0.02 * (1 + number % 7) * (3 if number // 60 % 2 else 1)
+            send(pair, [f"jobs.time:{1000 * wait}|ms|#queue:mail", f"jobs.time:{111 * wait}|ms|#queue:export",
+                        f"jobs.done:1|c|#queue:{('mail', 'export', 'thumbnails')[number % 3]}",
+                        f"queue.depth:{40 + number % 17}|g|#queue:mail"])
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    try:
+        page = browser.live(own)
+        page.select_option("#interval", "1000")
+        page.select_option("#scope", "app")
+        page.wait_for_timeout(1000 * seconds)
+        page.evaluate("choose(store.families.get('jobs_time_seconds'))")
+        page.wait_for_selector("#detail .pairs.wide >> text=p95")
+        page.wait_for_timeout(1200)
+        browser.picture(page, "page")
+        for name, width, height, scheme in [("page-dark", 1360, 860, "dark"), ("page-phone", 390, 844, "light")]:
+            small = browser.live(own, width=width, height=height, scheme=scheme)
+            small.select_option("#interval", "1000")
+            small.wait_for_timeout(1000 * min(seconds, 8))
+            if scheme == "dark":
+                small.click(".row.family:visible >> text=http_requests_total")
+                small.wait_for_selector("#detail canvas")
+            browser.picture(small, name)
+            over = small.evaluate("document.documentElement.scrollWidth - innerWidth")
+            check(over <= 0, f"{name} is {over} pixels wider than its screen")
+            ground = small.evaluate("getComputedStyle(document.body).backgroundColor")
+            check((ground == "rgb(13, 17, 23)") == (scheme == "dark"), f"{name} has the ground {ground}")
+        small.click(".row.family:visible >> text=http_requests_total")
+        small.wait_for_selector("#detail canvas")
+        over = small.evaluate("document.querySelector('#detail').scrollWidth - innerWidth")
+        check(over <= 0, f"the phone's details are {over} pixels too wide")
+        browser.picture(small, "page-phone-detail")
+    finally:
+        ended.set()
+        thread.join()
+    browser.quiet("dark and small")
+    print(f"  a phone has nothing to scroll sideways; pictures are in {browser.pictures}")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--programs", required=True)
+    parser.add_argument("--pictures", default="")
+    parser.add_argument("--seconds", type=int, default=4, help="of load before the pictures")
+    parser.add_argument("--chromium", default=shutil.which("chromium"))
+    options = parser.parse_args()
+    check(options.chromium, "no chromium on PATH: Debian's chromium")
+    options.pictures = options.pictures or tempfile.mkdtemp(prefix="pictures-")
+    os.makedirs(options.pictures, exist_ok=True)
+    with Pair(options.programs) as pair, sync_playwright() as playwright:
+        browser = Browser(
+            playwright.chromium.launch(executable_path=options.chromium, args=["--no-sandbox"]), options)
+        pair.start_sidecar("--max-series", "20000", "--push", "--push-admin")
+        page = try_it_out(browser, pair)
+        hostile(browser, pair, page)
+        push_groups(browser, pair, page)
+        keyboard(browser, page)
+        many(browser, pair, page)
+        page.close()
+        cdn_files(browser, pair)
+    with Pair(options.programs) as pair, sync_playwright() as playwright:
+        browser = Browser(
+            playwright.chromium.launch(executable_path=options.chromium, args=["--no-sandbox"]), options)
+        pair.start_sidecar()
+        pair.start_app("--swagger-ui", SWAGGER)
+        looks(browser, pair, f"http://127.0.0.1:{pair.metrics}/", options.seconds)
+    print("browser: all checks passed")
+
+
+if __name__ == "__main__":
+    main()

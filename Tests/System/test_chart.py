@@ -1,0 +1,341 @@
+#!/usr/bin/env python3
+"""The chart: linted strictly, rendered for each Kubernetes from 1.25 on with each set of values,
+every manifest validated, every port followed to its container (chart_ports.py), wrong values
+refused, and what the templates promise looked for.
+
+    test_chart.py [--programs dist/linux-amd64 | --write]
+
+--write makes chart/README.md from values.yaml. What a cluster would run is run here where it can
+be: the rules go through `check-rules`, the script of `helm test` (in busybox) asks a real pair, and
+the gunicorn of examples/gunicorn.yaml reports to a real sidecar that has its rules.
+
+HELM names the helm to run. CRD_SCHEMAS may name a folder with servicemonitor.json, podmonitor.json
+and prometheusrule.json, made from the operator's CRDs; without it those kinds are not validated.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import jsonschema
+import kubernetes_validate
+import yaml
+
+from support import chart_ports
+from support import chart_values
+from support.chart_values import CHART, HELM, ROOT, described, helm, render
+from support.checks import check, wait_for
+from support.pair import Pair, listening
+
+SCHEMAS = os.environ.get("CRD_SCHEMAS", "")
+CRDS = {"ServiceMonitor", "PodMonitor", "PrometheusRule"}
+OLDEST, BEFORE_SLEEP, NEWEST = "1.25.0", "1.29.0", kubernetes_validate.latest_version()
+VERSIONS = [f"1.{minor}.0" for minor in range(25, chart_ports.minor(NEWEST) + 1)]
+VALUES = {
+    "default values": [],
+    "all values": ["-f", "chart/ci/full-values.yaml"],
+    "a PodMonitor": ["-f", "chart/ci/podmonitor-values.yaml"],
+    "an app of one's own": ["-f", "chart/examples/gunicorn.yaml"],
+}
+def only(manifests, kind, suffix=""):
+    found = [m for m in manifests if m["kind"] == kind and m["metadata"]["name"].endswith(suffix)]
+    check(len(found) == 1, f"there are {len(found)} of {kind} {suffix}")
+    return found[0]
+
+
+def pod(manifests):
+    spec = only(manifests, "Deployment")["spec"]["template"]["spec"]
+    return spec, {c["name"]: c for c in spec.get("initContainers", []) + spec["containers"]}
+
+
+def validate(manifests, version, what):
+    for manifest in manifests:
+        kind = manifest["kind"]
+        if kind not in CRDS:
+            try:
+                kubernetes_validate.validate(manifest, version, strict=True)
+            except Exception as error:  # its errors have no common class
+                raise SystemExit(f"FAILED: {what}, {version}, {kind}: {error}")
+        elif SCHEMAS:
+            # Go takes a flag within an expression; Python wants it first.
+            text = pathlib.Path(SCHEMAS, f"{kind.lower()}.json").read_text()
+            schema = json.loads(text.replace("^(?i)", "(?i)^"))
+            errors = list(jsonschema.Draft202012Validator(schema).iter_errors(manifest))
+            check(not errors, f"{what}, {kind}: {[error.message for error in errors]}")
+
+
+def pause(hook):
+    """Seconds that a preStop hook takes."""
+    command = hook.get("exec", {}).get("command", [])
+    return hook["sleep"]["seconds"] if "sleep" in hook else int(command[2]) if "sleep" in command else 0
+
+
+def check_pod(manifests, version, what):
+    """What every rendered pod has to keep, whatever the values."""
+    spec, containers = pod(manifests)
+    sidecar, app = containers["metrics-sidecar"], containers["app"]
+    native = "initContainers" in spec
+    minor = int(version.split(".")[1])
+    check(native == (minor >= 29), f"{what}: a native sidecar from 1.29 on, not at {version}")
+    check(native == (sidecar.get("restartPolicy") == "Always"), f"{what}: restartPolicy")
+    hook = sidecar["lifecycle"]["preStop"]
+    check(("sleep" in hook) == (minor >= 30), f"{what}: the kubelet sleeps from 1.30 on")
+    own, linger = pause(app.get("lifecycle", {}).get("preStop", {})), pause(hook)
+    check(own == 5 or what != "default values", f"{what}: the app takes no pause before it stops")
+    check(own < linger < spec["terminationGracePeriodSeconds"], f"{what}: the sidecar stays longer")
+    check(spec["automountServiceAccountToken"] is False, f"{what}: no token")
+    check(spec["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault", f"{what}: seccomp")
+    check(spec["securityContext"]["fsGroup"] == 65532, f"{what}: fsGroup")
+    users = set()
+    for container in (sidecar, app):
+        security = container["securityContext"]
+        users.add(security["runAsUser"])
+        check(security["runAsNonRoot"] and security["readOnlyRootFilesystem"], f"{what}: hardened")
+        check(not security["allowPrivilegeEscalation"], f"{what}: no escalation")
+        check(security["capabilities"]["drop"] == ["ALL"], f"{what}: no capabilities")
+        check(security["runAsGroup"] == 65532, f"{what}: one group")
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            check(probe in container, f"{what}: {container['name']} has no {probe}")
+        for key in ("requests", "limits"):
+            check({"cpu", "memory"} <= set(container["resources"][key]), f"{what}: {key}")
+        check(any(m["name"] == "sockets" for m in container["volumeMounts"]), f"{what}: sockets")
+    check(len(users) == 2, f"{what}: different users")
+    volumes = {volume["name"]: volume for volume in spec["volumes"]}
+    check(volumes["sockets"]["emptyDir"]["medium"] == "Memory", f"{what}: sockets in memory")
+    check("medium" not in volumes["state"]["emptyDir"], f"{what}: state on disk")
+
+
+def check_promises():
+    plain, full = render(NEWEST, VALUES["default values"]), render(NEWEST, VALUES["all values"])
+    check({m["kind"] for m in plain} == {
+        "ServiceAccount", "ConfigMap", "Service", "Deployment", "Pod"}, "kinds by default")
+    check({m["kind"] for m in full} == {
+        "ServiceAccount", "ConfigMap", "Service", "Deployment", "Pod", "Ingress",
+        "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy", "ServiceMonitor",
+        "PrometheusRule"}, "kinds with everything on")
+    check(only(plain, "Deployment")["metadata"]["namespace"] == "practica", "the namespace")
+    check(only(plain, "Deployment")["spec"]["replicas"] == 1, "replicas without autoscaling")
+    check("replicas" not in only(full, "Deployment")["spec"], "replicas are the autoscaler's")
+    ports = {p["name"]: p["port"] for p in only(plain, "Service")["spec"]["ports"]}
+    check(ports == {"http": 8081, "metrics": 8000}, "the service's ports")
+    rules = json.loads(only(plain, "ConfigMap", "-rules")["data"]["rules.json"])
+    check(rules == json.loads((CHART / "files/rules.json").read_text()), "the rules")
+    sums = [only(m, "Deployment")["spec"]["template"]["metadata"]["annotations"]["checksum/rules"]
+            for m in (plain, full)]
+    check(sums[0] != sums[1], "other rules restart the pods")
+    alerts = yaml.safe_load((CHART / "files/alerts.yaml").read_text())["groups"]
+    groups = only(full, "PrometheusRule")["spec"]["groups"]
+    check(groups[:-1] == alerts and groups[-1]["name"] == "mine", "the alerts, whole")
+    board = only(full, "ConfigMap", "-dashboard")
+    check(board["metadata"]["labels"]["grafana_dashboard"] == "1", "Grafana finds the dashboard")
+    check(json.loads(next(iter(board["data"].values())))
+          == json.loads((CHART / "files/dashboard.json").read_text()), "the dashboard, whole")
+    for kind, values, key in (("ServiceMonitor", "all values", "endpoints"),
+                              ("PodMonitor", "a PodMonitor", "podMetricsEndpoints")):
+        endpoint = only(render(NEWEST, VALUES[values]), kind)["spec"][key][0]
+        check(endpoint["port"] == "metrics" and endpoint["relabelings"][0]
+              == {"action": "labeldrop", "regex": "endpoint"}, f"{kind} keeps the app's labels")
+    policy = only(full, "NetworkPolicy")["spec"]
+    metrics = [i for i in policy["ingress"] if i["ports"][0]["port"] == 8000]
+    check(len(metrics) == 1 and metrics[0]["from"], "not everybody reads /metrics")
+    app = pod(render(NEWEST, VALUES["an app of one's own"]))[1]["app"]
+    check(app["image"].startswith("registry.example.com/") and app["command"] == ["gunicorn"]
+          and app["ports"][0]["containerPort"] == 8080, "an app of one's own")
+    by_hand = pod(render(NEWEST, ["--set", "sidecar.native=false"]))[0]
+    check("initContainers" not in by_hand, "native can be switched off")
+
+
+def rules_of(manifests, folder):
+    path = pathlib.Path(folder, "rules.json")
+    path.write_text(only(manifests, "ConfigMap", "-rules")["data"]["rules.json"])
+    return str(path)
+
+
+def check_rules(programs):
+    """The schema knows the members of a rules file, and the program every rendered one."""
+    members = described(json.loads((CHART / "values.schema.json").read_text()), "sidecar.rules")
+    source = (ROOT / "Sources/MetricsSidecar/Rules/RuleFile.swift").read_text()
+    if match := re.search(r"document\.members\(\s*\[([^\]]*)\]", source):
+        known = set(re.findall(r'"(\w+)"', match[1]))
+        check(known == set(members["properties"]), f"rules have {known}, the schema other members")
+    for what, arguments in VALUES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            rules = rules_of(render(NEWEST, arguments), folder)
+            done = subprocess.run([os.path.join(programs, "metrics-sidecar"), "check-rules", rules],
+                                  capture_output=True, text=True)
+            check(done.returncode == 0, f"{what}: {done.stdout}{done.stderr}")
+
+
+def check_hooks(programs):
+    """Before 1.30 a program of the image takes the pause: the command is one that it knows."""
+    for name, container in pod(render(OLDEST, VALUES["default values"]))[1].items():
+        command = container["lifecycle"]["preStop"]["exec"]["command"]
+        done = subprocess.run([os.path.join(programs, command[0].strip("/")), *command[1:-1], "0"],
+                              capture_output=True, text=True)
+        check(done.returncode == 0, f"{name}: {command}: {done.stderr}")
+
+
+def tested(manifests, api, metrics):
+    """Runs what the pod of `helm test` runs, with these ports in place of the service's."""
+    container = only(manifests, "Pod", "-test")["spec"]["containers"][0]
+    service = only(manifests, "Service")
+    (script,) = container["args"]
+    for port, here in ((service["spec"]["ports"][0]["port"], api),
+                       (service["spec"]["ports"][1]["port"], metrics)):
+        there = f"http://{service['metadata']['name']}:{port}"
+        check(there in script, f"helm test does not ask {there}")
+        script = script.replace(there, f"http://127.0.0.1:{here}")
+    done = subprocess.run(["busybox", *container["command"], script], capture_output=True, text=True)
+    return done
+
+
+def check_helm_test(programs):
+    manifests = render(NEWEST, VALUES["default values"])
+    with Pair(programs) as pair:
+        pair.start_sidecar()
+        pair.start_app()
+        done = tested(manifests, pair.api, pair.metrics)
+        check(done.returncode == 0, f"helm test: {done.stdout}{done.stderr}")
+        check('{"health": "ok"}' in done.stdout, f"helm test prints {done.stdout}")
+        check(pair.total() == 3, f"helm test makes {pair.total()} requests")
+        # A sidecar that counts nothing is found out.
+        pair.app.kill()
+        pair.app.wait()
+        pair.sidecar.kill()
+        pair.sidecar.wait()
+        os.remove(pair.path("state"))
+        pair.start_app("--events-socket", "")
+        pair.start_sidecar()
+        script = "helm test passes where nothing is counted"
+        check(tested(manifests, pair.api, pair.metrics).returncode != 0, script)
+
+
+def check_gunicorn(programs):
+    """The example as it is written, but for ports and folder."""
+    manifests = render(NEWEST, VALUES["an app of one's own"])
+    app = pod(manifests)[1]["app"]
+    with Pair(programs) as pair:
+        pair.rules = rules_of(manifests, pair.folder)
+        pair.start_sidecar()
+        pathlib.Path(pair.path("my_service")).mkdir()
+        pathlib.Path(pair.path("my_service/wsgi.py")).write_text(
+            "def application(environ, start):\n    start('200 OK', [('Content-Length', '2')])\n"
+            "    return [b'ok']\n")
+        port = app["ports"][0]["containerPort"]
+        arguments = [argument.replace("/run/metrics", pair.folder)
+                     .replace(f"0.0.0.0:{port}", f"127.0.0.1:{pair.api}") for argument in app["args"]]
+        check(any(str(pair.api) in argument for argument in arguments), "the example's port")
+        gunicorn = os.path.join(os.path.dirname(sys.executable), *app["command"])
+        pair.app = subprocess.Popen([gunicorn, *arguments], cwd=pair.folder, stdout=pair.log,
+                                    stderr=pair.log)
+        wait_for(lambda: listening(pair.api), "gunicorn", 120)
+        done = tested(manifests, pair.api, pair.metrics)
+        check(done.returncode == 0, f"gunicorn: {done.stdout}{done.stderr}")
+        values = pair.values()
+        check(values.get("gunicorn_requests_total") == 1, f"gunicorn counts {values}")
+        check(values.get("gunicorn_request_duration_seconds_count") == 1, "gunicorn's durations")
+        pair.app.terminate()
+        pair.app.wait()
+
+
+def check_notes():
+    """The notes name ports, hosts and what is not switched on."""
+    done = helm("install", "my-app", "chart", "--namespace", "practica", "--dry-run=client")
+    notes = done.stdout.partition("NOTES:")[2]
+    for text in ("port-forward service/my-app-simple-server 8081:8081", "8000:8000",
+                 "helm test my-app --namespace practica", "serviceMonitor.enabled=true"):
+        check(text in notes, f"the notes lack {text}: {done.stderr}{notes}")
+    done = helm("install", "my-app", "chart", "--dry-run=client", *VALUES["all values"])
+    notes = done.stdout.partition("NOTES:")[2]
+    check("http://my-app.local" in notes and "No Prometheus" not in notes, f"notes: {notes}")
+
+
+def check_guide():
+    """What docs/guide.md tells people to type: Helm takes its values, make knows its targets."""
+    guide = (ROOT / "docs/guide.md").read_text().replace("\\\n", " ")
+    commands = re.findall(r"^helm upgrade --install my-app chart (.*)$", guide, re.M)
+    check(commands, "the guide installs no chart")
+    for command in commands:
+        sets = re.findall(r"--set \S+", command)
+        manifests = render(NEWEST, [part for text in sets for part in text.split()])
+        kinds = {m["kind"] for m in manifests}
+        check({"HorizontalPodAutoscaler", "ServiceMonitor", "PrometheusRule"} <= kinds, f"{kinds}")
+        only(manifests, "Service", "my-app")
+    targets = set(re.findall(r"(?m)^([a-z0-9-]+):", (ROOT / "Makefile").read_text()))
+    for name in ("README.md", "CONTRIBUTING.md", "docs/guide.md"):
+        asked = set(re.findall(r"(?:^|`)make ([a-z0-9-]+)", (ROOT / name).read_text(), re.M))
+        check(asked <= targets, f"{name}: the Makefile has no {asked - targets}")
+
+
+def check_example():
+    """Examples/deployment.yaml, as people copy it: valid, and with the image that the chart has."""
+    manifests = list(yaml.safe_load_all((ROOT / "Examples/deployment.yaml").read_text()))
+    for version in (BEFORE_SLEEP, NEWEST):
+        validate(manifests, version, "Examples/deployment.yaml")
+        chart_ports.check_ports(manifests, version, "Examples/deployment.yaml")
+    spec, containers = pod(manifests)
+    rendered = pod(render(NEWEST, []))[1]
+    sidecar = containers["metrics-sidecar"]
+    check(sidecar["image"] == rendered["metrics-sidecar"]["image"],
+          f"Examples/deployment.yaml has {sidecar['image']}, the chart {rendered['metrics-sidecar']['image']}")
+    check({**rendered["metrics-sidecar"]["securityContext"]} == sidecar["securityContext"],
+          "Examples/deployment.yaml runs the sidecar in another way than the chart")
+    check(spec["securityContext"]["fsGroup"] == sidecar["securityContext"]["runAsGroup"], "another group")
+
+
+def check_versions():
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    swift = (ROOT / "Sources/Platform/Program/Version.swift").read_text()
+    check(chart["version"] == chart["appVersion"], "version and appVersion differ")
+    check(f'number = "{chart["version"]}"' in swift, "chart and programs have other versions")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--programs", default="dist/linux-amd64")
+    parser.add_argument("--write", action="store_true")
+    options = parser.parse_args()
+    os.chdir(ROOT)
+    if options.write:
+        (CHART / "README.md").write_text(chart_values.readme())
+        return
+    check(shutil.which(HELM), f"no {HELM}: install it or set HELM")
+    check(shutil.which("busybox"), "no busybox (Debian: busybox)")
+    check((CHART / "README.md").read_text() == chart_values.readme(),
+          "chart/README.md is not what values.yaml says: run .ci/python Tests/System/test_chart.py --write")
+    chart_ports.check_self()
+    ports = 0
+    for what, arguments in VALUES.items():
+        done = helm("lint", "--strict", "chart", *arguments)
+        check(done.returncode == 0, f"{what}: {done.stdout}{done.stderr}")
+        for version in VERSIONS:
+            manifests = render(version, arguments)
+            validate(manifests, version, what)
+            check_pod(manifests, version, what)
+            ports += chart_ports.check_ports(manifests, version, what)
+    tries = chart_values.check_refused()
+    check_promises()
+    check_versions()
+    check_guide()
+    check_example()
+    check_notes()
+    check_rules(options.programs)
+    check_hooks(options.programs)
+    check_helm_test(options.programs)
+    check_gunicorn(options.programs)
+    with tempfile.TemporaryDirectory() as folder:
+        done = helm("package", "chart", "--destination", folder)
+        check(done.returncode == 0, f"package: {done.stderr}")
+    print(f"chart: whole for Kubernetes {OLDEST} to {NEWEST}; {ports} port references lead to a "
+          f"container; {tries} wrong values refused; helm test and the gunicorn example ran; "
+          + ("CRDs too" if SCHEMAS else "CRDs not validated: CRD_SCHEMAS names no folder"))
+
+
+if __name__ == "__main__":
+    main()
