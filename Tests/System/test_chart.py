@@ -43,10 +43,19 @@ VALUES = {
     "a PodMonitor": ["-f", "chart/ci/podmonitor-values.yaml"],
     "an app of one's own": ["-f", "chart/examples/gunicorn.yaml"],
 }
+
+
 def only(manifests, kind, suffix=""):
     found = [m for m in manifests if m["kind"] == kind and m["metadata"]["name"].endswith(suffix)]
     check(len(found) == 1, f"there are {len(found)} of {kind} {suffix}")
     return found[0]
+
+
+def services(manifests):
+    """The app's and the sidecar's."""
+    found = {m["metadata"]["name"]: m["spec"] for m in manifests if m["kind"] == "Service"}
+    check(len(found) == 2, f"services: {list(found)}")
+    return [found[name] for name in sorted(found)]
 
 
 def pod(manifests):
@@ -122,8 +131,15 @@ def check_promises():
     check(only(plain, "Deployment")["metadata"]["namespace"] == "practica", "the namespace")
     check(only(plain, "Deployment")["spec"]["replicas"] == 1, "replicas without autoscaling")
     check("replicas" not in only(full, "Deployment")["spec"], "replicas are the autoscaler's")
-    ports = {p["name"]: p["port"] for p in only(plain, "Service")["spec"]["ports"]}
-    check(ports == {"http": 8081, "metrics": 8000}, "the service's ports")
+    service, metrics = services(full)
+    ports = {p["name"]: p["port"] for p in service["ports"]}
+    check(ports == {"http": 8081}, "the app's service, a LoadBalancer, shows the app alone")
+    check(metrics["clusterIP"] == "None" and metrics["publishNotReadyAddresses"] is True
+          and metrics["ports"] == [{"name": "metrics", "port": 8000, "targetPort": 8000}],
+          "pods that stop stay in a metrics service of their own")
+    long = render(NEWEST, ["--set", "fullnameOverride=" + "long" * 20])
+    names = [m["metadata"]["name"] for m in long if m["kind"] == "Service"]
+    check(len(set(names)) == 2 and max(map(len, names)) <= 63, f"names of services: {names}")
     rules = json.loads(only(plain, "ConfigMap", "-rules")["data"]["rules.json"])
     check(rules == json.loads((CHART / "files/rules.json").read_text()), "the rules")
     sums = [only(m, "Deployment")["spec"]["template"]["metadata"]["annotations"]["checksum/rules"]
@@ -139,8 +155,10 @@ def check_promises():
     for kind, values, key in (("ServiceMonitor", "all values", "endpoints"),
                               ("PodMonitor", "a PodMonitor", "podMetricsEndpoints")):
         endpoint = only(render(NEWEST, VALUES[values]), kind)["spec"][key][0]
-        check(endpoint["port"] == "metrics" and endpoint["relabelings"][0]
-              == {"action": "labeldrop", "regex": "endpoint"}, f"{kind} keeps the app's labels")
+        check(endpoint["port"] == "metrics" and endpoint["relabelings"][:2] == [
+            {"action": "labeldrop", "regex": "endpoint"},
+            {"targetLabel": "job", "replacement": "my-app-simple-server"}],
+            f"{kind} keeps the app's labels, and the name of its job")
     policy = only(full, "NetworkPolicy")["spec"]
     metrics = [i for i in policy["ingress"] if i["ports"][0]["port"] == 8000]
     check(len(metrics) == 1 and metrics[0]["from"], "not everybody reads /metrics")
@@ -184,11 +202,10 @@ def check_hooks(programs):
 def tested(manifests, api, metrics):
     """Runs what the pod of `helm test` runs, with these ports in place of the service's."""
     container = only(manifests, "Pod", "-test")["spec"]["containers"][0]
-    service = only(manifests, "Service")
     (script,) = container["args"]
-    for port, here in ((service["spec"]["ports"][0]["port"], api),
-                       (service["spec"]["ports"][1]["port"], metrics)):
-        there = f"http://{service['metadata']['name']}:{port}"
+    found = {m["metadata"]["name"]: m["spec"] for m in manifests if m["kind"] == "Service"}
+    for (name, service), here in zip(sorted(found.items()), (api, metrics)):
+        there = f"http://{name}:{service['ports'][0]['port']}"
         check(there in script, f"helm test does not ask {there}")
         script = script.replace(there, f"http://127.0.0.1:{here}")
     done = subprocess.run(["busybox", *container["command"], script], capture_output=True, text=True)
@@ -248,7 +265,8 @@ def check_notes():
     """The notes name ports, hosts and what is not switched on."""
     done = helm("install", "my-app", "chart", "--namespace", "practica", "--dry-run=client")
     notes = done.stdout.partition("NOTES:")[2]
-    for text in ("port-forward service/my-app-simple-server 8081:8081", "8000:8000",
+    for text in ("port-forward service/my-app-simple-server 8081:8081",
+                 "port-forward service/my-app-simple-server-metrics 8000:8000",
                  "helm test my-app --namespace practica", "serviceMonitor.enabled=true"):
         check(text in notes, f"the notes lack {text}: {done.stderr}{notes}")
     done = helm("install", "my-app", "chart", "--dry-run=client", *VALUES["all values"])
@@ -267,6 +285,7 @@ def check_guide():
         kinds = {m["kind"] for m in manifests}
         check({"HorizontalPodAutoscaler", "ServiceMonitor", "PrometheusRule"} <= kinds, f"{kinds}")
         only(manifests, "Service", "my-app")
+        only(manifests, "Service", "my-app-metrics")
     targets = set(re.findall(r"(?m)^([a-z0-9-]+):", (ROOT / "Makefile").read_text()))
     for name in ("README.md", "CONTRIBUTING.md", "docs/guide.md"):
         asked = set(re.findall(r"(?:^|`)make ([a-z0-9-]+)", (ROOT / name).read_text(), re.M))

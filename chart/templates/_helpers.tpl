@@ -15,6 +15,11 @@
 {{- end }}
 {{- end }}
 
+{{/* A Service's name has at most 63 characters. */}}
+{{- define "simple-server.metricsName" -}}
+{{- include "simple-server.fullname" . | trunc 55 | trimSuffix "-" }}-metrics
+{{- end }}
+
 {{- define "simple-server.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "simple-server.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -143,6 +148,9 @@ relabelings:
   # `endpoint` is the app's own label; the name of the port must not take its place.
   - action: labeldrop
     regex: endpoint
+  # Whichever monitor finds the pods, and by which Service.
+  - targetLabel: job
+    replacement: {{ .job }}
   {{- with .relabelings }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
