@@ -42,7 +42,7 @@ lint: ## Check formatting, warnings and shell scripts
 	Scripts/page --check
 	Scripts/no-warnings
 	@command -v shellcheck >/dev/null || { echo "no shellcheck: install Debian's package of that name" >&2; exit 1; }
-	shellcheck .ci/run .ci/python $(addprefix Scripts/,run-pair coverage no-warnings sizes collect) \
+	shellcheck .ci/run .ci/python .ci/helm $(addprefix Scripts/,run-pair coverage no-warnings sizes collect) \
 	  Tests/System/smoke-arm Tests/System/smoke-images
 
 format: ## Format the sources
@@ -115,10 +115,10 @@ images: ## Build both images for this machine, as compose.yaml names them (CONTA
 	BUILDAH_FORMAT=docker $(CONTAINER_BUILD) -f Dockerfile.sidecar -t metrics-sidecar:dev .
 
 verify-chart: dist-amd64 ## Lint, render, validate and try the chart, for each Kubernetes from 1.25 on (HELM)
-	.ci/python Tests/System/test_chart.py --programs dist/linux-amd64
+	HELM=$$(.ci/helm) .ci/python Tests/System/test_chart.py --programs dist/linux-amd64
 
 verify-stack: ## Compare monitoring/ with kube-prometheus-stack (STACK: charts/ of its releases)
-	.ci/python Tests/System/test_stack.py $(STACK)
+	HELM=$$(.ci/helm) .ci/python Tests/System/test_stack.py $(STACK)
 
 verify-images: ## Both images for three platforms; the pair in containers, killed (CONTAINER_ENGINE, _BUILD)
 	.ci/python Tests/System/test_images.py $(IMAGES)

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Workflows by actionlint, zizmor and their schema; the release script on made-up histories.
+"""Workflows by actionlint, zizmor and their schema; what they run, in a clone with nothing beside it;
+the release script on made-up histories.
 
     .ci/python Tests/System/test_workflows.py
 """
@@ -13,6 +14,7 @@ import tempfile
 
 import yaml
 
+from support import bare_clone
 from support.checks import check
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -93,6 +95,12 @@ def steps_exist():
     print(f"  test.yml runs {len(named)} targets side by side, and the rest of .ci/run")
 
 
+def alone():
+    """Every target has its tools where a workflow runs it."""
+    with tempfile.TemporaryDirectory() as folder:
+        bare_clone.tools_there(folder)
+
+
 def released():
     """Versions from commit messages; the version is written where it belongs."""
     os.environ.update(
@@ -162,7 +170,7 @@ def owned():
 
 
 def main():
-    for work in (linted, pinned, permitted, steps_exist, released, owned):
+    for work in (linted, pinned, permitted, steps_exist, alone, released, owned):
         work()
     print("  passed")
 
