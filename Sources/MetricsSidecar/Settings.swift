@@ -27,6 +27,10 @@ struct Settings: Sendable {
       "utf8-names", nil, "false",
       "Offer names as clients wrote them (http.requests) to scrapers that ask for UTF-8."),
     Option(
+      "created-lines", nil, "false",
+      "Write each series' start time as a _created line in OpenMetrics. A Prometheus that does not "
+        + "read them as start times stores them as further series."),
+    Option(
       "supervise", nil, "false",
       "A parent keeps the sockets open and starts another worker when one is killed."),
     Option("socket-mode", "MODE", "0660", "Permissions of the Unix sockets, in octal."),
@@ -101,6 +105,7 @@ struct Settings: Sendable {
   var spectatorSocket = ""
   var dialects = TagDialects()
   var hasUTF8Names = false
+  var hasCreatedLines = false
   var supervises = false
   var receiveBufferByteCount = 4 << 20
   var socketMode: UInt32 = 0o660
@@ -122,6 +127,7 @@ struct Settings: Sendable {
     if try options.flag("parse-influxdb-tags") { dialects.insert(.influxDB) }
     if try options.flag("parse-signalfx-tags") { dialects.insert(.signalFX) }
     hasUTF8Names = try options.flag("utf8-names")
+    hasCreatedLines = try options.flag("created-lines")
     supervises = try options.flag("supervise")
     receiveBufferByteCount = try options.byteCount("receive-buffer", in: 4096...(1 << 30))
     guard let mode = UInt32(options.text("socket-mode"), radix: 8), mode <= 0o777 else {

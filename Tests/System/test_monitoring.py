@@ -109,13 +109,12 @@ def series(lab):
     samples = lab.prometheus.value(f'scrape_samples_scraped{{job="{JOB}"}}')
     own = lab.prometheus.value(f'count({{__name__=~"(metrics_sidecar|process)_.+", job="{JOB}"}})')
     buckets = lab.prometheus.value(f'count(http_request_duration_seconds_bucket{{job="{JOB}"}})')
-    made = lab.prometheus.value(f'count({{__name__=~".+_created", job="{JOB}"}})')
+    check(lab.query(f'{{__name__=~".+_created", job="{JOB}"}}') == [], "start times are series")
     summed = lab.prometheus.value('count({__name__=~".+:.+"})')
     service = lab.prometheus.value('count({__name__=~"(job|job_.+):.+"})')
     print(f"  one pod: {samples:.0f} series a scrape, {own:.0f} of them the "
           f"sidecar's own, {buckets:.0f} latency buckets")
-    print(f"  {made:.0f} are times of birth; {summed:.0f} recorded series, "
-          f"{service:.0f} of them the service's")
+    print(f"  {summed:.0f} recorded series, {service:.0f} of them the service's")
     # The guide gives round figures.
     guide = (ROOT / "docs/guide.md").read_text()
     for what, found in (("series", samples), ("series a service", service)):

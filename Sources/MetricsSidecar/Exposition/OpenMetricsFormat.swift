@@ -1,6 +1,6 @@
 import SidecarPlatform
 
-/// OpenMetrics 1.0: the lines of text 0.0.4 under other heads, `_created` after each series, `# EOF`.
+/// OpenMetrics 1.0: the lines of text 0.0.4 under other heads, and `# EOF`.
 /// https://prometheus.io/docs/specs/om/open_metrics_spec/
 ///
 /// A counter's family has no `_total`, its sample has:
@@ -9,6 +9,9 @@ import SidecarPlatform
 ///     # HELP jobs_done Jobs that were done
 ///     jobs_done_total{queue="mail"} 4.0
 ///     jobs_done_created{queue="mail"} 1767225600.25
+///
+/// The last line only with `--created-lines`: a Prometheus that does not read it as a start time
+/// stores it as one more series.
 ///
 /// A counter that is not called `_total`, or whose short name is another family's or a sample's of
 /// one (`wait_count` beside a histogram `wait`), is of type `unknown`, so that one family never spoils
@@ -96,7 +99,7 @@ enum OpenMetricsFormat {
     page.append("\n")
   }
 
-  /// When the series was made, in seconds; nothing where that is not known. `nameByteCount` is that
+  /// When the series was made, in seconds; nothing below 2 ms, which stands for an unknown time. `nameByteCount` is that
   /// of the family's name without `_total`, `suffixByteCount` of what follows it in `key`.
   @_optimize(speed)
   static func created(

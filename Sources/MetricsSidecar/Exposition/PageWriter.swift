@@ -158,7 +158,7 @@ final class PageWriter {
     while series < current.series.count, page.count < end {
       let record = current.series[series]
       let key = state.key(record)
-      let created = snapshot.createdMilliseconds(record)
+      let created = snapshot.hasCreatedLines ? snapshot.createdMilliseconds(record) : 0
       if family.kind == .histogram {
         let values = snapshot.values(current, series)
         TextFormat.histogram(

@@ -23,6 +23,8 @@ final class Snapshot {
   private let scratch: UnsafeMutableBufferPointer<Double>
   /// What the sidecar says of itself, in text 0.0.4.
   var selfText: [UInt8] = []
+  /// Whether OpenMetrics has a `_created` line for each counter, histogram and summary.
+  var hasCreatedLines = false
   /// What was pushed.
   var pushed: PushPage?
   /// How clients wrote the names.

@@ -57,6 +57,7 @@ extension Sidecar {
     lookAtIntake()
     let snapshot = Snapshot(
       applier.registry, filter: kind.filter, isOpenMetrics: kind.shape.format.isOpenMetrics)
+    snapshot.hasCreatedLines = settings.hasCreatedLines
     var text = ByteBuffer(capacity: 8192)
     selfMetrics.append(applier, to: &text)
     snapshot.pushed = pushed(to: &text, kind.shape.format)

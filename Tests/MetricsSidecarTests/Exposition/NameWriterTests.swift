@@ -83,11 +83,12 @@ import Testing
 
   private func page(
     _ fixture: Fixture, _ format: PageFormat, _ escaping: Escaping?, slice: Int = 1 << 20,
-    own: String = ""
+    own: String = "", hasCreatedLines: Bool = false
   ) -> [UInt8] {
     let snapshot = Snapshot(
       fixture.registry, filter: NameFilter(), isOpenMetrics: format.isOpenMetrics)
     snapshot.selfText = Array(own.utf8)
+    snapshot.hasCreatedLines = hasCreatedLines
     let writer = PageWriter(
       snapshot, shape: PageShape(format: format, escaping: escaping), filter: NameFilter())
     var page = ByteBuffer()
@@ -95,15 +96,17 @@ import Testing
     return page.array
   }
 
-  /// Without the buckets but +Inf, and with times of birth made the same.
+  /// Without the buckets but +Inf, and with start times made the same.
   private func text(
     _ fixture: Fixture, _ format: PageFormat, _ escaping: Escaping?, own: String = ""
   ) -> String {
-    String(decoding: page(fixture, format, escaping, own: own), as: UTF8.self)
-      .split(separator: "\n")
-      .filter { !$0.contains("le=") || $0.contains("+Inf") }
-      .map { $0.contains("_created") ? $0.prefix(while: { $0 != " " }) + " T" : $0 }
-      .joined(separator: "\n")
+    String(
+      decoding: page(fixture, format, escaping, own: own, hasCreatedLines: true), as: UTF8.self
+    )
+    .split(separator: "\n")
+    .filter { !$0.contains("le=") || $0.contains("+Inf") }
+    .map { $0.contains("_created") ? $0.prefix(while: { $0 != " " }) + " T" : $0 }
+    .joined(separator: "\n")
   }
 
   @Test func `names in quotes where UTF-8 is allowed`() throws {

@@ -8,11 +8,12 @@ import Testing
   /// A page written some bytes a call, with times of birth made the same.
   private func page(
     _ fixture: Fixture, _ format: PageFormat, own: String = "", slice: Int = 1 << 20,
-    between: () -> Void = {}
+    hasCreatedLines: Bool = false, between: () -> Void = {}
   ) -> [UInt8] {
     let snapshot = Snapshot(
       fixture.registry, filter: NameFilter(), isOpenMetrics: format.isOpenMetrics)
     snapshot.selfText = Array(own.utf8)
+    snapshot.hasCreatedLines = hasCreatedLines
     let writer = PageWriter(snapshot, shape: PageShape(format: format), filter: NameFilter())
     var page = ByteBuffer()
     while !writer.write(into: &page, byteCount: slice) { between() }
@@ -38,8 +39,9 @@ import Testing
     let text = String(
       decoding: page(
         try filled(), .openMetrics100,
-        own: "# HELP up_bytes_total Of \\\\ it\n# TYPE up_bytes_total counter\nup_bytes_total 1.0\n"
-      ),
+        own:
+          "# HELP up_bytes_total Of \\\\ it\n# TYPE up_bytes_total counter\nup_bytes_total 1.0\n",
+        hasCreatedLines: true),
       as: UTF8.self)
     let lines = text.split(separator: "\n").map { line in
       line.contains("_created")
@@ -67,6 +69,26 @@ import Testing
         up_bytes_total 1.0
         # EOF
         """#)
+  }
+
+  @Test func `OpenMetrics has start times only if asked, protobuf always`() throws {
+    let fixture = try filled()
+    func page(_ format: PageFormat, _ hasCreatedLines: Bool) -> [UInt8] {
+      self.page(fixture, format, hasCreatedLines: hasCreatedLines)
+    }
+    func lines(_ hasCreatedLines: Bool) -> [Substring] {
+      String(decoding: page(.openMetrics100, hasCreatedLines), as: UTF8.self)
+        .split(separator: "\n")
+    }
+    #expect(lines(true).count { $0.contains("_created") } == 2)
+    #expect(lines(true).filter { !$0.contains("_created") } == lines(false))
+    #expect(page(.protobuf, true) == page(.protobuf, false))
+    // A counter's created_timestamp = 3: seconds = 1, in five bytes.
+    let protobuf = page(.protobuf, false)
+    #expect(
+      protobuf.indices.dropLast(9).contains {
+        protobuf[$0] == 0x1a && protobuf[$0 + 2] == 8 && protobuf[$0 + 7] == 6
+      })
   }
 
   @Test(arguments: [
