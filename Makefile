@@ -103,8 +103,9 @@ verify-monitoring: dist-amd64 ## Rules, dashboard and Slack messages with a real
 pictures: dist-amd64 ## Take docs/pictures of the running pair and of Prometheus
 	.ci/python Scripts/pictures --programs dist/linux-amd64
 
-verify-workflows: ## Workflows by actionlint and zizmor; versions from commit messages
+verify-workflows: ## Workflows by actionlint and zizmor, alone in a clone; versions; first steps
 	.ci/python Tests/System/test_workflows.py
+	python3 Tests/System/test_scripts.py
 
 push: dist-amd64 ## Compare pushes with Pushgateway, kill after each answer, measure
 	.ci/python Tests/System/push.py --programs dist/linux-amd64

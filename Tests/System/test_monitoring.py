@@ -6,10 +6,12 @@
 import contextlib
 import json
 import math
+import pathlib
 import re
 import shlex
 import subprocess
 import sys
+import tempfile
 import time
 
 import yaml
@@ -27,6 +29,7 @@ ANNOTATIONS = {"summary", "description", "value", "runbook_url"}
 def run(*command):
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     check(result.returncode == 0, f"{' '.join(command)}\n{result.stdout}{result.stderr}")
+    return result.stdout
 
 
 def written_rules(_):
@@ -54,6 +57,40 @@ def written_rules(_):
     for name in re.findall(r"\n## (\w+)\n", runbook):
         check(name in {alert["alert"] for alert in alerts}, f"the runbook knows {name}, no rule does")
     print(f"  {len(alerts)} alerts, {len(monitoring_lab.rules('record'))} recording rules")
+
+
+def message(firing, resolved):
+    """What Slack gets as the text for so many pods, by Alertmanager's own templates."""
+    alert = {**monitoring_lab.rules("alert")[0]["annotations"]}
+    alerts = [{"status": status, "fingerprint": f"{number:016x}",
+               "labels": {"alertname": "Try", "namespace": NAMESPACE, "severity": "critical",
+                          "pod": f"my-app-{number:05}"},
+               "annotations": alert | {"description": alert["description"] + length * "x"}}
+              for number, (status, length) in enumerate(
+                  [("firing", 0)] * firing + [("resolved", 10_000)] * resolved)]
+    status = "firing" if firing else "resolved"
+    with tempfile.TemporaryDirectory() as folder:
+        data = pathlib.Path(folder, "data.json")
+        data.write_text(json.dumps({"receiver": "slack", "status": status, "alerts": alerts,
+                                    "commonLabels": {"alertname": "Try", "namespace": NAMESPACE}}))
+        return run("amtool", "template", "render", "--template.glob=monitoring/compose/sidecar.tmpl",
+                   f"--template.data={data}",
+                   '--template.text={{ template "sidecar.slack.text" . }}')
+
+
+def long_messages(_):
+    """However many pods an alert has, its message names ten and counts the rest."""
+    for firing, resolved, ends in (
+            (1, 0, []), (10, 0, []), (11, 0, ["and 1 more firing"]), (1000, 0, ["and 990 more firing"]),
+            (0, 1000, ["and 990 more resolved"]),
+            (13, 12, ["and 3 more firing", "and 2 more resolved"])):
+        text = message(firing, resolved)
+        check(re.findall(r"(?m)^and .*$", text) == ends, f"{firing}, {resolved}: ends with {text[-300:]}")
+        pods = [int(pod) for pod in re.findall(r"(?m)^Pod: my-app-(\d+)$", text)]
+        check(pods == [*range(min(firing, 10)), *range(firing, firing + min(resolved, 10))],
+              f"{firing} firing, {resolved} resolved: names {pods}")
+        check(len(text) <= 20_000, f"{firing} firing, {resolved} resolved: {len(text)} bytes")
+    print(f"  1,000 pods are {len(message(1000, 0))} bytes")
 
 
 def told_metrics(programs):
@@ -175,7 +212,7 @@ def promised(message, title, color, status, runbook):
     check(lines == expected, f"the text is\n{lines}\nnot\n{expected}")
 
 
-CHECKS = [written_rules, told_metrics, dashboard, series, slack, made_up]
+CHECKS = [written_rules, long_messages, told_metrics, dashboard, series, slack, made_up]
 
 
 def main():
@@ -184,7 +221,7 @@ def main():
         labs = []
 
         def call(each, programs):
-            if each in (written_rules, told_metrics):
+            if each in (written_rules, long_messages, told_metrics):
                 return each(programs)
             if not labs:
                 labs.append(stack.enter_context(Lab(programs)))
