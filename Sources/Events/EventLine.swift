@@ -2,7 +2,7 @@ import SidecarPlatform
 
 /// One StatsD or DogStatsD line, taken apart into ranges of its bytes; nothing is copied.
 ///
-///     name:value[:value…]|type[|@rate][|#tag:v,tag:v][|c:container][|T unixtime][|e:…][|card:…]
+///     name:value[:value…]|type[|@rate][|#tag:v,tag:v][|c:container][|T unixtime][|x:label:v][|e:…]
 ///
 /// Fields come in any order. One that is not known is skipped, as DogStatsD asks, and costs nothing.
 /// https://docs.datadoghq.com/developers/dogstatsd/datagram_shell/
@@ -27,6 +27,10 @@ public struct EventLine: Sendable {
   public var tags = 0..<0
   /// What follows `c:`, the sender's container; empty without one.
   public var container = 0..<0
+  /// What follows `T`, the client's time in Unix seconds; empty without one.
+  public var time = 0..<0
+  /// What follows `x:`, the labels of an exemplar; empty without one.
+  public var exemplar = 0..<0
   /// How many samples each value stands for: 1 / rate.
   public var weight = 1.0
   /// The only value, if it is an unsigned number, as most are: it is read on the way to the type.
@@ -91,6 +95,9 @@ public struct EventLine: Sendable {
         guard rate >= Self.leastRate, rate <= 1 else { throw .badRate }
         event.weight = weight(rate)
       case UInt8(ascii: "c"): event.container = min(start + 2, bar)..<bar
+      case UInt8(ascii: "T"): event.time = start + 1..<bar
+      case UInt8(ascii: "x") where start + 2 < bar && line[byte: start + 1] == UInt8(ascii: ":"):
+        event.exemplar = start + 2..<bar
       default: break
       }
     }

@@ -1,6 +1,8 @@
 /// What can be wrong with one line. It is counted under `reason` and costs no other line.
 public enum LineError: Error, Equatable, Sendable, CaseIterable {
   case noName, noValue, noType, unknownType, badValue, negativeCount, badRate, tooLong
+  /// A `_family|` or `_remove|` line that cannot be read.
+  case badDeclaration
   /// An event or a service check of DogStatsD: taken, and not kept.
   case ignored
 
@@ -15,6 +17,7 @@ public enum LineError: Error, Equatable, Sendable, CaseIterable {
     case .negativeCount: "negative_count"
     case .badRate: "bad_rate"
     case .tooLong: "line_too_long"
+    case .badDeclaration: "bad_declaration"
     case .ignored: "ignored"
     }
   }

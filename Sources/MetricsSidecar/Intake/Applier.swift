@@ -84,6 +84,7 @@ final class Applier {
     if bytes.byteCount == 0 { return }
     if bytes.byteCount > limits.lineByteCount { return counts.reject(.tooLong) }
     do throws(LineError) {
+      if bytes.at(0) == UInt8(ascii: "_"), try isDeclaration(bytes) { return }
       let event = try EventLine.parse(bytes)
       try apply(event, bytes, source)
     } catch {
@@ -99,11 +100,10 @@ final class Applier {
   ) throws(LineError) {
     let name = bytes.extracting(event.name)
     let tags = bytes.extracting(event.tags)
-    if event.kind == .gauge, !event.container.isEmpty {
-      registry.owners.container = Digest.hash(bytes.extracting(event.container), seed: 0)
-      defer { registry.owners.container = 0 }
-      return try applyEach(event, bytes, source)
+    if event.kind == .gauge, !event.container.isEmpty || !event.time.isEmpty {
+      return try applyGauge(event, bytes, source)
     }
+    if !event.exemplar.isEmpty { return try applyTraced(event, bytes, source) }
     let only = event.onlyValue
     if !only.isNaN {
       return apply(event, name, tags, .init(number: only, isDelta: false), source)
@@ -113,7 +113,7 @@ final class Applier {
 
   @inline(never)
   @_optimize(speed)
-  private func applyEach(
+  func applyEach(
     _ event: EventLine, _ bytes: RawSpan, _ source: IntakeCounts.Source
   ) throws(LineError) {
     let name = bytes.extracting(event.name)

@@ -78,6 +78,7 @@ enum ClientGaugeCells {
   /// or greatest of none is nothing.
   static func value(_ values: Span<Double>, now: UInt64, _ options: KindOptions) -> Double? {
     var result: Double? = values[hasRest - 1].bitPattern == 0 ? nil : values[rest - 1]
+    var newest: UInt64 = 0
     for part in parts(-1, options) where values[part].bitPattern != 0 {
       if values[part + owner].bitPattern == 0,
         hasExpired(values[part + time].bitPattern, now, options)
@@ -85,6 +86,11 @@ enum ClientGaugeCells {
         continue
       }
       let value = values[part + number]
+      if options.merge == .mostRecent {
+        let time = values[part + Self.time].bitPattern
+        if time >= newest { (result, newest) = (value, time) }
+        continue
+      }
       result = result.map { merged($0, value, options) } ?? value
     }
     return result ?? (options.merge == .sum ? 0 : nil)
@@ -93,6 +99,7 @@ enum ClientGaugeCells {
   private static func merged(_ one: Double, _ other: Double, _ options: KindOptions) -> Double {
     switch options.merge {
     case .sum, .last: one + other
+    case .mostRecent: other
     case .min: min(one, other)
     case .max: max(one, other)
     }

@@ -13,6 +13,8 @@ struct ClientOwners {
   var current: UInt64 = 0
   /// The digest of its container id, where the line has one; else 0.
   var container: UInt64 = 0
+  /// The client's time in Unix milliseconds, where the line has one; else 0.
+  var time: UInt64 = 0
   private var living: [UInt64] = []
   private var connections: UInt64 = 0
   /// Sessions that have not come back by then, in Unix milliseconds, have gone; 0 once that is done.

@@ -3,7 +3,7 @@
 final class KindOptions {
   /// Whose value a gauge of several clients has.
   enum Merge: UInt8 {
-    case last, sum, min, max
+    case last, sum, min, max, mostRecent
   }
 
   /// How long a summary's, a set's or a client's values count. 0: as its kind has it.
@@ -26,11 +26,14 @@ final class KindOptions {
   var maxClients = 32
   /// The tag that names an event's trace; empty: no exemplars.
   var exemplar: [UInt8] = []
+  /// In place of a tag: labels as an event of a declared family has them.
+  static let anyExemplar = [UInt8(ascii: "*")]
 
   /// The numbers on which the meaning of a record's cells depends.
   func shape(_ kind: Record.Kind) -> [Double] {
     switch kind {
     case .set: [Double(windowMilliseconds), Double(exact)]
+    case .summary where quantiles.isEmpty: []
     case .summary: [Double(windowMilliseconds), Double(maxBuckets)]
     case .nativeHistogram: [Double(maxBuckets), zeroThreshold]
     case .clientGauge: [Double(merge.rawValue), Double(maxClients)]

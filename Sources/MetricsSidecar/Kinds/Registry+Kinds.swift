@@ -17,7 +17,8 @@ extension Registry {
       let client = owners.client(tag: target.client)
       if client.owner != 0, !owners.contains(client.owner) { owners.insert(client.owner) }
       if !ClientGaugeCells.set(
-        value, isDelta: isDelta, client: client, in: state, record, now: now, options,
+        value, isDelta: isDelta, client: client, in: state, record,
+        now: options.merge == .mostRecent && owners.time != 0 ? owners.time : now, options,
         owners: owners)
       {
         refusedClients += 1

@@ -3,7 +3,7 @@
 /// quantiles are of the last three to four quarters of the window.
 ///
 ///     1 sum   2 fraction of a sample that `@rate` has left over   3 count
-///     then for each part: its time in quarters of the window, samples of value 0, a `BucketTable`
+///     then for each part, if there are quantiles: its time in quarters of the window, samples of value 0, a `BucketTable`
 ///
 /// A quantile is at most 1.1 % away from a value of that rank while the values of a part of the
 /// window need at most `maxBuckets` at schema 5, as any do that lie within a factor of 32 where there
@@ -17,7 +17,9 @@ enum SummaryCells {
 
   private static func capacity(_ options: KindOptions) -> Int { options.maxBuckets * 5 / 4 + 1 }
   private static func partCells(_ options: KindOptions) -> Int { 3 + capacity(options) }
-  static func count(_ options: KindOptions) -> Int { firstPart + partCount * partCells(options) }
+  static func count(_ options: KindOptions) -> Int {
+    firstPart + (options.quantiles.isEmpty ? 0 : partCount * partCells(options))
+  }
   static let defaultWindowMilliseconds: UInt64 = 600_000
 
   /// Adds `whole` samples of `value`; the sum is the caller's.
@@ -27,6 +29,7 @@ enum SummaryCells {
     _ options: KindOptions
   ) {
     state.add(record + samples, whole)
+    if options.quantiles.isEmpty { return }
     let count = BucketTable.count(whole)
     let quarter = self.quarter(now, options)
     let part = record + firstPart + Int(quarter % UInt64(partCount)) * partCells(options)
@@ -45,6 +48,7 @@ enum SummaryCells {
   /// The values of `options.quantiles`, from a record's cells without the first; NaN where the
   /// window is empty.
   static func quantiles(_ values: Span<Double>, now: UInt64, _ options: KindOptions) -> [Double] {
+    if options.quantiles.isEmpty { return [] }
     var buckets = SortedBuckets()
     let quarter = self.quarter(now, options)
     for index in 0..<partCount {

@@ -90,7 +90,7 @@ extension Family {
     case .counter: .counter
     case .histogram, .nativeHistogram: .histogram
     case .summary: .summary
-    case .gauge, .set, .clientGauge, .session, .spelling: .gauge
+    case .gauge, .set, .clientGauge, .session, .spelling, .declaration: .gauge
     }
   }
 

@@ -33,6 +33,12 @@ final class Exemplars {
 
   static let textByteCount = 128
 
+  /// For those that events of declared families bring; no tag is taken off.
+  init(limit: Int) {
+    tags = []
+    self.limit = limit
+  }
+
   /// `nil` where no rule asks for exemplars.
   init?(_ rules: Rules, limit: Int) {
     var tags: [[UInt8]] = []
@@ -49,6 +55,7 @@ final class Exemplars {
   /// Puts what stays of `bytes` into `rest`; whether something was taken off.
   func strip(_ bytes: RawSpan, into rest: inout ByteBuffer) -> Bool {
     rest.removeAll()
+    if tags.isEmpty { return false }
     var isTraced = false
     var start = 0
     while start < bytes.byteCount {
@@ -174,14 +181,19 @@ final class Exemplars {
     guard cells[place] != 0, times[place] != 0 else { return }
     page.truncate(to: page.count - 1)
     page.append(" # {")
-    page.append(Names.label(tag[...]))
-    page.append("=\"")
-    let start = place * Self.textByteCount
-    for byte in texts[start..<start + Int(lengths[place])] {
-      if byte == UInt8(ascii: "\\") { page.append(byte) }
-      page.append(byte)
+    var isFirst = true
+    forEachLabel(place, tag) { name, value in
+      if !isFirst { page.append(UInt8(ascii: ",")) }
+      isFirst = false
+      page.append(name)
+      page.append("=\"")
+      for byte in value {
+        if byte == UInt8(ascii: "\\") { page.append(byte) }
+        page.append(byte)
+      }
+      page.append(UInt8(ascii: "\""))
     }
-    page.append("\"} ")
+    page.append("} ")
     NumberFormat.append(values[place], to: &page)
     page.append(UInt8(ascii: " "))
     NumberFormat.append(Double(times[place]) / 1000, to: &page)
@@ -192,7 +204,6 @@ final class Exemplars {
   func appendProtobuf(_ field: UInt8, _ cell: Int, _ tag: [UInt8], to page: inout ByteBuffer) {
     let place = self.place(cell)
     guard cells[place] != 0, times[place] != 0 else { return }
-    let start = place * Self.textByteCount
     let exemplar: Int
     if field < 16 {
       exemplar = ProtobufFormat.begin(field, &page)
@@ -202,13 +213,46 @@ final class Exemplars {
       exemplar = ProtobufFormat.begin(0, &page)
       page.replace(at: exemplar - 1, with: 1)
     }
-    let label = ProtobufFormat.begin(1, &page)
-    ProtobufFormat.text(1, Names.label(tag[...]), to: &page)
-    ProtobufFormat.text(2, Array(texts[start..<start + Int(lengths[place])]), to: &page)
-    ProtobufFormat.end(label, &page)
+    forEachLabel(place, tag) { name, value in
+      let label = ProtobufFormat.begin(1, &page)
+      ProtobufFormat.text(1, name, to: &page)
+      ProtobufFormat.text(2, Array(value), to: &page)
+      ProtobufFormat.end(label, &page)
+    }
     ProtobufFormat.double(2, values[place], to: &page)
     ProtobufFormat.created(3, times[place], to: &page)
     ProtobufFormat.end(exemplar, &page)
+  }
+
+  /// The labels of one place: a rule's tag, or those that the event had.
+  private func forEachLabel(
+    _ place: Int, _ tag: [UInt8], _ body: ([UInt8], ArraySlice<UInt8>) -> Void
+  ) {
+    let start = place * Self.textByteCount
+    let text = texts[start..<start + Int(lengths[place])]
+    if tag != KindOptions.anyExemplar { return body(Names.label(tag[...]), text) }
+    for label in text.split(separator: UInt8(ascii: ",")) {
+      let colon = label.firstIndex(of: UInt8(ascii: ":")) ?? label.endIndex
+      body(Array(label[..<colon]), label[colon...].dropFirst())
+    }
+  }
+
+  /// Whether these are labels of an exemplar: names that Prometheus allows, each once.
+  static func areLabels(_ bytes: RawSpan) -> Bool {
+    var names: [[UInt8]] = []
+    var start = 0
+    while start < bytes.byteCount {
+      let end = bytes.end(of: UInt8(ascii: ","), after: start)
+      let label = SeriesKey.array(bytes.extracting(start..<end))
+      guard let colon = label.firstIndex(of: UInt8(ascii: ":")), colon > 0, label[0] &- 48 > 9,
+        label[..<colon].allSatisfy(Names.isWordByte), !names.contains(Array(label[..<colon]))
+      else { return false }
+      names.append(Array(label[..<colon]))
+      // What can be kept has no more room.
+      if start > textByteCount { return false }
+      start = end + 1
+    }
+    return !names.isEmpty
   }
 }
 
@@ -250,7 +294,33 @@ extension Registry {
   ) {
     let family = families[Int(target.family)]
     let tag = family.options.exemplar
-    guard !tag.isEmpty, let range = Exemplars.find(tag, in: tags) else { return }
+    guard !tag.isEmpty, tag != KindOptions.anyExemplar, let range = Exemplars.find(tag, in: tags)
+    else { return }
+    keep(exemplars, target, trace: tags.extracting(range), nameByteCount: tag.count, value)
+  }
+
+  /// Keeps the labels that an event of a declared family brings: `trace_id:4bf92f35,span_id:00f0`.
+  @inline(never)
+  func keepExemplar(
+    _ labels: RawSpan, name: RawSpan, type: UInt8, tags: RawSpan, value: Double
+  ) {
+    guard Exemplars.areLabels(labels), let targets = targets(name, type, tags) else { return }
+    for index in 0..<targets.count {
+      let target = targets[index]
+      guard families[Int(target.family)].options.exemplar == KindOptions.anyExemplar else {
+        continue
+      }
+      let exemplars = exemplars ?? Exemplars(limit: limits.exemplars)
+      self.exemplars = exemplars
+      keep(exemplars, target, trace: labels, nameByteCount: 0, value)
+    }
+  }
+
+  private func keep(
+    _ exemplars: Exemplars, _ target: LineTable.Target, trace: RawSpan, nameByteCount: Int,
+    _ value: Double
+  ) {
+    let family = families[Int(target.family)]
     let scaled = target.scale == 0 ? value : value * scales[target.scale]
     let value = target.isMilliseconds ? scaled / 1000 : scaled
     var cell = Int(target.cell) + 1
@@ -262,13 +332,13 @@ extension Registry {
       let record = Int(target.cell)
       exemplars.set(
         record + NativeHistogramCells.exemplar(value, family.options), value,
-        tags.extracting(range), nameByteCount: tag.count, now: now)
+        trace, nameByteCount: nameByteCount, now: now)
       if family.bounds.isEmpty { return }
       cell = record + NativeHistogramCells.firstBucket(family.options)
       for bound in family.bounds where value > bound { cell += 1 }
     } else if family.kind != .counter {
       return
     }
-    exemplars.set(cell, value, tags.extracting(range), nameByteCount: tag.count, now: now)
+    exemplars.set(cell, value, trace, nameByteCount: nameByteCount, now: now)
   }
 }

@@ -16,6 +16,8 @@ final class Family {
   let shape: UInt32
   /// Whether a rule names it, so that it is shown without a series too.
   var isDeclared = false
+  /// Whether that was a client's declaration.
+  var isDeclaredByClient = false
   /// Whether it is as the rules in force have it, as far as they name it. One that a restart or a
   /// reload has found waits for its first event, which says what it is.
   var isCurrent = true
@@ -54,7 +56,7 @@ final class Family {
   /// The cells a series of this family has, with the first that says whether it is in use.
   var cellCount: Int {
     switch kind {
-    case .counter, .gauge, .session, .spelling: 2
+    case .counter, .gauge, .session, .spelling, .declaration: 2
     case .histogram: HistogramCells.count(bounds: bounds.count)
     case .set: DistinctCells.count(options)
     case .summary: SummaryCells.count(options)
@@ -84,7 +86,7 @@ final class Family {
     case .counter: text.append(" counter\n")
     case .histogram, .nativeHistogram: text.append(" histogram\n")
     case .summary: text.append(" summary\n")
-    case .gauge, .set, .clientGauge, .session, .spelling: text.append(" gauge\n")
+    case .gauge, .set, .clientGauge, .session, .spelling, .declaration: text.append(" gauge\n")
     }
     return text.array
   }

@@ -27,6 +27,8 @@ struct Record: Equatable {
     case session = 9
     /// How a client wrote a name; see `Spellings`.
     case spelling = 10
+    /// What a client says of a family; see `Declaration`.
+    case declaration = 11
   }
 
   let unit: UInt32

@@ -6,7 +6,7 @@ extension Registry {
   /// Why an event was not counted.
   enum Rejection: Error, CaseIterable {
     case typeConflict, unsupportedType, seriesLimit, familyLimit, tooManyLabels, nameTooLong
-    case valueTooLong, stateFull, dropped, mixedTags
+    case valueTooLong, stateFull, dropped, mixedTags, declarationConflict, badEscape
 
     /// The label of `metrics_sidecar_events_rejected_total`.
     var reason: StaticString {
@@ -21,6 +21,8 @@ extension Registry {
       case .stateFull: "state_full"
       case .dropped: "dropped_by_rules"
       case .mixedTags: "mixed_tags"
+      case .declarationConflict: "declaration_conflict"
+      case .badEscape: "bad_escape"
       }
     }
   }

@@ -24,6 +24,7 @@ extension Registry {
       if rule.isLast { break }
     }
     if isMatched { return }
+    if try feedDeclared(event, kind, into: &outcome) { return }
     guard rules.exposesUnmatched else { throw .dropped }
     let index = try family(named: event.defaultFamily, kind)
     if spellings.isOn {
@@ -218,9 +219,11 @@ extension Registry {
     for family in families {
       family.isCurrent = false
       family.isDeclared = false
+      family.isDeclaredByClient = false
       family.constants = []
     }
     for entry in new.families { declare(entry) }
+    showDeclared()
     remakeFamilies()
     // As new ones, families may not be what lines of others are called.
     for family in families

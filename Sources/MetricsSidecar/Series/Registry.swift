@@ -24,6 +24,8 @@ final class Registry {
   var dialects = TagDialects.all
   /// Names as clients wrote them.
   var spellings = Spellings()
+  /// Families as clients declare them.
+  var declarations = Declarations()
   /// `nil` where no rule asks for them.
   var exemplars: Exemplars?
   /// What values are multiplied with, by number.
@@ -155,7 +157,7 @@ final class Registry {
     retire(record)
   }
 
-  private func retire(_ record: Record) {
+  func retire(_ record: Record) {
     state.release(record)
     retired.append(record)
   }
@@ -193,18 +195,26 @@ final class Registry {
 
   /// Finds the series and sessions that the state file holds.
   private func readState() {
+    forEachRecord { record in
+      // Before the series, since it says what they are.
+      if state.kind(record) == .declaration { restoreDeclaration(record) }
+    }
+    forEachRecord { record in
+      switch state.kind(record) {
+      case .session: sessions.restore(record, in: state)
+      case .spelling: restoreSpelling(record)
+      case .declaration: break
+      default: restore(record)
+      }
+    }
+  }
+
+  private func forEachRecord(_ body: (Record) -> Void) {
     var unit = StateFile.firstUnit
     while unit < state.endUnit {
       let record = Record(unit: unit)
       unit += state.unitCount(record)
-      guard state.isInUse(record) else { continue }
-      if state.kind(record) == .session {
-        sessions.restore(record, in: state)
-      } else if state.kind(record) == .spelling {
-        restoreSpelling(record)
-      } else {
-        restore(record)
-      }
+      if state.isInUse(record) { body(record) }
     }
   }
 

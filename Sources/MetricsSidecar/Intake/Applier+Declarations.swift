@@ -1,0 +1,63 @@
+import SidecarEvents
+import SidecarPlatform
+
+/// Lines that say more than how often: what a family is, whose a gauge is and of when, which trace an
+/// event belongs to.
+extension Applier {
+  /// Takes a line that begins with `_family|` or `_remove|`; whether it was one.
+  @inline(never)
+  func isDeclaration(_ bytes: RawSpan) throws(LineError) -> Bool {
+    // Both are eight bytes long.
+    let isRemoval = bytes.begins("_remove|")
+    guard isRemoval || bytes.begins("_family|") else { return false }
+    let text = bytes.extracting(8..<bytes.byteCount)
+    if isRemoval {
+      try registry.removePart(text)
+    } else if let rejection = try registry.declare(text) {
+      counts.reject(rejection)
+    }
+    return true
+  }
+
+  /// A gauge whose line names its container or its time.
+  @inline(never)
+  func applyGauge(
+    _ event: EventLine, _ bytes: RawSpan, _ source: IntakeCounts.Source
+  ) throws(LineError) {
+    if !event.container.isEmpty {
+      registry.owners.container = Digest.hash(bytes.extracting(event.container), seed: 0)
+    }
+    let seconds = Decimal.parse(bytes.extracting(event.time))
+    // Up to the year 9999, so that milliseconds are a whole number.
+    registry.owners.time = seconds > 0 && seconds < 253_402_300_800 ? UInt64(seconds * 1000) : 0
+    defer {
+      registry.owners.container = 0
+      registry.owners.time = 0
+    }
+    try applyEach(event, bytes, source)
+  }
+
+  /// An event with an exemplar's labels: it counts, and is the last one of its series or bucket.
+  @inline(never)
+  func applyTraced(
+    _ event: EventLine, _ bytes: RawSpan, _ source: IntakeCounts.Source
+  ) throws(LineError) {
+    try applyEach(event, bytes, source)
+    var index = event.values.lowerBound
+    while let value = try event.nextValue(bytes, &index) {
+      registry.keepExemplar(
+        bytes.extracting(event.exemplar), name: bytes.extracting(event.name),
+        type: event.kind.rawValue, tags: bytes.extracting(event.tags), value: value.number)
+    }
+  }
+}
+
+extension RawSpan {
+  fileprivate func begins(_ prefix: StaticString) -> Bool {
+    let count = prefix.utf8CodeUnitCount
+    guard byteCount >= count else { return false }
+    // Sound: a static string's bytes live as long as the program, and `index` is below its length.
+    for index in 0..<count where unsafe prefix.utf8Start[index] != at(index) { return false }
+    return true
+  }
+}

@@ -1,0 +1,203 @@
+import SidecarEvents
+import SidecarPlatform
+
+/// Families that clients declare (`Declaration`), so that an event of such a name feeds that family
+/// under its own name. A rule for the event wins, and so does a family that the rules name.
+///
+/// What must stay true: a declaration is kept in the state file like a family's first event, so a
+/// restart shows the same family; while a client lives that has declared a family as it is, nobody
+/// gives it another type or other buckets.
+struct Declarations {
+  struct Entry {
+    var declaration: Declaration
+    /// As the line has it, behind `_family|`.
+    var text: [UInt8]
+    /// Where the state file has it.
+    var record: Record
+    /// Connections and sessions that have declared it so, as far as they fit.
+    var owners: [UInt64] = []
+    /// Whether more have than `owners` holds.
+    var hasMoreOwners = false
+  }
+
+  var entries: [[UInt8]: Entry] = [:]
+  static let ownerLimit = 64
+}
+
+extension Registry {
+  // MARK: Declaring
+
+  /// Takes a declaration, as part of the current transaction. `text` is what follows `_family|`.
+  /// - Returns: why it was refused.
+  func declare(_ text: RawSpan) throws(LineError) -> Rejection? {
+    let bytes = SeriesKey.array(text)
+    let declaration = try Declaration(bytes)
+    let name = declaration.name
+    if let known = declarations.entries[name], known.text == bytes {
+      noteOwner(of: name)
+      return nil
+    }
+    do throws(Rejection) {
+      try checkName(name, declaration.kind)
+      try setDeclaration(declaration, bytes)
+      noteOwner(of: name)
+      return nil
+    } catch { return error }
+  }
+
+  private func checkName(_ name: [UInt8], _ kind: Record.Kind) throws(Rejection) {
+    if name.count > limits.nameByteCount { throw .nameTooLong }
+    if Names.isReserved(name) { throw conflict(name) }
+    guard familyIndex[name] == nil else { return }
+    if isSampleOfAnother(name, kind) { throw conflict(name) }
+    if familyCount >= limits.families { throw .familyLimit }
+  }
+
+  private func setDeclaration(
+    _ declaration: Declaration, _ text: [UInt8]
+  ) throws(Rejection) {
+    let name = declaration.name
+    let old = declarations.entries[name]
+    let family = declaration.family(clients: limits.gaugeClients)
+    let isByRules = familyIndex[name].map { isRuled(families[$0]) } ?? false
+    if !isByRules, let index = familyIndex[name] {
+      let known = families[index]
+      let isSame =
+        known.kind == family.kind && known.shape == family.shape
+        && known.cellCount == family.cellCount
+      if !isSame, let old, isInUse(old) { throw .declarationConflict }
+      if !isSame, isSampleOfAnother(name, family.kind) { throw conflict(name) }
+    }
+    let record: Record
+    do throws(Errno) {
+      record = try unsafe state.allocate(
+        kind: .declaration, key: text.span.bytes, nameByteCount: name.count, shape: 0, cellCount: 2)
+    } catch { throw .stateFull }
+    if let old { retire(old.record) }
+    declarations.entries[name] = Declarations.Entry(
+      declaration: declaration, text: text, record: record)
+    if !isByRules { show(family) }
+  }
+
+  /// Makes the family, or has the one of this name be as declared.
+  private func show(_ family: Family) {
+    if let index = familyIndex[family.name] {
+      replace(index, family)
+    } else {
+      _ = add(family)
+    }
+    expiry.use(timeToLive(family))
+    expiry.arm(timeToLive(family), now: monotonicNow)
+    // Lines of this name may be known by what they meant before.
+    if lines.count > 0 { forgetLines() }
+  }
+
+  private func isRuled(_ family: Family) -> Bool {
+    family.isDeclared && !family.isDeclaredByClient
+  }
+
+  // MARK: Who has declared
+
+  private func noteOwner(of name: [UInt8]) {
+    let owner = owners.current
+    guard owner != 0, let entry = declarations.entries[name], !entry.hasMoreOwners,
+      !entry.owners.contains(owner)
+    else { return }
+    if !owners.contains(owner) { owners.insert(owner) }
+    var kept = entry.owners.filter { owners.contains($0) }
+    if kept.count < Declarations.ownerLimit {
+      kept.append(owner)
+    } else {
+      declarations.entries[name]?.hasMoreOwners = true
+    }
+    declarations.entries[name]?.owners = kept
+  }
+
+  /// Whether somebody else lives who counts by it, or may come back after a restart.
+  private func isInUse(_ entry: Declarations.Entry) -> Bool {
+    if entry.hasMoreOwners || owners.graceEnds != 0 && now < owners.graceEnds { return true }
+    return entry.owners.contains { $0 != owners.current && owners.contains($0) }
+  }
+
+  // MARK: Events
+
+  /// Feeds the declared family of the event's name; `false` where there is none.
+  func feedDeclared(
+    _ event: Resolver, _ kind: Record.Kind, into outcome: inout Resolution
+  ) throws(Rejection) -> Bool {
+    guard !declarations.entries.isEmpty, declarations.entries[event.name] != nil,
+      let index = familyIndex[event.name]
+    else { return false }
+    let family = families[index]
+    guard family.kind.takes(kind) else { throw conflict(family.name) }
+    feed(index, try declaredLabels(event), event, into: &outcome, scale: 0)
+    return true
+  }
+
+  /// Tags of a declared family have any text as their value, escaped where a line needs it.
+  private func declaredLabels(_ event: Resolver) throws(Rejection) -> [Label] {
+    var labels: [Label] = []
+    for tag in event.tags {
+      guard let value = Declaration.unescaped(tag.value) else { throw .badEscape }
+      let name = Names.label(tag.name)
+      if !value.isEmpty, !labels.contains(where: { $0.name == name }) {
+        labels.append((name, value[...]))
+      }
+    }
+    return labels
+  }
+
+  /// Ends the client's part in a series of a declared gauge: `_remove|<name>[|#<tags>]`. What other
+  /// clients report stays, and so do counters.
+  func removePart(_ text: RawSpan) throws(LineError) {
+    let end = ByteScan.find(UInt8(ascii: "|"), in: text, from: 0, to: text.byteCount)
+    var start = min(end + 1, text.byteCount)
+    if start < text.byteCount, text.at(start) == UInt8(ascii: "#") { start += 1 }
+    let name = text.extracting(0..<end)
+    let tags = text.extracting(start..<text.byteCount)
+    let event = Resolver(name: name, type: UInt8(ascii: "g"), tags: tags, dialects: [])
+    guard let index = familyIndex[event.name], families[index].isDeclaredByClient,
+      families[index].kind == .clientGauge, event.tags.count <= limits.labels
+    else { return }
+    var key = ByteBuffer(capacity: 128)
+    do throws(Rejection) {
+      SeriesKey.append(event.name, try declaredLabels(event), to: &key)
+    } catch { throw .badDeclaration }
+    let found = table.find(key.bytes, in: state)
+    guard let record = found else { return }
+    let client = owners.client(tag: 0).key
+    for part in ClientGaugeCells.parts(record.firstCell, families[index].options)
+    where state.value(part) == client {
+      state.store(part, UInt64(0))
+    }
+  }
+
+  // MARK: Restart and reload
+
+  /// Takes back one that the state file holds, before any series.
+  func restoreDeclaration(_ record: Record) {
+    let state = self.state
+    let text = SeriesKey.array(state.key(record))
+    do throws(LineError) {
+      let declaration = try Declaration(text)
+      guard declarations.entries[declaration.name] == nil else { return retire(record) }
+      declarations.entries[declaration.name] = Declarations.Entry(
+        declaration: declaration, text: text, record: record)
+      if familyIndex[declaration.name] == nil {
+        _ = add(declaration.family(clients: limits.gaugeClients))
+      }
+    } catch { retire(record) }
+  }
+
+  /// After the rules have said which families there are: those that only clients declare are as these
+  /// have it.
+  func showDeclared() {
+    for name in declarations.entries.keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+      guard let entry = declarations.entries[name],
+        !(familyIndex[name].map { isRuled(families[$0]) } ?? false)
+      else { continue }
+      if familyIndex[name] == nil, isSampleOfAnother(name, entry.declaration.kind) { continue }
+      show(entry.declaration.family(clients: limits.gaugeClients))
+    }
+  }
+}
