@@ -127,7 +127,8 @@ enum ProtobufFormat {
     self.labels(labels, from: 0, names, to: &page)
     let inner = begin(type.isHistogram ? 7 : 4, &page)
     // A histogram of floats tells its counts in other fields.
-    let isFloat = type.isHistogram && (native.isFloat || !count.isWhole)
+    var isFloat = type.isHistogram && (native.isFloat || !count.isWhole)
+    for point in points where type.isHistogram && !point.value.isWhole { isFloat = true }
     self.count(1, count, isFloat, to: &page)
     double(2, sum, to: &page)
     // A native one needs no classic buckets; +Inf alone is none.

@@ -3,6 +3,29 @@ import SidecarPlatform
 /// How gauges of an aggregated push meet those that are there.
 enum GaugeRule: String {
   case last, sum, max
+
+  /// What may be added: no push, however often it comes, makes a sum infinite, which it would stay.
+  static let greatest = 1e100
+
+  /// Why a value cannot be added up, as with events; `nil` where it can.
+  func mistake(_ type: FamilyType, _ part: PushBatch.Part, _ value: Double) -> String? {
+    let isFinite = value.magnitude <= Self.greatest
+    switch type {
+    case .counter:
+      return isFinite && value >= 0
+        ? nil : "a counter that is added up is a number from 0 to 1e100"
+    case .gauge, .untyped:
+      return isFinite || self != .sum ? nil : "a gauge that is added up is finite, up to 1e100"
+    case .histogram, .gaugeHistogram, .summary:
+      switch part {
+      case .sum: return isFinite ? nil : "a sum that is added up is finite, up to 1e100"
+      case .bucket, .count:
+        return isFinite && value >= 0
+          ? nil : "a count that is added up is a number from 0 to 1e100"
+      case .whole: return nil
+      }
+    }
+  }
 }
 
 /// Writes a group's bytes from a push and from what the group had before.
@@ -14,6 +37,12 @@ struct GroupWriter: ~Copyable {
     case merge
     /// Counters, histograms and summaries add up; gauges as the rule says.
     case aggregate(GaugeRule)
+
+    /// What becomes of gauges, where the push is added up.
+    var rule: GaugeRule? {
+      guard case .aggregate(let rule) = self else { return nil }
+      return rule
+    }
   }
 
   /// A family that was written.
@@ -202,12 +231,13 @@ struct GroupWriter: ~Copyable {
   ) throws(PushError) {
     let new = GroupBytes.metric(bytes.bytes, at: place)
     switch family.type {
-    case .counter: add(old.double(at: metric.value), at: new.value)
+    case .counter: add(max(0, old.double(at: metric.value)), at: new.value)
     case .gauge, .untyped:
       if case .aggregate(.sum) = mode { add(old.double(at: metric.value), at: new.value) }
       if case .aggregate(.max) = mode {
         let known = old.double(at: metric.value)
-        if known > bytes.bytes.double(at: new.value) { store(known, at: new.value) }
+        let pushed = bytes.bytes.double(at: new.value)
+        if known > pushed || pushed.isNaN { store(known, at: new.value) }
       }
     case .summary, .histogram, .gaugeHistogram:
       if family.type == .summary, metric.pointCount + new.pointCount > 0 {
@@ -263,7 +293,9 @@ struct GroupWriter: ~Copyable {
     }
   }
 
+  /// What replaced a group may have been anything: nothing is added to what is no number.
   private mutating func add(_ amount: Double, at offset: Int) {
+    guard amount.magnitude <= GaugeRule.greatest else { return }
     store(bytes.bytes.double(at: offset) + amount, at: offset)
   }
 

@@ -113,6 +113,7 @@ struct NativeHistogram {
       return "a zero bucket of a width that cannot be"
     }
     guard zeroCount >= 0, count >= 0 else { return "a count below 0" }
+    guard zeroCount <= GaugeRule.greatest, count.isFinite else { return "a count without end" }
     var total = zeroCount
     for side in [below, above] {
       if let mistake = side.mistake { return mistake }
@@ -170,7 +171,9 @@ extension NativeHistogram.Side {
       guard abs(index) < Self.indexLimit else { return "a bucket that is too far out" }
     }
     if left > 0 { return "spans and buckets that do not go together" }
-    for count in counts where !(count >= 0) || count.isInfinite { return "a count below 0" }
+    for count in counts where !(count >= 0 && count <= GaugeRule.greatest) {
+      return "a count below 0"
+    }
     return nil
   }
 

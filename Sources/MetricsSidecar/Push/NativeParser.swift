@@ -3,8 +3,11 @@ import SidecarPlatform
 /// Reads the fields of a protobuf `Histogram` that make it a native one.
 struct NativeParser {
   private(set) var native = NativeHistogram()
-  private(set) var count = 0.0
+  private var wholeCount: UInt64 = 0
+  private var floatCount = 0.0
   private(set) var isFloat = false
+  /// As pushed: a float wherever there is one, be it below 0 or no number.
+  var count: Double { floatCount == 0 ? Double(wholeCount) : floatCount }
   /// The last bucket of each side, from which the next one differs.
   private var last: (below: Int64, above: Int64) = (0, 0)
   private var hasDeltas = false
@@ -13,18 +16,19 @@ struct NativeParser {
   /// Takes a field of the message `body`, if it is one of those.
   mutating func take(_ field: WireReader.Field, _ body: RawSpan) throws(PushError) {
     switch field.number {
-    case 1: count = max(count, Double(try field.varint()))
+    case 1: wholeCount = try field.varint()
     case 4:
-      let float = try field.double()
-      isFloat = isFloat || float > 0
-      count = max(count, float)
+      floatCount = try field.double()
+      isFloat = isFloat || floatCount != 0
     case 5: native.schema = Int(clamping: Self.signed(try field.varint()))
     case 6: native.zeroThreshold = try field.double()
-    case 7: native.zeroCount = max(native.zeroCount, Double(try field.varint()))
+    case 7:
+      let whole = try field.varint()
+      if whole != 0 { native.zeroCount = Double(whole) }
     case 8:
       let float = try field.double()
-      isFloat = isFloat || float > 0
-      if !(float <= native.zeroCount) { native.zeroCount = float }
+      isFloat = isFloat || float != 0
+      if float != 0 { native.zeroCount = float }
     case 9: native.below.spans.append(try Self.span(body, try field.bytes()))
     case 12: native.above.spans.append(try Self.span(body, try field.bytes()))
     case 10: try Self.deltas(field, body, &native.below.counts, &last.below)

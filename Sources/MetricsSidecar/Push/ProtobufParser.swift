@@ -22,15 +22,19 @@ struct ProtobufParser {
     var name = message.lowerBound..<message.lowerBound
     var help: Range<Int>?
     var typeNumber: UInt64 = 0
+    var isEmpty = true
     var reader = WireReader(body, message)
     while let field = try reader.next() {
       switch field.number {
       case 1: name = try field.bytes()
       case 2: help = try field.bytes()
       case 3: typeNumber = try field.varint()
+      case 4: isEmpty = false
       default: break
       }
     }
+    // A message that says nothing, as some encoders begin with.
+    if name.isEmpty, isEmpty { return }
     if let mistake = mistake(body, name, "a family's name", NameByte.isFamily) {
       throw PushError(mistake)
     }
@@ -59,25 +63,43 @@ struct ProtobufParser {
     _ family: Int, _ type: FamilyType, _ body: RawSpan, _ message: Range<Int>
   ) throws(PushError) {
     var content: Range<Int>?
+    var labelCount = 0
     var reader = WireReader(body, message)
     while let field = try reader.next() {
       switch field.number {
-      case 1: try label(body, try field.bytes())
+      case 1:
+        // Before the work that each further label makes.
+        guard labelCount < limits.labels else {
+          throw PushError("more than \(limits.labels) labels")
+        }
+        labelCount += 1
+        try label(body, try field.bytes())
       case 6: batch.note("pushed metrics must not have timestamps (\(batch.name(family)))")
       case Self.contentField(type): content = try field.bytes()
       default: break
       }
     }
-    if batch.labelCount > limits.labels { throw PushError("more than \(limits.labels) labels") }
     let metric = batch.addMetric(family, body)
     guard let content else {
       batch.note("\(batch.describe(metric)) has no \(type.text) value")
       return
     }
     switch type {
-    case .counter, .gauge, .untyped: batch.setValue(metric, try value(body, content))
+    case .counter, .gauge, .untyped:
+      let value = try value(body, content)
+      try check(metric, type, .whole, value)
+      batch.setValue(metric, value)
     case .summary: try summary(metric, body, content)
-    case .histogram, .gaugeHistogram: try histogram(metric, body, content)
+    case .histogram, .gaugeHistogram: try histogram(metric, type, body, content)
+    }
+  }
+
+  /// Refuses what would stay in a sum for ever.
+  private func check(
+    _ metric: Int, _ type: FamilyType, _ part: PushBatch.Part, _ value: Double
+  ) throws(PushError) {
+    if let rule = batch.adds, let reason = rule.mistake(type, part, value) {
+      throw PushError("\(batch.describe(metric)): \(reason)")
     }
   }
 
@@ -103,13 +125,15 @@ struct ProtobufParser {
     if let mistake = mistake(body, name, "a label's name", NameByte.isLabel) {
       return batch.note(mistake)
     }
-    let text = String(copying: body.extracting(name))
-    if text == "__name__" { return batch.note("the label __name__ is Prometheus's own") }
-    guard value.count <= limits.labelValueByteCount else {
-      throw PushError("a value of \(text) has more than \(limits.labelValueByteCount) bytes")
+    func text() -> String { String(copying: body.extracting(name)) }
+    if body.extracting(name).starts(with: "__") {
+      return batch.note("the label \(text()) is Prometheus's own")
     }
-    guard body.isUTF8(value) else { return batch.note("a value of \(text) is not UTF-8") }
-    if batch.hasLabel(name, in: body) { return batch.note("the label \(text) is there twice") }
+    guard value.count <= limits.labelValueByteCount else {
+      throw PushError("a value of \(text()) has more than \(limits.labelValueByteCount) bytes")
+    }
+    guard body.isUTF8(value) else { return batch.note("a value of \(text()) is not UTF-8") }
+    if batch.hasLabel(name, in: body) { return batch.note("the label \(text()) is there twice") }
     batch.addLabel(name: name, value: value, isRaw: true)
   }
 
@@ -139,54 +163,79 @@ struct ProtobufParser {
     _ metric: Int, _ body: RawSpan, _ message: Range<Int>
   ) throws(PushError) {
     var count = 0.0
+    var sum = 0.0
     var reader = WireReader(body, message)
     while let field = try reader.next() {
       switch field.number {
       case 1: count = Double(try field.varint())
-      case 2: batch.setSum(metric, try field.double())
-      case 3: try point(metric, body, try field.bytes(), boundField: 1, valueFields: 2, 2)
+      case 2: sum = try field.double()
+      case 3: try quantile(metric, body, try field.bytes())
       default: break
       }
     }
+    try check(metric, .summary, .sum, sum)
+    batch.setSum(metric, sum)
     batch.setCount(metric, count)
   }
 
   private func histogram(
-    _ metric: Int, _ body: RawSpan, _ message: Range<Int>
+    _ metric: Int, _ type: FamilyType, _ body: RawSpan, _ message: Range<Int>
   ) throws(PushError) {
     var parser = NativeParser()
+    var sum = 0.0
     var reader = WireReader(body, message)
     while let field = try reader.next() {
       switch field.number {
-      case 2: batch.setSum(metric, try field.double())
-      case 3: try point(metric, body, try field.bytes(), boundField: 2, valueFields: 1, 4)
+      case 2: sum = try field.double()
+      case 3: try bucket(metric, type, body, try field.bytes())
       default: try parser.take(field, body)
       }
     }
+    try check(metric, type, .sum, sum)
+    try check(metric, type, .count, parser.count)
+    batch.setSum(metric, sum)
     batch.setCount(metric, parser.count)
     guard parser.native.isNative else { return }
-    if let mistake = parser.mistake(sum: batch.metrics[metric].value) {
+    if let mistake = parser.mistake(sum: sum) {
       return batch.note("\(batch.describe(metric)) is a native histogram with \(mistake)")
     }
     batch.setNative(metric, parser.native)
   }
 
-  private func point(
-    _ metric: Int, _ body: RawSpan, _ message: Range<Int>, boundField: Int, valueFields: Int,
-    _ floatField: Int
+  private func quantile(
+    _ metric: Int, _ body: RawSpan, _ message: Range<Int>
   ) throws(PushError) {
-    var bound = 0.0
+    var quantile = 0.0
     var value = 0.0
     var reader = WireReader(body, message)
     while let field = try reader.next() {
-      if field.number == boundField {
-        bound = try field.double()
-      } else if field.number == valueFields || field.number == floatField {
-        value = max(value, try field.countValue())
+      if field.number == 1 { quantile = try field.double() }
+      if field.number == 2 { value = try field.double() }
+    }
+    guard !quantile.isNaN else { throw PushError("a quantile that is no number") }
+    batch.addPoint(metric, bound: quantile, value: value)
+  }
+
+  /// A bucket has its count as a whole number, or in a histogram of floats as any.
+  private func bucket(
+    _ metric: Int, _ type: FamilyType, _ body: RawSpan, _ message: Range<Int>
+  ) throws(PushError) {
+    var bound = 0.0
+    var whole: UInt64 = 0
+    var float = 0.0
+    var reader = WireReader(body, message)
+    while let field = try reader.next() {
+      switch field.number {
+      case 1: whole = try field.varint()
+      case 2: bound = try field.double()
+      case 4: float = try field.double()
+      default: break
       }
     }
     guard !bound.isNaN else { throw PushError("a bound that is no number") }
-    batch.addPoint(metric, bound: bound, value: value)
+    let count = float == 0 ? Double(whole) : float
+    try check(metric, type, .bucket, count)
+    batch.addPoint(metric, bound: bound, value: count)
   }
 }
 
@@ -216,11 +265,6 @@ struct WireReader: ~Escapable {
     /// Numbers one after the other, or a message or text.
     var isPacked: Bool { type == 2 }
 
-    /// A count, whole or not.
-    func countValue() throws(PushError) -> Double {
-      type == 1 ? try double() : Double(try varint())
-    }
-
     func bytes() throws(PushError) -> Range<Int> {
       guard type == 2 else { throw WireReader.malformed }
       return range
@@ -249,10 +293,27 @@ struct WireReader: ~Escapable {
     case 0: bits = try varint()
     case 1: bits = try fixed(8)
     case 2: range = try lengthPrefixed()
+    case 3: try skipGroup()
     case 5: bits = try fixed(4)
     default: throw Self.malformed
     }
     return Field(number: number, type: type, bits: bits, range: range)
+  }
+
+  /// What an old kind of message holds, up to its end; nobody here reads it.
+  private mutating func skipGroup() throws(PushError) {
+    var depth = 1
+    while depth > 0 {
+      switch try varint() & 7 {
+      case 0: _ = try varint()
+      case 1: _ = try fixed(8)
+      case 2: _ = try lengthPrefixed()
+      case 3: depth += 1
+      case 4: depth -= 1
+      case 5: _ = try fixed(4)
+      default: throw Self.malformed
+      }
+    }
   }
 
   mutating func lengthPrefixed() throws(PushError) -> Range<Int> {

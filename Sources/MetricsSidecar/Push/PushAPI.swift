@@ -81,7 +81,8 @@ final class PushAPI {
     let options = try PushOptions(
       query: head.extracting(request.query), field: request.field("push-ttl", in: head),
       isPut: request.method == .put, settings)
-    try read(key, request, head, body)
+    batch.begin(key, adds: options.mode.rule)
+    try read(request, head, body)
     let now = Double(Clock.unixNanoseconds) / 1e9
     do throws(PushError) {
       try store.push(
@@ -103,9 +104,8 @@ final class PushAPI {
 
   /// Decompresses and parses the body into the batch.
   private func read(
-    _ key: GroupingKey, _ request: Request, _ head: RawSpan, _ body: RawSpan
+    _ request: Request, _ head: RawSpan, _ body: RawSpan
   ) throws(PushError) {
-    batch.begin(key)
     guard let encoding = request.field("content-encoding", in: head), encoding.byteCount > 0,
       !encoding.equalsIgnoringCase("identity")
     else { return try parse(request, head, body) }

@@ -31,6 +31,8 @@ final class PushBatch {
     var lastPoint = -1
     var pointCount = 0
     fileprivate var isSorted = true
+    /// What labels of the body gave way to the grouping key's; see `mergeLabels`.
+    fileprivate var origin: UInt64
     /// The bytes of a `NativeHistogram`.
     var native = 0..<0
     fileprivate var hash: UInt64
@@ -50,6 +52,8 @@ final class PushBatch {
   /// The first thing that makes a readable body inconsistent; nothing of it may be stored.
   private(set) var problem: String?
   private var key = GroupingKey()
+  /// Set where the body will be added up: what becomes of its gauges.
+  private(set) var adds: GaugeRule?
   private var familySlots = IndexSlots()
   private var metricSlots = IndexSlots()
   private var labels: [Label] = []
@@ -64,8 +68,9 @@ final class PushBatch {
   }
 
   /// Forgets the last body. Labels of `key` go into every metric and win over the body's.
-  func begin(_ key: GroupingKey) {
+  func begin(_ key: GroupingKey, adds: GaugeRule? = nil) {
     self.key = key
+    self.adds = adds
     bytes.removeAll()
     bytes.shrink(to: 1 << 20)
     families.removeAll(keepingCapacity: true)
@@ -160,7 +165,11 @@ final class PushBatch {
 
   /// Sorts the line's labels, merges them with the grouping key's and appends the result.
   /// The ranges given to `addLabel` were of `body`.
-  private func mergeLabels(_ body: RawSpan) -> Range<Int> {
+  ///
+  /// `origin` is a digest of the labels that gave way: lines of a histogram or summary that differ in
+  /// those alone were two series where they come from, which would become one here.
+  private func mergeLabels(_ body: RawSpan) -> (labels: Range<Int>, origin: UInt64) {
+    var origin: UInt64 = 0
     for index in 0..<labels.count {
       var at = index
       while at > 0, body.order(labels[at - 1].name, body, labels[at].name) > 0 {
@@ -180,6 +189,9 @@ final class PushBatch {
         if order == 0 {
           isOverridden = !own.isDefault
           if own.isDefault { next += 1 }
+          origin = Digest.hash(
+            body.extracting(label.value),
+            seed: Digest.hash(body.extracting(label.name), seed: origin &+ ByteKey.seed))
           break
         }
         appendKeyLabel(keyBytes, own.text, start)
@@ -192,12 +204,15 @@ final class PushBatch {
       next += 1
     }
     labels.removeAll(keepingCapacity: true)
-    return start..<bytes.count
+    return (start..<bytes.count, origin)
   }
 
-  /// Whether the line's labels have this name already. They are few.
+  /// Whether the line's labels have this name already. They are few: parsers see to that first.
   func hasLabel(_ name: Range<Int>, in body: RawSpan) -> Bool {
-    for label in labels where body.order(label.name, body, name) == 0 { return true }
+    let wanted = body.extracting(name)
+    for label in labels where ByteCompare.equal(body.extracting(label.name), wanted) {
+      return true
+    }
     return false
   }
 
@@ -226,10 +241,11 @@ final class PushBatch {
 
   /// The metric of `family` with the labels added since the last one, made if it is new.
   func metric(_ family: Int, _ body: RawSpan) -> (index: Int, isNew: Bool) {
-    let labels = mergeLabels(body)
+    let (labels, origin) = mergeLabels(body)
     let last = families[family].lastMetric
     if last >= 0, isEqual(metrics[last].labels, labels) {
       bytes.truncate(to: labels.lowerBound)
+      if metrics[last].origin != origin { noteDuplicate(last) }
       return (last, false)
     }
     let hash = Digest.hash(
@@ -239,11 +255,12 @@ final class PushBatch {
       let metric = metrics[index]
       if metric.hash == hash, metric.family == family, isEqual(metric.labels, labels) {
         bytes.truncate(to: labels.lowerBound)
+        if metric.origin != origin { noteDuplicate(index) }
         return (index, false)
       }
     }
     let index = metrics.count
-    metrics.append(Metric(labels: labels, family: family, hash: hash))
+    metrics.append(Metric(labels: labels, family: family, origin: origin, hash: hash))
     metricSlots.add(hash, index) { metrics[$0].hash }
     if last >= 0 { metrics[last].next = index } else { families[family].firstMetric = index }
     families[family].lastMetric = index

@@ -158,6 +158,9 @@ struct TextParser: ~Escapable {
       throw mistake(
         word.isEmpty ? "expected a value" : "\"\(text(word))\" is no number", at: valueStart)
     }
+    if let rule = batch.adds, let reason = rule.mistake(type, part, value) {
+      throw mistake(reason, at: valueStart)
+    }
     skipBlanks()
     if body.at(at) != 10 { try timestamp() }
     try add(family, type, part, bound, value, at: start)
@@ -220,9 +223,14 @@ struct TextParser: ~Escapable {
           throw mistake("\"\(text(value))\" is no number", at: value.lowerBound)
         }
         bound = number
-      } else if batch.hasLabel(name, in: body) {
-        throw mistake("the label \(text(name)) is there twice", at: name.lowerBound)
       } else {
+        // Before the work that each further label makes.
+        guard batch.labelCount < limits.labels else {
+          throw mistake("more than \(limits.labels) labels", at: lineStart)
+        }
+        if batch.hasLabel(name, in: body) {
+          throw mistake("the label \(text(name)) is there twice", at: name.lowerBound)
+        }
         batch.addLabel(name: name, value: value, isRaw: false)
       }
       skipBlanks()
@@ -233,9 +241,6 @@ struct TextParser: ~Escapable {
       }
     }
     at += 1
-    if batch.labelCount > limits.labels {
-      throw mistake("more than \(limits.labels) labels", at: lineStart)
-    }
     return bound
   }
 
@@ -295,6 +300,9 @@ struct TextParser: ~Escapable {
     }
     if body.extracting(start..<at).isEqual(to: "__name__") {
       throw mistake("the label __name__ is Prometheus's own", at: start)
+    }
+    if body.extracting(start..<at).starts(with: "__") {
+      batch.note("the label \(text(start..<at)) is Prometheus's own (line \(line))")
     }
     return start..<at
   }

@@ -225,16 +225,24 @@ enum RuleFile {
       "$", template.captureCount.description, " in ", name, ": an event of this family has fewer *")
   }
 
+  /// The most labels that a series may ever have, by `--max-labels`.
+  static let labelLimit = 256
+
   /// Each label once, and no capture that one of the events does not have.
   private static func checkLabels(
     _ family: FamilyRule, _ events: [Rule], _ json: JSON, _ mistakes: inout [JSON.Mistake]
   ) {
+    guard family.labels.count <= labelLimit else {
+      return mistakes.append(json.mistake("a family has at most 256 labels"))
+    }
+    var stars = Int.max
+    for event in events { stars = min(stars, event.event.starCount) }
     for (index, label) in family.labels.enumerated() {
       if family.labels[..<index].contains(where: { $0.name == label.name }) {
         mistakes.append(json.mistake(joined("the label ", label.name, " is there twice")))
       }
       guard case .constant(let template) = label.source else { continue }
-      if events.contains(where: { $0.event.starCount < template.captureCount }) {
+      if stars < template.captureCount {
         mistakes.append(
           json.mistake(tooFewStars(template, label.name)))
       }

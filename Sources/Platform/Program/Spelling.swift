@@ -6,6 +6,9 @@ public enum Spelling {
     var best: String?
     var bestDistance = Int.max
     for word in words {
+      // So many letters are off at least; and what was typed may be a megabyte.
+      let excess = abs(typed.utf8.count - word.utf8.count)
+      guard excess < bestDistance, excess <= max(1, word.utf8.count / 3) else { continue }
       let distance = distance(Array(typed.utf8), Array(word.utf8))
       if distance < bestDistance, distance <= max(1, word.utf8.count / 3) {
         bestDistance = distance

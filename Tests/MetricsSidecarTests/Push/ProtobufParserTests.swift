@@ -60,7 +60,62 @@ import Testing
         """#)
   }
 
+  @Test func `quantiles and float buckets are shown as pushed`() throws {
+    let summary = Wire.family(
+      "s", 2,
+      [
+        Wire.field(
+          4,
+          Wire.number(1, 1) + Wire.double(2, -1)
+            + Wire.field(3, Wire.double(1, 0.5) + Wire.double(2, -3))
+            + Wire.field(3, Wire.double(1, 0.9) + Wire.double(2, .nan)))
+      ])
+    let histogram = Wire.histogram(
+      Wire.double(4, -2), Wire.double(2, 1),
+      Wire.field(3, Wire.double(4, -1.5) + Wire.double(2, 1)),
+      Wire.field(3, Wire.double(2, 2) + Wire.double(4, .nan)))
+    #expect(
+      try push(summary + histogram) == #"""
+        # TYPE s summary
+        s{instance="",job="j",quantile="0.5"} -3.0
+        s{instance="",job="j",quantile="0.9"} NaN
+        s_sum{instance="",job="j"} -1.0
+        s_count{instance="",job="j"} 1.0
+        # TYPE h histogram
+        h_bucket{instance="",job="j",le="1.0"} -1.5
+        h_bucket{instance="",job="j",le="2.0"} NaN
+        h_bucket{instance="",job="j",le="+Inf"} -2.0
+        h_sum{instance="",job="j"} 1.0
+        h_count{instance="",job="j"} -2.0
+
+        """#)
+    let fixture = try PushFixture()
+    try fixture.push("/j", protobuf: histogram)
+    let page = fixture.protobufPage
+    #expect(page.contains(Wire.double(4, -1.5)) && page.contains(Wire.double(4, -2)))
+  }
+
+  @Test func `a message that says nothing and old groups of fields are skipped`() throws {
+    let group =
+      Wire.varint(99 << 3 | 3) + Wire.number(1, 5) + Wire.varint(98 << 3 | 3)
+      + Wire.double(1, 2) + Wire.field(2, "x") + Wire.varint(98 << 3 | 4) + Wire.varint(99 << 3 | 4)
+    let gauge = Wire.field(2, Wire.double(1, 1.5)) + group
+    let page = "# TYPE g gauge\ng{instance=\"\",job=\"j\"} 1.5\n"
+    #expect(try push([0, 0] + Wire.family("g", 1, [gauge]) + [0]) == page)
+    #expect(try push([0]) == "")
+  }
+
   @Test(arguments: [
+    (
+      // What follows the 33rd label is not looked at.
+      Wire.family("c", 0, [(0..<33).flatMap { Wire.label("l\($0)", "") } + [7, 7]]),
+      "more than 32 labels"
+    ),
+    (Wire.family("c", 1, [Wire.label("__x", "")]), "the label __x is Prometheus's own"),
+    (
+      Wire.family("c", 1, [Wire.varint(99 << 3 | 3) + Wire.number(1, 5)]), "no delimited protobuf"
+    ),
+    (Wire.family("c", 1, [Wire.varint(99 << 3 | 4)]), "no delimited protobuf"),
     (Wire.family("c", 0, [Wire.field(2, Wire.double(1, 3))]), "has no counter value"),
     (Wire.family("c", 9, []), "has the type 9"),
     (Wire.family("9c", 0, []), "a family's name that Prometheus does not allow"),

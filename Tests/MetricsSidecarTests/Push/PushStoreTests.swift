@@ -384,4 +384,63 @@ private final class EventFamilies: OtherFamilies {
     #expect(refusal?.hasPrefix(message) == true, "\(refusal ?? "none")")
     #expect(fixture.page == page)
   }
+
+  @Test(arguments: [
+    ("# TYPE c counter\nc NaN\n", 3, "a counter that is added up is a number from 0 to 1e100"),
+    ("# TYPE c counter\nc -1\n", 3, "a counter that is added up is a number from 0 to 1e100"),
+    ("# TYPE c counter\nc +Inf\n", 3, "a counter that is added up is a number from 0 to 1e100"),
+    ("# TYPE c counter\nc 2e100\n", 3, "a counter that is added up is a number from 0 to 1e100"),
+    (
+      "# TYPE h histogram\nh_bucket{le=\"1\"} -1\n", 18,
+      "a count that is added up is a number from 0 to 1e100"
+    ),
+    ("# TYPE h histogram\nh_sum NaN\n", 7, "a sum that is added up is finite, up to 1e100"),
+    ("# TYPE s summary\ns_sum -Inf\n", 7, "a sum that is added up is finite, up to 1e100"),
+    (
+      "# TYPE s summary\ns_count NaN\n", 9, "a count that is added up is a number from 0 to 1e100"
+    ),
+    ("# TYPE g gauge\ng NaN\n", 3, "a gauge that is added up is finite, up to 1e100"),
+  ])
+  func `what would spoil a sum for ever is refused with its place, and nothing is kept`(
+    _ body: String, _ column: Int, _ message: String
+  ) throws {
+    let fixture = try PushFixture()
+    let refusal = fixture.refusal { try fixture.push("/j", body, mode: .aggregate(.sum)) }
+    #expect(refusal == "line 2, column \(column): \(message)")
+    #expect(fixture.store.groupCount == 0)
+    // What replaces a group may be anything.
+    try fixture.push("/j", body)
+  }
+
+  @Test(arguments: [
+    Wire.family("c", 0, [Wire.field(3, Wire.double(1, .nan))]),
+    Wire.family("s", 2, [Wire.field(4, Wire.double(2, .infinity))]),
+    Wire.histogram(Wire.double(4, -1)),
+    Wire.histogram(Wire.field(3, Wire.double(4, .nan) + Wire.double(2, 1))),
+  ])
+  func `so it is in protobuf`(_ body: [UInt8]) throws {
+    let fixture = try PushFixture()
+    let refusal = fixture.refusal {
+      try fixture.push("/j", protobuf: body, mode: .aggregate(.last))
+    }
+    #expect(refusal?.contains("that is added up is") == true, "\(refusal ?? "taken")")
+    try fixture.push("/j", protobuf: body)
+  }
+
+  @Test func `sums begin anew where what was there is no number`() throws {
+    let fixture = try PushFixture()
+    try fixture.push("/j", "# TYPE c counter\nc{k=\"1\"} NaN\nc{k=\"2\"} -5\n")
+    try fixture.push(
+      "/j", "# TYPE c counter\nc{k=\"1\"} 1\nc{k=\"2\"} 2\n", mode: .aggregate(.last))
+    #expect(
+      fixture.page == """
+        # TYPE c counter
+        c{instance="",job="j",k="1"} 1.0
+        c{instance="",job="j",k="2"} 2.0
+
+        """)
+    try fixture.push("/k", "# TYPE g gauge\ng 3\n", mode: .aggregate(.max))
+    try fixture.push("/k", "# TYPE g gauge\ng NaN\n", mode: .aggregate(.max))
+    #expect(fixture.page.contains("g{instance=\"\",job=\"k\"} 3.0\n"))
+  }
 }

@@ -34,9 +34,11 @@ final class PushFixture {
     return try GroupingKey(path: bytes.span.bytes, limits: PushLimits())
   }
 
-  func parse(_ path: String, _ text: String) throws -> GroupingKey {
+  func parse(
+    _ path: String, _ text: String, mode: GroupWriter.Mode = .replace
+  ) throws -> GroupingKey {
     let key = try Self.key(path)
-    batch.begin(key)
+    batch.begin(key, adds: mode.rule)
     let bytes = Array(text.utf8)
     try TextParser.parse(bytes.span.bytes, into: batch, limits: limits)
     return key
@@ -46,7 +48,7 @@ final class PushFixture {
     _ path: String, _ text: String, mode: GroupWriter.Mode = .replace, ttl: Double = 0,
     isDryRun: Bool = false
   ) throws {
-    let key = try parse(path, text)
+    let key = try parse(path, text, mode: mode)
     try store.push(key, batch, mode: mode, timeToLive: ttl, now: now, isDryRun: isDryRun)
   }
 
@@ -54,7 +56,7 @@ final class PushFixture {
     _ path: String, protobuf: [UInt8], mode: GroupWriter.Mode = .replace, isDryRun: Bool = false
   ) throws {
     let key = try Self.key(path)
-    batch.begin(key)
+    batch.begin(key, adds: mode.rule)
     try ProtobufParser.parse(protobuf.span.bytes, into: batch, limits: limits)
     try store.push(key, batch, mode: mode, timeToLive: 0, now: now, isDryRun: isDryRun)
   }

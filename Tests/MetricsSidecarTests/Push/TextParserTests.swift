@@ -85,6 +85,10 @@ let refusedTexts: [(body: String, message: String)] = [
     "# TYPE a foo\n",
     "line 1, column 10: \"foo\" is no type: counter, gauge, histogram, summary or untyped"
   ),
+  (
+    // What follows the 33rd label is not looked at.
+    "a{" + (0..<33).map { "l\($0)=\"\"," }.joined() + "!\n", "line 1, column 1: more than 32 labels"
+  ),
   ("a 1 x\n", "line 1, column 5: expected a timestamp or the end of the line"),
   ("a 1 2 3\n", "line 1, column 7: expected the end of the line"),
   (
@@ -120,6 +124,23 @@ let refusedTexts: [(body: String, message: String)] = [
       "a{instance=\"\",job=\"j\",x=\"1\"} is there twice"
     ),
     ("a 1 1700000000000\n", "pushed metrics must not have timestamps (line 1)"),
+    ("a 1\nb{__x=\"1\"} 1\n", "the label __x is Prometheus's own (line 2)"),
+    (
+      "# TYPE s summary\ns_sum{job=\"a\"} 1\ns_count{job=\"a\"} 1\ns_sum{job=\"b\"} 20\n",
+      "s{instance=\"\",job=\"j\"} is there twice"
+    ),
+    (
+      "# TYPE s summary\ns_sum{instance=\"\"} 1\ns_count 1\n",
+      "s{instance=\"\",job=\"j\"} is there twice"
+    ),
+    (
+      "# TYPE s summary\ns_sum{k=\"1\"} 1\ns_sum{k=\"2\"} 1\ns_count{job=\"j\",k=\"1\"} 1\n",
+      "s{instance=\"\",job=\"j\",k=\"1\"} is there twice"
+    ),
+    (
+      "# TYPE h histogram\nh_bucket{job=\"a\",le=\"1\"} 1\nh_bucket{job=\"b\",le=\"2\"} 1\n",
+      "h{instance=\"\",job=\"j\"} is there twice"
+    ),
     (
       "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"1\"} 1\n",
       "h{instance=\"\",job=\"j\"} has a bound twice"
@@ -131,6 +152,31 @@ let refusedTexts: [(body: String, message: String)] = [
       fixture.refusal { try fixture.push("/j", body) }
         == "pushed metrics are invalid or inconsistent with existing metrics: \(problem)")
     #expect(fixture.page == "")
+  }
+
+  @Test
+  func `lines with the same labels are one histogram or summary, whatever the path overrides`()
+    throws
+  {
+    let fixture = try PushFixture()
+    try fixture.push(
+      "/j",
+      """
+      # TYPE s summary
+      s{job="a",quantile="0.5"} 2
+      s_sum{job="a"} 1
+      s_sum{job="a"} 3
+      s_count{job="a"} 4
+
+      """)
+    #expect(
+      fixture.page == """
+        # TYPE s summary
+        s{instance="",job="j",quantile="0.5"} 2.0
+        s_sum{instance="",job="j"} 3.0
+        s_count{instance="",job="j"} 4.0
+
+        """)
   }
 
   @Test func `thousands of series are told apart and duplicates among them found`() throws {

@@ -31,6 +31,14 @@ import Testing
       ])
   }
 
+  @Test func `more labels than a series can have are one mistake, and are not compared`() {
+    // All of one name: compared with each other, each would be a mistake of its own.
+    let labels = [String](repeating: "\"x\"", count: 257).joined(separator: ",")
+    let text = #"{"families": [{"name": "a", "type": "counter", "labels": [\#(labels)]}]}"#
+    let mistakes = RuleFile.read(Array(text.utf8)).mistakes.map { $0.message }
+    #expect(mistakes == ["a family has at most 256 labels"])
+  }
+
   @Test(arguments: [
     ("jobs.*.*", "jobs.mail.done", "$1", "mail"),
     ("jobs.*.*", "jobs.mail.done", "$2-$1", "done-mail"),

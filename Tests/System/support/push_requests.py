@@ -67,6 +67,11 @@ NATIVE_FLOAT = family(
 NATIVE_EMPTY = family(b"pb_native_empty", 4, field(7, signed(5, 3) + field(12, signed(1, 0) + varint(16) + varint(0))))
 FLOAT = family(
     b"pb_float", 4, field(7, double(4, 2.5) + double(2, 1) + field(3, double(4, 1.5) + double(2, 1))))
+# As client_golang has it after a time without observations.
+IDLE_SUMMARY = family(
+    b"pb_idle", 2, field(4, varint(8) + varint(7) + double(2, -1)
+                         + field(3, double(1, .5) + double(2, float("nan"))) + field(3, double(1, .9) + double(2, -3))))
+GROUP = varint(99 << 3 | 3) + varint(1 << 3) + varint(5) + varint(99 << 3 | 4)
 STAMPED = family(b"pb_t", 1, field(2, double(1, 1)) + varint(6 << 3) + varint(1000))
 NO_VALUE = family(b"pb_n", 1, label(b"k", b"1"))
 
@@ -269,6 +274,17 @@ REQUESTS = [
     ("a type without a name", "PUT", "/metrics/job/tw1", b"# TYPE\ntw1 1\n", {}),
     ("a type without a type", "PUT", "/metrics/job/tw2", b"# TYPE tw2\ntw2 1\n", {}),
     ("words after a type", "PUT", "/metrics/job/tw3", b"# TYPE tw3 gauge x\ntw3 1\n", {}),
+    ("a label of Prometheus", "PUT", "/metrics/job/rl", b"rl{__x=\"1\"} 1\n", {}),
+    ("summaries that the path makes one", "PUT", "/metrics/job/s1", b"# TYPE s1 summary\ns1_sum{job=\"a\"} 1\ns1_count{job=\"a\"} 1\ns1_sum{job=\"b\"} 20\ns1_count{job=\"b\"} 2\n", {}),
+    ("histograms that the path makes one", "PUT", "/metrics/job/s2", b"# TYPE s2 histogram\ns2_bucket{job=\"a\",le=\"1\"} 1\ns2_sum{job=\"b\"} 1\n", {}),
+    ("one instance named, one not", "PUT", "/metrics/job/s3", b"# TYPE s3 summary\ns3_sum{instance=\"\"} 1\ns3_count 1\n", {}),
+    ("a sum twice", "PUT", "/metrics/job/s4", b"# TYPE s4 summary\ns4_sum{job=\"a\"} 1\ns4_sum{job=\"a\"} 3\ns4_count{job=\"a\"} 1\n", {}),
+    ("quantiles that are no durations", "PUT", "/metrics/job/s5", IDLE_SUMMARY, {"Content-Type": PROTOBUF}),
+    ("empty families", "PUT", "/metrics/job/p1", b"\0\0" + family(b"pe1", 1, field(2, double(1, 1))) + b"\0", {"Content-Type": PROTOBUF}),
+    ("a group of fields", "PUT", "/metrics/job/p2", family(b"pe2", 1, field(2, double(1, 1)) + GROUP), {"Content-Type": PROTOBUF}),
+    ("a group without its end", "PUT", "/metrics/job/p3", family(b"pe3", 1, field(2, double(1, 1)) + GROUP[:-2]), {"Content-Type": PROTOBUF}),
+    ("a label of Prometheus in protobuf", "PUT", "/metrics/job/p4", family(b"pe4", 1, label(b"__x", b"1") + field(2, double(1, 1))), {"Content-Type": PROTOBUF}),
+    ("a quantile that is no number", "PUT", "/metrics/job/qn", family(b"qn", 2, field(4, field(3, double(1, float("nan")) + double(2, 1)))), {"Content-Type": PROTOBUF}),
     ("family of its own", "PUT", "/metrics/job/own", b"# TYPE process_open_fds gauge\nprocess_open_fds 7\n", {}),
     ("family of its own, another type", "PUT", "/metrics/job/own2", b"# TYPE process_open_fds counter\nprocess_open_fds 7\n", {}),
 ]
@@ -291,6 +307,7 @@ DIFFERENCES = {
     "metrics of the API": (200, 0, (1, 8)),
     "a bound twice": (400, 200),
     "a bucket without its bound": (400, 200),
+    "a quantile that is no number": (400, 200),
     "le in the path": (400, 200),
     "le of a histogram in protobuf": (400, 200),
     "nothing after job/": (400, 307),
@@ -300,8 +317,8 @@ DIFFERENCES = {
 # Series that one of the two has otherwise, and why, as docs/push.md says it; with versions as above.
 OTHER_SERIES = [
     # What came of the requests above.
-    (r"((TYPE|HELP) )?(sp|sn|ev|hl|b2|b3|9x|_x|pbl|lpb?)(_bucket|_sum|_count)?({|$)", "another status"),
-    (r'push_(failure_)?time_seconds{"instance": "", "job": "(sp|sn|hl|b2|b3|pbn|pbl|df|lpb?)"', "another status"),
+    (r"((TYPE|HELP) )?(sp|sn|ev|hl|b2|b3|9x|_x|pbl|lpb?|qn)(_bucket|_sum|_count)?({|$)", "another status"),
+    (r'push_(failure_)?time_seconds{"instance": "", "job": "(sp|sn|hl|b2|b3|pbn|pbl|df|lpb?|qn)"', "another status"),
     (r'push_(failure_)?time_seconds{.*"y": "", "z": "1"}', "another status"),
     (r'push_(failure_)?time_seconds{"instance": "", "job": "gc"}', "a gzip body that is cut"),
     (r"pb_native(_bucket|_sum|_count){.*nw[1-4]", "another status"),
