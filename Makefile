@@ -56,59 +56,54 @@ bench-scrape: dist-amd64 ## Compare large pages with peers: time, memory, limits
 
 verify-intake: dist-amd64 ## Every way in, on real sockets: grammars, bad input, limits, killed workers, readiness
 	swift build --package-path Examples
-	python3 Tests/System/test_intake.py --programs dist/linux-amd64
-	python3 Tests/System/test_limits.py --programs dist/linux-amd64
-	python3 Tests/System/test_ready.py --programs dist/linux-amd64
+	Tests/System/run intake supervised limits ready
 
 verify-rules: dist-amd64 ## Reload rules under load, refuse bad ones, convert statsd_exporter's
-	python3 Tests/System/test_rules.py --programs dist/linux-amd64
+	Tests/System/run rules
 
 verify-exposition: dist-amd64 ## The page in each format, read by parsers and a Prometheus that others wrote
-	.ci/python Tests/System/test_exposition.py --programs dist/linux-amd64
+	Tests/System/run exposition
 
 verify-kinds: dist-amd64 ## Sets, summaries, native histograms, gauges of several clients; Prometheus reads them
-	.ci/python Tests/System/test_kinds.py --programs dist/linux-amd64
+	Tests/System/run kinds
 
 verify-state: dist-amd64 ## The state file of a real sidecar: its bytes, a million series, kills, limits, full disks
-	python3 Tests/System/test_state.py --programs dist/linux-amd64
-	python3 Tests/System/test_disk.py --programs dist/linux-amd64
+	Tests/System/run state disk
 
-verify-soak: dist-amd64 ## Everything at once by a seed: all sockets, reloads, expiry, readers, kills (SOAK)
-	python3 Tests/System/test_soak.py --programs dist/linux-amd64 $(SOAK)
+verify-soak: dist-amd64 ## Everything at once by a seed: all sockets, reloads, expiry, readers, kills (SEED, ROUNDS)
+	Tests/System/run soak
 
 allocations: ## Show that a warm request, event and scraped line allocate nothing (valgrind)
 	swift build -c release
-	python3 Tests/System/test_allocations.py
+	Tests/System/run allocations
 
 readme: ## Run README.md's sessions and compare what they print
-	python3 Tests/System/test_readme.py
+	Tests/System/run readme
 
 docs-check: dist-amd64 ## Run the examples of docs/ against a sidecar; check links and file names
-	python3 Tests/System/test_docs.py --programs dist/linux-amd64
-	python3 Tests/System/test_settings.py --programs dist/linux-amd64
+	Tests/System/run docs settings
 
-browser: dist-amd64 ## Use both pages in headless Chromium, and picture them
-	.ci/python Tests/System/test_browser.py --programs dist/linux-amd64 $(BROWSER)
+browser: dist-amd64 ## Use both pages in headless Chromium, and picture them (PICTURES)
+	Tests/System/run browser
 
 clients: dist-amd64 ## Have clients that others wrote count to the unit (Python, in .venv)
-	.ci/python Tests/System/test_clients.py --programs dist/linux-amd64
+	Tests/System/run clients
 
-verify: dist-amd64 ## Kill, stop and flood real processes, and check every count
+verify: dist-amd64 ## Kill, stop and flood real processes, and check every count (KILLS, SEED)
 	swift build
-	python3 Tests/System/verify.py --programs dist/linux-amd64 --debug-programs .build/debug $(VERIFY)
+	Tests/System/run counted waiting faults
 
 verify-monitoring: dist-amd64 ## Rules, dashboard and Slack messages with a real Prometheus and Alertmanager
-	.ci/python Tests/System/test_monitoring.py --programs dist/linux-amd64
+	Tests/System/run monitoring
 
 pictures: dist-amd64 ## Take docs/pictures of the running pair and of Prometheus
 	.ci/python Scripts/pictures --programs dist/linux-amd64
 
 verify-workflows: ## Workflows by actionlint and zizmor, alone in a clone; versions; first steps
-	.ci/python Tests/System/test_workflows.py
-	python3 Tests/System/test_scripts.py
+	Tests/System/run workflows scripts
 
-push: dist-amd64 ## Compare pushes with Pushgateway, kill after each answer, measure
-	.ci/python Tests/System/push.py --programs dist/linux-amd64
+push: dist-amd64 ## Compare pushes with Pushgateway, kill after each answer, measure (PUSHGATEWAY)
+	Tests/System/run 'push_*'
 
 CONTAINER_BUILD ?= docker build
 images: ## Build both images for this machine, as compose.yaml names them (CONTAINER_BUILD)
@@ -116,16 +111,16 @@ images: ## Build both images for this machine, as compose.yaml names them (CONTA
 	BUILDAH_FORMAT=docker $(CONTAINER_BUILD) -f Dockerfile.sidecar -t metrics-sidecar:dev .
 
 verify-chart: dist-amd64 ## Lint, render, validate and try the chart, for each Kubernetes from 1.25 on (HELM)
-	HELM=$$(.ci/helm) .ci/python Tests/System/test_chart.py --programs dist/linux-amd64
+	HELM=$$(.ci/helm) Tests/System/run chart
 
-verify-stack: ## Compare monitoring/ with kube-prometheus-stack (STACK: charts/ of its releases)
-	HELM=$$(.ci/helm) .ci/python Tests/System/test_stack.py $(STACK)
+verify-stack: ## Compare monitoring/ with kube-prometheus-stack (CHARTS: charts/ of its releases)
+	HELM=$$(.ci/helm) Tests/System/run stack
 
 verify-images: ## Both images for three platforms; the pair in containers, killed (CONTAINER_ENGINE, _BUILD)
-	.ci/python Tests/System/test_images.py $(IMAGES)
+	.ci/python Tests/System/run images
 
 verify-compose: ## compose.yaml brought up: counts over kills, down and up; an alert to Slack's stand-in
-	.ci/python Tests/System/test_compose.py $(COMPOSE)
+	Tests/System/run compose
 
 tsan: ## Run the tests under ThreadSanitizer
 	SIM_RUNS=$${SIM_RUNS:-150} swift test --sanitize=thread --scratch-path .build-tsan

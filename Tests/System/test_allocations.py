@@ -1,26 +1,29 @@
 #!/usr/bin/env python3
 """Counts allocations by valgrind: warm, a request, an event and a scraped line have none.
 
-    python3 Tests/System/test_allocations.py [--programs .build/release]
+    Tests/System/run allocations [RELEASE=.build/release]
 
 Each program runs twice, the second time with more of the same work; the counts must not differ.
-Standard library only.
 """
-import argparse
 import os
 import re
 import signal
 import socket
 import subprocess
 import tempfile
+from unittest import TestCase, main
 
+from support import ROOT, setting
 from support.checks import check, free_port, wait_for
 
+# The normal form: valgrind cannot count what a static program allocates.
+RELEASE = str(ROOT / setting("RELEASE", ".build/release"))
 LINES = [b"jobs.done:1|c|#queue:mail", b"wait:0.25|d|@0.5", b"temperature:21.5|g", b"load:12|ms"]
 
 
 def connect(port, path):
-    """A connection to a port or a socket file, once the program has come up, slowly, under valgrind."""
+    """A connection to a port or a socket file, once the program has come up, slowly, under
+    valgrind."""
     found = []
 
     def try_it():
@@ -116,7 +119,8 @@ def traced(programs, folder, count):
 
 
 def scrape(programs, folder, count):
-    """One scrape of so many series; making them allocates, so the same run without it is taken off."""
+    """One scrape of so many series; making them allocates, so the same run without it is taken
+    off."""
     def run(scrapes):
         port, path = free_port(), f"{folder}/events.sock"
 
@@ -140,28 +144,28 @@ def sidecar(programs, folder, port, path):
             "--statsd-socket", "", "--state", f"{folder}/state"]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--programs", default=".build/release")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="allocations-") as folder:
-        # valgrind does not read the newest debug information.
-        for name in ("simple-server", "metrics-sidecar"):
-            subprocess.run(["strip", "-o", f"{folder}/{name}", f"{options.programs}/{name}"],
-                           check=True)
-        options.programs = folder
-        for what, measure, less, more, unit in (
-                ("request", app, 200, 700, 4), ("event", events, 200, 700, 16),
-                ("event with a trace", traced, 200, 700, 16)):
-            low, high = measure(options.programs, folder, less), measure(options.programs, folder, more)
-            each = (high - low) / ((more - less) * unit)
-            print(f"{what}: {low} allocations, {high} with {(more - less) * unit} more: {each:.4f} each",
-                  flush=True)
-            check(each <= 0.005, f"a warm {what} allocates")
-        none, lines = (scrape(options.programs, folder, n) for n in (0, 1))
-        each = (lines - none) / 20 / 2000
-        print(f"scraped line: {lines - none} allocations more for 20 pages of 2000: {each:.4f} each")
-        check(each <= 0.005, "a scraped line allocates")
+class Allocations(TestCase):
+    def test_warm(self):
+        """Warm, a request, an event, one with a trace and a scraped line allocate nothing."""
+        with tempfile.TemporaryDirectory(prefix="allocations-") as folder:
+            # valgrind does not read the newest debug information.
+            for name in ("simple-server", "metrics-sidecar"):
+                subprocess.run(["strip", "-o", f"{folder}/{name}", f"{RELEASE}/{name}"],
+                               check=True)
+            for what, measure, less, more, unit in (
+                    ("request", app, 200, 700, 4), ("event", events, 200, 700, 16),
+                    ("event with a trace", traced, 200, 700, 16)):
+                low, high = measure(folder, folder, less), measure(folder, folder, more)
+                each = (high - low) / ((more - less) * unit)
+                print(f"  {what}: {low} allocations, {high} with {(more - less) * unit} more: "
+                      f"{each:.4f} each",
+                      flush=True)
+                check(each <= 0.005, f"a warm {what} allocates")
+            none, lines = (scrape(folder, folder, n) for n in (0, 1))
+            each = (lines - none) / 20 / 2000
+            print(f"  scraped line: {lines - none} allocations more for 20 pages of 2000: "
+                  f"{each:.4f} each")
+            check(each <= 0.005, "a scraped line allocates")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
 """Both pages in a real headless Chromium, and the pictures of them for the documentation.
 
-    .ci/python Tests/System/test_browser.py --programs dist/linux-amd64 [--pictures docs/pictures]
+    Tests/System/run browser [PICTURES=docs/pictures] [SECONDS=4] [CHROMIUM=PATH]
 
 Times of the page are told, and decide nothing: a machine that runs other things as well is slow.
 """
-import argparse
 import contextlib
 import http.client
 import os
@@ -13,32 +12,41 @@ import shutil
 import socket
 import tempfile
 import threading
+from unittest import TestCase, main
 
 import flask_swagger_ui
 from playwright.sync_api import sync_playwright
 
+from support import setting
 from support.checks import check, wait_for
 from support.pair import Pair
 from support.push_requests import PROTOBUF, native
 
 SWAGGER = os.path.join(os.path.dirname(flask_swagger_ui.__file__), "dist")
 CDN = "https://cdn.jsdelivr.net/"
+PICTURES = setting("PICTURES", "")
+SECONDS = setting("SECONDS", 4)  # of load before the pictures
+CHROMIUM = setting("CHROMIUM", shutil.which("chromium") or "")
 HOSTILE = "<img src=x onerror=document.title=1>\"'</script><script>document.title=1</script>"
 
 
 class Browser:
     """A Chromium whose pages may complain of nothing that was not expected."""
 
-    def __init__(self, chromium, options):
-        self.chromium, self.pictures, self.problems = chromium, options.pictures, []
+    def __init__(self, chromium):
+        self.chromium, self.problems = chromium, []
+        self.pictures = PICTURES or tempfile.mkdtemp(prefix="pictures-")
+        os.makedirs(self.pictures, exist_ok=True)
 
     def open(self, url, width=1360, height=860, scheme="light", cdn=None):
-        context = self.chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        context = self.chromium.new_context(viewport={"width": width, "height": height},
+                                            color_scheme=scheme)
         if cdn:
             context.route(CDN + "**", cdn)
         page = context.new_page()
         page.set_default_timeout(60000)
-        page.on("console", lambda m: self.problems.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("console",
+                lambda m: self.problems.append(m.text) if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda e: self.problems.append(str(e)))
         page.on("requestfailed", lambda r: self.problems.append(f"{r.url} failed: {r.failure}"))
         page.goto(url)
@@ -147,7 +155,8 @@ def hostile(browser, pair, page):
         page.wait_for_selector("#detail .pairs >> text=<img src=x onerror=")
     page.wait_for_selector("#detail p >> text=<img src=x onerror=")
     check(page.title() == "metrics-sidecar", "a text ran")
-    found = page.locator("#list img, #list script, #detail img, #detail script, #list b, #tiles img").count()
+    found = page.locator(
+        "#list img, #list script, #detail img, #detail script, #list b, #tiles img").count()
     check(found == 0, "a text became an element")
     browser.quiet("hostile texts")
     print("  hostile label values and help texts show as text; search finds them")
@@ -192,7 +201,8 @@ def many(browser, pair, page):
           return longest
         }""")
     page.select_option("#sort", "name")
-    times = ", ".join(f"{time:.0f} ms by {sort}" if time else f"under 50 ms by {sort}" for sort, time in longest.items())
+    times = ", ".join(f"{time:.0f} ms by {sort}" if time else f"under 50 ms by {sort}" for sort,
+                      time in longest.items())
     browser.quiet("10,000 series")
     print(f"  {count:,} series: {shown} rows in the document; the longest task was {times}")
 
@@ -219,10 +229,12 @@ def keyboard(browser, page):
     page.keyboard.press("c")
     page.wait_for_selector("#detail .query button >> text=Copied")
     copied = page.evaluate("copied")
-    check(copied.startswith("sum (rate(http_requests_total{") and copied.endswith("}[5m]))"), f"copied: {copied}")
+    check(copied.startswith("sum (rate(http_requests_total{") and copied.endswith("}[5m]))"),
+          f"copied: {copied}")
     page.keyboard.press("t")
     page.wait_for_selector("#theme >> text=Dark")
-    check(page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(13, 17, 23)", "dark colours")
+    check(page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(13, 17, 23)",
+          "dark colours")
     page.keyboard.press("t")
     page.keyboard.press("t")
     page.keyboard.press("p")
@@ -240,7 +252,8 @@ def keyboard(browser, page):
 
 def push_groups(browser, pair, page):
     """Groups with their age; Delete deletes the one that it stands beside."""
-    check(push(pair, "PUT", "/metrics/job/backup/path@base64/L3Zhci9saWI/empty@base64/=", b"done 1\n") == 200, "a push")
+    check(push(pair, "PUT", "/metrics/job/backup/path@base64/L3Zhci9saWI/empty@base64/=",
+               b"done 1\n") == 200, "a push")
     page.click(".tile >> text=Push groups")
     groups = page.locator("#detail .group")
     group = groups.filter(has_text="/var/lib")
@@ -253,7 +266,8 @@ def push_groups(browser, pair, page):
     check(groups.count() == before - 1, "another group went too")
     page.click("#detail .close")
     # Without classic buckets the page has no quantiles to tell, and says so.
-    check(push(pair, "PUT", "/metrics/job/native", native(), {"Content-Type": PROTOBUF}) == 200, "a native push")
+    check(push(pair, "PUT", "/metrics/job/native", native(), {"Content-Type": PROTOBUF}) == 200,
+          "a native push")
     page.fill("#search", "pb_native")
     row = page.locator(".row.family:visible", has=page.get_by_text("pb_native", exact=True))
     row.wait_for()
@@ -261,13 +275,15 @@ def push_groups(browser, pair, page):
     detail = page.locator("#detail")
     detail.get_by_text("Quantiles").wait_for()
     text = detail.inner_text()
-    check("12" in text and "p95" in text and not any(word in text for word in ("NaN", "undefined", "-Inf")),
+    check("12" in text and "p95" in text
+          and not any(word in text for word in ("NaN", "undefined", "-Inf")),
           f"a native histogram: {text}")
     check(push(pair, "DELETE", "/metrics/job/native") == 202, "the native group")
     page.click("#detail .close")
     page.fill("#search", "")
     browser.quiet("push groups")
-    print("  a group of a path with slashes and an empty value is deleted by its button; a native histogram shows")
+    print("  a group of a path with slashes and an empty value is deleted by its button; a native "
+          "histogram shows")
 
 
 def looks(browser, pair, own, seconds):
@@ -281,7 +297,8 @@ def looks(browser, pair, own, seconds):
             for path in ["/", "/health", "/bye"][:1 + number % 3] * (1 + number // 40 % 4):
                 pair.get(pair.api, path)
             wait = 0.02 * (1 + number % 7) * (3 if number // 60 % 2 else 1)
-            send(pair, [f"jobs.time:{1000 * wait}|ms|#queue:mail", f"jobs.time:{111 * wait}|ms|#queue:export",
+            send(pair, [f"jobs.time:{1000 * wait}|ms|#queue:mail",
+                        f"jobs.time:{111 * wait}|ms|#queue:export",
                         f"jobs.done:1|c|#queue:{('mail', 'export', 'thumbnails')[number % 3]}",
                         f"queue.depth:{40 + number % 17}|g|#queue:mail"])
 
@@ -296,7 +313,8 @@ def looks(browser, pair, own, seconds):
         page.wait_for_selector("#detail .pairs.wide >> text=p95")
         page.wait_for_timeout(1200)
         browser.picture(page, "page")
-        for name, width, height, scheme in [("page-dark", 1360, 860, "dark"), ("page-phone", 390, 844, "light")]:
+        for name, width, height, scheme in [("page-dark", 1360, 860, "dark"),
+                                            ("page-phone", 390, 844, "light")]:
             small = browser.live(own, width=width, height=height, scheme=scheme)
             small.select_option("#interval", "1000")
             small.wait_for_timeout(1000 * min(seconds, 8))
@@ -307,7 +325,8 @@ def looks(browser, pair, own, seconds):
             over = small.evaluate("document.documentElement.scrollWidth - innerWidth")
             check(over <= 0, f"{name} is {over} pixels wider than its screen")
             ground = small.evaluate("getComputedStyle(document.body).backgroundColor")
-            check((ground == "rgb(13, 17, 23)") == (scheme == "dark"), f"{name} has the ground {ground}")
+            check((ground == "rgb(13, 17, 23)") == (scheme == "dark"),
+                  f"{name} has the ground {ground}")
         small.click(".row.family:visible >> text=http_requests_total")
         small.wait_for_selector("#detail canvas")
         over = small.evaluate("document.querySelector('#detail').scrollWidth - innerWidth")
@@ -320,34 +339,33 @@ def looks(browser, pair, own, seconds):
     print(f"  a phone has nothing to scroll sideways; pictures are in {browser.pictures}")
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--programs", required=True)
-    parser.add_argument("--pictures", default="")
-    parser.add_argument("--seconds", type=int, default=4, help="of load before the pictures")
-    parser.add_argument("--chromium", default=shutil.which("chromium"))
-    options = parser.parse_args()
-    check(options.chromium, "no chromium on PATH: Debian's chromium")
-    options.pictures = options.pictures or tempfile.mkdtemp(prefix="pictures-")
-    os.makedirs(options.pictures, exist_ok=True)
-    with Pair(options.programs) as pair, sync_playwright() as playwright:
-        browser = Browser(
-            playwright.chromium.launch(executable_path=options.chromium, args=["--no-sandbox"]), options)
-        pair.start_sidecar("--max-series", "20000", "--push", "--push-admin")
-        page = try_it_out(browser, pair)
-        hostile(browser, pair, page)
-        push_groups(browser, pair, page)
-        keyboard(browser, page)
-        many(browser, pair, page)
-        page.close()
-        cdn_files(browser, pair)
-    with Pair(options.programs) as pair, sync_playwright() as playwright:
-        browser = Browser(
-            playwright.chromium.launch(executable_path=options.chromium, args=["--no-sandbox"]), options)
-        pair.start_sidecar()
-        pair.start_app("--swagger-ui", SWAGGER)
-        looks(browser, pair, f"http://127.0.0.1:{pair.metrics}/", options.seconds)
-    print("browser: all checks passed")
+def launched(playwright):
+    check(CHROMIUM, "no chromium on PATH: Debian's chromium")
+    return Browser(playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"]))
+
+
+class Pages(TestCase):
+    def test_use(self):
+        """Swagger UI's page and the sidecar's, used by mouse and keyboard, with hostile names,
+        pushed groups and many series."""
+        with Pair() as pair, sync_playwright() as playwright:
+            browser = launched(playwright)
+            pair.start_sidecar("--max-series", "20000", "--push", "--push-admin")
+            page = try_it_out(browser, pair)
+            hostile(browser, pair, page)
+            push_groups(browser, pair, page)
+            keyboard(browser, page)
+            many(browser, pair, page)
+            page.close()
+            cdn_files(browser, pair)
+
+    def test_looks(self):
+        """Both pages on screens of each kind, light and dark."""
+        with Pair() as pair, sync_playwright() as playwright:
+            browser = launched(playwright)
+            pair.start_sidecar()
+            pair.start_app("--swagger-ui", SWAGGER)
+            looks(browser, pair, f"http://127.0.0.1:{pair.metrics}/", SECONDS)
 
 
 if __name__ == "__main__":

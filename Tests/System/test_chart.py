@@ -3,17 +3,16 @@
 every manifest validated, every port followed to its container (chart_ports.py), wrong values
 refused, and what the templates promise looked for.
 
-    test_chart.py [--programs dist/linux-amd64 | --write]
+    Tests/System/run chart
+    Tests/System/run chart.readme WRITE=1    makes chart/README.md from values.yaml
 
---write makes chart/README.md from values.yaml. What a cluster would run is run here where it can
+What a cluster would run is run here where it can
 be: the rules go through `check-rules`, the script of `helm test` (in busybox) asks a real pair, and
 the gunicorn of examples/gunicorn.yaml reports to a real sidecar that has its rules.
 
 HELM names the helm to run. CRD_SCHEMAS may name a folder with servicemonitor.json, podmonitor.json
 and prometheusrule.json, made from the operator's CRDs; without it those kinds are not validated.
 """
-
-import argparse
 import json
 import os
 import pathlib
@@ -22,14 +21,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from unittest import TestCase, main
 
 import jsonschema
 import kubernetes_validate
 import yaml
 
-from support import chart_ports
-from support import chart_values
-from support.chart_values import CHART, HELM, ROOT, described, helm, render
+from support import PROGRAMS, ROOT, chart_ports, chart_values, setting
+from support.chart_values import CHART, HELM, described, helm, render
 from support.checks import check, wait_for
 from support.pair import Pair, listening
 
@@ -70,7 +69,7 @@ def validate(manifests, version, what):
             try:
                 kubernetes_validate.validate(manifest, version, strict=True)
             except Exception as error:  # its errors have no common class
-                raise SystemExit(f"FAILED: {what}, {version}, {kind}: {error}")
+                raise AssertionError(f"{what}, {version}, {kind}: {error}")
         elif SCHEMAS:
             # Go takes a flag within an expression; Python wants it first.
             text = pathlib.Path(SCHEMAS, f"{kind.lower()}.json").read_text()
@@ -82,7 +81,8 @@ def validate(manifests, version, what):
 def pause(hook):
     """Seconds that a preStop hook takes."""
     command = hook.get("exec", {}).get("command", [])
-    return hook["sleep"]["seconds"] if "sleep" in hook else int(command[2]) if "sleep" in command else 0
+    return hook["sleep"]["seconds"] if "sleep" in hook else int(
+        command[2]) if "sleep" in command else 0
 
 
 def check_pod(manifests, version, what):
@@ -120,83 +120,10 @@ def check_pod(manifests, version, what):
     check("medium" not in volumes["state"]["emptyDir"], f"{what}: state on disk")
 
 
-def check_promises():
-    plain, full = render(NEWEST, VALUES["default values"]), render(NEWEST, VALUES["all values"])
-    check({m["kind"] for m in plain} == {
-        "ServiceAccount", "ConfigMap", "Service", "Deployment", "Pod"}, "kinds by default")
-    check({m["kind"] for m in full} == {
-        "ServiceAccount", "ConfigMap", "Service", "Deployment", "Pod", "Ingress",
-        "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy", "ServiceMonitor",
-        "PrometheusRule"}, "kinds with everything on")
-    check(only(plain, "Deployment")["metadata"]["namespace"] == "practica", "the namespace")
-    check(only(plain, "Deployment")["spec"]["replicas"] == 1, "replicas without autoscaling")
-    check("replicas" not in only(full, "Deployment")["spec"], "replicas are the autoscaler's")
-    service, metrics = services(full)
-    ports = {p["name"]: p["port"] for p in service["ports"]}
-    check(ports == {"http": 8081}, "the app's service, a LoadBalancer, shows the app alone")
-    check(metrics["clusterIP"] == "None" and metrics["publishNotReadyAddresses"] is True
-          and metrics["ports"] == [{"name": "metrics", "port": 8000, "targetPort": 8000}],
-          "pods that stop stay in a metrics service of their own")
-    long = render(NEWEST, ["--set", "fullnameOverride=" + "long" * 20])
-    names = [m["metadata"]["name"] for m in long if m["kind"] == "Service"]
-    check(len(set(names)) == 2 and max(map(len, names)) <= 63, f"names of services: {names}")
-    rules = json.loads(only(plain, "ConfigMap", "-rules")["data"]["rules.json"])
-    check(rules == json.loads((CHART / "files/rules.json").read_text()), "the rules")
-    sums = [only(m, "Deployment")["spec"]["template"]["metadata"]["annotations"]["checksum/rules"]
-            for m in (plain, full)]
-    check(sums[0] != sums[1], "other rules restart the pods")
-    alerts = yaml.safe_load((CHART / "files/alerts.yaml").read_text())["groups"]
-    groups = only(full, "PrometheusRule")["spec"]["groups"]
-    check(groups[:-1] == alerts and groups[-1]["name"] == "mine", "the alerts, whole")
-    board = only(full, "ConfigMap", "-dashboard")
-    check(board["metadata"]["labels"]["grafana_dashboard"] == "1", "Grafana finds the dashboard")
-    check(json.loads(next(iter(board["data"].values())))
-          == json.loads((CHART / "files/dashboard.json").read_text()), "the dashboard, whole")
-    for kind, values, key in (("ServiceMonitor", "all values", "endpoints"),
-                              ("PodMonitor", "a PodMonitor", "podMetricsEndpoints")):
-        endpoint = only(render(NEWEST, VALUES[values]), kind)["spec"][key][0]
-        check(endpoint["port"] == "metrics" and endpoint["relabelings"][:2] == [
-            {"action": "labeldrop", "regex": "endpoint"},
-            {"targetLabel": "job", "replacement": "my-app-simple-server"}],
-            f"{kind} keeps the app's labels, and the name of its job")
-    policy = only(full, "NetworkPolicy")["spec"]
-    metrics = [i for i in policy["ingress"] if i["ports"][0]["port"] == 8000]
-    check(len(metrics) == 1 and metrics[0]["from"], "not everybody reads /metrics")
-    app = pod(render(NEWEST, VALUES["an app of one's own"]))[1]["app"]
-    check(app["image"].startswith("registry.example.com/") and app["command"] == ["gunicorn"]
-          and app["ports"][0]["containerPort"] == 8080, "an app of one's own")
-    by_hand = pod(render(NEWEST, ["--set", "sidecar.native=false"]))[0]
-    check("initContainers" not in by_hand, "native can be switched off")
-
-
 def rules_of(manifests, folder):
     path = pathlib.Path(folder, "rules.json")
     path.write_text(only(manifests, "ConfigMap", "-rules")["data"]["rules.json"])
     return str(path)
-
-
-def check_rules(programs):
-    """The schema knows the members of a rules file, and the program every rendered one."""
-    members = described(json.loads((CHART / "values.schema.json").read_text()), "sidecar.rules")
-    source = (ROOT / "Sources/MetricsSidecar/Rules/RuleFile.swift").read_text()
-    if match := re.search(r"document\.members\(\s*\[([^\]]*)\]", source):
-        known = set(re.findall(r'"(\w+)"', match[1]))
-        check(known == set(members["properties"]), f"rules have {known}, the schema other members")
-    for what, arguments in VALUES.items():
-        with tempfile.TemporaryDirectory() as folder:
-            rules = rules_of(render(NEWEST, arguments), folder)
-            done = subprocess.run([os.path.join(programs, "metrics-sidecar"), "check-rules", rules],
-                                  capture_output=True, text=True)
-            check(done.returncode == 0, f"{what}: {done.stdout}{done.stderr}")
-
-
-def check_hooks(programs):
-    """Before 1.30 a program of the image takes the pause: the command is one that it knows."""
-    for name, container in pod(render(OLDEST, VALUES["default values"]))[1].items():
-        command = container["lifecycle"]["preStop"]["exec"]["command"]
-        done = subprocess.run([os.path.join(programs, command[0].strip("/")), *command[1:-1], "0"],
-                              capture_output=True, text=True)
-        check(done.returncode == 0, f"{name}: {command}: {done.stderr}")
 
 
 def tested(manifests, api, metrics):
@@ -208,152 +135,232 @@ def tested(manifests, api, metrics):
         there = f"http://{name}:{service['ports'][0]['port']}"
         check(there in script, f"helm test does not ask {there}")
         script = script.replace(there, f"http://127.0.0.1:{here}")
-    done = subprocess.run(["busybox", *container["command"], script], capture_output=True, text=True)
+    done = subprocess.run(["busybox", *container["command"], script], capture_output=True,
+                          text=True)
     return done
 
 
-def check_helm_test(programs):
-    manifests = render(NEWEST, VALUES["default values"])
-    with Pair(programs) as pair:
-        pair.start_sidecar()
-        pair.start_app()
-        done = tested(manifests, pair.api, pair.metrics)
-        check(done.returncode == 0, f"helm test: {done.stdout}{done.stderr}")
-        check('{"health": "ok"}' in done.stdout, f"helm test prints {done.stdout}")
-        check(pair.total() == 3, f"helm test makes {pair.total()} requests")
-        # A sidecar that counts nothing is found out.
-        pair.app.kill()
-        pair.app.wait()
-        pair.sidecar.kill()
-        pair.sidecar.wait()
-        os.remove(pair.path("state"))
-        pair.start_app("--events-socket", "")
-        pair.start_sidecar()
-        script = "helm test passes where nothing is counted"
-        check(tested(manifests, pair.api, pair.metrics).returncode != 0, script)
+class Chart(TestCase):
+    @classmethod
+    def setUpClass(cls):
+        check(shutil.which(HELM), f"no {HELM}: install it or set HELM")
+        check(shutil.which("busybox"), "no busybox (Debian: busybox)")
 
+    def test_readme(self):
+        """chart/README.md is what values.yaml says; WRITE=1 makes it so."""
+        if setting("WRITE", 0):
+            (CHART / "README.md").write_text(chart_values.readme())
+        check((CHART / "README.md").read_text() == chart_values.readme(),
+              "chart/README.md is not what values.yaml says: Tests/System/run chart.readme WRITE=1")
 
-def check_gunicorn(programs):
-    """The example as it is written, but for ports and folder."""
-    manifests = render(NEWEST, VALUES["an app of one's own"])
-    app = pod(manifests)[1]["app"]
-    with Pair(programs) as pair:
-        pair.rules = rules_of(manifests, pair.folder)
-        pair.start_sidecar()
-        pathlib.Path(pair.path("my_service")).mkdir()
-        pathlib.Path(pair.path("my_service/wsgi.py")).write_text(
-            "def application(environ, start):\n    start('200 OK', [('Content-Length', '2')])\n"
-            "    return [b'ok']\n")
-        port = app["ports"][0]["containerPort"]
-        arguments = [argument.replace("/run/metrics", pair.folder)
-                     .replace(f"0.0.0.0:{port}", f"127.0.0.1:{pair.api}") for argument in app["args"]]
-        check(any(str(pair.api) in argument for argument in arguments), "the example's port")
-        gunicorn = os.path.join(os.path.dirname(sys.executable), *app["command"])
-        pair.app = subprocess.Popen([gunicorn, *arguments], cwd=pair.folder, stdout=pair.log,
-                                    stderr=pair.log)
-        wait_for(lambda: listening(pair.api), "gunicorn", 120)
-        done = tested(manifests, pair.api, pair.metrics)
-        check(done.returncode == 0, f"gunicorn: {done.stdout}{done.stderr}")
-        values = pair.values()
-        check(values.get("gunicorn_requests_total") == 1, f"gunicorn counts {values}")
-        check(values.get("gunicorn_request_duration_seconds_count") == 1, "gunicorn's durations")
-        pair.app.terminate()
-        pair.app.wait()
+    def test_manifests(self):
+        """Linted, and for each version: every manifest valid, each port followed to its
+        container."""
+        chart_ports.check_self()
+        ports = 0
+        for what, arguments in VALUES.items():
+            done = helm("lint", "--strict", "chart", *arguments)
+            check(done.returncode == 0, f"{what}: {done.stdout}{done.stderr}")
+            for version in VERSIONS:
+                manifests = render(version, arguments)
+                validate(manifests, version, what)
+                check_pod(manifests, version, what)
+                ports += chart_ports.check_ports(manifests, version, what)
+        print(f"  whole for Kubernetes {OLDEST} to {NEWEST}; {ports} port references lead to a "
+              f"container; "
+              + ("CRDs too" if SCHEMAS else "CRDs not validated: CRD_SCHEMAS names no folder"))
 
+    def test_refused(self):
+        """Wrong values are refused."""
+        print(f"  {chart_values.check_refused()} wrong values")
 
-def check_notes():
-    """The notes name ports, hosts and what is not switched on."""
-    done = helm("install", "my-app", "chart", "--namespace", "practica", "--dry-run=client")
-    notes = done.stdout.partition("NOTES:")[2]
-    for text in ("port-forward service/my-app-simple-server 8081:8081",
-                 "port-forward service/my-app-simple-server-metrics 8000:8000",
-                 "helm test my-app --namespace practica", "serviceMonitor.enabled=true"):
-        check(text in notes, f"the notes lack {text}: {done.stderr}{notes}")
-    done = helm("install", "my-app", "chart", "--dry-run=client", *VALUES["all values"])
-    notes = done.stdout.partition("NOTES:")[2]
-    check("http://my-app.local" in notes and "No Prometheus" not in notes, f"notes: {notes}")
+    def test_package(self):
+        """Helm packs it."""
+        with tempfile.TemporaryDirectory() as folder:
+            done = helm("package", "chart", "--destination", folder)
+            check(done.returncode == 0, f"package: {done.stderr}")
 
+    def test_promises(self):
+        """What the templates promise is in what they make."""
+        plain, full = render(NEWEST, VALUES["default values"]), render(NEWEST, VALUES["all values"])
+        check({m["kind"] for m in plain} == {
+            "ServiceAccount", "ConfigMap", "Service", "Deployment", "Pod"}, "kinds by default")
+        check({m["kind"] for m in full} == {
+            "ServiceAccount", "ConfigMap", "Service", "Deployment", "Pod", "Ingress",
+            "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy", "ServiceMonitor",
+            "PrometheusRule"}, "kinds with everything on")
+        check(only(plain, "Deployment")["metadata"]["namespace"] == "practica", "the namespace")
+        check(only(plain, "Deployment")["spec"]["replicas"] == 1, "replicas without autoscaling")
+        check("replicas" not in only(full, "Deployment")["spec"], "replicas are the autoscaler's")
+        service, metrics = services(full)
+        ports = {p["name"]: p["port"] for p in service["ports"]}
+        check(ports == {"http": 8081}, "the app's service, a LoadBalancer, shows the app alone")
+        check(metrics["clusterIP"] == "None" and metrics["publishNotReadyAddresses"] is True
+              and metrics["ports"] == [{"name": "metrics", "port": 8000, "targetPort": 8000}],
+              "pods that stop stay in a metrics service of their own")
+        long = render(NEWEST, ["--set", "fullnameOverride=" + "long" * 20])
+        names = [m["metadata"]["name"] for m in long if m["kind"] == "Service"]
+        check(len(set(names)) == 2 and max(map(len, names)) <= 63, f"names of services: {names}")
+        rules = json.loads(only(plain, "ConfigMap", "-rules")["data"]["rules.json"])
+        check(rules == json.loads((CHART / "files/rules.json").read_text()), "the rules")
+        sums = [only(m, "Deployment")["spec"]["template"]["metadata"]["annotations"][
+            "checksum/rules"]
+                for m in (plain, full)]
+        check(sums[0] != sums[1], "other rules restart the pods")
+        alerts = yaml.safe_load((CHART / "files/alerts.yaml").read_text())["groups"]
+        groups = only(full, "PrometheusRule")["spec"]["groups"]
+        check(groups[:-1] == alerts and groups[-1]["name"] == "mine", "the alerts, whole")
+        board = only(full, "ConfigMap", "-dashboard")
+        check(board["metadata"]["labels"]["grafana_dashboard"] == "1",
+              "Grafana finds the dashboard")
+        check(json.loads(next(iter(board["data"].values())))
+              == json.loads((CHART / "files/dashboard.json").read_text()), "the dashboard, whole")
+        for kind, values, key in (("ServiceMonitor", "all values", "endpoints"),
+                                  ("PodMonitor", "a PodMonitor", "podMetricsEndpoints")):
+            endpoint = only(render(NEWEST, VALUES[values]), kind)["spec"][key][0]
+            check(endpoint["port"] == "metrics" and endpoint["relabelings"][:2] == [
+                {"action": "labeldrop", "regex": "endpoint"},
+                {"targetLabel": "job", "replacement": "my-app-simple-server"}],
+                f"{kind} keeps the app's labels, and the name of its job")
+        policy = only(full, "NetworkPolicy")["spec"]
+        metrics = [i for i in policy["ingress"] if i["ports"][0]["port"] == 8000]
+        check(len(metrics) == 1 and metrics[0]["from"], "not everybody reads /metrics")
+        app = pod(render(NEWEST, VALUES["an app of one's own"]))[1]["app"]
+        check(app["image"].startswith("registry.example.com/") and app["command"] == ["gunicorn"]
+              and app["ports"][0]["containerPort"] == 8080, "an app of one's own")
+        by_hand = pod(render(NEWEST, ["--set", "sidecar.native=false"]))[0]
+        check("initContainers" not in by_hand, "native can be switched off")
 
-def check_guide():
-    """What docs/guide.md tells people to type: Helm takes its values, make knows its targets."""
-    guide = (ROOT / "docs/guide.md").read_text().replace("\\\n", " ")
-    commands = re.findall(r"^helm upgrade --install my-app chart (.*)$", guide, re.M)
-    check(commands, "the guide installs no chart")
-    for command in commands:
-        sets = re.findall(r"--set \S+", command)
-        manifests = render(NEWEST, [part for text in sets for part in text.split()])
-        kinds = {m["kind"] for m in manifests}
-        check({"HorizontalPodAutoscaler", "ServiceMonitor", "PrometheusRule"} <= kinds, f"{kinds}")
-        only(manifests, "Service", "my-app")
-        only(manifests, "Service", "my-app-metrics")
-    targets = set(re.findall(r"(?m)^([a-z0-9-]+):", (ROOT / "Makefile").read_text()))
-    for name in ("README.md", "CONTRIBUTING.md", "docs/guide.md"):
-        asked = set(re.findall(r"(?:^|`)make ([a-z0-9-]+)", (ROOT / name).read_text(), re.M))
-        check(asked <= targets, f"{name}: the Makefile has no {asked - targets}")
+    def test_versions(self):
+        """Chart and programs have one version."""
+        chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+        swift = (ROOT / "Sources/Platform/Program/Version.swift").read_text()
+        check(chart["version"] == chart["appVersion"], "version and appVersion differ")
+        check(f'number = "{chart["version"]}"' in swift, "chart and programs have other versions")
 
+    def test_guide(self):
+        """What docs/guide.md tells people to type: Helm takes its values, make knows its
+        targets."""
+        guide = (ROOT / "docs/guide.md").read_text().replace("\\\n", " ")
+        commands = re.findall(r"^helm upgrade --install my-app chart (.*)$", guide, re.M)
+        check(commands, "the guide installs no chart")
+        for command in commands:
+            sets = re.findall(r"--set \S+", command)
+            manifests = render(NEWEST, [part for text in sets for part in text.split()])
+            kinds = {m["kind"] for m in manifests}
+            check({"HorizontalPodAutoscaler", "ServiceMonitor", "PrometheusRule"} <= kinds,
+                  f"{kinds}")
+            only(manifests, "Service", "my-app")
+            only(manifests, "Service", "my-app-metrics")
+        targets = set(re.findall(r"(?m)^([a-z0-9-]+):", (ROOT / "Makefile").read_text()))
+        for name in ("README.md", "CONTRIBUTING.md", "docs/guide.md"):
+            asked = set(re.findall(r"(?:^|`)make ([a-z0-9-]+)", (ROOT / name).read_text(), re.M))
+            check(asked <= targets, f"{name}: the Makefile has no {asked - targets}")
 
-def check_example():
-    """Examples/deployment.yaml, as people copy it: valid, and with the image that the chart has."""
-    manifests = list(yaml.safe_load_all((ROOT / "Examples/deployment.yaml").read_text()))
-    for version in (BEFORE_SLEEP, NEWEST):
-        validate(manifests, version, "Examples/deployment.yaml")
-        chart_ports.check_ports(manifests, version, "Examples/deployment.yaml")
-    spec, containers = pod(manifests)
-    rendered = pod(render(NEWEST, []))[1]
-    sidecar = containers["metrics-sidecar"]
-    check(sidecar["image"] == rendered["metrics-sidecar"]["image"],
-          f"Examples/deployment.yaml has {sidecar['image']}, the chart {rendered['metrics-sidecar']['image']}")
-    check({**rendered["metrics-sidecar"]["securityContext"]} == sidecar["securityContext"],
-          "Examples/deployment.yaml runs the sidecar in another way than the chart")
-    check(spec["securityContext"]["fsGroup"] == sidecar["securityContext"]["runAsGroup"], "another group")
+    def test_example(self):
+        """Examples/deployment.yaml, as people copy it: valid, and with the image that the chart
+        has."""
+        manifests = list(yaml.safe_load_all((ROOT / "Examples/deployment.yaml").read_text()))
+        for version in (BEFORE_SLEEP, NEWEST):
+            validate(manifests, version, "Examples/deployment.yaml")
+            chart_ports.check_ports(manifests, version, "Examples/deployment.yaml")
+        spec, containers = pod(manifests)
+        rendered = pod(render(NEWEST, []))[1]
+        sidecar = containers["metrics-sidecar"]
+        check(sidecar["image"] == rendered["metrics-sidecar"]["image"],
+              f"Examples/deployment.yaml has {sidecar['image']}, the chart "
+              f"{rendered['metrics-sidecar']['image']}")
+        check({**rendered["metrics-sidecar"]["securityContext"]} == sidecar["securityContext"],
+              "Examples/deployment.yaml runs the sidecar in another way than the chart")
+        check(spec["securityContext"]["fsGroup"] == sidecar["securityContext"]["runAsGroup"],
+              "another group")
 
+    def test_notes(self):
+        """The notes name ports, hosts and what is not switched on."""
+        done = helm("install", "my-app", "chart", "--namespace", "practica", "--dry-run=client")
+        notes = done.stdout.partition("NOTES:")[2]
+        for text in ("port-forward service/my-app-simple-server 8081:8081",
+                     "port-forward service/my-app-simple-server-metrics 8000:8000",
+                     "helm test my-app --namespace practica", "serviceMonitor.enabled=true"):
+            check(text in notes, f"the notes lack {text}: {done.stderr}{notes}")
+        done = helm("install", "my-app", "chart", "--dry-run=client", *VALUES["all values"])
+        notes = done.stdout.partition("NOTES:")[2]
+        check("http://my-app.local" in notes and "No Prometheus" not in notes, f"notes: {notes}")
 
-def check_versions():
-    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
-    swift = (ROOT / "Sources/Platform/Program/Version.swift").read_text()
-    check(chart["version"] == chart["appVersion"], "version and appVersion differ")
-    check(f'number = "{chart["version"]}"' in swift, "chart and programs have other versions")
+    def test_rules(self):
+        """The schema knows the members of a rules file, and the program every rendered one."""
+        members = described(json.loads((CHART / "values.schema.json").read_text()), "sidecar.rules")
+        source = (ROOT / "Sources/MetricsSidecar/Rules/RuleFile.swift").read_text()
+        if match := re.search(r"document\.members\(\s*\[([^\]]*)\]", source):
+            known = set(re.findall(r'"(\w+)"', match[1]))
+            check(known == set(members["properties"]),
+                  f"rules have {known}, the schema other members")
+        for what, arguments in VALUES.items():
+            with tempfile.TemporaryDirectory() as folder:
+                rules = rules_of(render(NEWEST, arguments), folder)
+                done = subprocess.run([os.path.join(PROGRAMS, "metrics-sidecar"), "check-rules",
+                                       rules],
+                                      capture_output=True, text=True)
+                check(done.returncode == 0, f"{what}: {done.stdout}{done.stderr}")
 
+    def test_hooks(self):
+        """Before 1.30 a program of the image takes the pause: the command is one that it knows."""
+        for name, container in pod(render(OLDEST, VALUES["default values"]))[1].items():
+            command = container["lifecycle"]["preStop"]["exec"]["command"]
+            done = subprocess.run([os.path.join(PROGRAMS, command[0].strip("/")), *command[1:-1],
+                                   "0"],
+                                  capture_output=True, text=True)
+            check(done.returncode == 0, f"{name}: {command}: {done.stderr}")
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--programs", default="dist/linux-amd64")
-    parser.add_argument("--write", action="store_true")
-    options = parser.parse_args()
-    os.chdir(ROOT)
-    if options.write:
-        (CHART / "README.md").write_text(chart_values.readme())
-        return
-    check(shutil.which(HELM), f"no {HELM}: install it or set HELM")
-    check(shutil.which("busybox"), "no busybox (Debian: busybox)")
-    check((CHART / "README.md").read_text() == chart_values.readme(),
-          "chart/README.md is not what values.yaml says: run .ci/python Tests/System/test_chart.py --write")
-    chart_ports.check_self()
-    ports = 0
-    for what, arguments in VALUES.items():
-        done = helm("lint", "--strict", "chart", *arguments)
-        check(done.returncode == 0, f"{what}: {done.stdout}{done.stderr}")
-        for version in VERSIONS:
-            manifests = render(version, arguments)
-            validate(manifests, version, what)
-            check_pod(manifests, version, what)
-            ports += chart_ports.check_ports(manifests, version, what)
-    tries = chart_values.check_refused()
-    check_promises()
-    check_versions()
-    check_guide()
-    check_example()
-    check_notes()
-    check_rules(options.programs)
-    check_hooks(options.programs)
-    check_helm_test(options.programs)
-    check_gunicorn(options.programs)
-    with tempfile.TemporaryDirectory() as folder:
-        done = helm("package", "chart", "--destination", folder)
-        check(done.returncode == 0, f"package: {done.stderr}")
-    print(f"chart: whole for Kubernetes {OLDEST} to {NEWEST}; {ports} port references lead to a "
-          f"container; {tries} wrong values refused; helm test and the gunicorn example ran; "
-          + ("CRDs too" if SCHEMAS else "CRDs not validated: CRD_SCHEMAS names no folder"))
+    def test_helm_test(self):
+        """The script of `helm test` passes beside a pair, and fails where nothing is counted."""
+        manifests = render(NEWEST, VALUES["default values"])
+        with Pair() as pair:
+            pair.start_sidecar()
+            pair.start_app()
+            done = tested(manifests, pair.api, pair.metrics)
+            check(done.returncode == 0, f"helm test: {done.stdout}{done.stderr}")
+            check('{"health": "ok"}' in done.stdout, f"helm test prints {done.stdout}")
+            check(pair.total() == 3, f"helm test makes {pair.total()} requests")
+            # A sidecar that counts nothing is found out.
+            pair.app.kill()
+            pair.app.wait()
+            pair.sidecar.kill()
+            pair.sidecar.wait()
+            os.remove(pair.path("state"))
+            pair.start_app("--events-socket", "")
+            pair.start_sidecar()
+            script = "helm test passes where nothing is counted"
+            check(tested(manifests, pair.api, pair.metrics).returncode != 0, script)
+
+    def test_gunicorn(self):
+        """The example as it is written, but for ports and folder."""
+        manifests = render(NEWEST, VALUES["an app of one's own"])
+        app = pod(manifests)[1]["app"]
+        with Pair() as pair:
+            pair.rules = rules_of(manifests, pair.folder)
+            pair.start_sidecar()
+            pathlib.Path(pair.path("my_service")).mkdir()
+            pathlib.Path(pair.path("my_service/wsgi.py")).write_text(
+                "def application(environ, start):\n    start('200 OK', [('Content-Length', '2')])\n"
+                "    return [b'ok']\n")
+            port = app["ports"][0]["containerPort"]
+            arguments = [argument.replace("/run/metrics", pair.folder)
+                         .replace(f"0.0.0.0:{port}", f"127.0.0.1:{pair.api}")
+                         for argument in app["args"]]
+            check(any(str(pair.api) in argument for argument in arguments), "the example's port")
+            gunicorn = os.path.join(os.path.dirname(sys.executable), *app["command"])
+            pair.app = subprocess.Popen([gunicorn, *arguments], cwd=pair.folder, stdout=pair.log,
+                                        stderr=pair.log)
+            wait_for(lambda: listening(pair.api), "gunicorn", 120)
+            done = tested(manifests, pair.api, pair.metrics)
+            check(done.returncode == 0, f"gunicorn: {done.stdout}{done.stderr}")
+            values = pair.values()
+            check(values.get("gunicorn_requests_total") == 1, f"gunicorn counts {values}")
+            check(values.get("gunicorn_request_duration_seconds_count") == 1,
+                  "gunicorn's durations")
+            pair.app.terminate()
+            pair.app.wait()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""compose.yaml brought up for real: counts through kills, down and up; an alert as far as Slack's stand-in.
+"""compose.yaml brought up for real: counts through kills, down and up; an alert as far as Slack's
+stand-in.
 
-    .ci/python Tests/System/test_compose.py [--kills 3]
+    Tests/System/run compose [KILLS=3]
 
 CONTAINER_ENGINE and CONTAINER_BUILD are as test_images.py has them; images that it built are taken.
 Everything runs in a network of its own (no port of this machine is touched) with the containers on
@@ -9,7 +10,6 @@ it, by an override file. Images that cannot be pulled here have stand-ins: Debia
 Alertmanager and Python on the paths that the official images have. Grafana has none: of it only
 the files are read. Where the engine can start nothing, a line NOT RUN says so.
 """
-import argparse
 import fcntl
 import json
 import os
@@ -23,14 +23,17 @@ import sys
 import tempfile
 import urllib.parse
 import urllib.request
+from unittest import TestCase, main
 
 import yaml
 
+from support import ROOT, setting
 from support.checks import check, settle, wait_for
-from support.containers import PATIENCE, ROOT, Engine, must, not_run, run, say
+from support.containers import PATIENCE, Engine, must, not_run, run, say
 from support.pair import Load, Pair, listening
 
 PROJECT = "verifycompose"
+KILLS = setting("KILLS", 3)
 PATHS = [b"/", b"/bye"]
 API, METRICS, PROMETHEUS, ALERTMANAGER, SLACK = 8081, 8000, 9090, 9093, 8080
 STANDS_IN = {
@@ -44,7 +47,8 @@ STANDS_IN = {
 
 
 def own_network():
-    """Starts this script again where nothing but a loopback exists. Where that may not be, goes on."""
+    """Starts this script again where nothing but a loopback exists. Where that may not be, goes
+    on."""
     if os.environ.get("VERIFY_COMPOSE_NETWORK"):
         with socket.socket() as s:  # ip link set lo up
             request = bytearray(struct.pack("16sh14x", b"lo", 0x1 | 0x40))
@@ -69,7 +73,7 @@ def query(expression):
     return json.loads(text)["data"]["result"] if text else []
 
 
-class Compose:
+class Project:
     def __init__(self, engine, work):
         self.engine = engine
         override = {"services": {}}
@@ -90,12 +94,14 @@ class Compose:
             self.command = [*engine.run, "compose"]
         else:
             podman = pathlib.Path(work, "podman")
-            podman.write_text(f'#!/bin/sh\nexec {shlex.join(map(os.path.abspath, engine.run))} "$@"\n'
+            podman.write_text(
+                f'#!/bin/sh\nexec {shlex.join(map(os.path.abspath, engine.run))} "$@"\n'
                               if "/" in engine.run[0] else
                               f'#!/bin/sh\nexec {shlex.join(engine.run)} "$@"\n')
             podman.chmod(0o755)
             beside = pathlib.Path(sys.executable).parent / "podman-compose"
-            self.command = [str(beside) if beside.exists() else "podman-compose", "--in-pod", "false",
+            self.command = [str(beside) if beside.exists() else "podman-compose", "--in-pod",
+                            "false",
                             "--podman-path", str(podman)]
         self.command += ["-p", PROJECT, "-f", str(ROOT / "compose.yaml"), "-f", str(path)]
 
@@ -107,7 +113,7 @@ class Compose:
             name = f"{PROJECT}{sign}{service}{sign}1"
             if self.engine.call("inspect", "--type", "container", name).returncode == 0:
                 return name
-        raise SystemExit(f"FAILED: no container of {service}")
+        raise AssertionError(f"no container of {service}")
 
     def inspect(self, service, form):
         text = must(*self.engine.run, "inspect", "--format", form, self.container(service))
@@ -159,10 +165,12 @@ def pair_counts(compose, kills):
     compose("up", "-d", "simple-server", "metrics-sidecar")
     with Numbers() as pair:
         up_and_counting(pair)
-        for service, command in (("simple-server", "simple-server"), ("metrics-sidecar", "metrics-sidecar")):
+        for service, command in (("simple-server", "simple-server"),
+                                 ("metrics-sidecar", "metrics-sidecar")):
             name = compose.container(service)
             must(*compose.engine.run, "exec", name, f"/{command}", "healthcheck")
-            check(compose.inspect(service, "{{.HostConfig.ReadonlyRootfs}}") == "true", f"{service}: root")
+            check(compose.inspect(service, "{{.HostConfig.ReadonlyRootfs}}") == "true",
+                  f"{service}: root")
             policy = compose.inspect(service, "{{.HostConfig.RestartPolicy.Name}}")
             check(policy == "unless-stopped", f"{service}: {policy}")
             pid = compose.inspect(service, "{{.State.Pid}}")
@@ -202,7 +210,8 @@ def pair_counts(compose, kills):
         again.join(PATIENCE)
         total = load.answered + again.answered
         settle(lambda: counted(pair) == total, PATIENCE)
-        check(counted(pair) == total, f"after down and up {total} answered, {counted(pair)} counted")
+        check(counted(pair) == total,
+              f"after down and up {total} answered, {counted(pair)} counted")
         settle(lambda: pair.values().get("app_starts_total") == 2)
         check(pair.values()["app_starts_total"] == 2, "the App's starts")
         say(f"down, up: {total} answered = counted, app_starts_total 2")
@@ -229,10 +238,12 @@ def monitored(compose):
         wait_for(lambda: get(METRICS, "/-/ready") is not None, "the sidecar", PATIENCE)
 
     def titles():
-        return [message["attachments"][0]["title"] for message in json.loads(get(SLACK, "/") or "[]")]
+        return [message["attachments"][0]["title"]
+                for message in json.loads(get(SLACK, "/") or "[]")]
 
     restart(damage=True)
-    wait_for(lambda: query('ALERTS{alertname="MetricsStateReset",alertstate="firing"}'), "the alert",
+    wait_for(lambda: query('ALERTS{alertname="MetricsStateReset",alertstate="firing"}'),
+             "the alert",
              PATIENCE)
     firing = "[FIRING: 1] MetricsStateReset in compose"
     wait_for(lambda: firing in titles(), firing, 2 * PATIENCE)
@@ -255,35 +266,35 @@ def grafana_files():
           "are there is checked", flush=True)
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--kills", type=int, default=3)
-    options = parser.parse_args()
-    os.chdir(ROOT)
-    own_network()
-    schema = pathlib.Path(sys.executable).parent / "check-jsonschema"
-    must(schema, "--builtin-schema", "vendor.compose-spec", "compose.yaml")
-    grafana_files()
-    with tempfile.TemporaryDirectory(prefix="verify-compose-") as work:
-        engine = Engine(work)
-        unbuilt, unstarted = engine.probe()
-        if unbuilt or unstarted:
-            not_run("compose.yaml", unbuilt or unstarted)
-            print("  passed what can be checked without")
-            return
-        images(engine)
-        stand_in(engine, work)
-        compose = Compose(engine, work)
-        run(*compose.command, "--profile", "monitoring", "down", "--volumes")
-        try:
-            pair_counts(compose, options.kills)
-            monitored(compose)
-        except BaseException:
-            print(run(*compose.command, "--profile", "monitoring", "logs").stdout[-6000:])
-            raise
-        finally:
+class Compose(TestCase):
+    def test_files(self):
+        """compose.yaml by its schema, and the files that Grafana is given."""
+        schema = pathlib.Path(sys.executable).parent / "check-jsonschema"
+        must(schema, "--builtin-schema", "vendor.compose-spec", "compose.yaml")
+        grafana_files()
+
+    def test_up(self):
+        """compose.yaml up, killed, down and up again: every request counted; an alert reaches
+        Slack."""
+        own_network()
+        with tempfile.TemporaryDirectory(prefix="verify-compose-") as work:
+            engine = Engine(work)
+            unbuilt, unstarted = engine.probe()
+            if unbuilt or unstarted:
+                not_run("compose.yaml", unbuilt or unstarted)
+                return
+            images(engine)
+            stand_in(engine, work)
+            compose = Project(engine, work)
             run(*compose.command, "--profile", "monitoring", "down", "--volumes")
-    print("  passed")
+            try:
+                pair_counts(compose, KILLS)
+                monitored(compose)
+            except BaseException:
+                print(run(*compose.command, "--profile", "monitoring", "logs").stdout[-6000:])
+                raise
+            finally:
+                run(*compose.command, "--profile", "monitoring", "down", "--volumes")
 
 
 if __name__ == "__main__":

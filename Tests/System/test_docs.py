@@ -1,32 +1,35 @@
 #!/usr/bin/env python3
 """Runs the examples of docs/ against a sidecar and compares answers; checks links and file names.
-Standard library.
 
-    python3 Tests/System/test_docs.py --programs dist/linux-amd64
+    Tests/System/run docs
 
 A comment `<!-- check KIND … -->` stands above the example, a table or an indented block:
 
-    lines [--spectator]   each row: lines to a fresh sidecar, and the samples that they become (last column)
-    rejected [--spectator] each row: the reason that counts these lines
-    bytes: SAMPLE         what the client sends and is answered on events.sock, in hexadecimal digits
-    frames                `> line / line` is sent as a frame, `< line` is answered, `< closed`
-    page "LINES" name=FAMILY accept=… flags=…   the page of that family, as text or digits
-    escaping "LINES"      each row: the scheme, and how the sample is written
-    http                  each row: a request's bytes and the status that answers it
-    push [FLAG …]         `> line` of a request, then of its body (`x digits` for bytes), `< status text`, and
-                          `= line` that the page then has
-    refused [FLAG …]      each row, in order to one sidecar: a request, its body, status and text of the answer
+    lines [--spectator]     each row: lines to a fresh sidecar, and the samples that they become
+                            (last column)
+    rejected [--spectator]  each row: the reason that counts these lines
+    bytes: SAMPLE           what the client sends and is answered on events.sock, in hexadecimal
+                            digits
+    frames                  `> line / line` is sent as a frame, `< line` is answered, `< closed`
+    page "LINES" name=FAMILY accept=… flags=…
+                            the page of that family, as text or digits
+    escaping "LINES"        each row: the scheme, and how the sample is written
+    http                    each row: a request's bytes and the status that answers it
+    push [FLAG …]           `> line` of a request, then of its body (`x digits` for bytes),
+                            `< status text`, and `= line` that the page then has
+    refused [FLAG …]        each row, in order to one sidecar: a request, its body, status and text
+                            of the answer
 """
-import argparse
 import http.client
 import os
 import re
 import shlex
 import socket
 import subprocess
-import sys
 import tempfile
+from unittest import TestCase, main
 
+from support import PROGRAMS
 from support.checks import check
 from support.sidecar import Sidecar, Wire, frame
 
@@ -44,7 +47,8 @@ def rows(block):
 
 def digits(line):
     """The hexadecimal digits at a line's start; a comment follows after two blanks."""
-    return bytes.fromhex("".join(re.findall(r"^\s*((?:[0-9a-f]{2}(?: {1,2}(?=[0-9a-f]{2}(?: |$))| |$))+)",
+    return bytes.fromhex(
+        "".join(re.findall(r"^\s*((?:[0-9a-f]{2}(?: {1,2}(?=[0-9a-f]{2}(?: |$))| |$))+)",
                                             line)))
 
 
@@ -54,21 +58,22 @@ def send(sidecar, lines, is_spectator=False):
             client.send(line.encode())
 
 
-def lines(programs, block, words):
+def lines(block, words):
     for cells in rows(block):
-        with Sidecar(programs) as sidecar:
+        with Sidecar() as sidecar:
             send(sidecar, spans(cells[0]), "--spectator" in words)
             wanted = dict(sample.rsplit(" ", 1) for sample in spans(cells[-1]))
             check(wanted, f"no sample in {cells}")
             sidecar.expect({name: float(value) for name, value in wanted.items()})
 
 
-def rejected(programs, block, words):
-    with Sidecar(programs) as sidecar:
+def rejected(block, words):
+    with Sidecar() as sidecar:
         for reason, examples in rows(block):
             for reason in spans(reason):
                 name = f'metrics_sidecar_events_rejected_total{{reason="{reason}"}}'
-                bad = [line for line in spans(examples) if ":" in line or "|" in line or line == "jobs"]
+                bad = [line for line in spans(examples) if ":" in line or "|" in line
+                       or line == "jobs"]
                 if any(line.startswith("--") for line in spans(examples)):
                     flag = [line for line in spans(examples) if line.startswith("--")][0]
                     size = {"--max-line-length": 9000, "--max-datagram-size": 65600}[flag]
@@ -80,8 +85,8 @@ def rejected(programs, block, words):
                     sidecar.expect({name: before + 1})
 
 
-def exchange(programs, block, words):
-    with Sidecar(programs) as sidecar:
+def exchange(block, words):
+    with Sidecar() as sidecar:
         wire = Wire(sidecar)
         answers = b""
         for line in block.strip("\n").splitlines():
@@ -102,8 +107,8 @@ def exchange(programs, block, words):
         sidecar.expect({name: float(value)})
 
 
-def frames(programs, block, words):
-    with Sidecar(programs) as sidecar:
+def frames(block, words):
+    with Sidecar() as sidecar:
         for connection in re.split(r"\n\s*\n", block.strip("\n")):
             wire = Wire(sidecar)
             for line in connection.splitlines():
@@ -113,7 +118,8 @@ def frames(programs, block, words):
                     continue
                 found = wire.answers(1)
                 # One acknowledgement may stand for several frames, or come for each.
-                while found != [text] and found[0].startswith("_ack|") and text.startswith("_ack|") \
+                while found != [text] and found[0].startswith("_ack|") and text.startswith(
+                    "_ack|") \
                         and int(found[0][5:]) < int(text[5:]):
                     found = wire.answers(1)
                 while found != [text] and text == "closed" and found[0].startswith("_ack|"):
@@ -124,15 +130,16 @@ def frames(programs, block, words):
 
 def scrape(sidecar, name, accept):
     connection = http.client.HTTPConnection("127.0.0.1", sidecar.metrics, timeout=10)
-    connection.request("GET", f"/metrics?name[]={name}", headers={"Accept": accept} if accept else {})
+    connection.request("GET", f"/metrics?name[]={name}",
+                       headers={"Accept": accept} if accept else {})
     body = connection.getresponse().read()
     connection.close()
     return body
 
 
-def page(programs, block, words):
+def page(block, words):
     options = dict(word.split("=", 1) for word in words[2:])
-    with Sidecar(programs, *options.get("flags", "").split()) as sidecar:
+    with Sidecar(*options.get("flags", "").split()) as sidecar:
         send(sidecar, words[1].split("\\n"))
         found = scrape(sidecar, options["name"], options.get("accept", ""))
         text = "".join(line[4:] + "\n" for line in block.strip("\n").splitlines())
@@ -145,8 +152,8 @@ def page(programs, block, words):
         check(found == wanted, f"{words}: the page is\n{found!r}\nnot\n{wanted!r}")
 
 
-def escaping(programs, block, words):
-    with Sidecar(programs, "--utf8-names") as sidecar:
+def escaping(block, words):
+    with Sidecar("--utf8-names") as sidecar:
         send(sidecar, [words[1]])
         for schemes, sample in rows(block):
             for scheme in spans(schemes) + ([""] if "none" in schemes else []):
@@ -155,8 +162,8 @@ def escaping(programs, block, words):
                 check(f"\n{spans(sample)[0]} 1.0\n" in found, f"{scheme}: {found}")
 
 
-def requests(programs, block, words):
-    with Sidecar(programs) as sidecar:
+def requests(block, words):
+    with Sidecar() as sidecar:
         for request, status in rows(block):
             data = spans(request)[0].replace("\\r", "\r").replace("\\n", "\n").encode()
             with socket.create_connection(("127.0.0.1", sidecar.metrics), timeout=10) as client:
@@ -176,8 +183,8 @@ def push(sidecar, head, body):
     return f"{response.status} {text}".strip()
 
 
-def pushes(programs, block, words):
-    with Sidecar(programs, "--push", *words[1:]) as sidecar:
+def pushes(block, words):
+    with Sidecar("--push", *words[1:]) as sidecar:
         head, body, has_head = [], b"", False
         for line in block.strip("\n").splitlines():
             mark, _, text = line[4:].partition(" ")
@@ -199,8 +206,8 @@ def pushes(programs, block, words):
 REFUSED = "pushed metrics are invalid or inconsistent with existing metrics:"
 
 
-def refused(programs, block, words):
-    with Sidecar(programs, "--push", *words[1:]) as sidecar:
+def refused(block, words):
+    with Sidecar("--push", *words[1:]) as sidecar:
         for request, body, answer in rows(block):
             data = (spans(body) or [""])[0].replace("\\n", "\n").replace("\\r", "\r").encode()
             if "bytes" in body:
@@ -218,46 +225,6 @@ KINDS = {"lines": lines, "rejected": rejected, "bytes:": exchange, "frames": fra
          "escaping": escaping, "http": requests, "push": pushes, "refused": refused}
 
 
-def rules(programs):
-    """Every rules file that a document shows is a good one."""
-    count = 0
-    for name in sorted(os.listdir("docs")):
-        if not name.endswith(".md"):
-            continue
-        with open(os.path.join("docs", name)) as f:
-            for block in re.findall(r"^```json\n(.*?)^```", f.read(), re.M | re.S):
-                with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-                    file.write(block)
-                    file.flush()
-                    told = subprocess.run([os.path.join(programs, "metrics-sidecar"), "check-rules",
-                                           file.name], capture_output=True, text=True)
-                check(told.returncode == 0, f"docs/{name}: {told.stderr}{block}")
-                count += 1
-    print(f"{count} rules files in docs/ are good")
-
-
-def examples(programs):
-    counts = {}
-    for name in sorted(os.listdir("docs")):
-        if not name.endswith(".md"):
-            continue
-        with open(os.path.join("docs", name)) as f:
-            text = f.read()
-        marks = MARK.findall(text)
-        check(len(marks) == text.count("<!-- check "), f"docs/{name}: a mark without its example")
-        for mark, block in marks:
-            words = [mark.split()[0], mark.split(" ", 1)[1]] if mark.startswith("bytes:") else shlex.split(mark)
-            check(words[0] in KINDS, f"docs/{name}: no such check: {mark}")
-            try:
-                KINDS[words[0]](programs, block, words)
-            except SystemExit as failure:
-                sys.exit(f"FAILED: docs/{name}: <!-- check {mark} -->: {failure}")
-            counts[words[0]] = counts.get(words[0], 0) + 1
-    for kind in KINDS:
-        check(counts.get(kind), f"no example is checked as {kind}")
-    print("examples that are as docs/ has them:", ", ".join(f"{n} {k.rstrip(':')}" for k, n in counts.items()))
-
-
 def anchors(text):
     """As GitHub makes them of headings."""
     text = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
@@ -268,74 +235,112 @@ def anchors(text):
     return found
 
 
-def links():
-    """Every link within the repository leads somewhere, and every file that is named is there."""
-    listed = subprocess.run(["git", "ls-files"], capture_output=True, text=True, check=True)
-    files = set(listed.stdout.split("\n")) - {""}
-    folders = {os.path.dirname(file) for file in files}
-    while True:
-        more = {os.path.dirname(folder) for folder in folders} | folders
-        if more == folders:
-            break
-        folders = more
-    tops = {file.split("/")[0] for file in files if "/" in file}
-    made = ("dist/", "coverage/", ".run/", ".build", ".venv")
-    count = 0
-    for name in sorted(file for file in files if file.endswith(".md") and not file.startswith("Tests/Corpus")):
-        with open(name) as f:
-            text = f.read()
-        plain = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
-        for target in re.findall(r"\]\(([^)\s]+)\)", plain):
-            if re.match(r"[a-z]+:", target):
+class Docs(TestCase):
+    def test_links(self):
+        """Every link within the repository leads somewhere, and every file that is named is
+        there."""
+        listed = subprocess.run(["git", "ls-files"], capture_output=True, text=True, check=True)
+        files = set(listed.stdout.split("\n")) - {""}
+        folders = {os.path.dirname(file) for file in files}
+        while True:
+            more = {os.path.dirname(folder) for folder in folders} | folders
+            if more == folders:
+                break
+            folders = more
+        tops = {file.split("/")[0] for file in files if "/" in file}
+        made = ("dist/", "coverage/", ".run/", ".build", ".venv")
+        count = 0
+        for name in sorted(file for file in files if file.endswith(".md")
+                           and not file.startswith("Tests/Corpus")):
+            with open(name) as f:
+                text = f.read()
+            plain = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+            for target in re.findall(r"\]\(([^)\s]+)\)", plain):
+                if re.match(r"[a-z]+:", target):
+                    continue
+                path, _, anchor = target.partition("#")
+                path = os.path.normpath(os.path.join(os.path.dirname(name), path)) if path else name
+                check(path in files or path in folders, f"{name}: the link {target} leads nowhere")
+                if anchor and path.endswith(".md"):
+                    with open(path) as f:
+                        check(anchor in anchors(f.read()),
+                              f"{name}: {path} has no heading #{anchor}")
+                count += 1
+            for file in re.findall(r"`([\w.-]+(?:/[\w.-]+)+/?)`", plain):
+                top = file.split("/")[0]
+                file = file.rstrip("/")
+                if top in tops and not file.startswith(made):
+                    check(file in files | folders, f"{name}: there is no {file}")
+                    count += 1
+                elif file.endswith(".swift"):
+                    # As docs/architecture.md names sources: from their target on, or within the
+                    # sidecar's.
+                    check({f"Sources/{file}", f"Sources/MetricsSidecar/{file}"} & files,
+                          f"{name}: there is no {file} in Sources")
+                    count += 1
+        print(f"  {count} links and file names lead somewhere")
+
+    def test_settings(self):
+        """Every flag that a document writes as `--flag` is one that a program has; the guide speaks
+        of other programs too much."""
+        known = set()
+        for command in ("metrics-sidecar", "simple-server", "simple-server stress"):
+            program, *words = command.split()
+            shown = subprocess.run([os.path.join(PROGRAMS, program), *words, "--help"],
+                                   capture_output=True,
+                                   text=True)
+            known |= set(re.findall(r"--[a-z0-9][a-z0-9-]+", shown.stdout))
+        for folder in (".", "docs"):
+            for name in sorted(os.listdir(folder)):
+                if name.endswith(".md") and name != "guide.md":
+                    with open(os.path.join(folder, name)) as f:
+                        for flag in re.findall(r"`(--[a-z0-9][a-z0-9-]+)[ =`]", f.read()):
+                            check(flag in known or flag in OTHERS,
+                                  f"{folder}/{name}: no program has {flag}")
+        print("  every flag in README and docs/ is one that --help has")
+
+    def test_rules(self):
+        """Every rules file that a document shows is a good one."""
+        count = 0
+        for name in sorted(os.listdir("docs")):
+            if not name.endswith(".md"):
                 continue
-            path, _, anchor = target.partition("#")
-            path = os.path.normpath(os.path.join(os.path.dirname(name), path)) if path else name
-            check(path in files or path in folders, f"{name}: the link {target} leads nowhere")
-            if anchor and path.endswith(".md"):
-                with open(path) as f:
-                    check(anchor in anchors(f.read()), f"{name}: {path} has no heading #{anchor}")
-            count += 1
-        for file in re.findall(r"`([\w.-]+(?:/[\w.-]+)+/?)`", plain):
-            top = file.split("/")[0]
-            file = file.rstrip("/")
-            if top in tops and not file.startswith(made):
-                check(file in files | folders, f"{name}: there is no {file}")
-                count += 1
-            elif file.endswith(".swift"):
-                # As docs/architecture.md names sources: from their target on, or within the sidecar's.
-                check({f"Sources/{file}", f"Sources/MetricsSidecar/{file}"} & files,
-                      f"{name}: there is no {file} in Sources")
-                count += 1
-    print(f"{count} links and file names lead somewhere")
+            with open(os.path.join("docs", name)) as f:
+                for block in re.findall(r"^```json\n(.*?)^```", f.read(), re.M | re.S):
+                    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+                        file.write(block)
+                        file.flush()
+                        told = subprocess.run([os.path.join(PROGRAMS, "metrics-sidecar"),
+                                               "check-rules",
+                                               file.name], capture_output=True, text=True)
+                    check(told.returncode == 0, f"docs/{name}: {told.stderr}{block}")
+                    count += 1
+        print(f"  {count} rules files in docs/ are good")
 
-
-def settings(programs):
-    """Every flag that a document writes as `--flag` is one that a program has; the guide speaks of
-    other programs too much."""
-    known = set()
-    for command in ("metrics-sidecar", "simple-server", "simple-server stress"):
-        program, *words = command.split()
-        shown = subprocess.run([os.path.join(programs, program), *words, "--help"], capture_output=True,
-                               text=True)
-        known |= set(re.findall(r"--[a-z0-9][a-z0-9-]+", shown.stdout))
-    for folder in (".", "docs"):
-        for name in sorted(os.listdir(folder)):
-            if name.endswith(".md") and name != "guide.md":
-                with open(os.path.join(folder, name)) as f:
-                    for flag in re.findall(r"`(--[a-z0-9][a-z0-9-]+)[ =`]", f.read()):
-                        check(flag in known or flag in OTHERS, f"{folder}/{name}: no program has {flag}")
-    print("every flag in README and docs/ is one that --help has")
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--programs", default="dist/linux-amd64")
-    options = parser.parse_args()
-    links()
-    settings(options.programs)
-    rules(options.programs)
-    examples(os.path.abspath(options.programs))
-    print("docs: all passed")
+    def test_examples(self):
+        """Each example of docs/ that says how it is to be checked is as it says."""
+        counts = {}
+        for name in sorted(os.listdir("docs")):
+            if not name.endswith(".md"):
+                continue
+            with open(os.path.join("docs", name)) as f:
+                text = f.read()
+            marks = MARK.findall(text)
+            check(len(marks) == text.count("<!-- check "),
+                  f"docs/{name}: a mark without its example")
+            for mark, block in marks:
+                words = [mark.split()[0],
+                         mark.split(" ", 1)[1]] if mark.startswith("bytes:") else shlex.split(mark)
+                check(words[0] in KINDS, f"docs/{name}: no such check: {mark}")
+                try:
+                    KINDS[words[0]](block, words)
+                except AssertionError as failure:
+                    raise AssertionError(f"docs/{name}: <!-- check {mark} -->: {failure}") from None
+                counts[words[0]] = counts.get(words[0], 0) + 1
+        for kind in KINDS:
+            check(counts.get(kind), f"no example is checked as {kind}")
+        print("  examples that are as docs/ has them:",
+              ", ".join(f"{n} {k.rstrip(':')}" for k, n in counts.items()))
 
 
 if __name__ == "__main__":

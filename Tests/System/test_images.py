@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Both images for each platform, and the pair run from them.
 
-    .ci/python Tests/System/test_images.py [--kills 5]
+    Tests/System/run images [KILLS=5]
 
 CONTAINER_ENGINE is docker or podman (whichever is there), CONTAINER_BUILD the command that builds
 (`$CONTAINER_ENGINE build`), BUILDAH what keeps images where the engine cannot, HADOLINT the linter.
@@ -9,7 +9,6 @@ Where the engine cannot build or start anything at all, which a trivial image sh
 NOT RUN says so and the same checks are done with what is left: the programs of dist/ under
 qemu-user, and the pair as processes of two users.
 """
-import argparse
 import json
 import os
 import pathlib
@@ -17,25 +16,20 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from unittest import TestCase, main
 
+from support import ROOT, setting
 from support.checks import check, settle, wait_for
 from support.containers import (
-    HARDENED, HOST, PATIENCE, PLATFORMS, PROGRAMS, REVISION, ROOT, SOURCE, VERSION, Engine, must,
+    HARDENED, HOST, PATIENCE, PLATFORMS, PROGRAMS, REVISION, SOURCE, VERSION, Engine, must,
     not_run, run, say)
 from support.pair import RULES, Load, Pair, listening
 
-LIMIT = 1_000_000
+LIMIT = 1 << 20
+KILLS = setting("KILLS", 5)
 PATHS = [b"/", b"/bye"]
 FOLDERS = {"simple-server": {"run/metrics": 65532},
            "metrics-sidecar": {"run/metrics": 65533, "var/lib/metrics-sidecar": 65533}}
-def lint():
-    beside = pathlib.Path(sys.executable).parent / "hadolint"
-    hadolint = os.environ.get("HADOLINT", str(beside) if beside.exists() else "hadolint")
-    check(shutil.which(hadolint), f"no {hadolint}: install it or set HADOLINT")
-    must(hadolint, *(entry[0] for entry in PROGRAMS.values()))
-    say("hadolint is content with both Dockerfiles")
-
-
 def looked_at(engine, program, where, name, swagger):
     """What an image says of itself and what it holds; the folder of its files."""
     _, (architecture, variant), machine, _ = PLATFORMS[where]
@@ -68,7 +62,8 @@ def looked_at(engine, program, where, name, swagger):
     check(size < LIMIT, f"{what} has {size} bytes, the limit is {LIMIT}")
     head = (folder / program).read_bytes()[:20]
     check(head[:4] == b"\x7fELF" and head[18] == machine, f"{what}: not a program for it")
-    say(f"{what}: {size} bytes" + (f" and {sum(files.values()) - size} of Swagger UI" if swagger else ""))
+    say(f"{what}: {size} bytes"
+        + (f" and {sum(files.values()) - size} of Swagger UI" if swagger else ""))
     return folder
 
 
@@ -121,7 +116,8 @@ class Processes(Pair):
         user = PROGRAMS[program][1].split(":") if self.users else None
         return subprocess.Popen(
             [os.path.join(self.programs, program), *arguments], stdout=self.log, stderr=self.log,
-            cwd=ROOT, **({"user": int(user[0]), "group": int(user[1]), "extra_groups": []} if user else {}))
+            cwd=ROOT,
+            **({"user": int(user[0]), "group": int(user[1]), "extra_groups": []} if user else {}))
 
     def start(self, name):
         if name == "metrics-sidecar":
@@ -218,7 +214,8 @@ def exercised(pair, kills, what):
         load.start()
     for number in range(kills):
         seen = sum(load.answered for load in loads)
-        wait_for(lambda: sum(load.answered for load in loads) > seen + 50, f"{what}: answers", PATIENCE)
+        wait_for(lambda: sum(load.answered for load in loads) > seen + 50, f"{what}: answers",
+                 PATIENCE)
         pair.kill("metrics-sidecar")
         check(not ready(pair), f"{what}: the sidecar is not dead")
         seen = sum(load.answered for load in loads)
@@ -266,7 +263,8 @@ def contained(engine, images, kills):
             status = pair.status(name)
             check(status["Uid"].split() == [user.split(":")[0]] * 4, f"{name}: {status['Uid']}")
             check(status["Gid"].split() == ["65532"] * 4, f"{name}: {status['Gid']}")
-            check(int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0, f"{name}: capabilities")
+            check(int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0,
+                  f"{name}: capabilities")
             check(status["NoNewPrivs"].strip() == "1", f"{name}: new privileges")
             form = "{{.HostConfig.ReadonlyRootfs}}"
             text = must(*engine.run, "inspect", "--format", form, pair.names[name])
@@ -274,7 +272,8 @@ def contained(engine, images, kills):
         if not engine.docker:  # Docker runs it by itself
             for name in pair.names.values():
                 # The image's own check asks the default port, where this container does not listen.
-                check(engine.call("healthcheck", "run", name).returncode in (0, 1), f"{name}: no check")
+                check(engine.call("healthcheck", "run", name).returncode in (0, 1),
+                      f"{name}: no check")
         page = pair.get(pair.api, "/docs")
         check(page and b"swagger-ui-bundle.js" in page, "/docs has no Swagger UI")
         say("containers: users 65532 and 65533, no capabilities, read-only roots, healthy, /docs")
@@ -298,47 +297,52 @@ def under_qemu(folders):
             exercised(pair, 1, f"{where} under {emulator}")
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--kills", type=int, default=5)
-    options = parser.parse_args()
-    os.chdir(ROOT)
-    lint()
-    with tempfile.TemporaryDirectory(prefix="verify-images-") as work:
-        # Other users read the programs.
-        os.chmod(work, 0o755)
-        engine = Engine(work)
-        unbuilt, unstarted = engine.probe()
-        images, folders = {}, {}
-        if unbuilt:
-            not_run("building images", unbuilt)
-            must("make", "dist-all")
-            folders = {where: {name: ROOT / f"dist/linux-{PLATFORMS[where][0]}" / name
-                               for name in PROGRAMS} for where in PLATFORMS}
-        else:
-            for program in PROGRAMS:
-                images[program] = {where: engine.image(program, where) for where in PLATFORMS}
-                for where, name in images[program].items():
-                    swagger = program == "simple-server"
-                    folder = looked_at(engine, program, where, name, swagger)
-                    folders.setdefault(where, {})[program] = folder / program
-                listed(engine, program, images[program])
-            for where in PLATFORMS:
-                name = engine.image("simple-server", where, "--build-arg", "SWAGGER_UI=without",
-                                    suffix="-without")
-                looked_at(engine, "simple-server", where, name, False)
-            for where, (_, _, _, emulator) in PLATFORMS.items():
-                if emulator or where == HOST:
-                    for name, program in folders[where].items():
-                        text = must(*([emulator] if emulator else []), program, "--version")
-                        check(VERSION in text, f"{name} for {where} is version {text}")
-        under_qemu(folders)
-        if unstarted:
-            not_run("the pair as containers", unstarted)
-            without_engine(folders[HOST], options.kills)
-        else:
-            contained(engine, {name: images[name][HOST] for name in PROGRAMS}, options.kills)
-    print("  passed")
+class Images(TestCase):
+    def test_lint(self):
+        """Both Dockerfiles are clean by hadolint."""
+        beside = pathlib.Path(sys.executable).parent / "hadolint"
+        hadolint = os.environ.get("HADOLINT", str(beside) if beside.exists() else "hadolint")
+        check(shutil.which(hadolint), f"no {hadolint}: install it or set HADOLINT")
+        must(hadolint, *(entry[0] for entry in PROGRAMS.values()))
+        say("hadolint is content with both Dockerfiles")
+
+    def test_images(self):
+        """Both images for each platform are as small and as closed as promised, and run as a
+        pair."""
+        with tempfile.TemporaryDirectory(prefix="verify-images-") as work:
+            # Other users read the programs.
+            os.chmod(work, 0o755)
+            engine = Engine(work)
+            unbuilt, unstarted = engine.probe()
+            images, folders = {}, {}
+            if unbuilt:
+                not_run("building images", unbuilt)
+                must("make", "dist-all")
+                folders = {where: {name: ROOT / f"dist/linux-{PLATFORMS[where][0]}" / name
+                                   for name in PROGRAMS} for where in PLATFORMS}
+            else:
+                for program in PROGRAMS:
+                    images[program] = {where: engine.image(program, where) for where in PLATFORMS}
+                    for where, name in images[program].items():
+                        swagger = program == "simple-server"
+                        folder = looked_at(engine, program, where, name, swagger)
+                        folders.setdefault(where, {})[program] = folder / program
+                    listed(engine, program, images[program])
+                for where in PLATFORMS:
+                    name = engine.image("simple-server", where, "--build-arg", "SWAGGER_UI=without",
+                                        suffix="-without")
+                    looked_at(engine, "simple-server", where, name, False)
+                for where, (_, _, _, emulator) in PLATFORMS.items():
+                    if emulator or where == HOST:
+                        for name, program in folders[where].items():
+                            text = must(*([emulator] if emulator else []), program, "--version")
+                            check(VERSION in text, f"{name} for {where} is version {text}")
+            under_qemu(folders)
+            if unstarted:
+                not_run("the pair as containers", unstarted)
+                without_engine(folders[HOST], KILLS)
+            else:
+                contained(engine, {name: images[name][HOST] for name in PROGRAMS}, KILLS)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Every way in, on a real sidecar: sockets, grammars, bad input, killed workers. Standard library.
 
-    python3 Tests/System/test_intake.py --programs dist/linux-amd64 [--only NAME]
+    Tests/System/run intake
 """
 import os
 import random
@@ -12,177 +12,10 @@ import subprocess
 import sys
 import threading
 import time
+from unittest import TestCase, main
 
-from support import checks
 from support.checks import check, wait_for
 from support.sidecar import Sidecar, Wire, frame
-
-
-def every_socket(programs):
-    """The same lines by every socket, counted under its name."""
-    lines = b"a:1|c|#t:v\na:2:3|c|#t:v\r\nb:5|g\nb:+2|g\n\nbad\n"
-    rejected = 'metrics_sidecar_events_rejected_total{reason="no_value"}'
-    with Sidecar(programs) as sidecar:
-        ways = [
-            ("statsd", lambda: sidecar.unix("statsd.sock").send(lines)),
-            ("udp", lambda: sidecar.send_udp(lines)),
-            ("tcp", lambda: sidecar.send_tcp(lines)),
-            ("events", lambda: sidecar.unix("events.sock", socket.SOCK_STREAM).sendall(lines)),
-            ("events", lambda: sidecar.unix("events.sock", socket.SOCK_STREAM).sendall(
-                len(lines).to_bytes(4, "little") + lines)),
-        ]
-        for count, (name, send) in enumerate(ways, 1):
-            send()
-            sidecar.expect({'a_total{t="v"}': 6.0 * count, "b": 7.0, rejected: float(count)})
-            times = 2 if count == 5 else 1
-            sidecar.expect({
-                f'metrics_sidecar_events_total{{socket="{name}",type="c"}}': 3.0 * times,
-                f'metrics_sidecar_events_total{{socket="{name}",type="g"}}': 2.0 * times})
-        # The last line of a TCP client need not end; one that is too long is skipped.
-        sidecar.send_tcp(b"tail:1|c")
-        sidecar.expect({"tail_total": 1.0})
-        sidecar.send_tcp(b"x" * 9000 + b"\nafter:1|c\n")
-        sidecar.expect({"after_total": 1.0})
-        # What is not ASCII is no frame either.
-        sidecar.unix("events.sock", socket.SOCK_STREAM).sendall("é.x:1|c\n".encode())
-        sidecar.expect({"__x_total": 1.0})
-        # Too long a datagram is counted, and no half of it.
-        sidecar.send_udp(b"long:1|c\n" * 7000)
-        sidecar.expect({"long_total": 7000.0})
-    with Sidecar(programs, "--max-datagram-size", "512") as sidecar:
-        sidecar.send_udp(b"long:1|c\n" * 100)
-        sidecar.send_udp(b"short:1|c")
-        values = sidecar.expect({
-            "short_total": 1.0,
-            'metrics_sidecar_events_rejected_total{reason="datagram_too_long"}': 1.0})
-        check("long_total" not in values, "a cut datagram was applied")
-
-
-def grammars(programs):
-    """Every field of the grammar, the dialects, and spectator's lines, over real sockets."""
-    with Sidecar(programs) as sidecar:
-        statsd = sidecar.unix("statsd.sock")
-        for line in (
-                "packed:1:2:3|h|@0.5|#t:v|c:abc|T1656581400|e:it-x|card:low|x:unknown",
-                "wait:250|ms", "spread:1.5|d", "level:5|g", "level:-2|g|@0.5", "people:ann|s",
-                "several:1|c:2|c|@0.5:4|c", "librato#t=v:1|c", "influx,t=v:1|c",
-                "signal[t=v].fx:1|c", "mixed#t=v:1|c|#u:w", "_e{5,4}:title|text|#t:v",
-                "_sc|name|0|#t:v", "name:nan|c", "name:-1|c", "name:1|c|@2", "nothing"):
-            statsd.send(line.encode())
-        rejected = "metrics_sidecar_events_rejected_total"
-        sidecar.expect({
-            'packed_count{t="v"}': 6.0, 'packed_sum{t="v"}': 12.0, "wait_seconds_sum": 0.25,
-            "spread_count": 1.0, "level": 3.0, "several_total": 9.0, 'librato_total{t="v"}': 1.0,
-            'influx_total{t="v"}': 1.0, 'signal_fx_total{t="v"}': 1.0,
-            rejected + '{reason="ignored"}': 2.0, rejected + '{reason="mixed_tags"}': 1.0,
-            rejected + '{reason="bad_value"}': 1.0, rejected + '{reason="negative_count"}': 1.0,
-            rejected + '{reason="bad_rate"}': 1.0, rejected + '{reason="no_value"}': 1.0})
-        spectator = sidecar.unix("spectator.sock")
-        spectator.send(b"c:requests,id=x:2\nt:latency:0.5\nC:own:10\nC:own:15\nm:peak:5\nm:peak:3")
-        sidecar.expect({'requests_total{id="x"}': 2.0, "latency_seconds_sum": 0.5, "own_total": 5.0,
-                        "peak": 5.0})
-    off = [f"--parse-{name}-tags=false" for name in ("librato", "influxdb", "signalfx")]
-    with Sidecar(programs, *off) as sidecar:
-        sidecar.unix("statsd.sock").send(b"a#t=v:1|c\na,t=v:1|c\na[t=v]:1|c")
-        sidecar.expect({"a_t_v_total": 2.0, "a_t_v__total": 1.0})
-
-
-def socket_files(programs):
-    """Mode and group of the sockets; what stands in the way of one is told with what to change."""
-    with Sidecar(programs, "--socket-mode", "0622", "--socket-group", "65532") as sidecar:
-        for name in ("events.sock", "statsd.sock"):
-            status = os.stat(sidecar.path(name))
-            check(stat.S_IMODE(status.st_mode) == 0o622 and status.st_gid == 65532, str(status))
-        os.chmod(sidecar.folder, 0o755)
-
-        def refused(words, *flags, user=None):
-            result = subprocess.run(
-                [sidecar.program, "--listen", "127.0.0.1:0", "--events-socket", "",
-                 "--state", sidecar.path("other-state"), *flags],
-                capture_output=True, text=True, timeout=10, user=user)
-            lines = result.stderr.strip().splitlines()
-            check(result.returncode == 1 and len(lines) == 1 and words in lines[0],
-                  f"{flags}: {result}")
-            print("  " + lines[0].replace(sidecar.folder, "…"))
-        long = sidecar.path("x" * 120)
-        refused("at most 107", "--statsd-socket", long)
-        refused("in use by another sidecar", "--statsd-socket", sidecar.path("statsd.sock"))
-        refused("there is no folder", "--statsd-socket", "/proc/none/statsd.sock")
-        os.makedirs(sidecar.path("folder"))
-        refused("Remove it", "--statsd-socket", sidecar.path("folder"))
-        if os.geteuid() == 0:
-            os.makedirs(sidecar.path("closed"), 0o700)
-            os.makedirs(sidecar.path("open"))
-            os.chmod(sidecar.path("open"), 0o777)
-            os.chmod(os.path.dirname(sidecar.program), 0o755)
-            state = ("--state", sidecar.path("open/state"))
-            refused("fsGroup", *state, "--statsd-socket", sidecar.path("closed/s"), user=65533)
-            refused("supplementalGroups", *state, "--socket-group", "1", "--statsd-socket",
-                    sidecar.path("open/s"), user=65533)
-        refused("another program listens", "--statsd-socket", "", "--statsd-udp",
-                f"127.0.0.1:{sidecar.udp}")
-        refused("another program listens", "--statsd-socket", "", "--statsd-tcp",
-                f"127.0.0.1:{sidecar.tcp}")
-        refused("another program listens", "--statsd-socket", "", "--listen",
-                f"127.0.0.1:{sidecar.metrics}")
-        refused("no such address", "--statsd-socket", "", "--statsd-udp", "203.0.113.1:8125")
-        refused("in numbers", "--statsd-socket", "", "--statsd-tcp", "example.org:8125")
-
-
-def session_answers(programs):
-    """What docs/protocol.md says is answered to sessions, good and bad, to the byte."""
-    def session(number):
-        return frame("_session|" + f"{number:032x}")
-
-    with Sidecar(programs, "--max-connections", "8", "--max-frame-size", "1024") as sidecar:
-        def answered(expected, *frames):
-            wire = Wire(sidecar).send(*frames)
-            is_answer = wire.answers(len(expected)) == expected
-            wire.socket.close()
-            check(is_answer, f"{frames} should be answered {expected}")
-            wait_for(lambda: sidecar.values().get("metrics_sidecar_connections") == 0, "its end")
-
-        wire = Wire(sidecar).send(bytes.fromhex(
-            "290000005f73657373696f6e7c3030313132323333343435353636373738383939616162626363646465"
-            "656666"))
-        check(wire.answers(1) == ["_ack|0"], "the example's hello")
-        wire.send(bytes.fromhex("0f0000005f7365717c310a6a6f62733a317c63"))
-        check(wire.answers(1) == ["_ack|1"], "the example's frame")
-        wire.socket.close()
-        sidecar.expect({"jobs_total": 1})
-        answered(["_ack|0", "_ack|2"], session(1), frame("_seq|1", "a:1|c"),
-                 frame("_seq|2", "bad", "a:1|c"))
-        answered(["_ack|2", "_ack|3"], session(1), frame("_seq|2", "a:1|c"),
-                 frame("_seq|3", "a:1|c"))
-        sidecar.expect({"a_total": 3, 'metrics_sidecar_frames_total{result="duplicate"}': 1})
-        answered(["_ack|3", "closed"], session(1), frame("_seq|5", "a:1|c"))
-        answered(["_ack|3", "closed"], session(1), frame("a:1|c"))
-        answered(["_ack|3", "closed"], session(1), frame("_seq|0", "a:1|c"))
-        answered(["_ack|3", "closed"], session(1), session(2))
-        answered(["closed"], frame("_seq|1", "a:1|c"))
-        answered(["closed"], (2000).to_bytes(4, "little"))
-        sidecar.expect({"a_total": 3, 'metrics_sidecar_frames_total{result="rejected"}': 6})
-        # Without a session: no answer, and a frame that is cut does not count.
-        wire = Wire(sidecar).send(frame("_session|x"), frame("b:1|c"), frame("b:1|c")[:-1])
-        wire.socket.close()
-        sidecar.expect({"b_total": 1, 'metrics_sidecar_events_rejected_total{reason="no_value"}': 2})
-        # At the limit of connections the next is closed; the others go on.
-        wires = [Wire(sidecar) for _ in range(8)]
-        check(wires[7].send(session(3)).answers(1) == ["_ack|0"], "the eighth")
-        check(Wire(sidecar).answers(1) == ["closed"], "the ninth connection")
-        sidecar.expect({"metrics_sidecar_connections": 8,
-                        "metrics_sidecar_connections_refused_total": 1})
-        sent = subprocess.run(
-            [sidecar.program, "emit", "emitted:2|c", "emitted:1|c|@0.5", "--statsd-socket",
-             sidecar.path("statsd.sock")], capture_output=True, text=True, timeout=10)
-        check(sent.returncode == 0, str(sent))
-        sidecar.expect({"emitted_total": 4})
-        sent = subprocess.run([sidecar.program, "emit", "a:1|c", "a:1", "--statsd-socket",
-                               sidecar.path("statsd.sock")], capture_output=True, text=True, timeout=10)
-        check(sent.returncode == 2 and "'a:1' is no event" in sent.stderr, str(sent))
-        sent = subprocess.run([sidecar.program, "emit", "a:1|c", "--statsd-socket", "/no/s"],
-                              capture_output=True, text=True, timeout=10)
-        check(sent.returncode == 1 and "is the sidecar running" in sent.stderr, str(sent))
 
 
 class Killer(threading.Thread):
@@ -203,159 +36,6 @@ class Killer(threading.Thread):
             self.done += 1
 
 
-def exactly_once(programs):
-    """Clients by the protocol's document, in Python and Swift; the sidecar is killed all the time."""
-    sys.path.insert(0, "Examples")
-    from session_client import SessionClient
-    example = "Examples/.build/debug/count-jobs"
-    with Sidecar(programs) as sidecar:
-        killer = Killer(sidecar, 40)
-        clients = [SessionClient(sidecar.path("events.sock")) for _ in range(3)]
-        swift = None
-        if os.path.exists(example):
-            swift = subprocess.Popen([example, sidecar.path("events.sock"), "8000"],
-                                     stdout=sidecar.log)
-        killer.start()
-        sums = {"mail": 0, "print": 0}
-        while killer.is_alive():
-            for index, client in enumerate(clients):
-                for queue in sums:
-                    client.count("tasks", index + 1, tags=f"queue:{queue}")
-                    sums[queue] += index + 1
-                client.flush()
-            time.sleep(0.001)
-        for client in clients:
-            check(client.close(timeout=30), "a client has counts that are not acknowledged")
-        if swift:
-            check(swift.wait(60) == 0, "the Swift example could not count its jobs")
-            sidecar.expect({'jobs_done_total{queue="mail"}': 8000, "jobs_duration_count": 8000})
-        sidecar.expect({f'tasks_total{{queue="{queue}"}}': sums[queue] for queue in sums})
-        print(f"  {killer.done} kills: {sum(sums.values())} counted by Python"
-              f"{', 8000 jobs by Swift' if swift else ''}, and by the sidecar")
-
-
-class Sender(threading.Thread):
-    """Sends datagrams of one or more events without a pause, and counts those the kernel took."""
-
-    def __init__(self, connect, name, pause=0.0):
-        super().__init__(daemon=True)
-        self.socket, self.name, self.pause = connect(), name, pause
-        self.sent = self.datagrams = self.errors = 0
-        self.stopping = threading.Event()
-
-    def run(self):
-        while not self.stopping.is_set():
-            count = 1 + self.datagrams % 3
-            try:
-                self.socket.send(f"{self.name}:1|c\n".encode() * count)
-                self.sent += count
-                self.datagrams += 1
-            except OSError:
-                self.errors += 1
-            if self.pause and self.datagrams % 50 == 0:
-                time.sleep(self.pause)
-
-
-def worker_killed(programs):
-    """--supervise: SIGKILL of the worker loses no datagram that the kernel has taken."""
-    with Sidecar(programs, "--supervise") as sidecar:
-        def udp():
-            s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            s.connect(("127.0.0.1", sidecar.udp))
-            return s
-
-        worker = sidecar.worker
-        inode = os.stat(sidecar.path("statsd.sock")).st_ino
-        senders = [Sender(lambda: sidecar.unix("statsd.sock"), "unix") for _ in range(2)]
-        senders.append(Sender(udp, "udp", pause=0.002))
-        for each in senders:
-            each.start()
-        chance = random.Random(1)
-        kills = 30
-        for _ in range(kills):
-            wait_for(worker, "a worker")
-            victim = worker()
-            time.sleep(chance.uniform(0.26, 0.32))
-            os.kill(victim, signal.SIGKILL)
-            wait_for(lambda: worker() not in (None, victim), "the next worker")
-        for each in senders:
-            each.stopping.set()
-        for each in senders:
-            each.join(10)
-        check(os.stat(sidecar.path("statsd.sock")).st_ino == inode, "the socket is another one")
-        check(not any(each.errors for each in senders), "a sender met an error")
-        sent = sum(each.sent for each in senders[:2])
-        values = sidecar.expect({
-            "unix_total": sent, "metrics_sidecar_worker_restarts_total": kills,
-            "metrics_sidecar_datagrams_lost_total": 0,
-            'metrics_sidecar_events_rejected_total{reason="no_value"}': 0})
-        if not values["metrics_sidecar_udp_drops_total"]:
-            sidecar.expect({"udp_total": senders[2].sent})
-        print(f"  {kills} kills, {values['metrics_sidecar_datagrams_recovered_total']:.0f} datagrams "
-              f"taken over from a killed worker: {sent} sent to the Unix socket = counted; UDP "
-              f"{senders[2].sent} sent, {values['udp_total']:.0f} counted, "
-              f"{values['metrics_sidecar_udp_drops_total']:.0f} datagrams dropped by the kernel")
-
-        # A scrape that comes while there is no worker waits in the backlog as well.
-        victim = worker()
-        os.kill(victim, signal.SIGKILL)
-        check(sidecar.page() is not None, "a scrape was refused")
-
-        # A stop reaches the worker, which drains; the parent ends with its code.
-        client = sidecar.unix("statsd.sock")
-        os.kill(worker(), signal.SIGSTOP)
-        for _ in range(5):
-            client.send(b"last:1|c")
-        last = worker()
-        sidecar.process.terminate()
-        os.kill(last, signal.SIGCONT)
-        check(sidecar.process.wait(10) == 0, f"ended with {sidecar.process.returncode}")
-        check(not os.path.exists(sidecar.path("statsd.sock")), "the socket is still there")
-        sidecar.start()
-        sidecar.expect({"last_total": 5.0, "unix_total": sent})
-        # Without its parent, a worker does not stay.
-        last = worker()
-        sidecar.process.kill()
-        sidecar.process.wait()
-        wait_for(lambda: not os.path.exists(f"/proc/{last}"), "the worker to follow its parent")
-    # A stop that comes while a worker starts is not lost, and is no failure.
-    with Sidecar(programs, "--supervise") as sidecar:
-        for index in range(20):
-            sidecar.process.terminate()
-            code = sidecar.process.wait(10)
-            # Before the parent takes its signals, one ends it as it ends any process.
-            check(code in (0, -signal.SIGTERM), f"a stop at the start ended with {code}")
-            sidecar.process = subprocess.Popen(sidecar.arguments(), stdout=sidecar.log,
-                                               stderr=sidecar.log)
-            time.sleep(0.001 * (index % 10))
-        wait_for(sidecar.page, "the sidecar")
-    # A worker that exits by itself ends the parent with its code, and is not started again.
-    result = subprocess.run(
-        [os.path.join(programs, "metrics-sidecar"), "--supervise", "--events-socket", "",
-         "--statsd-socket", "", "--listen", "127.0.0.1:0", "--rules", "/none/rules.json"],
-        capture_output=True, text=True, timeout=10)
-    check(result.returncode == 2 and result.stderr.count("\n") == 1, str(result))
-
-
-def dies_at_once(programs):
-    """--supervise: a worker that is killed at once comes back ever more slowly."""
-    with Sidecar(programs, "--supervise") as sidecar:
-        pid = sidecar.process.pid
-        end = time.monotonic() + 2
-        killed = set()
-        while time.monotonic() < end:
-            with open(f"/proc/{pid}/task/{pid}/children") as f:
-                for child in map(int, f.read().split()):
-                    if child not in killed:
-                        os.kill(child, signal.SIGKILL)
-                        killed.add(child)
-            time.sleep(0.002)
-        # 10, 20, 40 … ms fit seven times into two seconds.
-        check(3 <= len(killed) <= 9, f"{len(killed)} workers in two seconds")
-        sidecar.expect({"metrics_sidecar_worker_restarts_total": len(killed)})
-        print(f"  {len(killed)} workers in two seconds")
-
-
 class Abstract(Sidecar):
     """Its Unix sockets have names and no files."""
 
@@ -370,38 +50,234 @@ class Abstract(Sidecar):
         return made
 
 
-def abstract_sockets(programs):
-    """Sockets without a file: they take all that others take, are not stolen, and outlive a killed worker."""
-    with Abstract(programs, "--supervise") as sidecar:
-        held = sidecar.unix("statsd.sock")
-        session = Wire(sidecar).send(frame("_session|" + "8" * 32), frame("_seq|1", "sent:1|c"))
-        check(session.answers(2) == ["_ack|0", "_ack|1"], "the session")
-        sidecar.unix("spectator.sock").send(b"c:seen:1")
-        emitted = subprocess.run([sidecar.program, "emit", "sent:1|c", "--statsd-socket",
-                                  sidecar.path("statsd.sock")], timeout=60)
-        check(emitted.returncode == 0, str(emitted))
-        sidecar.expect({"sent_total": 2, "seen_total": 1})
-        os.kill(sidecar.worker(), signal.SIGSTOP)
-        for _ in range(5):
-            held.send(b"sent:1|c")
-        sidecar.kill_worker()
-        sidecar.expect({"sent_total": 7})
-        check(sidecar.get("/-/ready")[1] == b"ready\n", "not ready")
-        second = sidecar.run()
-        check(second.returncode == 1 and "in use by another sidecar" in second.stderr, str(second))
-        check(not any(name.startswith("@") for name in os.listdir(".")), "a file was made")
-        sidecar.stop()
-        sidecar.start()
-        sidecar.unix("statsd.sock").send(b"sent:1|c")
-        sidecar.expect({"sent_total": 8})
+class Intake(TestCase):
+    def test_every_socket(self):
+        """The same lines by every socket, counted under its name."""
+        lines = b"a:1|c|#t:v\na:2:3|c|#t:v\r\nb:5|g\nb:+2|g\n\nbad\n"
+        rejected = 'metrics_sidecar_events_rejected_total{reason="no_value"}'
+        with Sidecar() as sidecar:
+            ways = [
+                ("statsd", lambda: sidecar.unix("statsd.sock").send(lines)),
+                ("udp", lambda: sidecar.send_udp(lines)),
+                ("tcp", lambda: sidecar.send_tcp(lines)),
+                ("events", lambda: sidecar.unix("events.sock", socket.SOCK_STREAM).sendall(lines)),
+                ("events", lambda: sidecar.unix("events.sock", socket.SOCK_STREAM).sendall(
+                    len(lines).to_bytes(4, "little") + lines)),
+            ]
+            for count, (name, send) in enumerate(ways, 1):
+                send()
+                sidecar.expect({'a_total{t="v"}': 6.0 * count, "b": 7.0, rejected: float(count)})
+                times = 2 if count == 5 else 1
+                sidecar.expect({
+                    f'metrics_sidecar_events_total{{socket="{name}",type="c"}}': 3.0 * times,
+                    f'metrics_sidecar_events_total{{socket="{name}",type="g"}}': 2.0 * times})
+            # The last line of a TCP client need not end; one that is too long is skipped.
+            sidecar.send_tcp(b"tail:1|c")
+            sidecar.expect({"tail_total": 1.0})
+            sidecar.send_tcp(b"x" * 9000 + b"\nafter:1|c\n")
+            sidecar.expect({"after_total": 1.0})
+            # What is not ASCII is no frame either.
+            sidecar.unix("events.sock", socket.SOCK_STREAM).sendall("é.x:1|c\n".encode())
+            sidecar.expect({"__x_total": 1.0})
+            # Too long a datagram is counted, and no half of it.
+            sidecar.send_udp(b"long:1|c\n" * 7000)
+            sidecar.expect({"long_total": 7000.0})
+        with Sidecar("--max-datagram-size", "512") as sidecar:
+            sidecar.send_udp(b"long:1|c\n" * 100)
+            sidecar.send_udp(b"short:1|c")
+            values = sidecar.expect({
+                "short_total": 1.0,
+                'metrics_sidecar_events_rejected_total{reason="datagram_too_long"}': 1.0})
+            check("long_total" not in values, "a cut datagram was applied")
 
+    def test_abstract_sockets(self):
+        """Sockets without a file: they take all that others take, are not stolen, and outlive a
+        killed worker."""
+        with Abstract("--supervise") as sidecar:
+            held = sidecar.unix("statsd.sock")
+            session = Wire(sidecar).send(frame("_session|" + "8" * 32), frame("_seq|1", "sent:1|c"))
+            check(session.answers(2) == ["_ack|0", "_ack|1"], "the session")
+            sidecar.unix("spectator.sock").send(b"c:seen:1")
+            emitted = subprocess.run([sidecar.program, "emit", "sent:1|c", "--statsd-socket",
+                                      sidecar.path("statsd.sock")], timeout=60)
+            check(emitted.returncode == 0, str(emitted))
+            sidecar.expect({"sent_total": 2, "seen_total": 1})
+            os.kill(sidecar.worker(), signal.SIGSTOP)
+            for _ in range(5):
+                held.send(b"sent:1|c")
+            sidecar.kill_worker()
+            sidecar.expect({"sent_total": 7})
+            check(sidecar.get("/-/ready")[1] == b"ready\n", "not ready")
+            second = sidecar.run()
+            check(second.returncode == 1 and "in use by another sidecar" in second.stderr,
+                  str(second))
+            check(not any(name.startswith("@") for name in os.listdir(".")), "a file was made")
+            sidecar.stop()
+            sidecar.start()
+            sidecar.unix("statsd.sock").send(b"sent:1|c")
+            sidecar.expect({"sent_total": 8})
 
-CHECKS = [every_socket, abstract_sockets, grammars, socket_files, session_answers, exactly_once, worker_killed, dies_at_once]
+    def test_grammars(self):
+        """Every field of the grammar, the dialects, and spectator's lines, over real sockets."""
+        with Sidecar() as sidecar:
+            statsd = sidecar.unix("statsd.sock")
+            for line in (
+                    "packed:1:2:3|h|@0.5|#t:v|c:abc|T1656581400|e:it-x|card:low|x:unknown",
+                    "wait:250|ms", "spread:1.5|d", "level:5|g", "level:-2|g|@0.5", "people:ann|s",
+                    "several:1|c:2|c|@0.5:4|c", "librato#t=v:1|c", "influx,t=v:1|c",
+                    "signal[t=v].fx:1|c", "mixed#t=v:1|c|#u:w", "_e{5,4}:title|text|#t:v",
+                    "_sc|name|0|#t:v", "name:nan|c", "name:-1|c", "name:1|c|@2", "nothing"):
+                statsd.send(line.encode())
+            rejected = "metrics_sidecar_events_rejected_total"
+            sidecar.expect({
+                'packed_count{t="v"}': 6.0, 'packed_sum{t="v"}': 12.0, "wait_seconds_sum": 0.25,
+                "spread_count": 1.0, "level": 3.0, "several_total": 9.0,
+                'librato_total{t="v"}': 1.0,
+                'influx_total{t="v"}': 1.0, 'signal_fx_total{t="v"}': 1.0,
+                rejected + '{reason="ignored"}': 2.0, rejected + '{reason="mixed_tags"}': 1.0,
+                rejected + '{reason="bad_value"}': 1.0, rejected + '{reason="negative_count"}': 1.0,
+                rejected + '{reason="bad_rate"}': 1.0, rejected + '{reason="no_value"}': 1.0})
+            spectator = sidecar.unix("spectator.sock")
+            spectator.send(
+                b"c:requests,id=x:2\nt:latency:0.5\nC:own:10\nC:own:15\nm:peak:5\nm:peak:3")
+            sidecar.expect({'requests_total{id="x"}': 2.0, "latency_seconds_sum": 0.5,
+                            "own_total": 5.0,
+                            "peak": 5.0})
+        off = [f"--parse-{name}-tags=false" for name in ("librato", "influxdb", "signalfx")]
+        with Sidecar(*off) as sidecar:
+            sidecar.unix("statsd.sock").send(b"a#t=v:1|c\na,t=v:1|c\na[t=v]:1|c")
+            sidecar.expect({"a_t_v_total": 2.0, "a_t_v__total": 1.0})
 
+    def test_socket_files(self):
+        """Mode and group of the sockets; what stands in the way of one is told with what to
+        change."""
+        with Sidecar("--socket-mode", "0622", "--socket-group", "65532") as sidecar:
+            for name in ("events.sock", "statsd.sock"):
+                status = os.stat(sidecar.path(name))
+                check(stat.S_IMODE(status.st_mode) == 0o622 and status.st_gid == 65532, str(status))
+            os.chmod(sidecar.folder, 0o755)
 
-def main():
-    done = checks.run(CHECKS, checks.parser(__doc__).parse_args(), lambda each, programs: each(programs))
-    print(f"{done} passed, 0 failed")
+            def refused(words, *flags, user=None):
+                result = subprocess.run(
+                    [sidecar.program, "--listen", "127.0.0.1:0", "--events-socket", "",
+                     "--state", sidecar.path("other-state"), *flags],
+                    capture_output=True, text=True, timeout=10, user=user)
+                lines = result.stderr.strip().splitlines()
+                check(result.returncode == 1 and len(lines) == 1 and words in lines[0],
+                      f"{flags}: {result}")
+                print("  " + lines[0].replace(sidecar.folder, "…"))
+            long = sidecar.path("x" * 120)
+            refused("at most 107", "--statsd-socket", long)
+            refused("in use by another sidecar", "--statsd-socket", sidecar.path("statsd.sock"))
+            refused("there is no folder", "--statsd-socket", "/proc/none/statsd.sock")
+            os.makedirs(sidecar.path("folder"))
+            refused("Remove it", "--statsd-socket", sidecar.path("folder"))
+            if os.geteuid() == 0:
+                os.makedirs(sidecar.path("closed"), 0o700)
+                os.makedirs(sidecar.path("open"))
+                os.chmod(sidecar.path("open"), 0o777)
+                os.chmod(os.path.dirname(sidecar.program), 0o755)
+                state = ("--state", sidecar.path("open/state"))
+                refused("fsGroup", *state, "--statsd-socket", sidecar.path("closed/s"), user=65533)
+                refused("supplementalGroups", *state, "--socket-group", "1", "--statsd-socket",
+                        sidecar.path("open/s"), user=65533)
+            refused("another program listens", "--statsd-socket", "", "--statsd-udp",
+                    f"127.0.0.1:{sidecar.udp}")
+            refused("another program listens", "--statsd-socket", "", "--statsd-tcp",
+                    f"127.0.0.1:{sidecar.tcp}")
+            refused("another program listens", "--statsd-socket", "", "--listen",
+                    f"127.0.0.1:{sidecar.metrics}")
+            refused("no such address", "--statsd-socket", "", "--statsd-udp", "203.0.113.1:8125")
+            refused("in numbers", "--statsd-socket", "", "--statsd-tcp", "example.org:8125")
+
+    def test_session_answers(self):
+        """What docs/protocol.md says is answered to sessions, good and bad, to the byte."""
+        def session(number):
+            return frame("_session|" + f"{number:032x}")
+
+        with Sidecar("--max-connections", "8", "--max-frame-size", "1024") as sidecar:
+            def answered(expected, *frames):
+                wire = Wire(sidecar).send(*frames)
+                is_answer = wire.answers(len(expected)) == expected
+                wire.socket.close()
+                check(is_answer, f"{frames} should be answered {expected}")
+                wait_for(lambda: sidecar.values().get("metrics_sidecar_connections") == 0,
+                         "its end")
+
+            wire = Wire(sidecar).send(bytes.fromhex(
+                "290000005f73657373696f6e7c30303131323233333434353536363737"
+                "38383939616162626363646465656666"))
+            check(wire.answers(1) == ["_ack|0"], "the example's hello")
+            wire.send(bytes.fromhex("0f0000005f7365717c310a6a6f62733a317c63"))
+            check(wire.answers(1) == ["_ack|1"], "the example's frame")
+            wire.socket.close()
+            sidecar.expect({"jobs_total": 1})
+            answered(["_ack|0", "_ack|2"], session(1), frame("_seq|1", "a:1|c"),
+                     frame("_seq|2", "bad", "a:1|c"))
+            answered(["_ack|2", "_ack|3"], session(1), frame("_seq|2", "a:1|c"),
+                     frame("_seq|3", "a:1|c"))
+            sidecar.expect({"a_total": 3, 'metrics_sidecar_frames_total{result="duplicate"}': 1})
+            answered(["_ack|3", "closed"], session(1), frame("_seq|5", "a:1|c"))
+            answered(["_ack|3", "closed"], session(1), frame("a:1|c"))
+            answered(["_ack|3", "closed"], session(1), frame("_seq|0", "a:1|c"))
+            answered(["_ack|3", "closed"], session(1), session(2))
+            answered(["closed"], frame("_seq|1", "a:1|c"))
+            answered(["closed"], (2000).to_bytes(4, "little"))
+            sidecar.expect({"a_total": 3, 'metrics_sidecar_frames_total{result="rejected"}': 6})
+            # Without a session: no answer, and a frame that is cut does not count.
+            wire = Wire(sidecar).send(frame("_session|x"), frame("b:1|c"), frame("b:1|c")[:-1])
+            wire.socket.close()
+            sidecar.expect({"b_total": 1,
+                            'metrics_sidecar_events_rejected_total{reason="no_value"}': 2})
+            # At the limit of connections the next is closed; the others go on.
+            wires = [Wire(sidecar) for _ in range(8)]
+            check(wires[7].send(session(3)).answers(1) == ["_ack|0"], "the eighth")
+            check(Wire(sidecar).answers(1) == ["closed"], "the ninth connection")
+            sidecar.expect({"metrics_sidecar_connections": 8,
+                            "metrics_sidecar_connections_refused_total": 1})
+            sent = subprocess.run(
+                [sidecar.program, "emit", "emitted:2|c", "emitted:1|c|@0.5", "--statsd-socket",
+                 sidecar.path("statsd.sock")], capture_output=True, text=True, timeout=10)
+            check(sent.returncode == 0, str(sent))
+            sidecar.expect({"emitted_total": 4})
+            sent = subprocess.run([sidecar.program, "emit", "a:1|c", "a:1", "--statsd-socket",
+                                   sidecar.path("statsd.sock")], capture_output=True, text=True,
+                                  timeout=10)
+            check(sent.returncode == 2 and "'a:1' is no event" in sent.stderr, str(sent))
+            sent = subprocess.run([sidecar.program, "emit", "a:1|c", "--statsd-socket", "/no/s"],
+                                  capture_output=True, text=True, timeout=10)
+            check(sent.returncode == 1 and "is the sidecar running" in sent.stderr, str(sent))
+
+    def test_exactly_once(self):
+        """Clients by the protocol's document, in Python and Swift; the sidecar is killed all the
+        time."""
+        sys.path.insert(0, "Examples")
+        from session_client import SessionClient
+        example = "Examples/.build/debug/count-jobs"
+        with Sidecar() as sidecar:
+            killer = Killer(sidecar, 40)
+            clients = [SessionClient(sidecar.path("events.sock")) for _ in range(3)]
+            swift = None
+            if os.path.exists(example):
+                swift = subprocess.Popen([example, sidecar.path("events.sock"), "8000"],
+                                         stdout=sidecar.log)
+            killer.start()
+            sums = {"mail": 0, "print": 0}
+            while killer.is_alive():
+                for index, client in enumerate(clients):
+                    for queue in sums:
+                        client.count("tasks", index + 1, tags=f"queue:{queue}")
+                        sums[queue] += index + 1
+                    client.flush()
+                time.sleep(0.001)
+            for client in clients:
+                check(client.close(timeout=30), "a client has counts that are not acknowledged")
+            if swift:
+                check(swift.wait(60) == 0, "the Swift example could not count its jobs")
+                sidecar.expect({'jobs_done_total{queue="mail"}': 8000, "jobs_duration_count": 8000})
+            sidecar.expect({f'tasks_total{{queue="{queue}"}}': sums[queue] for queue in sums})
+            print(f"  {killer.done} kills: {sum(sums.values())} counted by Python"
+                  f"{', 8000 jobs by Swift' if swift else ''}, and by the sidecar")
 
 
 if __name__ == "__main__":

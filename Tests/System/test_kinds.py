@@ -3,17 +3,17 @@
 official parsers, by protobuf of another make, by a real Prometheus with native histograms on; and
 exactly once while the sidecar is killed.
 
-    .ci/python Tests/System/test_kinds.py --programs dist/linux-amd64 [--only NAME] [--seed N]
+    Tests/System/run kinds [SEED=N]
 """
 import json
 import math
-import random
 import shutil
 import socket
 import subprocess
 import time
+from unittest import TestCase, main
 
-from support import checks
+from support import dice
 from support.checks import check, wait_for
 from support.prometheus import Prometheus
 from support.readers import (
@@ -40,8 +40,8 @@ RULES = {"families": [
 ]}
 
 
-def started(programs):
-    return Sidecar(programs, rules=json.dumps(RULES))
+def started():
+    return Sidecar(rules=json.dumps(RULES))
 
 
 def text_of(sidecar):
@@ -153,7 +153,8 @@ def formats(sidecar):
 
 
 def prometheus(sidecar, values):
-    with Prometheus(sidecar.metrics, sidecar.folder, "--enable-feature=native-histograms") as server:
+    with Prometheus(sidecar.metrics, sidecar.folder,
+                    "--enable-feature=native-histograms") as server:
         wait_for(lambda: server.value("histogram_count(size_bytes)") is not None,
                  "Prometheus to have a native histogram")
         check(server.value("histogram_count(size_bytes)") == len(values), "another count")
@@ -169,45 +170,6 @@ def prometheus(sidecar, values):
           f"{quantile(values, 0.5):.0f}")
 
 
-def gauges(programs, _):
-    """Gauges of several clients: connections, a session over a kill, containers and tags."""
-    with started(programs) as sidecar:
-        events = sidecar.path("events.sock")
-        plain = []
-        for number in (1, 2, 4):
-            client = socket.socket(socket.AF_UNIX)
-            client.connect(events)
-            client.sendall(f"busy:{number}|g\n".encode())
-            plain.append(client)
-        session = Session(events)
-        session.put("busy:8|g", "busy.tagged:5|g|#pid:7")
-        session.flush()
-        sidecar.send("busy:16|g|c:ci-one", "busy:32|g|c:ci-two", "busy:-16|g|c:ci-two",
-                     "busy.tagged:3|g|#pid:8")
-        wait_for(lambda: value(sidecar, "busy") == 47, "the sum of several clients")
-        check(value(sidecar, "busy_ever") == 47 and value(sidecar, "busy_most") == 5, "other sums")
-        plain[1].close()
-        wait_for(lambda: value(sidecar, "busy") == 45, "a dead worker's part to go")
-        check(value(sidecar, "busy_ever") == 47, "a sum of all forgets")
-        # Killed: connections end, a session has time to come back.
-        sidecar.process.kill()
-        sidecar.process.wait()
-        sidecar.start()
-        check(value(sidecar, "busy") == 40, "after a kill", value(sidecar, "busy"))
-        session.close()
-        session.put("busy:+1|g")
-        session.flush()
-        check(value(sidecar, "busy") == 41, "a session does not find its part")
-        session.close()
-        wait_for(lambda: value(sidecar, "busy") == 32, "a dead session's part to go")
-        check(value(sidecar, "busy_most") == 3, "the greatest of those that live")
-        # A last line without its newline is that client's, and goes with it.
-        with sidecar.unix("events.sock", socket.SOCK_STREAM) as client:
-            client.sendall(b"busy:64|g")
-        wait_for(lambda: value(sidecar, "busy_ever") == 112, "a line without its newline")
-        wait_for(lambda: value(sidecar, "busy") == 32, "the client that said it to go")
-
-
 def conflicts(sidecar):
     sidecar.send("done:5|g", "done:1|c", "fresh:1|s", *["fresh:1|g"] * 3)
     name = "metrics_sidecar_type_conflicts_total"
@@ -217,74 +179,106 @@ def conflicts(sidecar):
     print("  conflicts of type are counted by family")
 
 
-def kills(programs, dice):
-    """A session sends frames of all kinds while the sidecar is killed at random moments."""
-    with started(programs) as sidecar:
-        session = Session(sidecar.path("events.sock"))
-        sent = 0
-        for round in range(12):
-            moment = time.monotonic() + dice.uniform(0.0, 0.2)
-            while time.monotonic() < moment:
-                lines = []
-                for _ in range(20):
-                    v = dice.lognormvariate(0, 2)
-                    lines += [f"query:{v!r}|d|#table:k", f"size:{v!r}|h", f"drift:{-v!r}|h|@0.5",
-                              f"user:u{sent % 250}|s", "done:1|c"]
-                    sent += 1
-                session.put(*lines)
-                session.put("busy:+1|g")
-                try:
-                    if session.socket is None:
-                        session.connect()
-                    for _, whole in session.waiting[-2:]:
-                        session.socket.sendall(whole)
-                except OSError:
-                    session.close()
+class Kinds(TestCase):
+    def test_kinds(self):
+        """Sets, summaries and native histograms by every reader, and types that conflict."""
+        check(shutil.which("promtool"), "promtool is not installed (Debian: prometheus)")
+        with started() as sidecar:
+            sets(sidecar)
+            chance = dice()
+            summaries(sidecar, chance)
+            values = native(sidecar, chance)
+            formats(sidecar)
+            conflicts(sidecar)
+            prometheus(sidecar, values)
+
+    def test_gauges(self):
+        """Gauges of several clients: connections, a session over a kill, containers and tags."""
+        with started() as sidecar:
+            events = sidecar.path("events.sock")
+            plain = []
+            for number in (1, 2, 4):
+                client = socket.socket(socket.AF_UNIX)
+                client.connect(events)
+                client.sendall(f"busy:{number}|g\n".encode())
+                plain.append(client)
+            session = Session(events)
+            session.put("busy:8|g", "busy.tagged:5|g|#pid:7")
+            session.flush()
+            sidecar.send("busy:16|g|c:ci-one", "busy:32|g|c:ci-two", "busy:-16|g|c:ci-two",
+                         "busy.tagged:3|g|#pid:8")
+            wait_for(lambda: value(sidecar, "busy") == 47, "the sum of several clients")
+            check(value(sidecar, "busy_ever") == 47 and value(sidecar, "busy_most") == 5,
+                  "other sums")
+            plain[1].close()
+            wait_for(lambda: value(sidecar, "busy") == 45, "a dead worker's part to go")
+            check(value(sidecar, "busy_ever") == 47, "a sum of all forgets")
+            # Killed: connections end, a session has time to come back.
             sidecar.process.kill()
             sidecar.process.wait()
-            session.close()
             sidecar.start()
-        session.flush()
-        check(sent > 0, "nothing was sent")
-        check(value(sidecar, "done_total") == sent, "counter", value(sidecar, "done_total"), sent)
-        for name, labels, count in (("query_seconds_count", {"table": "k"}, sent),
-                                    ("size_bytes_count", {}, sent), ("drift_count", {}, 2 * sent),
-                                    ("users", {}, min(sent, 250))):
-            found = value(sidecar, name, **labels)
-            check(found == count, name, "has", found, "not", count)
-        check(value(sidecar, "busy_ever") == session.number / 2, "the gauge",
-              value(sidecar, "busy_ever"), session.number / 2)
-        for family in parse_protobuf(sidecar.get(accept=PROTO)[1]):
-            if family.name == "size_bytes":
-                histogram = family.metric[0].histogram
-                total = sum(bucket_counts(histogram).values()) + histogram.zero_count
-                check(total == sent, "buckets have", total, "not", sent)
-        session.close()
-        print(f"  killed 12 times: {sent} samples of each kind are counted exactly once")
+            check(value(sidecar, "busy") == 40, "after a kill", value(sidecar, "busy"))
+            session.close()
+            session.put("busy:+1|g")
+            session.flush()
+            check(value(sidecar, "busy") == 41, "a session does not find its part")
+            session.close()
+            wait_for(lambda: value(sidecar, "busy") == 32, "a dead session's part to go")
+            check(value(sidecar, "busy_most") == 3, "the greatest of those that live")
+            # A last line without its newline is that client's, and goes with it.
+            with sidecar.unix("events.sock", socket.SOCK_STREAM) as client:
+                client.sendall(b"busy:64|g")
+            wait_for(lambda: value(sidecar, "busy_ever") == 112, "a line without its newline")
+            wait_for(lambda: value(sidecar, "busy") == 32, "the client that said it to go")
 
-
-def kinds(programs, dice):
-    """Sets, summaries and native histograms by every reader, and types that conflict."""
-    check(shutil.which("promtool"), "promtool is not installed (Debian: prometheus)")
-    with started(programs) as sidecar:
-        sets(sidecar)
-        summaries(sidecar, dice)
-        values = native(sidecar, dice)
-        formats(sidecar)
-        conflicts(sidecar)
-        prometheus(sidecar, values)
-
-
-CHECKS = [kinds, gauges, kills]
-
-
-def main():
-    parser = checks.parser(__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    dice = random.Random(options.seed)
-    done = checks.run(CHECKS, options, lambda each, programs: each(programs, dice))
-    print(f"{done} passed, 0 failed")
+    def test_kills(self):
+        """A session sends frames of all kinds while the sidecar is killed at random moments."""
+        with started() as sidecar:
+            session = Session(sidecar.path("events.sock"))
+            chance = dice()
+            sent = 0
+            for round in range(12):
+                moment = time.monotonic() + chance.uniform(0.0, 0.2)
+                while time.monotonic() < moment:
+                    lines = []
+                    for _ in range(20):
+                        v = chance.lognormvariate(0, 2)
+                        lines += [f"query:{v!r}|d|#table:k", f"size:{v!r}|h",
+                                  f"drift:{-v!r}|h|@0.5",
+                                  f"user:u{sent % 250}|s", "done:1|c"]
+                        sent += 1
+                    session.put(*lines)
+                    session.put("busy:+1|g")
+                    try:
+                        if session.socket is None:
+                            session.connect()
+                        for _, whole in session.waiting[-2:]:
+                            session.socket.sendall(whole)
+                    except OSError:
+                        session.close()
+                sidecar.process.kill()
+                sidecar.process.wait()
+                session.close()
+                sidecar.start()
+            session.flush()
+            check(sent > 0, "nothing was sent")
+            check(value(sidecar, "done_total") == sent, "counter", value(sidecar, "done_total"),
+                  sent)
+            for name, labels, count in (("query_seconds_count", {"table": "k"}, sent),
+                                        ("size_bytes_count", {}, sent),
+                                        ("drift_count", {}, 2 * sent),
+                                        ("users", {}, min(sent, 250))):
+                found = value(sidecar, name, **labels)
+                check(found == count, name, "has", found, "not", count)
+            check(value(sidecar, "busy_ever") == session.number / 2, "the gauge",
+                  value(sidecar, "busy_ever"), session.number / 2)
+            for family in parse_protobuf(sidecar.get(accept=PROTO)[1]):
+                if family.name == "size_bytes":
+                    histogram = family.metric[0].histogram
+                    total = sum(bucket_counts(histogram).values()) + histogram.zero_count
+                    check(total == sent, "buckets have", total, "not", sent)
+            session.close()
+            print(f"  killed 12 times: {sent} samples of each kind are counted exactly once")
 
 
 if __name__ == "__main__":

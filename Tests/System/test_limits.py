@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
-"""Every limit of docs/settings.md on a real sidecar: set small, gone over, told by its counter, while what
-was known goes on counting. Standard library.
+"""Every limit of docs/settings.md on a real sidecar: set small, gone over, told by its counter,
+while what was known goes on counting. Standard library.
 
-    python3 Tests/System/test_limits.py --programs dist/linux-amd64 [--only NAME]
+    Tests/System/run limits
 """
 import gzip
 import http.client
 import json
 import socket
+from unittest import TestCase, main
 
-from support import checks
-from support.checks import check
+from support.checks import check, wait_for
 from support.pair import resident
-from test_settings import flags, metrics_at_limits
+from support.flags import flags, metrics_at_limits
 from support.sidecar import Sidecar, Wire, frame
 
 REASON = 'metrics_sidecar_events_rejected_total{reason="%s"}'
@@ -24,12 +24,13 @@ RULES = json.dumps({"families": [
      "events": [{"event": "known"}]},
     {"name": "shared", "type": "gauge", "merge": "sum", "events": [{"event": "shared"}]}]})
 
-# A limit that lines go over: its flag, the lines beyond it, and what the page says then. `known:1|c`
-# counts before, with them and after them.
+# A limit that lines go over: its flag, the lines beyond it, and what the page says then.
+# `known:1|c` counts before, with them and after them.
 LINES = [
     ("--max-series=1", ["new:1|c", "newer:2|h", "level:1|g"],
      {REFUSED: 3, REASON % "series_limit": 1, 'new_total{overflow="true"}': 1,
-      'newer_count{overflow="true"}': 1, 'metrics_sidecar_overflowing_family{family="new_total"}': 1}),
+      'newer_count{overflow="true"}': 1,
+      'metrics_sidecar_overflowing_family{family="new_total"}': 1}),
     ("--max-family-series=1", ["many:1|c|#t:a", "many:2|c|#t:b", "many:4|c|#t:c", "many:8|c|#t:a"],
      {REFUSED: 2, 'many_total{t="a"}': 9, 'many_total{overflow="true"}': 6}),
     ("--max-families=1", ["new:1|c", "newer:1|g"], {REASON % "family_limit": 2}),
@@ -46,228 +47,222 @@ LINES = [
 ]
 
 
-def lines(programs):
-    """Limits that a line or a datagram goes over: it is counted and has no effect, others have theirs."""
-    for flag, beyond, expected in LINES:
-        with Sidecar(programs, flag) as sidecar:
-            client = sidecar.unix("statsd.sock")
-            for line in ["known:1|c", *beyond, "known:1|c"]:
-                client.send(line.encode())
-            values = sidecar.expect({"known_total": 2, **expected})
-            refused = [reason for reason in values if reason.startswith(REASON.split("%")[0])
-                       and values[reason] and reason not in expected]
-            check(not refused, flag, "is counted as", refused)
-            check(not any(name.startswith("a_total") for name in values), flag, "lets events in")
-            print("  " + flag)
+class Limits(TestCase):
+    def test_documented(self):
+        """Each counter that docs/settings.md names is on the page, and each --max-… flag has a
+        check here."""
+        with open(__file__, encoding="utf-8") as file:
+            text = file.read()
+        missing = [flag for flag in flags() if flag.startswith("max-")
+                   and f'"--{flag}=' not in text]
+        check(not missing, "no check here for", missing)
+        with Sidecar("--push") as sidecar:
+            page = sidecar.page()
+            for flag, name in metrics_at_limits():
+                check(f"\n{name} " in page or f"# TYPE {name} " in page,
+                      f"docs/settings.md names {name} for --{flag}; it is not on the page")
 
+    def test_lines(self):
+        """Limits that a line or a datagram goes over: it is counted and has no effect, others have
+        theirs."""
+        for flag, beyond, expected in LINES:
+            with Sidecar(flag) as sidecar:
+                client = sidecar.unix("statsd.sock")
+                for line in ["known:1|c", *beyond, "known:1|c"]:
+                    client.send(line.encode())
+                values = sidecar.expect({"known_total": 2, **expected})
+                refused = [reason for reason in values if reason.startswith(REASON.split("%")[0])
+                           and values[reason] and reason not in expected]
+                check(not refused, flag, "is counted as", refused)
+                check(not any(name.startswith("a_total") for name in values), flag,
+                      "lets events in")
+                print("  " + flag)
 
-def frame_size(programs):
-    """--max-frame-size: the client is closed, its session's next connection goes on."""
-    with Sidecar(programs, "--max-frame-size=256") as sidecar:
-        session = "_session|" + "a1" * 16
-        wire = Wire(sidecar).send(frame(session), frame("_seq|1", "known:1|c"))
-        check(wire.answers(2) == ["_ack|0", "_ack|1"], "the session did not begin")
-        wire.send(frame("_seq|2", *["a:1|c"] * 50))
-        check(wire.answers(1)[-1] == "closed", "a long frame was taken")
-        wire = Wire(sidecar).send(frame(session), frame("_seq|2", "known:1|c"))
-        check(wire.answers(2) == ["_ack|1", "_ack|2"], "the session did not go on")
-        values = sidecar.expect({"known_total": 2,
-                                 'metrics_sidecar_frames_total{result="rejected"}': 1})
-        check("a_total" not in values, "a long frame was applied")
+    def test_frame_size(self):
+        """--max-frame-size: the client is closed, its session's next connection goes on."""
+        with Sidecar("--max-frame-size=256") as sidecar:
+            session = "_session|" + "a1" * 16
+            wire = Wire(sidecar).send(frame(session), frame("_seq|1", "known:1|c"))
+            check(wire.answers(2) == ["_ack|0", "_ack|1"], "the session did not begin")
+            wire.send(frame("_seq|2", *["a:1|c"] * 50))
+            check(wire.answers(1)[-1] == "closed", "a long frame was taken")
+            wire = Wire(sidecar).send(frame(session), frame("_seq|2", "known:1|c"))
+            check(wire.answers(2) == ["_ack|1", "_ack|2"], "the session did not go on")
+            values = sidecar.expect({"known_total": 2,
+                                     'metrics_sidecar_frames_total{result="rejected"}': 1})
+            check("a_total" not in values, "a long frame was applied")
 
+    def test_half_frames(self):
+        """Long frames that never end: memory is bounded over all clients, and others go on."""
+        with Sidecar() as sidecar:
+            wire = Wire(sidecar).send(frame("_session|" + "a1" * 16), frame("_seq|1", "known:1|c"))
+            check(wire.answers(2) == ["_ack|0", "_ack|1"], "the session did not begin")
+            length = 1 << 20
+            half = length.to_bytes(4, "little") + b"x" * (length - 1)
+            clients = []
+            for _ in range(100):
+                clients.append(sidecar.unix("events.sock", socket.SOCK_STREAM))
+                try:
+                    clients[-1].sendall(half)
+                except OSError:
+                    # Closed in the midst of it.
+                    pass
+            # One that ends its frame in time counts, and so do short ones.
+            wire.send(frame("_seq|2", "known:1|c"))
+            check(wire.answers(1) == ["_ack|2"], "the session does not go on")
+            values = sidecar.expect({"known_total": 2})
+            rejected = values['metrics_sidecar_frames_total{result="rejected"}']
+            check(80 <= rejected < 100, f"{rejected} of 100 half frames were rejected")
+            check(values["metrics_sidecar_connections"] == 101 - rejected,
+                  "clients were not closed")
+            with open(f"/proc/{sidecar.process.pid}/status") as f:
+                most = next(int(line.split()[1]) for line in f if line.startswith("VmHWM"))
+            check(most < 48 << 10, f"{most} KiB resident")
+            for client in clients:
+                client.close()
+            # With the room back, a long frame is taken again.
+            wait_for(lambda: sidecar.values()["metrics_sidecar_connections"] == 1,
+                     "the others to go")
+            wire.send(frame("_seq|3", *["known:1|c"] * 90_000))
+            check(wire.answers(1) == ["_ack|3"], "a long frame is not taken")
+            sidecar.expect({"known_total": 90_002})
 
-def half_frames(programs):
-    """Long frames that never end: memory is bounded over all clients, and others go on."""
-    with Sidecar(programs) as sidecar:
-        wire = Wire(sidecar).send(frame("_session|" + "a1" * 16), frame("_seq|1", "known:1|c"))
-        check(wire.answers(2) == ["_ack|0", "_ack|1"], "the session did not begin")
-        length = 1 << 20
-        half = length.to_bytes(4, "little") + b"x" * (length - 1)
-        clients = []
-        for _ in range(100):
-            clients.append(sidecar.unix("events.sock", socket.SOCK_STREAM))
-            try:
-                clients[-1].sendall(half)
-            except OSError:
-                # Closed in the midst of it.
-                pass
-        # One that ends its frame in time counts, and so do short ones.
-        wire.send(frame("_seq|2", "known:1|c"))
-        check(wire.answers(1) == ["_ack|2"], "the session does not go on")
-        values = sidecar.expect({"known_total": 2})
-        rejected = values['metrics_sidecar_frames_total{result="rejected"}']
-        check(80 <= rejected < 100, f"{rejected} of 100 half frames were rejected")
-        check(values["metrics_sidecar_connections"] == 101 - rejected, "clients were not closed")
-        with open(f"/proc/{sidecar.process.pid}/status") as f:
-            most = next(int(line.split()[1]) for line in f if line.startswith("VmHWM"))
-        check(most < 48 << 10, f"{most} KiB resident")
-        for client in clients:
-            client.close()
-        # With the room back, a long frame is taken again.
-        checks.wait_for(lambda: sidecar.values()["metrics_sidecar_connections"] == 1, "the others to go")
-        wire.send(frame("_seq|3", *["known:1|c"] * 90_000))
-        check(wire.answers(1) == ["_ack|3"], "a long frame is not taken")
-        sidecar.expect({"known_total": 90_002})
+    def test_connections(self):
+        """--max-connections: one more is closed at once, those that there are go on."""
+        with Sidecar("--max-connections=1") as sidecar:
+            known = sidecar.unix("events.sock", socket.SOCK_STREAM)
+            known.sendall(b"known:1|c\n")
+            sidecar.expect({"known_total": 1})
+            more = sidecar.unix("events.sock", socket.SOCK_STREAM)
+            more.settimeout(20)
+            check(more.recv(1) == b"", "a second client was not closed")
+            known.sendall(b"known:1|c\n")
+            sidecar.expect({"known_total": 2, "metrics_sidecar_connections_refused_total": 1,
+                            "metrics_sidecar_connections": 1})
 
+    def test_sessions(self):
+        """--max-sessions: the one without a connection makes room; where all are connected, a new
+        one is closed."""
+        def opened(sidecar, digit):
+            return Wire(sidecar).send(frame("_session|" + digit * 32), frame("_seq|1", "known:1|c"))
 
-def connections(programs):
-    """--max-connections: one more is closed at once, those that there are go on."""
-    with Sidecar(programs, "--max-connections=1") as sidecar:
-        known = sidecar.unix("events.sock", socket.SOCK_STREAM)
-        known.sendall(b"known:1|c\n")
-        sidecar.expect({"known_total": 1})
-        more = sidecar.unix("events.sock", socket.SOCK_STREAM)
-        more.settimeout(20)
-        check(more.recv(1) == b"", "a second client was not closed")
-        known.sendall(b"known:1|c\n")
-        sidecar.expect({"known_total": 2, "metrics_sidecar_connections_refused_total": 1,
-                        "metrics_sidecar_connections": 1})
+        with Sidecar("--max-sessions=1") as sidecar:
+            silent = opened(sidecar, "a")
+            check(silent.answers(2) == ["_ack|0", "_ack|1"], "the first session")
+            check(opened(sidecar, "b").answers(1)[-1] == "closed", "a second session got room")
+            silent.send(frame("_seq|2", "known:1|c"))
+            check(silent.answers(1) == ["_ack|2"], "the first session did not go on")
+            silent.socket.close()
+            sidecar.expect({"metrics_sidecar_connections": 0})
+            check(opened(sidecar, "c").answers(2) == ["_ack|0", "_ack|1"], "no room was made")
+            sidecar.expect({"known_total": 3, "metrics_sidecar_sessions": 1,
+                            "metrics_sidecar_sessions_evicted_total": 1,
+                            'metrics_sidecar_frames_total{result="rejected"}': 1})
 
+    def test_gauge_clients(self):
+        """--max-gauge-clients: a further client has no part in the series, those that have go
+        on."""
+        with Sidecar("--max-gauge-clients=1", rules=RULES) as sidecar:
+            first, second = (sidecar.unix("events.sock", socket.SOCK_STREAM) for _ in range(2))
+            first.sendall(b"shared:1|g\n")
+            sidecar.expect({"shared": 1})
+            second.sendall(b"shared:10|g\n")
+            sidecar.expect({"shared": 1, REASON % "client_limit": 1})
+            first.sendall(b"shared:2|g\n")
+            sidecar.expect({"shared": 2, REASON % "client_limit": 1})
 
-def sessions(programs):
-    """--max-sessions: the one without a connection makes room; where all are connected, a new one is
-    closed."""
-    def opened(sidecar, digit):
-        return Wire(sidecar).send(frame("_session|" + digit * 32), frame("_seq|1", "known:1|c"))
+    def test_exemplars(self):
+        """--max-exemplars: those that there are go on, and every event counts."""
+        with Sidecar("--max-exemplars=1", rules=RULES) as sidecar:
+            sidecar.send("known:1|c|#q:a,trace:a1", "known:1|c|#q:b,trace:b1",
+                         "known:1|c|#q:a,trace:a2")
+            sidecar.expect({'known_total{q="a"}': 2, 'known_total{q="b"}': 1,
+                            REASON % "exemplar_limit": 1})
+            _, page = sidecar.get(accept="application/openmetrics-text;version=1.0.0")
+            check(b'trace="a2"' in page and b'trace="b1"' not in page, page.decode())
 
-    with Sidecar(programs, "--max-sessions=1") as sidecar:
-        silent = opened(sidecar, "a")
-        check(silent.answers(2) == ["_ack|0", "_ack|1"], "the first session")
-        check(opened(sidecar, "b").answers(1)[-1] == "closed", "a second session got room")
-        silent.send(frame("_seq|2", "known:1|c"))
-        check(silent.answers(1) == ["_ack|2"], "the first session did not go on")
-        silent.socket.close()
-        sidecar.expect({"metrics_sidecar_connections": 0})
-        check(opened(sidecar, "c").answers(2) == ["_ack|0", "_ack|1"], "no room was made")
-        sidecar.expect({"known_total": 3, "metrics_sidecar_sessions": 1,
-                        "metrics_sidecar_sessions_evicted_total": 1,
-                        'metrics_sidecar_frames_total{result="rejected"}': 1})
+    def test_http_connections(self):
+        """--max-http-connections: one at rest makes room; where none is, the new one is closed."""
+        with Sidecar("--max-http-connections=1") as sidecar:
+            resting = socket.create_connection(("127.0.0.1", sidecar.metrics), timeout=20)
+            resting.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
+            check(resting.recv(4096).startswith(b"HTTP/1.1 200 "), "no answer")
+            before = sidecar.values()[HTTP % "evicted"]
+            check(resting.recv(1) == b"", "the one at rest was not closed")
+            check(before >= 1, "the one at rest did not count")
+            # In the middle of a body, it keeps its place.
+            busy = socket.create_connection(("127.0.0.1", sidecar.metrics), timeout=20)
+            busy.sendall(b"POST /-/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n"
+                         b"Expect: 100-continue\r\n\r\n")
+            check(b"100 Continue" in busy.recv(4096), "no 100 Continue")
+            more = socket.create_connection(("127.0.0.1", sidecar.metrics), timeout=20)
+            check(more.recv(1) == b"", "a second connection got room")
+            busy.sendall(b"x")
+            check(b"HTTP/1.1 " in busy.recv(4096), "the first one did not go on")
+            busy.close()
+            more.close()
+            sidecar.expect({HTTP % "refused": 1})
+            check(sidecar.values()[HTTP % "slow"] == 0, "somebody was slow")
 
+    def test_unread_pages(self):
+        """--max-unread-pages: readers that take nothing are closed, and a page costs what it costs
+        one."""
+        with Sidecar("--max-unread-pages=1MiB", "--max-series=70000",
+                     "--max-family-series=70000") as sidecar:
+            value = "v" * 100
+            for start in range(0, 60_000, 300):
+                sidecar.send(*(f"many:1|c|#t:{value}{n}" for n in range(start, start + 300)))
+            size = len(sidecar.page())
+            check(size > 4 << 20, f"a page of {size} bytes: too small for what the kernel buffers")
+            before = resident(sidecar.process)
+            readers = []
+            for _ in range(24):
+                reader = socket.socket()
+                reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                reader.settimeout(20)
+                reader.connect(("127.0.0.1", sidecar.metrics))
+                reader.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+                # Its page has begun, so it is one of its own.
+                check(reader.recv(16).startswith(b"HTTP/1.1 200"), "no answer")
+                readers.append(reader)
+            grown = resident(sidecar.process) - before
+            check(grown < 4 * size, f"{len(readers)} readers of {size} bytes cost {grown}")
+            check(len(sidecar.page()) > size - 1000, "a page is not whole")
+            closed = sidecar.values()[HTTP % "slow"]
+            check(closed >= 20, f"{closed} of {len(readers)} readers were closed")
+            print(f"  {len(readers)} readers that take nothing of {size} bytes: {closed:.0f} "
+                  f"closed, "
+                  f"{max(grown, 0) >> 10} KiB more")
+            for reader in readers:
+                reader.close()
 
-def gauge_clients(programs):
-    """--max-gauge-clients: a further client has no part in the series, those that have go on."""
-    with Sidecar(programs, "--max-gauge-clients=1", rules=RULES) as sidecar:
-        first, second = (sidecar.unix("events.sock", socket.SOCK_STREAM) for _ in range(2))
-        first.sendall(b"shared:1|g\n")
-        sidecar.expect({"shared": 1})
-        second.sendall(b"shared:10|g\n")
-        sidecar.expect({"shared": 1, REASON % "client_limit": 1})
-        first.sendall(b"shared:2|g\n")
-        sidecar.expect({"shared": 2, REASON % "client_limit": 1})
+    def test_pushes(self):
+        """--max-push-size, -groups, -series: 413 or 507, and a known group takes further pushes."""
+        def push(sidecar, job, body, encoding=None):
+            connection = http.client.HTTPConnection("127.0.0.1", sidecar.metrics, timeout=20)
+            connection.request("PUT", "/metrics/job/" + job, body,
+                               {"Content-Encoding": encoding} if encoding else {})
+            status = connection.getresponse().status
+            connection.close()
+            return status
 
-
-def exemplars(programs):
-    """--max-exemplars: those that there are go on, and every event counts."""
-    with Sidecar(programs, "--max-exemplars=1", rules=RULES) as sidecar:
-        sidecar.send("known:1|c|#q:a,trace:a1", "known:1|c|#q:b,trace:b1", "known:1|c|#q:a,trace:a2")
-        sidecar.expect({'known_total{q="a"}': 2, 'known_total{q="b"}': 1,
-                        REASON % "exemplar_limit": 1})
-        _, page = sidecar.get(accept="application/openmetrics-text;version=1.0.0")
-        check(b'trace="a2"' in page and b'trace="b1"' not in page, page.decode())
-
-
-def http_connections(programs):
-    """--max-http-connections: one at rest makes room; where none is, the new one is closed."""
-    with Sidecar(programs, "--max-http-connections=1") as sidecar:
-        resting = socket.create_connection(("127.0.0.1", sidecar.metrics), timeout=20)
-        resting.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
-        check(resting.recv(4096).startswith(b"HTTP/1.1 200 "), "no answer")
-        before = sidecar.values()[HTTP % "evicted"]
-        check(resting.recv(1) == b"", "the one at rest was not closed")
-        check(before >= 1, "the one at rest did not count")
-        # In the middle of a body, it keeps its place.
-        busy = socket.create_connection(("127.0.0.1", sidecar.metrics), timeout=20)
-        busy.sendall(b"POST /-/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n"
-                     b"Expect: 100-continue\r\n\r\n")
-        check(b"100 Continue" in busy.recv(4096), "no 100 Continue")
-        more = socket.create_connection(("127.0.0.1", sidecar.metrics), timeout=20)
-        check(more.recv(1) == b"", "a second connection got room")
-        busy.sendall(b"x")
-        check(b"HTTP/1.1 " in busy.recv(4096), "the first one did not go on")
-        busy.close()
-        more.close()
-        sidecar.expect({HTTP % "refused": 1})
-        check(sidecar.values()[HTTP % "slow"] == 0, "somebody was slow")
-
-
-def unread_pages(programs):
-    """--max-unread-pages: readers that take nothing are closed, and a page costs what it costs one."""
-    with Sidecar(programs, "--max-unread-pages=1MiB", "--max-series=70000",
-                 "--max-family-series=70000") as sidecar:
-        value = "v" * 100
-        for start in range(0, 60_000, 300):
-            sidecar.send(*(f"many:1|c|#t:{value}{n}" for n in range(start, start + 300)))
-        size = len(sidecar.page())
-        check(size > 4 << 20, f"a page of {size} bytes: too small for what the kernel buffers")
-        before = resident(sidecar.process)
-        readers = []
-        for _ in range(24):
-            reader = socket.socket()
-            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            reader.settimeout(20)
-            reader.connect(("127.0.0.1", sidecar.metrics))
-            reader.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-            # Its page has begun, so it is one of its own.
-            check(reader.recv(16).startswith(b"HTTP/1.1 200"), "no answer")
-            readers.append(reader)
-        grown = resident(sidecar.process) - before
-        check(grown < 4 * size, f"{len(readers)} readers of {size} bytes cost {grown}")
-        check(len(sidecar.page()) > size - 1000, "a page is not whole")
-        closed = sidecar.values()[HTTP % "slow"]
-        check(closed >= 20, f"{closed} of {len(readers)} readers were closed")
-        print(f"  {len(readers)} readers that take nothing of {size} bytes: {closed:.0f} closed, "
-              f"{max(grown, 0) >> 10} KiB more")
-        for reader in readers:
-            reader.close()
-
-
-def pushes(programs):
-    """--max-push-size, -groups, -series: 413 or 507, and a known group takes further pushes."""
-    def push(sidecar, job, body, encoding=None):
-        connection = http.client.HTTPConnection("127.0.0.1", sidecar.metrics, timeout=20)
-        connection.request("PUT", "/metrics/job/" + job, body,
-                           {"Content-Encoding": encoding} if encoding else {})
-        status = connection.getresponse().status
-        connection.close()
-        return status
-
-    long = b"# " + b"x" * 1100 + b"\na 1\n"
-    for flag, beyond, status, result in (
-            ("--max-push-size=1024", [("known", long, None)], 413, "too_large"),
-            ("--max-push-size=1024", [("known", gzip.compress(long), "gzip")], 413, "too_large"),
-            ("--max-push-groups=1", [("other", b"a 1\n", None)], 507, "limited"),
-            ("--max-push-series=1", [("known", b"a 1\nb 1\n", None)], 507, "limited")):
-        with Sidecar(programs, "--push", flag) as sidecar:
-            check(push(sidecar, "known", b"known 1\n") == 200, flag, "refuses what it has room for")
-            for job, body, encoding in beyond:
-                answered = push(sidecar, job, body, encoding)
-                check(answered == status, flag, "is answered", answered)
-            check(push(sidecar, "known", b"known 2\n") == 200, flag, "refuses a known group")
-            sidecar.expect({'known{instance="",job="known"}': 2, PUSHES % result: len(beyond),
-                            PUSHES % "applied": 2})
-            print("  " + flag)
-
-
-def documented(programs):
-    """Each counter that docs/settings.md names is on the page, and each --max-… flag has a check here."""
-    with open(__file__, encoding="utf-8") as file:
-        text = file.read()
-    missing = [flag for flag in flags(programs) if flag.startswith("max-") and f'"--{flag}=' not in text]
-    check(not missing, "no check here for", missing)
-    with Sidecar(programs, "--push") as sidecar:
-        page = sidecar.page()
-        for flag, name in metrics_at_limits():
-            check(f"\n{name} " in page or f"# TYPE {name} " in page,
-                  f"docs/settings.md names {name} for --{flag}; it is not on the page")
-
-
-CHECKS = [documented, lines, frame_size, half_frames, connections, sessions, gauge_clients, exemplars,
-          http_connections, unread_pages, pushes]
-
-
-def main():
-    done = checks.run(CHECKS, checks.parser(__doc__).parse_args(), lambda each, programs: each(programs))
-    print(f"{done} passed, 0 failed")
+        long = b"# " + b"x" * 1100 + b"\na 1\n"
+        for flag, beyond, status, result in (
+                ("--max-push-size=1024", [("known", long, None)], 413, "too_large"),
+                ("--max-push-size=1024", [("known", gzip.compress(long), "gzip")], 413,
+                 "too_large"),
+                ("--max-push-groups=1", [("other", b"a 1\n", None)], 507, "limited"),
+                ("--max-push-series=1", [("known", b"a 1\nb 1\n", None)], 507, "limited")):
+            with Sidecar("--push", flag) as sidecar:
+                check(push(sidecar, "known", b"known 1\n") == 200, flag,
+                      "refuses what it has room for")
+                for job, body, encoding in beyond:
+                    answered = push(sidecar, job, body, encoding)
+                    check(answered == status, flag, "is answered", answered)
+                check(push(sidecar, "known", b"known 2\n") == 200, flag, "refuses a known group")
+                sidecar.expect({'known{instance="",job="known"}': 2, PUSHES % result: len(beyond),
+                                PUSHES % "applied": 2})
+                print("  " + flag)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """Rules, dashboard and Slack messages on the real programs, in about two minutes.
 
-    .ci/python Tests/System/test_monitoring.py --programs dist/linux-amd64
+    Tests/System/run monitoring
 """
-import contextlib
 import json
 import math
 import pathlib
@@ -13,13 +12,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from unittest import TestCase, main
 
 import yaml
 
-from support import checks
-from support import monitoring_lab
+from support import ROOT, monitoring_lab
 from support.checks import check, wait_for
-from support.monitoring_lab import JOB, NAMESPACE, POD, ROOT, Lab
+from support.monitoring_lab import JOB, NAMESPACE, POD, Lab
 from support.pair import Pair
 
 PATIENCE = 300
@@ -30,33 +29,6 @@ def run(*command):
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     check(result.returncode == 0, f"{' '.join(command)}\n{result.stdout}{result.stderr}")
     return result.stdout
-
-
-def written_rules(_):
-    """Rules are right by promtool; every alert is complete, explained and tested both ways."""
-    run(sys.executable, "monitoring/generate.py", "--check")
-    run("promtool", "check", "rules", "--lint=all", "chart/files/alerts.yaml")
-    run("promtool", "test", "rules", "monitoring/alerts-test.yaml")
-    run("amtool", "check-config", "monitoring/compose/alertmanager.yaml")
-    runbook = (ROOT / "docs/runbook.md").read_text()
-    tests = (ROOT / "monitoring/alerts-test.yaml").read_text()
-    alerts = monitoring_lab.rules("alert")
-    for alert in alerts:
-        name = alert["alert"]
-        check(alert["labels"]["severity"] in ("high", "critical"), f"{name}: severity")
-        check(set(alert["annotations"]) == ANNOTATIONS, f"{name}: annotations")
-        check(alert["annotations"]["runbook_url"].endswith("#" + name.lower()), f"{name}: runbook")
-        check(f"\n## {name}\n" in runbook, f"{name} is not in docs/runbook.md")
-        firing = f'ALERTS{{alertname="{name}", alertstate="firing"'
-        groups = [group for group in yaml.safe_load(tests)["tests"]
-                  if firing in yaml.safe_dump(group, width=1000)]
-        check(groups, f"{name} fires in no test")
-        # It is silent at its test's first moment and at the last.
-        check(all(firing not in str(group["promql_expr_test"][at]["exp_samples"])
-                  for group in groups for at in (0, -1)), f"{name} resolves in no test")
-    for name in re.findall(r"\n## (\w+)\n", runbook):
-        check(name in {alert["alert"] for alert in alerts}, f"the runbook knows {name}, no rule does")
-    print(f"  {len(alerts)} alerts, {len(monitoring_lab.rules('record'))} recording rules")
 
 
 def message(firing, resolved):
@@ -73,124 +45,15 @@ def message(firing, resolved):
         data = pathlib.Path(folder, "data.json")
         data.write_text(json.dumps({"receiver": "slack", "status": status, "alerts": alerts,
                                     "commonLabels": {"alertname": "Try", "namespace": NAMESPACE}}))
-        return run("amtool", "template", "render", "--template.glob=monitoring/compose/sidecar.tmpl",
+        return run("amtool", "template", "render",
+                   "--template.glob=monitoring/compose/sidecar.tmpl",
                    f"--template.data={data}",
                    '--template.text={{ template "sidecar.slack.text" . }}')
-
-
-def long_messages(_):
-    """However many pods an alert has, its message names ten and counts the rest."""
-    for firing, resolved, ends in (
-            (1, 0, []), (10, 0, []), (11, 0, ["and 1 more firing"]), (1000, 0, ["and 990 more firing"]),
-            (0, 1000, ["and 990 more resolved"]),
-            (13, 12, ["and 3 more firing", "and 2 more resolved"])):
-        text = message(firing, resolved)
-        check(re.findall(r"(?m)^and .*$", text) == ends, f"{firing}, {resolved}: ends with {text[-300:]}")
-        pods = [int(pod) for pod in re.findall(r"(?m)^Pod: my-app-(\d+)$", text)]
-        check(pods == [*range(min(firing, 10)), *range(firing, firing + min(resolved, 10))],
-              f"{firing} firing, {resolved} resolved: names {pods}")
-        check(len(text) <= 20_000, f"{firing} firing, {resolved} resolved: {len(text)} bytes")
-    print(f"  1,000 pods are {len(message(1000, 0))} bytes")
-
-
-def told_metrics(programs):
-    """Every metric of the sidecar's own that a rule or a panel reads is one that it has."""
-    text = "".join((ROOT / name).read_text() for name in (
-        "chart/files/alerts.yaml", "chart/files/dashboard.json"))
-    asked = set(re.findall(r"(?<![:\w])((?:metrics_sidecar|process)_[a-z_]+)(?![:\w])", text))
-    with Pair(programs) as pair:
-        # What only some flags bring is there as well.
-        pair.start_sidecar("--supervise", "--statsd-udp", "127.0.0.1:0")
-        page = pair.get(pair.metrics, "/metrics").decode()
-    known = set(re.findall(r"# TYPE (\w+) ", page))
-    check(not asked - known, f"the sidecar has no {sorted(asked - known)}")
-    print(f"  {len(asked)} metrics of the sidecar's own, each on its page")
 
 
 def fields(query):
     return {"expr": query["expr"].replace("$namespace", NAMESPACE).replace("$job", JOB)
             .replace("$pod", ".*"), "legend": query["legendFormat"]}
-
-
-def dashboard(lab):
-    """Each query of the dashboard has numbers, and the labels that its legend names."""
-    panels = json.loads((ROOT / "chart/files/dashboard.json").read_text())["panels"]
-    targets = [(panel["title"], fields(target))
-               for panel in panels for target in panel.get("targets", [])]
-
-    def empty(target):
-        numbers = [labels for labels, value in lab.query(target["expr"]) if not math.isnan(value)]
-        return not numbers or any(
-            label not in labels for labels in numbers
-            for label in re.findall(r"{{(\w+)}}", target["legend"]))
-
-    waiting, end = targets, time.monotonic() + PATIENCE
-    while waiting and time.monotonic() < end:
-        waiting = [(title, target) for title, target in waiting if empty(target)]
-        time.sleep(1)
-    check(not waiting, "queries without an answer:\n" + "\n".join(
-        f"  {title}: {target['expr']}" for title, target in waiting))
-    of_cluster = sorted({title for title, target in targets
-                         if re.search(r"kube_|pod_container:", target["expr"])})
-    print(f"  {len(targets)} queries in {sum('targets' in panel for panel in panels)} panels have "
-          "numbers")
-    print(f"  of a made-up cluster, since they need a real one: {', '.join(of_cluster)}")
-    recorded = {rule["record"] for rule in monitoring_lab.rules("record")}
-    names = {labels["__name__"] for labels, _ in lab.query('{__name__=~".+:.+"}')}
-    check(recorded == names, f"recorded without an answer: {recorded - names}")
-    check(not lab.firing(), f"alerts fire while all is well: {lab.firing()}")
-
-
-def series(lab):
-    """What a pod costs is what the guide says."""
-    samples = lab.prometheus.value(f'scrape_samples_scraped{{job="{JOB}"}}')
-    own = lab.prometheus.value(f'count({{__name__=~"(metrics_sidecar|process)_.+", job="{JOB}"}})')
-    buckets = lab.prometheus.value(f'count(http_request_duration_seconds_bucket{{job="{JOB}"}})')
-    check(lab.query(f'{{__name__=~".+_created", job="{JOB}"}}') == [], "start times are series")
-    summed = lab.prometheus.value('count({__name__=~".+:.+"})')
-    service = lab.prometheus.value('count({__name__=~"(job|job_.+):.+"})')
-    print(f"  one pod: {samples:.0f} series a scrape, {own:.0f} of them the "
-          f"sidecar's own, {buckets:.0f} latency buckets")
-    print(f"  {summed:.0f} recorded series, {service:.0f} of them the service's")
-    # The guide gives round figures.
-    guide = (ROOT / "docs/guide.md").read_text()
-    for what, found in (("series", samples), ("series a service", service)):
-        told = re.search(r"\*\*(\d+) " + what + r"\*\*", guide)
-        check(told and abs(int(told[1]) - found) <= 0.15 * int(told[1]),
-              f"docs/guide.md tells another number of {what} than {found:.0f}")
-
-
-def slack(lab):
-    """An alert fires and resolves under load; Slack gets what the template promises."""
-    check(lab.messages() == [], "Slack has messages before any alert")
-    answered = lab.load.answered
-    lab.restart_sidecar(damage=True)
-    wait_for(lambda: "MetricsStateReset" in lab.firing(), "the alert to fire", PATIENCE)
-    wait_for(lambda: len(lab.messages()) == 1, "the first message", PATIENCE)
-    lab.restart_sidecar(damage=False)
-    wait_for(lambda: "MetricsStateReset" not in lab.firing(), "the alert to resolve", PATIENCE)
-    wait_for(lambda: len(lab.messages()) == 2, "the second message", PATIENCE)
-    check(lab.load.answered > answered + 100, "there was no load meanwhile")
-    firing, resolved = lab.messages()
-    runbook = next(rule for rule in monitoring_lab.rules("alert")
-                   if rule["alert"] == "MetricsStateReset")["annotations"]["runbook_url"]
-    promised(firing, "[FIRING: 1] MetricsStateReset in practica", "danger", "firing", runbook)
-    promised(resolved, "[RESOLVED] MetricsStateReset in practica", "good", "resolved", runbook)
-    print("  two messages:", firing["attachments"][0]["title"], "and",
-          resolved["attachments"][0]["title"])
-    print("    " + resolved["attachments"][0]["text"].strip().replace("\n", "\n    "))
-
-
-def made_up(lab):
-    """The guide's made-up alert reaches Slack."""
-    guide = (ROOT / "docs/guide.md").read_text().replace("\\\n", " ")
-    (command,) = re.findall(r"(amtool --alertmanager\.url=.*)$", guide, re.M)
-    before = len(lab.messages())
-    run(*shlex.split(command.replace("http://localhost:9093", f"http://127.0.0.1:{lab.alertmanager}")))
-    wait_for(lambda: len(lab.messages()) > before, "the made-up alert's message", PATIENCE)
-    title = lab.messages()[before]["attachments"][0]["title"]
-    check(f"`{title}`" in guide, f"the guide promises another message than {title}")
-    print(f"  {title}")
 
 
 def promised(message, title, color, status, runbook):
@@ -212,23 +75,157 @@ def promised(message, title, color, status, runbook):
     check(lines == expected, f"the text is\n{lines}\nnot\n{expected}")
 
 
-CHECKS = [written_rules, long_messages, told_metrics, dashboard, series, slack, made_up]
+class Written(TestCase):
+    """Rules and dashboard as they are written."""
+
+    def test_written_rules(self):
+        """Rules are right by promtool; every alert is complete, explained and tested both ways."""
+        run(sys.executable, "monitoring/generate.py", "--check")
+        run("promtool", "check", "rules", "--lint=all", "chart/files/alerts.yaml")
+        run("promtool", "test", "rules", "monitoring/alerts-test.yaml")
+        run("amtool", "check-config", "monitoring/compose/alertmanager.yaml")
+        runbook = (ROOT / "docs/runbook.md").read_text()
+        tests = (ROOT / "monitoring/alerts-test.yaml").read_text()
+        alerts = monitoring_lab.rules("alert")
+        for alert in alerts:
+            name = alert["alert"]
+            check(alert["labels"]["severity"] in ("high", "critical"), f"{name}: severity")
+            check(set(alert["annotations"]) == ANNOTATIONS, f"{name}: annotations")
+            check(alert["annotations"]["runbook_url"].endswith("#" + name.lower()),
+                  f"{name}: runbook")
+            check(f"\n## {name}\n" in runbook, f"{name} is not in docs/runbook.md")
+            firing = f'ALERTS{{alertname="{name}", alertstate="firing"'
+            groups = [group for group in yaml.safe_load(tests)["tests"]
+                      if firing in yaml.safe_dump(group, width=1000)]
+            check(groups, f"{name} fires in no test")
+            # It is silent at its test's first moment and at the last.
+            check(all(firing not in str(group["promql_expr_test"][at]["exp_samples"])
+                      for group in groups for at in (0, -1)), f"{name} resolves in no test")
+        for name in re.findall(r"\n## (\w+)\n", runbook):
+            check(name in {alert["alert"] for alert in alerts},
+                  f"the runbook knows {name}, no rule does")
+        print(f"  {len(alerts)} alerts, {len(monitoring_lab.rules('record'))} recording rules")
+
+    def test_long_messages(self):
+        """However many pods an alert has, its message names ten and counts the rest."""
+        for firing, resolved, ends in (
+                (1, 0, []), (10, 0, []), (11, 0, ["and 1 more firing"]),
+                (1000, 0, ["and 990 more firing"]),
+                (0, 1000, ["and 990 more resolved"]),
+                (13, 12, ["and 3 more firing", "and 2 more resolved"])):
+            text = message(firing, resolved)
+            check(re.findall(r"(?m)^and .*$", text) == ends,
+                  f"{firing}, {resolved}: ends with {text[-300:]}")
+            pods = [int(pod) for pod in re.findall(r"(?m)^Pod: my-app-(\d+)$", text)]
+            check(pods == [*range(min(firing, 10)), *range(firing, firing + min(resolved, 10))],
+                  f"{firing} firing, {resolved} resolved: names {pods}")
+            check(len(text) <= 20_000, f"{firing} firing, {resolved} resolved: {len(text)} bytes")
+        print(f"  1,000 pods are {len(message(1000, 0))} bytes")
+
+    def test_told_metrics(self):
+        """Every metric of the sidecar's own that a rule or a panel reads is one that it has."""
+        text = "".join((ROOT / name).read_text() for name in (
+            "chart/files/alerts.yaml", "chart/files/dashboard.json"))
+        asked = set(re.findall(r"(?<![:\w])((?:metrics_sidecar|process)_[a-z_]+)(?![:\w])", text))
+        with Pair() as pair:
+            # What only some flags bring is there as well.
+            pair.start_sidecar("--supervise", "--statsd-udp", "127.0.0.1:0")
+            page = pair.get(pair.metrics, "/metrics").decode()
+        known = set(re.findall(r"# TYPE (\w+) ", page))
+        check(not asked - known, f"the sidecar has no {sorted(asked - known)}")
+        print(f"  {len(asked)} metrics of the sidecar's own, each on its page")
 
 
-def main():
-    options = checks.parser(__doc__).parse_args()
-    with contextlib.ExitStack() as stack:
-        labs = []
+class Lived(TestCase):
+    """A pair under load, with a Prometheus, an Alertmanager and Slack's stand-in."""
 
-        def call(each, programs):
-            if each in (written_rules, long_messages, told_metrics):
-                return each(programs)
-            if not labs:
-                labs.append(stack.enter_context(Lab(programs)))
-            return each(labs[0])
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = cls.enterClassContext(Lab())
 
-        done = checks.run(CHECKS, options, call)
-    print(f"{done} passed, 0 failed")
+    def test_1_dashboard(self):
+        """Each query of the dashboard has numbers, and the labels that its legend names."""
+        panels = json.loads((ROOT / "chart/files/dashboard.json").read_text())["panels"]
+        targets = [(panel["title"], fields(target))
+                   for panel in panels for target in panel.get("targets", [])]
+
+        def empty(target):
+            numbers = [labels for labels,
+                       value in self.lab.query(target["expr"]) if not math.isnan(value)]
+            return not numbers or any(
+                label not in labels for labels in numbers
+                for label in re.findall(r"{{(\w+)}}", target["legend"]))
+
+        waiting, end = targets, time.monotonic() + PATIENCE
+        while waiting and time.monotonic() < end:
+            waiting = [(title, target) for title, target in waiting if empty(target)]
+            time.sleep(1)
+        check(not waiting, "queries without an answer:\n" + "\n".join(
+            f"  {title}: {target['expr']}" for title, target in waiting))
+        of_cluster = sorted({title for title, target in targets
+                             if re.search(r"kube_|pod_container:", target["expr"])})
+        print(f"  {len(targets)} queries in {sum('targets' in panel for panel in panels)} panels "
+              f"have "
+              "numbers")
+        print(f"  of a made-up cluster, since they need a real one: {', '.join(of_cluster)}")
+        recorded = {rule["record"] for rule in monitoring_lab.rules("record")}
+        names = {labels["__name__"] for labels, _ in self.lab.query('{__name__=~".+:.+"}')}
+        check(recorded == names, f"recorded without an answer: {recorded - names}")
+        check(not self.lab.firing(), f"alerts fire while all is well: {self.lab.firing()}")
+
+    def test_2_series(self):
+        """What a pod costs is what the guide says."""
+        samples = self.lab.prometheus.value(f'scrape_samples_scraped{{job="{JOB}"}}')
+        own = self.lab.prometheus.value(
+            f'count({{__name__=~"(metrics_sidecar|process)_.+", job="{JOB}"}})')
+        buckets = self.lab.prometheus.value(
+            f'count(http_request_duration_seconds_bucket{{job="{JOB}"}})')
+        check(self.lab.query(f'{{__name__=~".+_created", job="{JOB}"}}') == [],
+              "start times are series")
+        summed = self.lab.prometheus.value('count({__name__=~".+:.+"})')
+        service = self.lab.prometheus.value('count({__name__=~"(job|job_.+):.+"})')
+        print(f"  one pod: {samples:.0f} series a scrape, {own:.0f} of them the "
+              f"sidecar's own, {buckets:.0f} latency buckets")
+        print(f"  {summed:.0f} recorded series, {service:.0f} of them the service's")
+        # The guide gives round figures.
+        guide = (ROOT / "docs/guide.md").read_text()
+        for what, found in (("series", samples), ("series a service", service)):
+            told = re.search(r"\*\*(\d+) " + what + r"\*\*", guide)
+            check(told and abs(int(told[1]) - found) <= 0.15 * int(told[1]),
+                  f"docs/guide.md tells another number of {what} than {found:.0f}")
+
+    def test_3_slack(self):
+        """An alert fires and resolves under load; Slack gets what the template promises."""
+        check(self.lab.messages() == [], "Slack has messages before any alert")
+        answered = self.lab.load.answered
+        self.lab.restart_sidecar(damage=True)
+        wait_for(lambda: "MetricsStateReset" in self.lab.firing(), "the alert to fire", PATIENCE)
+        wait_for(lambda: len(self.lab.messages()) == 1, "the first message", PATIENCE)
+        self.lab.restart_sidecar(damage=False)
+        wait_for(lambda: "MetricsStateReset" not in self.lab.firing(), "the alert to resolve",
+                 PATIENCE)
+        wait_for(lambda: len(self.lab.messages()) == 2, "the second message", PATIENCE)
+        check(self.lab.load.answered > answered + 100, "there was no load meanwhile")
+        firing, resolved = self.lab.messages()
+        runbook = next(rule for rule in monitoring_lab.rules("alert")
+                       if rule["alert"] == "MetricsStateReset")["annotations"]["runbook_url"]
+        promised(firing, "[FIRING: 1] MetricsStateReset in practica", "danger", "firing", runbook)
+        promised(resolved, "[RESOLVED] MetricsStateReset in practica", "good", "resolved", runbook)
+        print("  two messages:", firing["attachments"][0]["title"], "and",
+              resolved["attachments"][0]["title"])
+        print("    " + resolved["attachments"][0]["text"].strip().replace("\n", "\n    "))
+
+    def test_4_made_up(self):
+        """The guide's made-up alert reaches Slack."""
+        guide = (ROOT / "docs/guide.md").read_text().replace("\\\n", " ")
+        (command,) = re.findall(r"(amtool --alertmanager\.url=.*)$", guide, re.M)
+        before = len(self.lab.messages())
+        run(*shlex.split(command.replace("http://localhost:9093",
+                                         f"http://127.0.0.1:{self.lab.alertmanager}")))
+        wait_for(lambda: len(self.lab.messages()) > before, "the made-up alert's message", PATIENCE)
+        title = self.lab.messages()[before]["attachments"][0]["title"]
+        check(f"`{title}`" in guide, f"the guide promises another message than {title}")
+        print(f"  {title}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Rules on a real sidecar: reloads under load, bad files, converted mapping files. Standard library.
+"""Rules on a real sidecar: reloads under load, bad files, converted mapping files. Standard
+library.
 
-    python3 Tests/System/test_rules.py --programs dist/linux-amd64 [--only NAME]
+    Tests/System/run rules
 """
 import json
 import os
@@ -13,8 +14,10 @@ import subprocess
 import tempfile
 import threading
 import time
+from unittest import TestCase, main
 
-from support.checks import check, free_port, parser, run, wait_for
+from support import PROGRAMS
+from support.checks import check, free_port, wait_for
 from support.sidecar import Sidecar
 
 RELOADS = 60
@@ -29,11 +32,11 @@ def family(name, events, **more):
 class Ruled(Sidecar):
     """A sidecar with a rules file that can be written anew."""
 
-    def __init__(self, programs, rules, *flags):
+    def __init__(self, rules, *flags):
         self.rules_folder = tempfile.mkdtemp(prefix="rules-")
         self.rules = os.path.join(self.rules_folder, "rules.json")
         self.write(rules)
-        super().__init__(programs, "--rules", self.rules, *flags)
+        super().__init__("--rules", self.rules, *flags)
 
     def __exit__(self, *arguments):
         super().__exit__(*arguments)
@@ -80,119 +83,6 @@ class Sender(threading.Thread):
             self.sent += 100
             time.sleep(0.001)
         self.socket.close()
-
-
-def reloads_lose_nothing(programs):
-    """60 reloads under load, good and bad ones in turn: every event counts once, in each family."""
-    some = {"families": [family("all_total", ["work"]),
-                         family("by_n_total", ["work"], labels=["n"], help="One")]}
-    more = {"families": [family("by_n_total", ["work"], labels=["n"], help="Two"),
-                         family("late_total", ["work"]), family("all_total", ["*"])]}
-    with Ruled(programs, some) as sidecar:
-        senders = [Sender(sidecar, "statsd.sock", socket.SOCK_DGRAM),
-                   Sender(sidecar, "events.sock", socket.SOCK_STREAM)]
-        for each in senders:
-            each.start()
-        good = bad = 0
-        for number in range(RELOADS):
-            before = [each.sent for each in senders]
-            wait_for(lambda: all(each.sent > before[i] + 1000 for i, each in enumerate(senders)),
-                     "the senders")
-            if number % 5 == 4:
-                sidecar.write(BAD)
-                status, text = sidecar.ask("POST", "/-/reload")
-                check(status == 400 and "line 1, column" in text, f"a bad file: {status} {text}")
-                bad += 1
-                continue
-            sidecar.write(more if number % 2 else some)
-            good += 1
-            if number % 3:
-                status, text = sidecar.ask("POST", "/-/reload")
-                check((status, text) == (200, "reloaded\n"), f"a reload answers {status} {text}")
-            else:
-                sidecar.process.send_signal(signal.SIGHUP)
-                wait_for(lambda: sidecar.reloads("ok") == good, "the reload by SIGHUP")
-        for each in senders:
-            each.stopping.set()
-        for each in senders:
-            each.join(60)
-        sent = sum(each.sent for each in senders)
-        wait_for(lambda: sidecar.values().get("all_total") == sent, f"all_total {sent}")
-        values = sidecar.values()
-        total = sum(value for name, value in values.items() if name.startswith("by_n_total{"))
-        check(total == sent, f"by_n_total has {total} of {sent}")
-        check(0 < values["late_total"] < sent, "late_total counted before it was there, or never")
-        check((sidecar.reloads("ok"), sidecar.reloads("failed")) == (good, bad), "reloads miscounted")
-        print(f"  {good} reloads and {bad} refused ones: {sent} sent = counted")
-
-
-def bad_files(programs):
-    """A bad file keeps the rules, is answered with every mistake, logged and counted."""
-    with Ruled(programs, {"families": [family("a_total", ["a"])]}) as sidecar:
-        sidecar.write(BAD)
-        status, text = sidecar.ask("POST", "/-/reload")
-        check(status == 400, f"answered {status}")
-        for line in BAD_LINES:
-            check(line in text, f"{line!r} is not in {text!r}")
-        values = sidecar.values()
-        check(values["metrics_sidecar_config_last_reload_successful"] == 0, "called successful")
-        os.remove(sidecar.rules)
-        status, text = sidecar.ask("POST", "/-/reload")
-        check(status == 400 and "cannot read the rules file" in text, f"{status} {text}")
-        status, text = sidecar.ask("GET", "/-/reload")
-        check(status == 405, f"GET is answered {status}")
-        sidecar.unix("statsd.sock").send(b"a:2|c")
-        sidecar.expect({"a_total": 2, 'metrics_sidecar_reloads_total{result="failed"}': 2})
-        check("The rules stay as they were" in sidecar.output(), "the log says nothing")
-        sidecar.write({"families": [family("b_total", ["a"])]})
-        check(sidecar.ask("POST", "/-/reload")[0] == 200, "the mended file is refused")
-        sidecar.unix("statsd.sock").send(b"a:3|c")
-        sidecar.expect({"a_total": 2, "b_total": 3,
-                        "metrics_sidecar_config_last_reload_successful": 1})
-        sidecar.write(BAD)
-        told = subprocess.run([sidecar.program, "check-rules", sidecar.rules], capture_output=True,
-                              text=True)
-        check(told.returncode == 1 and all(line in told.stderr for line in BAD_LINES),
-              f"check-rules: {told.returncode} {told.stderr}")
-        started = subprocess.run(sidecar.arguments(), capture_output=True, text=True, timeout=60)
-        check(started.returncode == 2 and BAD_LINES[0] in started.stderr,
-              f"a start with a bad file: {started.returncode} {started.stderr}")
-
-
-def supervised(programs):
-    """--supervise: SIGHUP of the parent reaches the worker, and the next worker has the rules too."""
-    with Ruled(programs, {"families": [family("a_total", ["x"])]}, "--supervise") as sidecar:
-        sidecar.write({"families": [family("b_total", ["x"])]})
-        sidecar.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: sidecar.values().get("b_total") == 0, "the new family")
-        sidecar.unix("statsd.sock").send(b"x:2|c")
-        sidecar.expect({"a_total": 0, "b_total": 2})
-        pid = sidecar.process.pid
-        with open(f"/proc/{pid}/task/{pid}/children") as f:
-            os.kill(int(f.read().split()[0]), signal.SIGKILL)
-        sidecar.unix("statsd.sock").send(b"x:3|c")
-        wait_for(lambda: sidecar.values().get("b_total") == 5, "the next worker")
-
-
-def features(programs):
-    """Captures in names, other tags, constants, scale, types and separators, on a real process."""
-    rules = {"separator": ".", "match": "first", "families": [
-        {"name": "${1}_requests_total", "type": "counter", "constants": {"path": "$2"},
-         "events": [{"event": "*.requests.**", "types": "counter"}]},
-        {"action": "drop", "events": [{"event": "debug.*"}]},
-        {"name": "sent_bytes_total", "type": "counter", "constants": {"env": "none"},
-         "honor_labels": True, "other_tags": {"except": "tmp*"},
-         "events": [{"event": "kb", "scale": 1024}]},
-        {"name": "own_$1", "type": "event", "events": [{"event": "own.*"}]}]}
-    with Ruled(programs, rules) as sidecar:
-        sidecar.unix("statsd.sock").send(
-            b"web.requests.a.b:2|c\ndebug.x:1|c\ndebug.x.y:1|c\nkb:2|c|#env:test,tmp1:x,z:1\nkb:1|c\n"
-            b"own.g:7|g\nown.c:3|c\nown.h:0.2|h")
-        sidecar.expect({
-            'web_requests_total{path="a.b"}': 2, "debug_x_y_total": 1,
-            'sent_bytes_total{env="test",z="1"}': 2048, 'sent_bytes_total{env="none"}': 1024,
-            "own_g": 7, "own_c": 3, "own_h_count": 1,
-            'metrics_sidecar_events_rejected_total{reason="dropped_by_rules"}': 1})
 
 
 MAPPING = """\
@@ -256,47 +146,6 @@ def samples(text):
     return found
 
 
-def converted(programs):
-    """convert-rules: the same lines make the same page as in statsd_exporter."""
-    with tempfile.TemporaryDirectory(prefix="convert-") as folder:
-        mapping = os.path.join(folder, "mapping.yaml")
-        with open(mapping, "w") as f:
-            f.write(MAPPING)
-        program = os.path.join(programs, "metrics-sidecar")
-        made = subprocess.run([program, "convert-rules", mapping], capture_output=True, text=True)
-        check(made.returncode == 0 and not made.stderr, f"{made.returncode} {made.stderr}")
-        with open(mapping, "a") as f:
-            f.write("- match: (a|b)\n  match_type: regex\n  name: x\n")
-        partly = subprocess.run([program, "convert-rules", mapping], capture_output=True, text=True)
-        check(partly.returncode == 3 and "the mapping is left out" in partly.stderr,
-              f"{partly.returncode} {partly.stderr}")
-        check(partly.stdout == made.stdout, "the rest is not carried over")
-        with Ruled(programs, made.stdout) as sidecar:
-            sidecar.unix("statsd.sock").send(LINES.encode())
-            wait_for(lambda: "other_h_count 1.0" in (sidecar.page() or ""), "the lines")
-            ours = samples(sidecar.page())
-        check(ours["orders_total", (("env", "prod"), ("shop", "berlin"))] == 2, "orders_total")
-        if not shutil.which("statsd_exporter"):
-            print("  NOT RUN beside statsd_exporter: it is not installed")
-            return
-        with open(mapping, "w") as f:
-            f.write(MAPPING)
-        port, web = free_port(), free_port()
-        exporter = subprocess.Popen(
-            ["statsd_exporter", f"--statsd.mapping-config={mapping}", f"--statsd.listen-tcp=:{port}",
-             "--statsd.listen-udp=", f"--web.listen-address=127.0.0.1:{web}"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            theirs = compare(port, web)
-        finally:
-            exporter.terminate()
-            exporter.wait()
-        missing = {key: value for key, value in theirs.items() if ours.get(key) != value}
-        extra = {key: value for key, value in ours.items() if key not in theirs}
-        check(not missing and not extra, f"missing or other: {missing}; more: {extra}")
-        print(f"  {len(ours)} samples are statsd_exporter's")
-
-
 def compare(port, web):
     def connect():
         try:
@@ -321,12 +170,169 @@ def compare(port, web):
     return samples(page().split("\r\n\r\n", 1)[1])
 
 
-def main():
-    options = parser(__doc__).parse_args()
-    start = time.monotonic()
-    count = run([reloads_lose_nothing, bad_files, supervised, features, converted], options,
-                lambda each, programs: each(programs))
-    print(f"{count} passed, {time.monotonic() - start:.1f} s")
+class Rules(TestCase):
+    def test_reloads_lose_nothing(self):
+        """60 reloads under load, good and bad ones in turn: every event counts once, in each
+        family."""
+        some = {"families": [family("all_total", ["work"]),
+                             family("by_n_total", ["work"], labels=["n"], help="One")]}
+        more = {"families": [family("by_n_total", ["work"], labels=["n"], help="Two"),
+                             family("late_total", ["work"]), family("all_total", ["*"])]}
+        with Ruled(some) as sidecar:
+            senders = [Sender(sidecar, "statsd.sock", socket.SOCK_DGRAM),
+                       Sender(sidecar, "events.sock", socket.SOCK_STREAM)]
+            for each in senders:
+                each.start()
+            good = bad = 0
+            for number in range(RELOADS):
+                before = [each.sent for each in senders]
+                wait_for(lambda: all(each.sent > before[i] + 1000 for i,
+                                     each in enumerate(senders)),
+                         "the senders")
+                if number % 5 == 4:
+                    sidecar.write(BAD)
+                    status, text = sidecar.ask("POST", "/-/reload")
+                    check(status == 400 and "line 1, column" in text,
+                          f"a bad file: {status} {text}")
+                    bad += 1
+                    continue
+                sidecar.write(more if number % 2 else some)
+                good += 1
+                if number % 3:
+                    status, text = sidecar.ask("POST", "/-/reload")
+                    check((status, text) == (200, "reloaded\n"),
+                          f"a reload answers {status} {text}")
+                else:
+                    sidecar.process.send_signal(signal.SIGHUP)
+                    wait_for(lambda: sidecar.reloads("ok") == good, "the reload by SIGHUP")
+            for each in senders:
+                each.stopping.set()
+            for each in senders:
+                each.join(60)
+            sent = sum(each.sent for each in senders)
+            wait_for(lambda: sidecar.values().get("all_total") == sent, f"all_total {sent}")
+            values = sidecar.values()
+            total = sum(value for name, value in values.items() if name.startswith("by_n_total{"))
+            check(total == sent, f"by_n_total has {total} of {sent}")
+            check(0 < values["late_total"] < sent,
+                  "late_total counted before it was there, or never")
+            check((sidecar.reloads("ok"), sidecar.reloads("failed")) == (good, bad),
+                  "reloads miscounted")
+            print(f"  {good} reloads and {bad} refused ones: {sent} sent = counted")
+
+    def test_bad_files(self):
+        """A bad file keeps the rules, is answered with every mistake, logged and counted."""
+        with Ruled({"families": [family("a_total", ["a"])]}) as sidecar:
+            sidecar.write(BAD)
+            status, text = sidecar.ask("POST", "/-/reload")
+            check(status == 400, f"answered {status}")
+            for line in BAD_LINES:
+                check(line in text, f"{line!r} is not in {text!r}")
+            values = sidecar.values()
+            check(values["metrics_sidecar_config_last_reload_successful"] == 0, "called successful")
+            os.remove(sidecar.rules)
+            status, text = sidecar.ask("POST", "/-/reload")
+            check(status == 400 and "cannot read the rules file" in text, f"{status} {text}")
+            status, text = sidecar.ask("GET", "/-/reload")
+            check(status == 405, f"GET is answered {status}")
+            sidecar.unix("statsd.sock").send(b"a:2|c")
+            sidecar.expect({"a_total": 2, 'metrics_sidecar_reloads_total{result="failed"}': 2})
+            check("The rules stay as they were" in sidecar.output(), "the log says nothing")
+            sidecar.write({"families": [family("b_total", ["a"])]})
+            check(sidecar.ask("POST", "/-/reload")[0] == 200, "the mended file is refused")
+            sidecar.unix("statsd.sock").send(b"a:3|c")
+            sidecar.expect({"a_total": 2, "b_total": 3,
+                            "metrics_sidecar_config_last_reload_successful": 1})
+            sidecar.write(BAD)
+            told = subprocess.run([sidecar.program, "check-rules", sidecar.rules],
+                                  capture_output=True,
+                                  text=True)
+            check(told.returncode == 1 and all(line in told.stderr for line in BAD_LINES),
+                  f"check-rules: {told.returncode} {told.stderr}")
+            started = subprocess.run(sidecar.arguments(), capture_output=True, text=True,
+                                     timeout=60)
+            check(started.returncode == 2 and BAD_LINES[0] in started.stderr,
+                  f"a start with a bad file: {started.returncode} {started.stderr}")
+
+    def test_supervised(self):
+        """--supervise: SIGHUP of the parent reaches the worker, and the next worker has the rules
+        too."""
+        with Ruled({"families": [family("a_total", ["x"])]}, "--supervise") as sidecar:
+            sidecar.write({"families": [family("b_total", ["x"])]})
+            sidecar.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: sidecar.values().get("b_total") == 0, "the new family")
+            sidecar.unix("statsd.sock").send(b"x:2|c")
+            sidecar.expect({"a_total": 0, "b_total": 2})
+            pid = sidecar.process.pid
+            with open(f"/proc/{pid}/task/{pid}/children") as f:
+                os.kill(int(f.read().split()[0]), signal.SIGKILL)
+            sidecar.unix("statsd.sock").send(b"x:3|c")
+            wait_for(lambda: sidecar.values().get("b_total") == 5, "the next worker")
+
+    def test_features(self):
+        """Captures in names, other tags, constants, scale, types and separators, on a real
+        process."""
+        rules = {"separator": ".", "match": "first", "families": [
+            {"name": "${1}_requests_total", "type": "counter", "constants": {"path": "$2"},
+             "events": [{"event": "*.requests.**", "types": "counter"}]},
+            {"action": "drop", "events": [{"event": "debug.*"}]},
+            {"name": "sent_bytes_total", "type": "counter", "constants": {"env": "none"},
+             "honor_labels": True, "other_tags": {"except": "tmp*"},
+             "events": [{"event": "kb", "scale": 1024}]},
+            {"name": "own_$1", "type": "event", "events": [{"event": "own.*"}]}]}
+        with Ruled(rules) as sidecar:
+            sidecar.unix("statsd.sock").send(
+                b"web.requests.a.b:2|c\ndebug.x:1|c\ndebug.x.y:1|c\n"
+                b"kb:2|c|#env:test,tmp1:x,z:1\nkb:1|c\n"
+                b"own.g:7|g\nown.c:3|c\nown.h:0.2|h")
+            sidecar.expect({
+                'web_requests_total{path="a.b"}': 2, "debug_x_y_total": 1,
+                'sent_bytes_total{env="test",z="1"}': 2048, 'sent_bytes_total{env="none"}': 1024,
+                "own_g": 7, "own_c": 3, "own_h_count": 1,
+                'metrics_sidecar_events_rejected_total{reason="dropped_by_rules"}': 1})
+
+    def test_converted(self):
+        """convert-rules: the same lines make the same page as in statsd_exporter."""
+        with tempfile.TemporaryDirectory(prefix="convert-") as folder:
+            mapping = os.path.join(folder, "mapping.yaml")
+            with open(mapping, "w") as f:
+                f.write(MAPPING)
+            program = os.path.join(PROGRAMS, "metrics-sidecar")
+            made = subprocess.run([program, "convert-rules", mapping], capture_output=True,
+                                  text=True)
+            check(made.returncode == 0 and not made.stderr, f"{made.returncode} {made.stderr}")
+            with open(mapping, "a") as f:
+                f.write("- match: (a|b)\n  match_type: regex\n  name: x\n")
+            partly = subprocess.run([program, "convert-rules", mapping], capture_output=True,
+                                    text=True)
+            check(partly.returncode == 3 and "the mapping is left out" in partly.stderr,
+                  f"{partly.returncode} {partly.stderr}")
+            check(partly.stdout == made.stdout, "the rest is not carried over")
+            with Ruled(made.stdout) as sidecar:
+                sidecar.unix("statsd.sock").send(LINES.encode())
+                wait_for(lambda: "other_h_count 1.0" in (sidecar.page() or ""), "the lines")
+                ours = samples(sidecar.page())
+            check(ours["orders_total", (("env", "prod"), ("shop", "berlin"))] == 2, "orders_total")
+            if not shutil.which("statsd_exporter"):
+                print("  NOT RUN beside statsd_exporter: it is not installed")
+                return
+            with open(mapping, "w") as f:
+                f.write(MAPPING)
+            port, web = free_port(), free_port()
+            exporter = subprocess.Popen(
+                ["statsd_exporter", f"--statsd.mapping-config={mapping}",
+                 f"--statsd.listen-tcp=:{port}",
+                 "--statsd.listen-udp=", f"--web.listen-address=127.0.0.1:{web}"],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                theirs = compare(port, web)
+            finally:
+                exporter.terminate()
+                exporter.wait()
+            missing = {key: value for key, value in theirs.items() if ours.get(key) != value}
+            extra = {key: value for key, value in ours.items() if key not in theirs}
+            check(not missing and not extra, f"missing or other: {missing}; more: {extra}")
+            print(f"  {len(ours)} samples are statsd_exporter's")
 
 
 if __name__ == "__main__":

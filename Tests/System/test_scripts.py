@@ -1,64 +1,63 @@
 #!/usr/bin/env python3
-"""What a newcomer runs first: README's prerequisites, and scripts beside other versions of their tools.
+"""What a newcomer runs first: README's prerequisites, and scripts beside other versions of their
+tools.
 
-    python3 Tests/System/test_scripts.py
+    Tests/System/run scripts
 """
 import os
 import pathlib
 import re
 import subprocess
 import tempfile
+from unittest import TestCase, main
 
+from support import ROOT
 from support.checks import check
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 # A shell, coreutils, grep: what every Linux has.
 ANYWHERE = {"cat", "cd", "echo", "grep", "head", "kill"}
 
 
-def prerequisites():
-    """README names each command that its first steps use, and how to get the repository."""
-    text = (ROOT / "README.md").read_text()
-    steps = text[text.index("## Run it"):text.index("The same in containers") if
-                 "The same in containers" in text else text.index("docker compose")]
-    words = re.sub(r"(?s)```.*?```", "", steps)
-    blocks = "\n".join(re.findall(r"(?s)```(?:sh|console)\n(.*?)```", steps))
-    commands = [line.removeprefix("$ ") for line in blocks.splitlines()
-                if line.startswith("$ ") or re.match(r"(git|make) ", line)]
-    check(any(line.startswith("git clone ") for line in commands), "README.md has no line that clones")
-    used = {word for line in commands for word in re.findall(r"(?:^|[|&(]\s*)([a-z]+)(?= |$)", line)}
-    unnamed = {word for word in used - ANYWHERE - {"git"} if f"`{word}`" not in words}
-    check(not unnamed, f"README.md uses {sorted(unnamed)} without naming them as prerequisites")
-    print(f"  README names its prerequisites: {sorted(used - ANYWHERE)}")
+class Scripts(TestCase):
+    def test_prerequisites(self):
+        """README names each command that its first steps use, and how to get the repository."""
+        text = (ROOT / "README.md").read_text()
+        steps = text[text.index("## Run it"):text.index("The same in containers") if
+                     "The same in containers" in text else text.index("docker compose")]
+        words = re.sub(r"(?s)```.*?```", "", steps)
+        blocks = "\n".join(re.findall(r"(?s)```(?:sh|console)\n(.*?)```", steps))
+        commands = [line.removeprefix("$ ") for line in blocks.splitlines()
+                    if line.startswith("$ ") or re.match(r"(git|make) ", line)]
+        check(any(line.startswith("git clone ") for line in commands),
+              "README.md has no line that clones")
+        used = {word for line in commands
+                for word in re.findall(r"(?:^|[|&(]\s*)([a-z]+)(?= |$)", line)}
+        unnamed = {word for word in used - ANYWHERE - {"git"} if f"`{word}`" not in words}
+        check(not unnamed, f"README.md uses {sorted(unnamed)} without naming them as prerequisites")
+        print(f"  README names its prerequisites: {sorted(used - ANYWHERE)}")
 
-
-def own_llvm_cov():
-    """Scripts/coverage takes the llvm-cov of the toolchain, whatever lies first on PATH."""
-    def program(path, text):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"#!/bin/sh\n{text}\n")
-        path.chmod(0o755)
-    with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
-        resources = folder / "toolchain/usr/lib/swift"
-        resources.mkdir(parents=True)
-        program(folder / "bin/llvm-cov", "echo 'the system has another version' >&2; exit 1")
-        program(folder / "bin/swiftc", f"echo '{{ \"runtimeResourcePath\": \"{resources}\" }}'")
-        program(folder / "bin/swift", f"echo {folder}")
-        program(folder / "toolchain/usr/bin/swift", f"echo {folder}")
-        program(folder / "toolchain/usr/bin/llvm-cov", 'echo "TOTAL by $0"')
-        (folder / "AllPackageTests.xctest").touch()
-        done = subprocess.run([ROOT / "Scripts/coverage"], cwd=folder, capture_output=True, text=True,
-                              env={**os.environ, "PATH": f"{folder}/bin:{os.environ['PATH']}"})
-        check(done.returncode == 0 and "toolchain" in done.stdout,
-              f"Scripts/coverage: {done.stdout}{done.stderr}")
-    print("  Scripts/coverage reads a profile by the toolchain's own llvm-cov")
-
-
-def main():
-    prerequisites()
-    own_llvm_cov()
-    print("  passed")
+    def test_own_llvm_cov(self):
+        """Scripts/coverage takes the llvm-cov of the toolchain, whatever lies first on PATH."""
+        def program(path, text):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"#!/bin/sh\n{text}\n")
+            path.chmod(0o755)
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            resources = folder / "toolchain/usr/lib/swift"
+            resources.mkdir(parents=True)
+            program(folder / "bin/llvm-cov", "echo 'the system has another version' >&2; exit 1")
+            program(folder / "bin/swiftc", f"echo '{{ \"runtimeResourcePath\": \"{resources}\" }}'")
+            program(folder / "bin/swift", f"echo {folder}")
+            program(folder / "toolchain/usr/bin/swift", f"echo {folder}")
+            program(folder / "toolchain/usr/bin/llvm-cov", 'echo "TOTAL by $0"')
+            (folder / "AllPackageTests.xctest").touch()
+            done = subprocess.run([ROOT / "Scripts/coverage"], cwd=folder, capture_output=True,
+                                  text=True,
+                                  env={**os.environ, "PATH": f"{folder}/bin:{os.environ['PATH']}"})
+            check(done.returncode == 0 and "toolchain" in done.stdout,
+                  f"Scripts/coverage: {done.stdout}{done.stderr}")
+        print("  Scripts/coverage reads a profile by the toolchain's own llvm-cov")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Everything at once, by a seed: events on every socket while rules are reloaded, series expire and
-the state file grows, pages are read fast and slowly, and workers are killed. Each sum is right to the
-unit at the end, and no page ever shows half an event or a counter that fell.
+the state file grows, pages are read fast and slowly, and workers are killed. Each sum is right to
+the unit at the end, and no page ever shows half an event or a counter that fell.
 
-    python3 Tests/System/test_soak.py --programs dist/linux-amd64 [--seed N] [--rounds N]
+    Tests/System/run soak [SEED=1] [ROUNDS=60]
 """
 import http.client
 import json
@@ -13,11 +13,14 @@ import signal
 import socket
 import threading
 import time
+from unittest import TestCase, main
 
-from support import checks
+from support import setting
 from support.checks import check, wait_for
 from support.sidecar import Session, Sidecar
 
+SEED = setting("SEED", 1)
+ROUNDS = setting("ROUNDS", 60)
 BAD = '{"families": [{"name": "pair_a_total", "type": "counts"}]}'
 
 
@@ -47,7 +50,8 @@ def rules(dice):
 
 
 class Reader(threading.Thread):
-    """Reads pages until it is stopped, `pause` seconds after each `piece` bytes; tells what is wrong."""
+    """Reads pages until it is stopped, `pause` seconds after each `piece` bytes; tells what is
+    wrong."""
 
     def __init__(self, sidecar, accept, piece, pause):
         super().__init__(daemon=True)
@@ -109,7 +113,8 @@ class Soak:
         self.spectator = sidecar.unix("spectator.sock")
         self.sums = dict.fromkeys(
             ("pair_a_total", "churn_sum_total", "grown_sum_total", "a_seconds_count",
-             "a_quantiles_count", "sizes_count", "whatever_count", "load", "spectator_sum_total"), 0)
+             "a_quantiles_count", "sizes_count", "whatever_count", "load", "spectator_sum_total"),
+            0)
         self.users = set()
         self.kills = 0
 
@@ -125,13 +130,15 @@ class Soak:
             what = dice.randrange(9)
             if what == 0:
                 rate = dice.choice([1, 0.5, 0.1])
-                lines.append(f"took.a:{dice.choice([200, 700, 3000])}|ms" + f"|@{rate}" * (rate < 1))
+                lines.append(f"took.a:{dice.choice([200, 700, 3000])}|ms"
+                             + f"|@{rate}" * (rate < 1))
                 self.add(a_seconds_count=round(1 / rate), a_quantiles_count=round(1 / rate))
             elif what == 1:
                 lines.append("churn:1|c|#id:" + dice.randbytes(6).hex())
                 self.add(churn_sum_total=1)
             elif what == 2:
-                lines.append(f"grow:2|c|#id:{self.sums['grown_sum_total']},text:{'x' * dice.randrange(200)}")
+                lines.append(
+                    f"grow:2|c|#id:{self.sums['grown_sum_total']},text:{'x' * dice.randrange(200)}")
                 self.add(grown_sum_total=2)
             elif what == 3:
                 lines.append(f"size:{dice.lognormvariate(0, 3)!r}|h")
@@ -212,59 +219,54 @@ class Soak:
             self.kill()
 
 
-def soak(programs, options):
-    """Events on every socket, reloads, expiry, growth, readers and kills: sums right to the unit."""
-    dice = random.Random(options.seed)
-    with Sidecar(programs, "--supervise", "--max-series", "100000", "--series-ttl", "0",
-                 rules=rules(dice)) as sidecar:
-        run = Soak(sidecar, dice)
-        readers = [Reader(sidecar, "text/plain", 1 << 20, 0),
-                   Reader(sidecar, "text/plain", 4096, 0.001),
-                   Reader(sidecar, "application/openmetrics-text; version=1.0.0", 1 << 16, 0.001),
-                   Reader(sidecar, "application/vnd.google.protobuf; encoding=delimited; "
-                          "proto=io.prometheus.client.MetricFamily", 1 << 16, 0.01)]
-        for reader in readers:
-            reader.start()
-        for _ in range(options.rounds):
-            run.round()
+class Soaked(TestCase):
+    def test_soak(self):
+        """Events on every socket, reloads, expiry, growth, readers and kills: sums right to the
+        unit."""
+        dice = random.Random(SEED)
+        with Sidecar("--supervise", "--max-series", "100000", "--series-ttl", "0",
+                     rules=rules(dice)) as sidecar:
+            run = Soak(sidecar, dice)
+            readers = [Reader(sidecar, "text/plain", 1 << 20, 0),
+                       Reader(sidecar, "text/plain", 4096, 0.001),
+                       Reader(sidecar, "application/openmetrics-text; version=1.0.0", 1 << 16,
+                              0.001),
+                       Reader(sidecar, "application/vnd.google.protobuf; encoding=delimited; "
+                              "proto=io.prometheus.client.MetricFamily", 1 << 16, 0.01)]
             for reader in readers:
-                check(not reader.wrong, reader.wrong)
-        for _ in range(100):
-            try:
-                run.session.flush()
-                break
-            except OSError:
-                run.session.close()
-        for reader in readers:
-            reader.stopping.set()
-        for reader in readers:
-            reader.join(120)
-            check(not reader.is_alive() and not reader.wrong, reader.wrong or "a reader hangs")
-            check(reader.pages > 0, "no page was read")
-        values = sidecar.values()
-        # What the kernel had no room for, it counts: one pair each.
-        run.add(pair_a_total=-values["metrics_sidecar_udp_drops_total"])
-        sums = {**run.sums, "pair_b_total": run.sums["pair_a_total"], "users": len(run.users)}
-        wrong = {name: (values.get(name), value) for name, value in sums.items()
-                 if values.get(name) != value}
-        check(not wrong, f"seed {options.seed} (is, should be): {wrong}")
-        restarts = values["metrics_sidecar_worker_restarts_total"]
-        check(restarts == run.kills, restarts, "workers died, and", run.kills, "were killed")
-        for name in ("state_resets_total", "series_refused_total", "datagrams_lost_total"):
-            check(values["metrics_sidecar_" + name] == 0, name, "is not 0")
-        wait_for(lambda: not any(name.startswith("churn_total{") for name in sidecar.values()),
-                 "all series of churn to expire")
-        print(f"  seed {options.seed}: {run.kills} kills, {sums['pair_a_total']} pairs, "
-              f"{sums['churn_sum_total']} series that expired, {sum(r.pages for r in readers)} pages")
-
-
-def main():
-    parser = checks.parser(__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=60)
-    options = parser.parse_args()
-    done = checks.run([soak], options, lambda each, programs: each(programs, options))
-    print(f"{done} passed, 0 failed")
+                reader.start()
+            for _ in range(ROUNDS):
+                run.round()
+                for reader in readers:
+                    check(not reader.wrong, reader.wrong)
+            for _ in range(100):
+                try:
+                    run.session.flush()
+                    break
+                except OSError:
+                    run.session.close()
+            for reader in readers:
+                reader.stopping.set()
+            for reader in readers:
+                reader.join(120)
+                check(not reader.is_alive() and not reader.wrong, reader.wrong or "a reader hangs")
+                check(reader.pages > 0, "no page was read")
+            values = sidecar.values()
+            # What the kernel had no room for, it counts: one pair each.
+            run.add(pair_a_total=-values["metrics_sidecar_udp_drops_total"])
+            sums = {**run.sums, "pair_b_total": run.sums["pair_a_total"], "users": len(run.users)}
+            wrong = {name: (values.get(name), value) for name, value in sums.items()
+                     if values.get(name) != value}
+            check(not wrong, f"seed {SEED} (is, should be): {wrong}")
+            restarts = values["metrics_sidecar_worker_restarts_total"]
+            check(restarts == run.kills, restarts, "workers died, and", run.kills, "were killed")
+            for name in ("state_resets_total", "series_refused_total", "datagrams_lost_total"):
+                check(values["metrics_sidecar_" + name] == 0, name, "is not 0")
+            wait_for(lambda: not any(name.startswith("churn_total{") for name in sidecar.values()),
+                     "all series of churn to expire")
+            print(f"  seed {SEED}: {run.kills} kills, {sums['pair_a_total']} pairs, "
+                  f"{sums['churn_sum_total']} series that expired, "
+                  f"{sum(r.pages for r in readers)} pages")
 
 
 if __name__ == "__main__":

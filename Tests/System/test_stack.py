@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """monitoring/'s values against the chart they are for, rendered by Helm.
 
-    .ci/python Tests/System/test_stack.py CHARTS…
+    Tests/System/run stack CHARTS=FOLDER[:FOLDER…]
 
-Each CHARTS is the folder charts/ of prometheus-community/helm-charts at the tag of a release of
+Each FOLDER is the folder charts/ of prometheus-community/helm-charts at the tag of a release of
 kube-prometheus-stack, such as kube-prometheus-stack-88.5.3:
 
     git clone --depth 1 --branch kube-prometheus-stack-88.5.3 \\
-      https://github.com/prometheus-community/helm-charts && make verify-stack STACK=helm-charts/charts
+      https://github.com/prometheus-community/helm-charts && make verify-stack
+      CHARTS=helm-charts/charts
 
 Each key that is set has to be one of the chart's, and what Helm makes of it has to be what
 docs/guide.md promises. Grafana's chart lies elsewhere (grafana-community/helm-charts); where it was
@@ -19,15 +20,16 @@ import pathlib
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
+from unittest import TestCase, main
 
 import yaml
 
+from support import ROOT, setting
 from support.checks import check
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 HELM = os.environ.get("HELM", "helm")
+CHARTS = [ROOT / folder for folder in setting("CHARTS", "").split(":") if folder]
 FILES = ["monitoring/kube-prometheus-stack.yaml", "monitoring/kube-prometheus-stack-rules.yaml"]
 # What a chart takes as it is: Alertmanager's own configuration, files by name, groups by name.
 FREE = {"alertmanager.config", "alertmanager.templateFiles", "additionalPrometheusRulesMap"}
@@ -121,7 +123,8 @@ def verify(charts):
     for selector in ("rule", "serviceMonitor", "podMonitor"):
         for what in (f"{selector}Selector", f"{selector}NamespaceSelector"):
             check(spec[what] == {}, f"{what} is {spec[what]}: not every one is taken")
-    groups = [group for m in manifests if m["kind"] == "PrometheusRule" for group in m["spec"]["groups"]]
+    groups = [group for m in manifests if m["kind"] == "PrometheusRule"
+              for group in m["spec"]["groups"]]
     alerts = yaml.safe_load((ROOT / "chart/files/alerts.yaml").read_text())["groups"]
     check(all(group in groups for group in alerts), "the rules did not arrive whole")
     for part in ("controller-manager", "scheduler", "etcd", "proxy"):
@@ -145,14 +148,14 @@ def verify(charts):
           f"configuration, template and secret, {rules} PrometheusRules with ours among them")
 
 
-def main():
-    check(shutil.which(HELM), f"no {HELM}: install it or set HELM")
-    folders = [pathlib.Path(argument).resolve() for argument in sys.argv[1:]]
-    if not folders:
-        sys.exit(__doc__)
-    for charts in folders:
-        verify(charts)
-    print("  passed")
+class Stack(TestCase):
+    def test_releases(self):
+        """What monitoring/ sets is what kube-prometheus-stack has, in each release."""
+        check(shutil.which(HELM), f"no {HELM}: install it or set HELM")
+        if not CHARTS:
+            self.skipTest("CHARTS names no folder of a release")
+        for charts in CHARTS:
+            verify(charts)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""What the workflows' jobs find: a clone with nothing beside it, and on PATH what their image has and
-their own steps install.
+"""What the workflows' jobs find: a clone with nothing beside it, and on PATH what their image has
+and their own steps install.
 
-A job's PATH is a folder of links to the commands of Debian's base system, of the image swift:6.3-bookworm
-and of the packages that `.ci/run` installs. `make -n` tells what a target runs; for a Python script
-its syntax tree tells the commands that it and its modules start. Each has to be on that PATH.
+A job's PATH is a folder of links to the commands of Debian's base system, of the image
+swift:6.3-bookworm and of the packages that `.ci/run` installs. `make -n` tells what a target runs;
+for a Python script its syntax tree tells the commands that it and its modules start. Each has to be
+on that PATH.
 """
 import ast
 import os
@@ -15,21 +16,23 @@ import subprocess
 
 import yaml
 
+from support import ROOT
 from support.checks import check
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
 # What the image brings beside Debian's base system (its Dockerfile: swiftlang/swift-docker).
 IMAGE = ["binutils", "git", "gcc", "pkg-config", "perl-base"]
 # Left out, or another one taken, where it is missing.
 OPTIONAL = {"docker", "podman", "statsd_exporter", "hadolint"}
-STARTERS = {"run", "must", "start", "call", "check_call", "check_output", "completed", "Popen", "which",
+STARTERS = {"run", "must", "start", "call", "check_call", "check_output", "completed", "Popen",
+            "which",
             "execvp"}
 NO_COMMANDS = set("exec healthcheck image images inspect logs rm run save volume metrics-sidecar "
                   "simple-server".split())  # those of an engine, and of the images
 
 
 def output(*command, **options):
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True,
+                          **options)
     check(done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
     return done.stdout
 
@@ -41,11 +44,13 @@ def needed():
 
 def closure(packages):
     """Those packages and all that they depend on, among what is installed."""
-    fields = "${Package}|${Architecture}|${Priority}|${Essential}|${Provides}|${Depends}, ${Pre-Depends}\n"
+    fields = ("${Package}|${Architecture}|${Priority}|${Essential}|${Provides}|"
+              "${Depends}, ${Pre-Depends}\n")
     depends, provider, base = {}, {}, []
     for line in output("dpkg-query", "-W", "-f", fields).splitlines():
         name, _, priority, essential, provides, needs = line.split("|", 5)
-        depends.setdefault(name, set()).update(re.findall(r"[a-z0-9][a-z0-9+.-]+(?=[ :,(|]|$)", needs))
+        depends.setdefault(name,
+                           set()).update(re.findall(r"[a-z0-9][a-z0-9+.-]+(?=[ :,(|]|$)", needs))
         for other in re.findall(r"[a-z0-9][a-z0-9+.-]+", provides):
             provider.setdefault(other, name)
         if priority == "required" or essential == "yes":
@@ -113,18 +118,21 @@ def modules(path):
 
 
 def started(path):
-    """{command: the variable that may name another} of a script: literal commands of calls that start one."""
+    """{command: the variable that may name another} of a script: literal commands of calls that
+    start one."""
     found = {}
     for tree in modules(path).values():
         for node in ast.walk(tree):
             if not isinstance(node, ast.Call) or not node.args:
                 continue
             function = node.func
-            name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+            name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id",
+                                                                                     "")
             first = node.args[0]
             if name == "get" and "environ" in ast.dump(function) and len(node.args) == 2:
                 variable, default = node.args
-                if isinstance(default, ast.Constant) and default.value == str(variable.value).lower():
+                if isinstance(default,
+                              ast.Constant) and default.value == str(variable.value).lower():
                     found[default.value] = variable.value
             elif name in STARTERS:
                 if isinstance(first, (ast.List, ast.Tuple)) and first.elts:
@@ -147,6 +155,15 @@ def is_python(path):
         b"#!/usr/bin/env python3"))
 
 
+def scripts_of(clone, words):
+    """The Python files that a command runs; those of Tests/System/run are tests, by their names."""
+    found = [clone / word for word in words if is_python(clone / word)]
+    if "Tests/System/run" in words:
+        found += [path for word in words if "/" not in word
+                  for path in (clone / "Tests/System").glob(f"test_{word.partition('.')[0]}.py")]
+    return found
+
+
 def check_target(clone, environment, target):
     """Everything that a target starts is there."""
     missing, scripts = set(), 0
@@ -161,11 +178,12 @@ def check_target(clone, environment, target):
         if re.fullmatch(r"[a-z][\w.+-]*", first) and subprocess.run(
                 ["bash", "-c", f"type {first}"], env=environment, capture_output=True).returncode:
             missing.add(first)
-        for script in (clone / word for word in rest if is_python(clone / word)):
+        for script in scripts_of(clone, [first, *rest]):
             scripts += 1
             for name, variable in started(ROOT / script.relative_to(clone)).items():
                 if variable in given:
-                    named = output("bash", "-ec", f'v="{given[variable]}"; command -v "$v"', cwd=clone,
+                    named = output("bash", "-ec", f'v="{given[variable]}"; command -v "$v"',
+                                   cwd=clone,
                                    env=environment)
                     check(os.access(named.strip(), os.X_OK), f"{target}: {variable} is {named}")
                 elif not shutil.which(name, path=environment["PATH"]):
@@ -191,7 +209,8 @@ def tools_there(folder):
     if (ROOT / ".venv").is_dir():
         (clone / ".venv").symlink_to(ROOT / ".venv")
     environment = {"PATH": str(path_of_job(folder)), "HOME": str(folder), "LANG": "C.UTF-8",
-                   **{name: os.environ[name] for name in os.environ if name.lower().endswith("_proxy")
+                   **{name: os.environ[name] for name in os.environ
+                      if name.lower().endswith("_proxy")
                       or name.startswith(("PIP_", "SSL_", "REQUESTS_"))}}
     if os.geteuid() == 0:
         # As on GitHub, where the checkout is the runner's user's and the container's is root.
@@ -207,8 +226,10 @@ def tools_there(folder):
     scripts = 0
     for target in targets():
         missing, count = check_target(clone, environment, target)
-        check(not missing, f"in a clone with nothing beside it, `make {target}` has no {sorted(missing)}: "
+        check(not missing,
+              f"in a clone with nothing beside it, `make {target}` has no {sorted(missing)}: "
               "let `.ci/run` install it")
         scripts += count
-    print(f"  {len(targets())} targets and {scripts} scripts find their tools in a clone with nothing "
+    print(f"  {len(targets())} targets and {scripts} scripts find their tools in a clone with "
+          f"nothing "
           "beside it")

@@ -9,7 +9,7 @@ Who looks a name up, and where:
     ServiceMonitor.port      the name of a port of each Service that it selects, then its targetPort
     PodMonitor.port          Prometheus: ports of all containers and init containers, by name;
                              portNumber by number, which a container has to declare
-    a URL in a pod           the Service's port; a headless one has no proxy, so its port is the pod's
+    a URL in a pod           the Service's port; a headless one has no proxy, so it is the pod's
 
 A number needs no look-up, but somebody has to listen there: it is a containerPort of the pod.
 """
@@ -47,10 +47,12 @@ def stays(container, spec):
 
 
 def declared(spec, version=None):
-    """(name, number, protocol) of ports: all that stay or, with a version, those whose names it knows."""
+    """(name, number, protocol) of ports: all that stay or, with a version, those whose names it
+    knows."""
     return [(port.get("name"), port["containerPort"], port.get("protocol", "TCP"))
             for container in containers(spec) if stays(container, spec)
-            if version is None or container in spec["containers"] or minor(version) >= NAMED_SIDECAR_PORTS
+            if version is None or container in spec["containers"]
+            or minor(version) >= NAMED_SIDECAR_PORTS
             for port in container.get("ports", [])]
 
 
@@ -58,7 +60,8 @@ def number_of(port, protocol, spec, version):
     """The pod's port that a Service or a NetworkPolicy means, or None where nothing listens."""
     if isinstance(port, int):
         return port if (port, protocol) in {known[1:] for known in declared(spec)} else None
-    found = [known[1] for known in declared(spec, version) if known[0] == port and known[2] == protocol]
+    found = [known[1] for known in declared(spec, version) if known[0] == port
+             and known[2] == protocol]
     return found[0] if found else None
 
 
@@ -102,7 +105,8 @@ class Cluster:
     def service_port(self, name, port, what):
         """A port of a Service, by its name or number, as Ingress and HTTPRoute ask for it."""
         service = self.services.get(name)
-        found = [p for p in self.ports(service) if port in (p["port"], p.get("name"))] if service else []
+        found = [p for p in self.ports(service)
+                 if port in (p["port"], p.get("name"))] if service else []
         self.say(len(found) == 1, f"{what}: service {name} has no port {port}")
 
     def look(self):
@@ -157,7 +161,8 @@ class Cluster:
         for endpoint in spec["endpoints"]:
             found = [(service, port) for service in services for port in self.ports(service)
                      if port.get("name") == endpoint["port"]]
-            self.say(len(found) == 1, f"{what}: {len(found)} services have a port {endpoint['port']}")
+            self.say(len(found) == 1,
+                     f"{what}: {len(found)} services have a port {endpoint['port']}")
             for service, port in found:
                 self.say(self.target(service, port), f"{what}: {endpoint['port']} has no endpoint")
 
@@ -168,7 +173,8 @@ class Cluster:
         for endpoint in spec["podMetricsEndpoints"]:
             for pod in pods:
                 found = [port for port in declared(pod)
-                         if endpoint.get("port") == port[0] or endpoint.get("portNumber") == port[1]]
+                         if endpoint.get("port") == port[0]
+                         or endpoint.get("portNumber") == port[1]]
                 self.say(len(found) == 1, f"{what}: {len(found)} container ports fit {endpoint}")
 
     def pod_spec(self, spec):
@@ -199,7 +205,8 @@ def check_ports(manifests, version, what):
 
 def planted():
     """(words, version, change, fault): what would be a fault in a cluster is one here, and no more.
-    `change` gets a Service, a NetworkPolicy, a Deployment with a native sidecar and both monitors."""
+    `change` gets a Service, a NetworkPolicy, a Deployment with a native sidecar and both
+    monitors."""
     def put(path, value):
         def change(manifests):
             at = manifests
@@ -211,18 +218,22 @@ def planted():
     sidecar = ("Deployment", "spec", "template", "spec", "initContainers", 0)
     return [
         ("as it should be", "1.29.0", lambda m: None, ""),
-        ("a name of a native sidecar", "1.32.9", put((*service, "targetPort"), "metrics"), "no endpoint"),
+        ("a name of a native sidecar", "1.32.9", put((*service, "targetPort"), "metrics"),
+         "no endpoint"),
         ("the same from 1.33 on", "1.33.0", put((*service, "targetPort"), "metrics"), ""),
         ("a name of an init container that ends", "1.37.0", lambda m: (
             put((*service, "targetPort"), "metrics")(m), put((*sidecar, "restartPolicy"), None)(m)),
          "no endpoint"),
         ("another protocol", "1.37.0", put((*service, "protocol"), "UDP"), "no endpoint"),
-        ("a number where nothing listens", "1.37.0", put((*service, "targetPort"), 8001), "no endpoint"),
+        ("a number where nothing listens", "1.37.0", put((*service, "targetPort"), 8001),
+         "no endpoint"),
         ("headless with another port", "1.37.0", put((*service, "port"), 80), "headless"),
-        ("a selector that finds nothing", "1.37.0", put(("Service", "spec", "selector"), {"a": "b"}),
+        ("a selector that finds nothing", "1.37.0",
+         put(("Service", "spec", "selector"), {"a": "b"}),
          "selects no pod"),
         ("a policy by name", "1.31.0", put(
-            ("NetworkPolicy", "spec", "ingress", 0, "ports", 0, "port"), "metrics"), "no container"),
+            ("NetworkPolicy", "spec", "ingress", 0, "ports", 0, "port"), "metrics"),
+         "no container"),
         ("a policy that forgets a port", "1.37.0", put(
             ("NetworkPolicy", "spec", "ingress", 0, "ports"), [{"port": 8081}]), "shuts port 8000"),
         ("a probe of another container's port", "1.37.0", put((*sidecar, "livenessProbe"), {
@@ -258,4 +269,5 @@ def check_self():
         change(by_kind)
         manifests = [{"kind": kind, **manifest} for kind, manifest in by_kind.items()]
         faults = "; ".join(Cluster(manifests, version).look().faults)
-        check(fault in faults if fault else not faults, f"{words} at {version} gives {faults or 'no fault'}")
+        check(fault in faults if fault else not faults,
+              f"{words} at {version} gives {faults or 'no fault'}")

@@ -2,15 +2,14 @@
 import concurrent.futures
 import json
 import os
-import pathlib
 import re
 import subprocess
 
 import yaml
 
+from support import ROOT
 from support.checks import check
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
 CHART = ROOT / "chart"
 HELM = os.environ.get("HELM", "helm")
 REFUSED = {
@@ -27,7 +26,8 @@ REFUSED = {
     "a memory that is none": ["--set", "resources.limits.memory=lots"],
     "an unknown rules member": ["--set", "sidecar.rules.famillies[0].name=x"],
     "an environment of numbers": ["--set-json", 'app.env=[{"name":"A","value":1}]'],
-    "a volume in the place of ours": ["--set-json", 'extraVolumes=[{"name":"state","emptyDir":{}}]'],
+    "a volume in the place of ours": ["--set-json",
+                                      'extraVolumes=[{"name":"state","emptyDir":{}}]'],
     "a sidecar that outstays the pod": ["--set", "terminationGracePeriodSeconds=30"],
     "both monitors": ["--set", "serviceMonitor.enabled=true,podMonitor.enabled=true"],
 }
@@ -41,7 +41,7 @@ def render(version, arguments):
     done = helm("template", "my-app", "chart", "--namespace", "practica",
                 "--kube-version", version, *arguments)
     if done.returncode != 0:
-        raise SystemExit(f"FAILED: {version} {arguments}: {done.stderr}")
+        raise AssertionError(f"{version} {arguments}: {done.stderr}")
     return [manifest for manifest in yaml.safe_load_all(done.stdout) if manifest]
 
 

@@ -1,4 +1,5 @@
-"""The two images, what builds and keeps them, and what runs containers, by the names it has here."""
+"""The two images, what builds and keeps them, and what runs containers, by the names it has
+here."""
 import json
 import os
 import pathlib
@@ -9,9 +10,9 @@ import subprocess
 import tarfile
 import time
 
+from support import ROOT
 from support.checks import check
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
 PATIENCE = 180
 VERSION, REVISION, SOURCE = "7.8.9", "0123456789abcdef", "https://example.com/me/mine"
 # platform: (tag, architecture and variant of the manifest, ELF machine, emulator)
@@ -98,7 +99,8 @@ class Engine:
     def volume(self, name, *options):
         self.call("volume", "rm", "-f", name)
         return self.call("volume", "create", *(options or (
-            "--opt", "type=tmpfs", "--opt", "device=tmpfs", "--opt", "o=mode=2770,gid=65532")), name)
+            "--opt", "type=tmpfs", "--opt", "device=tmpfs", "--opt", "o=mode=2770,gid=65532")),
+                         name)
 
     def image(self, program, where, *arguments, suffix=""):
         name = f"localhost/{program}:verify-{PLATFORMS[where][0]}{suffix}"

@@ -1,5 +1,5 @@
-"""A small disk of its own, to be filled: a tmpfs, or an image with another file system. It takes root and
-the right to mount."""
+"""A small disk of its own, to be filled: a tmpfs, or an image with another file system. It takes
+root and the right to mount."""
 import os
 import shutil
 import subprocess
@@ -9,7 +9,8 @@ MAKE = {"ext2": ["mkfs.ext2", "-q"], "btrfs": ["mkfs.btrfs", "-q", "-f", "-m", "
 
 
 class Disk:
-    """A disk of so many bytes; `folder` is None, with a line that says so, where none can be mounted."""
+    """A disk of so many bytes; `folder` is None, with a line that says so, where none can be
+    mounted."""
 
     def __init__(self, byte_count, kind="tmpfs"):
         self.outside = tempfile.mkdtemp(prefix="disk-")

@@ -12,11 +12,11 @@ import time
 
 import yaml
 
+from support import PROGRAMS, ROOT
 from support.checks import free_port, wait_for
 from support.pair import Pair
 from support.prometheus import Prometheus
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
 NAMESPACE, JOB, POD = "practica", "my-app", "my-app-0"
 
 
@@ -98,7 +98,7 @@ class MadeUpCluster(http.server.ThreadingHTTPServer):
 
 
 class Lab:
-    def __init__(self, programs):
+    def __init__(self, programs=PROGRAMS):
         self.pair = Pair(programs)
         self.processes = []
         self.prometheus = None

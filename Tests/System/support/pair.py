@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 
+from support import PROGRAMS
 from support.checks import free_port, wait_for
 
 RULES = "chart/files/rules.json"
@@ -20,7 +21,7 @@ PATHS = [b"/", b"/health", b"/bye"]
 class Pair:
     """A sidecar and an App in a folder of their own."""
 
-    def __init__(self, programs, rules=RULES):
+    def __init__(self, programs=PROGRAMS, rules=RULES):
         self.programs, self.rules = programs, rules
         self.folder = tempfile.mkdtemp(prefix="verify-")
         self.api = free_port()
@@ -44,8 +45,10 @@ class Pair:
 
     def start_sidecar(self, *flags, wait=True, environment=None):
         self.sidecar = subprocess.Popen(
-            [os.path.join(self.programs, "metrics-sidecar"), "--listen", f"127.0.0.1:{self.metrics}",
-             "--events-socket", self.path("events.sock"), "--statsd-socket", self.path("statsd.sock"),
+            [os.path.join(self.programs, "metrics-sidecar"), "--listen",
+             f"127.0.0.1:{self.metrics}",
+             "--events-socket", self.path("events.sock"), "--statsd-socket",
+             self.path("statsd.sock"),
              "--state", self.path("state"), "--rules", self.rules, *flags],
             stdout=self.log, stderr=self.log,
             env={**os.environ, **(environment or {})})
@@ -96,8 +99,8 @@ class Load(threading.Thread):
     """Sends pipelined requests on one connection and counts the answers exactly.
 
     What the App has counted it hands to the kernel before it answers, as long as a socket's buffer
-    has room: some hundred turns. With a `pause` in seconds between two batches, a sidecar that gets no
-    processor for a moment does not fall so far behind."""
+    has room: some hundred turns. With a `pause` in seconds between two batches, a sidecar that gets
+    no processor for a moment does not fall so far behind."""
 
     def __init__(self, port, seed, reconnect=False, paths=PATHS, pause=0):
         super().__init__(daemon=True)

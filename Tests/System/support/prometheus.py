@@ -14,7 +14,8 @@ class Prometheus:
     files in `folder`. It runs there, so that its pages show no path of this machine."""
 
     def __init__(self, target, folder, *flags, config=None):
-        check(shutil.which("prometheus"), "prometheus is not installed: Debian's package prometheus")
+        check(shutil.which("prometheus"),
+              "prometheus is not installed: Debian's package prometheus")
         self.port = free_port()
         if config is None:
             config = ("global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: pair\n"
@@ -49,9 +50,11 @@ class Prometheus:
             connection.close()
 
     def query(self, expression):
-        """What it answers to an instant query: [(labels, value)]; nothing while it cannot answer."""
+        """What it answers to an instant query: [(labels, value)]; nothing while it cannot
+        answer."""
         found = self.ask("query?query=" + urllib.parse.quote(expression))
-        return [(each["metric"], float(each["value"][1])) for each in found["result"]] if found else []
+        return [(each["metric"], float(each["value"][1]))
+                for each in found["result"]] if found else []
 
     def value(self, expression):
         """The value of its one series, or None."""

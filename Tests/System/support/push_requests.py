@@ -7,7 +7,8 @@ import zlib
 from support.checks import check
 
 TEXT = "text/plain; version=0.0.4"
-PROTOBUF = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+PROTOBUF = ("application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; "
+            "encoding=delimited")
 
 
 def varint(number):
@@ -43,7 +44,8 @@ HISTOGRAM = family(
           + field(3, varint(8) + varint(2) + double(2, 0.5))
           + field(3, varint(8) + varint(4) + double(2, 2))))
 SUMMARY = family(
-    b"pb_s", 2, field(4, varint(8) + varint(2) + double(2, 1) + field(3, double(1, .9) + double(2, 4))))
+    b"pb_s", 2,
+    field(4, varint(8) + varint(2) + double(2, 1) + field(3, double(1, .9) + double(2, 4))))
 
 
 def signed(number, value):
@@ -54,23 +56,30 @@ def native(*more, count=12):
     """A histogram of `count` samples with native buckets for 12, and `more` fields."""
     return family(
         b"pb_native", 4,
-        field(7, varint(8) + varint(count) + double(2, 7.5) + signed(5, 3) + double(6, 1e-3) + varint(7 << 3)
-              + varint(1) + field(9, signed(1, -3) + varint(16) + varint(2)) + signed(10, 1) + signed(10, 1)
-              + field(12, signed(1, 3) + varint(16) + varint(2)) + field(12, signed(1, 2) + varint(16) + varint(1))
+        field(7, varint(8) + varint(count) + double(2, 7.5) + signed(5, 3) + double(6, 1e-3)
+              + varint(7 << 3)
+              + varint(1) + field(9, signed(1, -3) + varint(16) + varint(2)) + signed(10, 1)
+              + signed(10, 1)
+              + field(12, signed(1, 3) + varint(16) + varint(2))
+              + field(12, signed(1, 2) + varint(16) + varint(1))
               + signed(13, 5) + signed(13, -3) + signed(13, -1) + b"".join(more)))
 
 
 NATIVE_FLOAT = family(
     b"pb_native_float", 4,
     field(7, double(4, 2.25) + double(2, 1) + signed(5, 1) + double(6, 1e-3) + double(8, 0.5)
-          + field(12, signed(1, 0) + varint(16) + varint(2)) + field(14, b"".join(double(1, v)[1:] for v in (0.5, 1.25)))))
-NATIVE_EMPTY = family(b"pb_native_empty", 4, field(7, signed(5, 3) + field(12, signed(1, 0) + varint(16) + varint(0))))
+          + field(12, signed(1, 0) + varint(16) + varint(2))
+          + field(14, b"".join(double(1, v)[1:] for v in (0.5, 1.25)))))
+NATIVE_EMPTY = family(b"pb_native_empty", 4,
+                      field(7, signed(5, 3) + field(12, signed(1, 0) + varint(16) + varint(0))))
 FLOAT = family(
-    b"pb_float", 4, field(7, double(4, 2.5) + double(2, 1) + field(3, double(4, 1.5) + double(2, 1))))
+    b"pb_float", 4,
+    field(7, double(4, 2.5) + double(2, 1) + field(3, double(4, 1.5) + double(2, 1))))
 # As client_golang has it after a time without observations.
 IDLE_SUMMARY = family(
     b"pb_idle", 2, field(4, varint(8) + varint(7) + double(2, -1)
-                         + field(3, double(1, .5) + double(2, float("nan"))) + field(3, double(1, .9) + double(2, -3))))
+                         + field(3, double(1, .5) + double(2, float("nan")))
+                         + field(3, double(1, .9) + double(2, -3))))
 GROUP = varint(99 << 3 | 3) + varint(1 << 3) + varint(5) + varint(99 << 3 | 4)
 STAMPED = family(b"pb_t", 1, field(2, double(1, 1)) + varint(6 << 3) + varint(1000))
 NO_VALUE = family(b"pb_n", 1, label(b"k", b"1"))
@@ -108,16 +117,22 @@ h_count{x="1"} 3
 """
 # name, method, path, body, headers
 REQUESTS = [
-    ("put", "PUT", "/metrics/job/a", b"# TYPE c counter\nc 3\n# HELP g hi\n# TYPE g gauge\ng{x=\"1\"} 2.5\n", {}),
+    ("put", "PUT", "/metrics/job/a",
+     b"# TYPE c counter\nc 3\n# HELP g hi\n# TYPE g gauge\ng{x=\"1\"} 2.5\n", {}),
     ("put again", "PUT", "/metrics/job/a", b"# TYPE c counter\nc 4\n", {}),
     ("post adds", "POST", "/metrics/job/a", b"# TYPE g gauge\ng{x=\"2\"} 1\n", {}),
     ("post replaces the family", "POST", "/metrics/job/a", b"# TYPE g gauge\ng{x=\"3\"} 1\n", {}),
-    ("labels in the path", "PUT", "/metrics/job/b/instance/i/z/1", b"u 1\nu{instance=\"w\",job=\"w\",y=\"2\"} 2\n", {}),
+    ("labels in the path", "PUT", "/metrics/job/b/instance/i/z/1",
+     b"u 1\nu{instance=\"w\",job=\"w\",y=\"2\"} 2\n", {}),
     ("instance of the body", "PUT", "/metrics/job/c", b"u{instance=\"body\"} 1\n", {}),
     ("histogram", "PUT", "/metrics/job/h", HISTOGRAM_TEXT, {}),
-    ("summary", "PUT", "/metrics/job/s", b"# TYPE s summary\ns{quantile=\"0.5\"} 1\ns_sum 3\ns_count 2\n", {}),
-    ("numbers", "PUT", "/metrics/job/n", b"n{v=\"1\"} NaN\nn{v=\"2\"} +Inf\nn{v=\"3\"} -Inf\nn{v=\"4\"} 1e300\nn{v=\"5\"} -0\nn{v=\"6\"} .5\n", {}),
-    ("spaces and commas", "PUT", "/metrics/job/sp", b" \tsp\t{ a = \"1\" , } \t 2 \n\n# comment\n#\n", {}),
+    ("summary", "PUT", "/metrics/job/s",
+     b"# TYPE s summary\ns{quantile=\"0.5\"} 1\ns_sum 3\ns_count 2\n", {}),
+    ("numbers", "PUT", "/metrics/job/n", b"n{v=\"1\"} NaN\nn{v=\"2\"} +Inf\nn{v=\"3\"} "
+                                         b"-Inf\nn{v=\"4\"} 1e300\nn{v=\"5\"} -0\nn{v=\"6\"} .5\n",
+     {}),
+    ("spaces and commas", "PUT", "/metrics/job/sp",
+     b" \tsp\t{ a = \"1\" , } \t 2 \n\n# comment\n#\n", {}),
     ("escapes", "PUT", "/metrics/job/esc", b"# HELP e a\\\\b\\nc\ne{a=\"\\\\\\\"\\n\"} 1\n", {}),
     ("UTF-8", "PUT", "/metrics/job/utf", "# HELP uu \u00e4\nuu{a=\"\u2713\"} 1\n".encode(), {}),
     ("empty put", "PUT", "/metrics/job/a", b"", {}),
@@ -141,18 +156,27 @@ REQUESTS = [
     ("broken gzip", "PUT", "/metrics/job/bg", b"nothing", {"Content-Encoding": "gzip"}),
     ("broken snappy", "PUT", "/metrics/job/bs", b"nothing", {"Content-Encoding": "snappy"}),
     ("zstd", "PUT", "/metrics/job/zs", b"\x28\xb5\x2f\xfdnothing", {"Content-Encoding": "zstd"}),
-    ("protobuf", "PUT", "/metrics/job/pb", COUNTER + HISTOGRAM + SUMMARY, {"Content-Type": PROTOBUF}),
-    ("protobuf gzip", "POST", "/metrics/job/pb", gzip.compress(COUNTER), {"Content-Type": PROTOBUF, "Content-Encoding": "gzip"}),
+    ("protobuf", "PUT", "/metrics/job/pb", COUNTER + HISTOGRAM + SUMMARY,
+     {"Content-Type": PROTOBUF}),
+    ("protobuf gzip", "POST", "/metrics/job/pb", gzip.compress(COUNTER),
+     {"Content-Type": PROTOBUF, "Content-Encoding": "gzip"}),
     ("native histogram", "PUT", "/metrics/job/nh", native(), {"Content-Type": PROTOBUF}),
-    ("native and classic", "PUT", "/metrics/job/nc", native(field(3, varint(8) + varint(6) + double(2, 2))), {"Content-Type": PROTOBUF}),
+    ("native and classic", "PUT", "/metrics/job/nc",
+     native(field(3, varint(8) + varint(6) + double(2, 2))), {"Content-Type": PROTOBUF}),
     ("native without samples", "PUT", "/metrics/job/ne", NATIVE_EMPTY, {"Content-Type": PROTOBUF}),
     ("native of floats", "PUT", "/metrics/job/nf", NATIVE_FLOAT, {"Content-Type": PROTOBUF}),
     ("classic of floats", "PUT", "/metrics/job/cf", FLOAT, {"Content-Type": PROTOBUF}),
-    ("native that does not add up", "PUT", "/metrics/job/nw1", native(count=13), {"Content-Type": PROTOBUF}),
-    ("native of an unknown schema", "PUT", "/metrics/job/nw2", native(signed(5, 77)), {"Content-Type": PROTOBUF}),
-    ("native with too few buckets", "PUT", "/metrics/job/nw3", native(field(12, signed(1, 0) + varint(16) + varint(1))), {"Content-Type": PROTOBUF}),
-    ("native below zero", "PUT", "/metrics/job/nw4", native(field(12, signed(1, 0) + varint(16) + varint(1)) + signed(13, -9)), {"Content-Type": PROTOBUF}),
-    ("gauge histogram", "PUT", "/metrics/job/gh", family(b"pb_gh", 5, field(7, varint(8) + varint(1) + double(2, 1))), {"Content-Type": PROTOBUF}),
+    ("native that does not add up", "PUT", "/metrics/job/nw1", native(count=13),
+     {"Content-Type": PROTOBUF}),
+    ("native of an unknown schema", "PUT", "/metrics/job/nw2", native(signed(5, 77)),
+     {"Content-Type": PROTOBUF}),
+    ("native with too few buckets", "PUT", "/metrics/job/nw3",
+     native(field(12, signed(1, 0) + varint(16) + varint(1))), {"Content-Type": PROTOBUF}),
+    ("native below zero", "PUT", "/metrics/job/nw4", native(
+        field(12, signed(1, 0) + varint(16) + varint(1)) + signed(13, -9)),
+     {"Content-Type": PROTOBUF}),
+    ("gauge histogram", "PUT", "/metrics/job/gh", family(
+        b"pb_gh", 5, field(7, varint(8) + varint(1) + double(2, 1))), {"Content-Type": PROTOBUF}),
     # Pushgateway 1.5 cannot write one and ends its page there.
     ("gauge histogram deleted", "DELETE", "/metrics/job/gh", b"", {}),
     ("protobuf cut", "PUT", "/metrics/job/pc", COUNTER[:-3], {"Content-Type": PROTOBUF}),
@@ -178,14 +202,17 @@ REQUESTS = [
     ("TYPE twice", "PUT", "/metrics/job/w14", b"# TYPE a gauge\n# TYPE a gauge\na 1\n", {}),
     ("HELP twice", "PUT", "/metrics/job/w15", b"# HELP a 1\n# HELP a 2\na 1\n", {}),
     ("TYPE after sample", "PUT", "/metrics/job/w16", b"a 1\n# TYPE a gauge\n", {}),
-    ("bound not a number", "PUT", "/metrics/job/w17", b"# TYPE hw histogram\nhw_bucket{le=\"x\"} 1\n", {}),
+    ("bound not a number", "PUT", "/metrics/job/w17",
+     b"# TYPE hw histogram\nhw_bucket{le=\"x\"} 1\n", {}),
     ("junk after value", "PUT", "/metrics/job/w18", b"a 1 x\n", {}),
     ("timestamp", "PUT", "/metrics/job/w19", b"a 1 1000\n", {}),
     ("timestamp into a group", "POST", "/metrics/job/c", b"u 1 1000\n", {}),
     ("series twice", "PUT", "/metrics/job/w20", b"# TYPE tw gauge\ntw 1\ntw 2\n", {}),
-    ("series twice by the path", "PUT", "/metrics/job/w21", b"twp{job=\"1\"} 1\ntwp{job=\"2\"} 1\n", {}),
+    ("series twice by the path", "PUT", "/metrics/job/w21", b"twp{job=\"1\"} 1\ntwp{job=\"2\"} 1\n",
+     {}),
     ("another type", "PUT", "/metrics/job/w22", b"# TYPE x gauge\nx 1\n", {}),
-    ("another help", "PUT", "/metrics/job/w23", b"# HELP h Another\n# TYPE h histogram\nh_sum 1\nh_count 1\n", {}),
+    ("another help", "PUT", "/metrics/job/w23",
+     b"# HELP h Another\n# TYPE h histogram\nh_sum 1\nh_count 1\n", {}),
     ("name of a histogram's line", "PUT", "/metrics/job/w24", b"h_count 1\n", {}),
     ("name of a summary's line", "PUT", "/metrics/job/w24", b"s_sum 1\n", {}),
     ("same series in another group", "PUT", "/metrics/job/c/instance/body", b"u 1\n", {}),
@@ -204,9 +231,12 @@ REQUESTS = [
     ("ready", "GET", "/-/ready", b"", {}),
     ("status", "GET", "/api/v1/status", b"", {}),
     ("metrics of the API", "GET", "/api/v1/metrics", b"", {}),
-    ("histogram without buckets", "PUT", "/metrics/job/hn", b"# TYPE hn histogram\nhn_sum 1\nhn_count 2\n", {}),
-    ("bucket without +Inf", "PUT", "/metrics/job/hb", b"# TYPE hb histogram\nhb_bucket{le=\"1\"} 2\nhb_sum 1\nhb_count 3\n", {}),
-    ("histogram without count", "PUT", "/metrics/job/hc", b"# TYPE hc histogram\nhc_bucket{le=\"1\"} 2\nhc_sum 1\n", {}),
+    ("histogram without buckets", "PUT", "/metrics/job/hn",
+     b"# TYPE hn histogram\nhn_sum 1\nhn_count 2\n", {}),
+    ("bucket without +Inf", "PUT", "/metrics/job/hb",
+     b"# TYPE hb histogram\nhb_bucket{le=\"1\"} 2\nhb_sum 1\nhb_count 3\n", {}),
+    ("histogram without count", "PUT", "/metrics/job/hc",
+     b"# TYPE hc histogram\nhc_bucket{le=\"1\"} 2\nhc_sum 1\n", {}),
     ("bare line of a histogram", "PUT", "/metrics/job/hl", b"# TYPE hl histogram\nhl 2\n", {}),
     ("delete of an odd path", "DELETE", "/metrics/job/x/y", b"", {}),
     ("delete of bad base64", "DELETE", "/metrics/job/x/y@base64/!!", b"", {}),
@@ -234,31 +264,54 @@ REQUESTS = [
     ("unknown path", "GET", "/nothing", b"", {}),
     ("a query", "PUT", "/metrics/job/qu?x=1&y", b"qu 1\n", {}),
     ("identity", "PUT", "/metrics/job/id", b"idt 1\n", {"Content-Encoding": "identity"}),
-    ("deflate", "PUT", "/metrics/job/df", zlib.compress(b"df 1\n"), {"Content-Encoding": "deflate"}),
+    ("deflate", "PUT", "/metrics/job/df", zlib.compress(b"df 1\n"),
+     {"Content-Encoding": "deflate"}),
     ("gzip of nothing", "PUT", "/metrics/job/gn", gzip.compress(b""), {"Content-Encoding": "gzip"}),
-    ("gzip in two members", "PUT", "/metrics/job/g2", gzip.compress(b"gtwo") + gzip.compress(b" 1\n"), {"Content-Encoding": "gzip"}),
-    ("gzip cut", "PUT", "/metrics/job/gc", gzip.compress(b"gcut 1\n" * 9)[:-5], {"Content-Encoding": "gzip"}),
-    ("type of a form", "PUT", "/metrics/job/ct", b"ct 1\n", {"Content-Type": "application/x-www-form-urlencoded"}),
-    ("type with a charset", "PUT", "/metrics/job/ct", b"ct 2\n", {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}),
-    ("type of OpenMetrics", "PUT", "/metrics/job/om", b"# TYPE om gauge\nom 1\n# EOF\n", {"Content-Type": "application/openmetrics-text; version=1.0.0"}),
-    ("protobuf of another encoding", "PUT", "/metrics/job/pe", COUNTER, {"Content-Type": PROTOBUF.replace("delimited", "text")}),
-    ("protobuf of another message", "PUT", "/metrics/job/pm", COUNTER, {"Content-Type": PROTOBUF.replace("MetricFamily", "Other")}),
-    ("protobuf without parameters", "PUT", "/metrics/job/pw", COUNTER, {"Content-Type": "application/vnd.google.protobuf"}),
+    ("gzip in two members", "PUT", "/metrics/job/g2",
+     gzip.compress(b"gtwo") + gzip.compress(b" 1\n"), {"Content-Encoding": "gzip"}),
+    ("gzip cut", "PUT", "/metrics/job/gc", gzip.compress(b"gcut 1\n" * 9)[:-5],
+     {"Content-Encoding": "gzip"}),
+    ("type of a form", "PUT", "/metrics/job/ct", b"ct 1\n",
+     {"Content-Type": "application/x-www-form-urlencoded"}),
+    ("type with a charset", "PUT", "/metrics/job/ct", b"ct 2\n",
+     {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}),
+    ("type of OpenMetrics", "PUT", "/metrics/job/om", b"# TYPE om gauge\nom 1\n# EOF\n",
+     {"Content-Type": "application/openmetrics-text; version=1.0.0"}),
+    ("protobuf of another encoding", "PUT", "/metrics/job/pe", COUNTER,
+     {"Content-Type": PROTOBUF.replace("delimited", "text")}),
+    ("protobuf of another message", "PUT", "/metrics/job/pm", COUNTER,
+     {"Content-Type": PROTOBUF.replace("MetricFamily", "Other")}),
+    ("protobuf without parameters", "PUT", "/metrics/job/pw", COUNTER,
+     {"Content-Type": "application/vnd.google.protobuf"}),
     ("protobuf of nothing", "PUT", "/metrics/job/p0", b"", {"Content-Type": PROTOBUF}),
-    ("protobuf with a bad name", "PUT", "/metrics/job/pbn", family(b"9x", 1, field(2, double(1, 1))), {"Content-Type": PROTOBUF}),
-    ("protobuf with a bad label", "PUT", "/metrics/job/pbl", family(b"pbl", 1, label(b"9", b"1") + field(2, double(1, 1))), {"Content-Type": PROTOBUF}),
-    ("protobuf with a label not UTF-8", "PUT", "/metrics/job/pbu", family(b"pbu", 1, label(b"k", b"\xff") + field(2, double(1, 1))), {"Content-Type": PROTOBUF}),
-    ("protobuf with its own job", "PUT", "/metrics/job/pbj", family(b"pbj", 1, label(b"job", b"w") + field(2, double(1, 1))), {"Content-Type": PROTOBUF}),
+    ("protobuf with a bad name", "PUT", "/metrics/job/pbn",
+     family(b"9x", 1, field(2, double(1, 1))), {"Content-Type": PROTOBUF}),
+    ("protobuf with a bad label", "PUT", "/metrics/job/pbl",
+     family(b"pbl", 1, label(b"9", b"1") + field(2, double(1, 1))), {"Content-Type": PROTOBUF}),
+    ("protobuf with a label not UTF-8", "PUT", "/metrics/job/pbu",
+     family(b"pbu", 1, label(b"k", b"\xff") + field(2, double(1, 1))), {"Content-Type": PROTOBUF}),
+    ("protobuf with its own job", "PUT", "/metrics/job/pbj",
+     family(b"pbj", 1, label(b"job", b"w") + field(2, double(1, 1))), {"Content-Type": PROTOBUF}),
     ("an exemplar", "PUT", "/metrics/job/ex", b"ex_total 1 # {trace=\"1\"} 1\n", {}),
     ("a NUL", "PUT", "/metrics/job/nul", b"nul{a=\"\0\"} 1\n", {}),
     ("a negative counter", "PUT", "/metrics/job/neg", b"# TYPE neg counter\nneg -1\n", {}),
-    ("buckets that fall", "PUT", "/metrics/job/bf", b"# TYPE bf histogram\nbf_bucket{le=\"1\"} 5\nbf_bucket{le=\"+Inf\"} 3\nbf_sum 1\nbf_count 3\n", {}),
-    ("a bound twice", "PUT", "/metrics/job/b2", b"# TYPE b2 histogram\nb2_bucket{le=\"1\"} 1\nb2_bucket{le=\"1.0\"} 2\nb2_bucket{le=\"+Inf\"} 3\nb2_sum 1\nb2_count 3\n", {}),
-    ("a bucket without its bound", "PUT", "/metrics/job/b3", b"# TYPE b3 histogram\nb3_bucket 1\nb3_sum 1\nb3_count 3\n", {}),
+    ("buckets that fall", "PUT", "/metrics/job/bf", b"# TYPE bf histogram\nbf_bucket{le=\"1\"} "
+                                                    b"5\nbf_bucket{le=\"+Inf\"} 3\nbf_sum "
+                                                    b"1\nbf_count 3\n", {}),
+    ("a bound twice", "PUT", "/metrics/job/b2", b"# TYPE b2 histogram\nb2_bucket{le=\"1\"} "
+                                                b"1\nb2_bucket{le=\"1.0\"} "
+                                                b"2\nb2_bucket{le=\"+Inf\"} 3\nb2_sum 1\nb2_count "
+                                                b"3\n", {}),
+    ("a bucket without its bound", "PUT", "/metrics/job/b3",
+     b"# TYPE b3 histogram\nb3_bucket 1\nb3_sum 1\nb3_count 3\n", {}),
     ("le as a label", "PUT", "/metrics/job/le", b"# TYPE lel gauge\nlel{le=\"x\"} 1\n", {}),
-    ("le in the path", "PUT", "/metrics/job/lp/le/1", b"# TYPE lp histogram\nlp_bucket{le=\"1\"} 1\nlp_sum 1\nlp_count 1\n", {}),
-    ("quantile in the path", "PUT", "/metrics/job/qp/quantile/1", b"# TYPE qp summary\nqp{quantile=\"1\"} 1\nqp_sum 1\nqp_count 1\n", {}),
-    ("le of a histogram in protobuf", "PUT", "/metrics/job/lpb", family(b"lpb", 4, label(b"le", b"x") + field(7, varint(8) + varint(1))), {"Content-Type": PROTOBUF}),
+    ("le in the path", "PUT", "/metrics/job/lp/le/1",
+     b"# TYPE lp histogram\nlp_bucket{le=\"1\"} 1\nlp_sum 1\nlp_count 1\n", {}),
+    ("quantile in the path", "PUT", "/metrics/job/qp/quantile/1",
+     b"# TYPE qp summary\nqp{quantile=\"1\"} 1\nqp_sum 1\nqp_count 1\n", {}),
+    ("le of a histogram in protobuf", "PUT", "/metrics/job/lpb", family(
+        b"lpb", 4, label(b"le", b"x") + field(7, varint(8) + varint(1))),
+     {"Content-Type": PROTOBUF}),
     ("colons in a name", "PUT", "/metrics/job/co", b"a:b:c 1\n", {}),
     ("a colon in a label", "PUT", "/metrics/job/co2", b"x2{a:b=\"1\"} 1\n", {}),
     ("an empty name", "PUT", "/metrics/job/en", b"{a=\"1\"} 1\n", {}),
@@ -275,18 +328,35 @@ REQUESTS = [
     ("a type without a type", "PUT", "/metrics/job/tw2", b"# TYPE tw2\ntw2 1\n", {}),
     ("words after a type", "PUT", "/metrics/job/tw3", b"# TYPE tw3 gauge x\ntw3 1\n", {}),
     ("a label of Prometheus", "PUT", "/metrics/job/rl", b"rl{__x=\"1\"} 1\n", {}),
-    ("summaries that the path makes one", "PUT", "/metrics/job/s1", b"# TYPE s1 summary\ns1_sum{job=\"a\"} 1\ns1_count{job=\"a\"} 1\ns1_sum{job=\"b\"} 20\ns1_count{job=\"b\"} 2\n", {}),
-    ("histograms that the path makes one", "PUT", "/metrics/job/s2", b"# TYPE s2 histogram\ns2_bucket{job=\"a\",le=\"1\"} 1\ns2_sum{job=\"b\"} 1\n", {}),
-    ("one instance named, one not", "PUT", "/metrics/job/s3", b"# TYPE s3 summary\ns3_sum{instance=\"\"} 1\ns3_count 1\n", {}),
-    ("a sum twice", "PUT", "/metrics/job/s4", b"# TYPE s4 summary\ns4_sum{job=\"a\"} 1\ns4_sum{job=\"a\"} 3\ns4_count{job=\"a\"} 1\n", {}),
-    ("quantiles that are no durations", "PUT", "/metrics/job/s5", IDLE_SUMMARY, {"Content-Type": PROTOBUF}),
-    ("empty families", "PUT", "/metrics/job/p1", b"\0\0" + family(b"pe1", 1, field(2, double(1, 1))) + b"\0", {"Content-Type": PROTOBUF}),
-    ("a group of fields", "PUT", "/metrics/job/p2", family(b"pe2", 1, field(2, double(1, 1)) + GROUP), {"Content-Type": PROTOBUF}),
-    ("a group without its end", "PUT", "/metrics/job/p3", family(b"pe3", 1, field(2, double(1, 1)) + GROUP[:-2]), {"Content-Type": PROTOBUF}),
-    ("a label of Prometheus in protobuf", "PUT", "/metrics/job/p4", family(b"pe4", 1, label(b"__x", b"1") + field(2, double(1, 1))), {"Content-Type": PROTOBUF}),
-    ("a quantile that is no number", "PUT", "/metrics/job/qn", family(b"qn", 2, field(4, field(3, double(1, float("nan")) + double(2, 1)))), {"Content-Type": PROTOBUF}),
-    ("family of its own", "PUT", "/metrics/job/own", b"# TYPE process_open_fds gauge\nprocess_open_fds 7\n", {}),
-    ("family of its own, another type", "PUT", "/metrics/job/own2", b"# TYPE process_open_fds counter\nprocess_open_fds 7\n", {}),
+    ("summaries that the path makes one", "PUT", "/metrics/job/s1", b"# TYPE s1 "
+                                                                    b"summary\ns1_sum{job=\"a\"} "
+                                                                    b"1\ns1_count{job=\"a\"} "
+                                                                    b"1\ns1_sum{job=\"b\"} "
+                                                                    b"20\ns1_count{job=\"b\"} 2\n",
+     {}),
+    ("histograms that the path makes one", "PUT", "/metrics/job/s2",
+     b"# TYPE s2 histogram\ns2_bucket{job=\"a\",le=\"1\"} 1\ns2_sum{job=\"b\"} 1\n", {}),
+    ("one instance named, one not", "PUT", "/metrics/job/s3",
+     b"# TYPE s3 summary\ns3_sum{instance=\"\"} 1\ns3_count 1\n", {}),
+    ("a sum twice", "PUT", "/metrics/job/s4",
+     b"# TYPE s4 summary\ns4_sum{job=\"a\"} 1\ns4_sum{job=\"a\"} 3\ns4_count{job=\"a\"} 1\n", {}),
+    ("quantiles that are no durations", "PUT", "/metrics/job/s5", IDLE_SUMMARY,
+     {"Content-Type": PROTOBUF}),
+    ("empty families", "PUT", "/metrics/job/p1",
+     b"\0\0" + family(b"pe1", 1, field(2, double(1, 1))) + b"\0", {"Content-Type": PROTOBUF}),
+    ("a group of fields", "PUT", "/metrics/job/p2",
+     family(b"pe2", 1, field(2, double(1, 1)) + GROUP), {"Content-Type": PROTOBUF}),
+    ("a group without its end", "PUT", "/metrics/job/p3",
+     family(b"pe3", 1, field(2, double(1, 1)) + GROUP[:-2]), {"Content-Type": PROTOBUF}),
+    ("a label of Prometheus in protobuf", "PUT", "/metrics/job/p4",
+     family(b"pe4", 1, label(b"__x", b"1") + field(2, double(1, 1))), {"Content-Type": PROTOBUF}),
+    ("a quantile that is no number", "PUT", "/metrics/job/qn", family(
+        b"qn", 2, field(4, field(3, double(1, float("nan")) + double(2, 1)))),
+     {"Content-Type": PROTOBUF}),
+    ("family of its own", "PUT", "/metrics/job/own",
+     b"# TYPE process_open_fds gauge\nprocess_open_fds 7\n", {}),
+    ("family of its own, another type", "PUT", "/metrics/job/own2",
+     b"# TYPE process_open_fds counter\nprocess_open_fds 7\n", {}),
 ]
 
 # name of the request: (status here, status there), explained in docs/push.md under that name; with
@@ -314,11 +384,14 @@ DIFFERENCES = {
     "empty value": (200, 301),
     "bare line of a histogram": (400, 200),
 }
-# Series that one of the two has otherwise, and why, as docs/push.md says it; with versions as above.
+# Series that one of the two has otherwise, and why, as docs/push.md says it; with versions as
+# above.
 OTHER_SERIES = [
     # What came of the requests above.
-    (r"((TYPE|HELP) )?(sp|sn|ev|hl|b2|b3|9x|_x|pbl|lpb?|qn)(_bucket|_sum|_count)?({|$)", "another status"),
-    (r'push_(failure_)?time_seconds{"instance": "", "job": "(sp|sn|hl|b2|b3|pbn|pbl|df|lpb?|qn)"', "another status"),
+    (r"((TYPE|HELP) )?(sp|sn|ev|hl|b2|b3|9x|_x|pbl|lpb?|qn)(_bucket|_sum|_count)?({|$)",
+     "another status"),
+    (r'push_(failure_)?time_seconds{"instance": "", "job": "(sp|sn|hl|b2|b3|pbn|pbl|df|lpb?|qn)"',
+     "another status"),
     (r'push_(failure_)?time_seconds{.*"y": "", "z": "1"}', "another status"),
     (r'push_(failure_)?time_seconds{"instance": "", "job": "gc"}', "a gzip body that is cut"),
     (r"pb_native(_bucket|_sum|_count){.*nw[1-4]", "another status"),

@@ -9,8 +9,11 @@ import subprocess
 import tempfile
 import time
 
+from support import PROGRAMS, setting
 from support.checks import check, free_port
 
+PROGRAM = os.path.join(PROGRAMS, "metrics-sidecar")
+PUSHGATEWAY = setting("PUSHGATEWAY", shutil.which("prometheus-pushgateway") or "")
 
 
 class Program:
@@ -34,7 +37,7 @@ class Program:
             except OSError:
                 check(self.process.poll() is None, f"{self.name} ended: see {self.folder}/log")
                 time.sleep(0.005)
-        raise SystemExit(f"FAILED: {self.name} does not answer")
+        raise AssertionError(f"{self.name} does not answer")
 
     def request(self, method, path, body=b"", headers=None):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
@@ -68,17 +71,18 @@ class Program:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def sidecar(options, *flags):
+def sidecar(*flags):
     return Program(
         "sidecar",
-        [options.program, "--listen", "127.0.0.1:{port}", "--events-socket", "", "--statsd-socket",
+        [PROGRAM, "--listen", "127.0.0.1:{port}", "--events-socket", "", "--statsd-socket",
          "", "--state", "{folder}/state", "--push", *flags])
 
 
-def pushgateway(options):
+def pushgateway():
+    check(PUSHGATEWAY, "no prometheus-pushgateway on PATH: Debian's package of that name")
     return Program(
         "pushgateway",
-        [options.pushgateway, "--web.listen-address=127.0.0.1:{port}", "--persistence.file=",
+        [PUSHGATEWAY, "--web.listen-address=127.0.0.1:{port}", "--persistence.file=",
          "--web.enable-admin-api"])
 
 

@@ -1,4 +1,5 @@
-"""A sidecar alone as a real process with every way in, and clients that say just what they are told."""
+"""A sidecar alone as a real process with every way in, and clients that say just what they are
+told."""
 import http.client
 import os
 import secrets
@@ -9,6 +10,7 @@ import subprocess
 import tempfile
 import time
 
+from support import PROGRAMS
 from support.checks import check, free_port, wait_for
 
 
@@ -18,7 +20,7 @@ class Sidecar:
     # What its processes are started with, beside their arguments.
     popen = {}
 
-    def __init__(self, programs, *flags, rules=None):
+    def __init__(self, *flags, rules=None, programs=PROGRAMS):
         self.folder = tempfile.mkdtemp(prefix="sidecar-")
         self.program = os.path.join(programs, "metrics-sidecar")
         self.metrics, self.udp, self.tcp = free_port(), free_port(), free_port()
@@ -114,7 +116,7 @@ class Sidecar:
             if not wrong:
                 return values
             if time.monotonic() > end:
-                raise SystemExit(f"FAILED: (is, should be) {wrong}")
+                raise AssertionError(f"(is, should be) {wrong}")
             time.sleep(0.02)
 
     def unix(self, name, kind=socket.SOCK_DGRAM):
