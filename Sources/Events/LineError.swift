@@ -1,7 +1,7 @@
 /// What can be wrong with one line. It is counted under `reason` and costs no other line.
 public enum LineError: Error, Equatable, Sendable, CaseIterable {
   case noName, noValue, noType, unknownType, badValue, negativeCount, badRate, tooLong
-  /// A `_family|` or `_remove|` line that cannot be read.
+  /// A `_family|`, `_series|` or `_remove|` line that cannot be read.
   case badDeclaration
   /// An event or a service check of DogStatsD: taken, and not kept.
   case ignored

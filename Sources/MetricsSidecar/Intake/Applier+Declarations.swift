@@ -4,18 +4,23 @@ import SidecarPlatform
 /// Lines that say more than how often: what a family is, whose a gauge is and of when, which trace an
 /// event belongs to.
 extension Applier {
-  /// Takes a line that begins with `_family|` or `_remove|`; whether it was one.
+  /// Takes a line that begins with `_family|`, `_series|` or `_remove|`; whether it was one.
   @inline(never)
   func isDeclaration(_ bytes: RawSpan) throws(LineError) -> Bool {
-    // Both are eight bytes long.
-    let isRemoval = bytes.begins("_remove|")
-    guard isRemoval || bytes.begins("_family|") else { return false }
+    // Each word is as long as the others.
+    guard bytes.byteCount >= 8, bytes.at(7) == UInt8(ascii: "|") else { return false }
     let text = bytes.extracting(8..<bytes.byteCount)
-    if isRemoval {
-      try registry.removePart(text)
-    } else if let rejection = try registry.declare(text) {
-      counts.reject(rejection)
+    let rejection: Registry.Rejection?
+    if bytes.begins("_family") {
+      rejection = try registry.declare(text)
+    } else if bytes.begins("_series") {
+      rejection = try registry.makeDeclaredSeries(text)
+    } else if bytes.begins("_remove") {
+      rejection = try registry.removePart(text)
+    } else {
+      return false
     }
+    if let rejection { counts.reject(rejection) }
     return true
   }
 

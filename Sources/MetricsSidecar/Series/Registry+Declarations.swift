@@ -149,27 +149,60 @@ extension Registry {
 
   /// Ends the client's part in a series of a declared gauge: `_remove|<name>[|#<tags>]`. What other
   /// clients report stays, and so do counters.
-  func removePart(_ text: RawSpan) throws(LineError) {
-    let end = ByteScan.find(UInt8(ascii: "|"), in: text, from: 0, to: text.byteCount)
-    var start = min(end + 1, text.byteCount)
-    if start < text.byteCount, text.at(start) == UInt8(ascii: "#") { start += 1 }
-    let name = text.extracting(0..<end)
-    let tags = text.extracting(start..<text.byteCount)
-    let event = Resolver(name: name, type: UInt8(ascii: "g"), tags: tags, dialects: [])
-    guard let index = familyIndex[event.name], families[index].isDeclaredByClient,
-      families[index].kind == .clientGauge, event.tags.count <= limits.labels
-    else { return }
+  func removePart(_ text: RawSpan) throws(LineError) -> Rejection? {
+    let event = try declaredEvent(text)
+    guard let index = declaredFamily(event), families[index].kind == .clientGauge else {
+      return nil
+    }
     var key = ByteBuffer(capacity: 128)
     do throws(Rejection) {
       SeriesKey.append(event.name, try declaredLabels(event), to: &key)
-    } catch { throw .badDeclaration }
+    } catch { return error }
     let found = table.find(key.bytes, in: state)
-    guard let record = found else { return }
+    guard let record = found else { return nil }
     let client = owners.client(tag: 0).key
     for part in ClientGaugeCells.parts(record.firstCell, families[index].options)
     where state.value(part) == client {
       state.store(part, UInt64(0))
     }
+    return nil
+  }
+
+  /// Makes a series before its first event, so that it is shown with 0 and `rate()` sees that event:
+  /// `_series|<name>[|#<tags>]`. What a rule takes is made by its events.
+  func makeDeclaredSeries(_ text: RawSpan) throws(LineError) -> Rejection? {
+    let event = try declaredEvent(text)
+    guard let index = declaredFamily(event) else { return nil }
+    let kind = families[index].kind
+    for candidate in matcher.candidates(for: event.name)
+    where rules.rules[candidate].captures(event, kind) != nil {
+      return nil
+    }
+    var outcome = Resolution()
+    do throws(Rejection) {
+      feed(index, try declaredLabels(event), event, into: &outcome, scale: 0)
+    } catch { return error }
+    return outcome.refusal
+  }
+
+  private func declaredFamily(_ event: Resolver) -> Int? {
+    guard event.tags.count <= limits.labels, let index = familyIndex[event.name],
+      families[index].isDeclaredByClient
+    else { return nil }
+    return index
+  }
+
+  /// `<name>[|#<tags>]`
+  private func declaredEvent(_ text: RawSpan) throws(LineError) -> Resolver {
+    let end = ByteScan.find(UInt8(ascii: "|"), in: text, from: 0, to: text.byteCount)
+    var start = min(end + 1, text.byteCount)
+    if start < text.byteCount {
+      guard text.at(start) == UInt8(ascii: "#") else { throw .badDeclaration }
+      start += 1
+    }
+    return Resolver(
+      name: text.extracting(0..<end), type: UInt8(ascii: "g"),
+      tags: text.extracting(start..<text.byteCount), dialects: [])
   }
 
   // MARK: Restart and reload

@@ -240,6 +240,28 @@ private final class Intake {
     #expect(intake.rejected == 0)
   }
 
+  @Test func `a series can be there before its first event, unless a rule takes that`() throws {
+    let rules =
+      #"{"families": [{"name": "r_total", "type": "counter", "events": [{"event": "w"}]}]}"#
+    let intake = try Intake(rules: rules)
+    intake.send(
+      """
+      _family|a_total|counter|
+      _family|h|histogram||b:1
+      _family|w|counter|
+      _series|a_total|#k:v
+      _series|h
+      _series|w
+      _series|unknown
+      """)
+    #expect(intake.fixture.value(#"a_total{k="v"}"#) == 0)
+    #expect(intake.fixture.value(#"h_bucket{le="+Inf"}"#) == 0)
+    #expect(!intake.page.contains("\nw "))
+    #expect(intake.rejected == 0)
+    intake.send("_series|a_total|k:v\n_series|a_total|#k:\\q")
+    #expect(intake.rejected == 2)
+  }
+
   @Test func `a live series of one client that is silent leaves room`() throws {
     let intake = try Intake()
     let start = Clock.monotonicNanoseconds
@@ -277,7 +299,7 @@ private final class Intake {
     var generator = FuzzGenerator(seed: 7)
     let seeds = [
       "_family|jobs_total|counter|Help", "_family|w|histogram|H|b:0.1,1,10|m:sum",
-      "_family|g|gauge|H|m:livesum", "_remove|g|#a:b", "g:1|g|#a:b|T1767225600.5",
+      "_family|g|gauge|H|m:livesum", "_remove|g|#a:b", "_series|w|#a:b", "g:1|g|#a:b|T1767225600.5",
       "w:1|d|x:trace_id:1,span_id:2", #"jobs_total:1|c|#a:\c\p\n\\"#,
     ]
     let intake = try Intake()
