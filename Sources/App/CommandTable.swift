@@ -23,6 +23,10 @@ extension Commands {
       "Where events go; they wait here while nothing listens there. Empty: no events."),
     Option("workers", "N", "0", "Threads, each with its own loop; 0: the processors there are."),
     Option(
+      "max-client-memory", "SIZE", "24MiB",
+      "What all clients together may hold: unfinished requests, unread answers. Each thread has an "
+        + "equal share."),
+    Option(
       "swagger-ui", "DIR", SwaggerUI.standardFolder,
       "Folder with swagger-ui.css and swagger-ui-bundle.js (release 5) for /docs. Empty, or not "
         + "there in the default: a CDN's, checked by their hashes."),

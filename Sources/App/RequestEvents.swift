@@ -9,7 +9,7 @@ final class RequestEvents {
   private static let methods: [StaticString] = [
     "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "other",
   ]
-  private static let statuses = [200, 400, 404, 405, 408, 413, 414, 417, 431, 501, 505]
+  private static let statuses = [200, 400, 404, 405, 408, 413, 414, 417, 431, 501, 503, 505]
 
   private let client: EventClient
   /// The last one is `unmatched`.
@@ -71,7 +71,8 @@ final class RequestEvents {
     case 417: 7
     case 431: 8
     case 501: 9
-    default: 10
+    case 503: 10
+    default: 11
     }
   }
 }

@@ -17,6 +17,7 @@ final class Worker: Responder {
   private var watched = 0
   private var watchesWritable = false
   private let stopDescriptor: Int32
+  private let memory: ClientMemory
   /// Answers of this turn, whose time is known when it ends.
   private var answered: [Answer] = []
 
@@ -26,8 +27,10 @@ final class Worker: Responder {
   private static let eventsToken: UInt32 = 0
   private static let stopToken: UInt32 = 1
 
-  /// `stopDescriptor` becomes readable when the program shall stop; all workers watch the same.
-  init(_ docs: Docs, events: EventClient?, stopDescriptor: Int32) {
+  /// `stopDescriptor` becomes readable when the program shall stop; all workers watch the same. Its
+  /// clients may hold up to `memoryByteCount` bytes.
+  init(_ docs: Docs, events: EventClient?, stopDescriptor: Int32, memoryByteCount: Int) {
+    memory = ClientMemory(limit: memoryByteCount)
     let routes = Routes.all(docs)
     self.routes = routes
     self.docs = docs
@@ -58,7 +61,8 @@ final class Worker: Responder {
   }
 
   func run(_ listener: consuming Descriptor) throws(Errno) {
-    let server = try Server(listener: listener, limits: HTTPLimits(), responder: self)
+    let server = try Server(
+      listener: listener, limits: HTTPLimits(), responder: self, memory: memory)
     self.server = server
     try server.watch(stopDescriptor, .readable, token: Self.stopToken)
     events?.flush(now: Clock.monotonicNanoseconds)
@@ -77,6 +81,13 @@ final class Worker: Responder {
       return
     }
     response.problem(status: 404, detail: "there is no such path; /docs lists them")
+  }
+
+  /// No route takes a body.
+  func bodyLimit(of request: Request, head: RawSpan) -> Int { 0 }
+
+  func isProbe(_ request: Request, head: RawSpan) -> Bool {
+    head.extracting(request.path).isEqual(to: "/health")
   }
 
   /// Whether there is something at `path`.

@@ -22,10 +22,14 @@ private func run(_ command: String, _ options: Options) throws(Options.Mistake) 
   case "sleep": try Process.sleep(seconds: options.operands[0])
   case "healthcheck": healthcheck(try options.address("listen"))
   default:
-    let workers = try options.number("workers", in: 0...256)
-    serve(
-      try options.address("listen"), options.text("events-socket"), try docs(options),
-      workers: workers == 0 ? Processors.count : workers)
+    let given = try options.number("workers", in: 0...256)
+    let workers = given == 0 ? Processors.count : given
+    let memory = try options.byteCount("max-client-memory", in: (1 << 20)...(1 << 30))
+    // A share has room for at least two of the longest heads.
+    let plan = WorkerPlan(
+      eventsPath: options.text("events-socket"), docs: try docs(options),
+      memoryByteCount: max(memory / workers, 64 << 10))
+    serve(try options.address("listen"), plan, workers: workers)
   }
 }
 
@@ -57,8 +61,21 @@ private func docs(_ options: Options) throws(Options.Mistake) -> Docs {
   }
 }
 
-/// The start is counted before anybody can connect: who sees the server running sees it counted.
-private func serve(_ address: NetworkAddress, _ eventsPath: String, _ docs: Docs, workers: Int) {
+/// What each worker is made of.
+private struct WorkerPlan: Sendable {
+  let eventsPath: String
+  let docs: Docs
+  let memoryByteCount: Int
+
+  func make(_ stopDescriptor: Int32) throws(Errno) -> Worker {
+    let events = eventsPath.isEmpty ? nil : try EventClient(path: eventsPath)
+    return Worker(
+      docs, events: events, stopDescriptor: stopDescriptor, memoryByteCount: memoryByteCount)
+  }
+}
+
+/// The start is counted before anybody is answered: who sees the server running sees it counted.
+private func serve(_ address: NetworkAddress, _ plan: WorkerPlan, workers: Int) {
   for warning in Options.misspelled(Commands.flags, prefix: Commands.prefix) {
     Log().warning(warning)
   }
@@ -67,41 +84,39 @@ private func serve(_ address: NetworkAddress, _ eventsPath: String, _ docs: Docs
     _ = Process.openFileLimit
     // One descriptor tells every worker to stop, so it is there before they are.
     let signals = try Signals()
-    let first = bind(address)
-    let worker = try makeWorker(eventsPath, docs, signals.raw)
+    // Listening alone shows that nobody else does: a second program would share the port silently.
+    let first = listen(address)
+    try Socket.share(first.raw)
+    let worker = try plan.make(signals.raw)
     worker.countStart()
-    try Socket.listen(first.raw)
     Log().info("Running on http://\(address.description) (CTRL + C to quit)")
-    for _ in 1..<max(workers, 1) { try start(bind(address), eventsPath, docs, signals.raw) }
+    let port = try Socket.localPort(first.raw)
+    for _ in 1..<max(workers, 1) {
+      let listener = try Socket.bindTCP(host: address.host, port: port)
+      try start(listener, plan, signals.raw)
+    }
     try worker.run(first)
     Workers.join()
     Log().info("Stopped")
   } catch { fail("cannot start: \(error.description)") }
 }
 
-private func makeWorker(
-  _ eventsPath: String, _ docs: Docs, _ stopDescriptor: Int32
-) throws(Errno) -> Worker {
-  let events = eventsPath.isEmpty ? nil : try EventClient(path: eventsPath)
-  return Worker(docs, events: events, stopDescriptor: stopDescriptor)
-}
-
 private func start(
-  _ listener: consuming Descriptor, _ eventsPath: String, _ docs: Docs, _ stopDescriptor: Int32
+  _ listener: consuming Descriptor, _ plan: WorkerPlan, _ stopDescriptor: Int32
 ) throws(Errno) {
   let raw = listener.release()
   try Workers.start {
     do throws(Errno) {
-      let worker = try makeWorker(eventsPath, docs, stopDescriptor)
+      let worker = try plan.make(stopDescriptor)
       try Socket.listen(raw)
       try worker.run(Descriptor(owning: raw))
     } catch { fail("a worker cannot start: \(error.description)") }
   }
 }
 
-private func bind(_ address: NetworkAddress) -> Descriptor {
+private func listen(_ address: NetworkAddress) -> Descriptor {
   do throws(Errno) {
-    return try Socket.bindTCP(host: address.host, port: address.port)
+    return try Socket.listenTCP(host: address.host, port: address.port)
   } catch {
     let hint =
       switch error {

@@ -54,6 +54,11 @@ int cl_bind_tcp(const char *host, uint16_t port, int is_shared) {
   return fd;
 }
 
+int cl_share_port(int fd) {
+  int on = 1;
+  return RESULT(setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on));
+}
+
 int cl_listen(int fd, int backlog) { FAULT("listen"); return RESULT(listen(fd, backlog)); }
 
 int cl_bind_udp(const char *host, uint16_t port) {

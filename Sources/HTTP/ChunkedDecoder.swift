@@ -11,20 +11,25 @@ struct ChunkedDecoder {
 
   private var state = State.size
   private var remaining = 0
+  /// Bytes of data so far.
+  private var byteCount = 0
   private var digits = 0
   private var isLast = false
   /// Bytes of extensions and trailers so far.
   private var overhead = 0
   private var lineByteCount = 0
 
-  /// Takes bytes from `index` on, decodes into `body`, and stops at the body's end.
+  /// Takes bytes from `index` on, decodes into `body`, and stops at the body's end. Without `keeps`
+  /// the data is skipped: nobody wants it.
   mutating func decode(
-    _ bytes: RawSpan, from index: inout Int, into body: inout ByteBuffer, limit: Int
+    _ bytes: RawSpan, from index: inout Int, into body: inout ByteBuffer, limit: Int,
+    keeps: Bool = true
   ) -> Step {
     while index < bytes.byteCount {
       if state == .data {
         let count = min(remaining, bytes.byteCount - index)
-        body.append(bytes.extracting(index..<index + count))
+        if keeps { body.append(bytes.extracting(index..<index + count), within: limit) }
+        byteCount += count
         index += count
         remaining -= count
         if remaining == 0 { state = .dataCR }
@@ -34,7 +39,7 @@ struct ChunkedDecoder {
       index += 1
       switch advance(byte) {
       // Told as soon as the size is known, not when the bytes have come.
-      case .more where state == .data && body.count + remaining > limit: return .tooLarge
+      case .more where state == .data && byteCount + remaining > limit: return .tooLarge
       case .more: continue
       case let end: return end
       }

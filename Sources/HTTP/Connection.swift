@@ -3,7 +3,8 @@ import SidecarPlatform
 /// One connection's life as a machine without sockets: bytes and time in, bytes out.
 ///
 /// What must stay true: answers go out in the order of their requests; after a refusal or the last
-/// request nothing more is read as one; a connection at rest keeps no bytes.
+/// request nothing more is read as one; a connection at rest keeps no bytes; of a chunked body only
+/// the head and what is decoded is kept, and of a body that nobody wants nothing.
 public struct Connection: ~Copyable {
   enum Phase {
     /// Between requests, or in the middle of a head.
@@ -16,35 +17,49 @@ public struct Connection: ~Copyable {
     case closing
   }
 
-  private(set) var phase = Phase.head
-  /// Bytes that came and are not used up yet.
-  private var input = ByteBuffer(capacity: 16)
-  private var scanned = 0
-  private var request = Request()
-  private var chunks = ChunkedDecoder()
-  private var decoded = ByteBuffer(capacity: 16)
-  private var bodyIndex = 0
-  private var arrivedAt: UInt64 = 0
+  var phase = Phase.head
+  /// Bytes that came and are not used up yet; in the middle of a chunked body the head alone.
+  var input = ByteBuffer(capacity: 16)
+  var scanned = 0
+  var request = Request()
+  var chunks = ChunkedDecoder()
+  var decoded = ByteBuffer(capacity: 16)
+  /// The most that the body may have, decoded.
+  var bodyLimit = 0
+  /// Bytes of a chunked body so far, as they came.
+  var chunkedByteCount = 0
+  /// What is still to come of a body that nobody wants.
+  var unwantedByteCount = 0
+  var arrivedAt: UInt64 = 0
   /// When this phase has lasted too long, in monotonic nanoseconds.
-  private(set) var deadline: UInt64
+  var deadline: UInt64
 
   /// The end is ours, not the client's wish, so it may still be sending: a plain close could then
   /// take our answer with it (RFC 9112 §9.6).
-  private(set) var mustLinger = false
+  var mustLinger = false
   /// Each answer is the last one of its connection: the server is about to end.
   var isStopping = false
+  /// Has one of the places that are kept for probes: anything else is refused.
+  private(set) var isGuest = false
+  /// A guest whose request was no probe's.
+  private(set) var isTurnedAway = false
 
   /// Answers of one connection in one turn: beyond, its next requests wait.
   static var outputLimit: Int { 256 << 10 }
+
+  /// A body that nobody wants, up to this length, is skipped and the connection kept.
+  static var skippedByteLimit: Int { 64 << 10 }
 
   init(now: UInt64, limits: HTTPLimits) {
     deadline = now + limits.headMilliseconds * 1_000_000
   }
 
   /// Whether it is between requests, with nothing of the next one here.
-  var isAtRest: Bool { phase == .head && input.isEmpty }
+  var isAtRest: Bool { phase == .head && input.isEmpty && unwantedByteCount == 0 }
   /// Whether requests may be waiting in what has already been read.
   private(set) var hasMore = false
+  /// The memory that it takes beyond what one at rest does, in bytes.
+  var heldByteCount: Int { input.capacity + decoded.capacity - 32 }
 
   /// Takes bytes as they came and writes the answers to all requests that are whole.
   @inline(__always)
@@ -55,13 +70,30 @@ public struct Connection: ~Copyable {
     if phase == .closing { return }
     if input.isEmpty {
       arrivedAt = now
-      let used = process(bytes, now, limits, responder, &response)
+      take(bytes, now, limits, responder, &response)
+    } else if phase == .body, request.isChunked {
+      let used = chunkedBody(bytes, now, limits, responder, &response)
       if used < bytes.byteCount, phase != .closing {
-        input.append(bytes.extracting(used..<bytes.byteCount))
+        arrivedAt = now
+        take(bytes.extracting(used..<bytes.byteCount), now, limits, responder, &response)
       }
     } else {
-      input.append(bytes)
+      // A body of known length gets no more room than that.
+      let total = phase == .body ? request.headByteCount + request.contentLength : 0
+      input.append(bytes, within: total)
       resume(now: now, limits: limits, responder: responder, into: &response)
+    }
+  }
+
+  /// Answers what is whole of bytes before which nothing is kept, and keeps the rest.
+  @inline(__always)
+  private mutating func take<R: Responder>(
+    _ bytes: RawSpan, _ now: UInt64, _ limits: HTTPLimits, _ responder: R,
+    _ response: inout ResponseWriter
+  ) {
+    let used = phase == .waiting ? 0 : process(bytes, now, limits, responder, &response)
+    if used < bytes.byteCount, phase != .closing {
+      input.append(bytes.extracting(used..<keptEnd(used, bytes.byteCount)))
     }
   }
 
@@ -69,6 +101,7 @@ public struct Connection: ~Copyable {
   mutating func resume<R: Responder>(
     now: UInt64, limits: HTTPLimits, responder: R, into response: inout ResponseWriter
   ) {
+    if phase == .waiting { return }
     // Moved out for the time being, so that its bytes can be borrowed while this value changes.
     var input = ByteBuffer(capacity: 16)
     swap(&input, &self.input)
@@ -76,9 +109,17 @@ public struct Connection: ~Copyable {
     if phase == .closing {
       return
     }
+    input.truncate(to: keptEnd(used, input.count))
     input.removeFirst(used)
-    if input.isEmpty { input.shrink(to: 16) }
+    if input.isEmpty || input.capacity > 4 * input.count + 1024 {
+      input.shrink(to: max(input.count, 16))
+    }
     swap(&input, &self.input)
+  }
+
+  /// Where the bytes end that have to be kept from `start` on.
+  private func keptEnd(_ start: Int, _ end: Int) -> Int {
+    phase == .body && request.isChunked ? start + request.headByteCount : end
   }
 
   /// Answers every whole request in `bytes` and says how many bytes are used up.
@@ -89,7 +130,11 @@ public struct Connection: ~Copyable {
     let outputStart = response.buffer.count
     var start = 0
     hasMore = false
-    while start < bytes.byteCount || phase == .body {
+    while start < bytes.byteCount {
+      if unwantedByteCount > 0 {
+        start += skip(bytes.byteCount - start, now, limits)
+        continue
+      }
       if response.buffer.count - outputStart > Self.outputLimit {
         hasMore = true
         return start
@@ -103,8 +148,21 @@ public struct Connection: ~Copyable {
         return start
       }
       arrivedAt = now
+      // The others' requests shall not wait for all of this one's.
+      if start < bytes.byteCount, response.isVisitOver() {
+        hasMore = true
+        return start
+      }
     }
     return start
+  }
+
+  /// Forgets up to `count` bytes of a body that nobody wants; how many.
+  private mutating func skip(_ count: Int, _ now: UInt64, _ limits: HTTPLimits) -> Int {
+    let skipped = min(count, unwantedByteCount)
+    unwantedByteCount -= skipped
+    if unwantedByteCount == 0 { rest(now, limits) }
+    return skipped
   }
 
   /// Answers the first request in `bytes`; `nil` when it is not whole.
@@ -115,7 +173,9 @@ public struct Connection: ~Copyable {
     if phase == .head {
       switch RequestParser.parse(bytes, scanned: scanned, limits: limits) {
       case .incomplete(let scanned):
-        if self.scanned == 0 { deadline = arrivedAt + limits.headMilliseconds * 1_000_000 }
+        if self.scanned == 0, !isGuest {
+          deadline = arrivedAt + limits.headMilliseconds * 1_000_000
+        }
         self.scanned = scanned
         return nil
       case .refused(let refusal):
@@ -125,8 +185,9 @@ public struct Connection: ~Copyable {
         scanned = 0
         request = head
         request.arrivedAt = arrivedAt
-        if request.contentLength > limits.bodyByteCount {
-          refuse(.bodyTooLarge, responder, &response)
+        if isGuest, !responder.isProbe(request, head: bytes) {
+          isTurnedAway = true
+          refuse(.noPlace, responder, &response)
           return bytes.byteCount
         }
         if !request.isChunked && request.contentLength == 0 {
@@ -134,57 +195,22 @@ public struct Connection: ~Copyable {
           rest(now, limits)
           return request.headByteCount
         }
-        phase = .body
-        deadline = now + limits.bodyMilliseconds * 1_000_000
-        bodyIndex = request.headByteCount
-        chunks = ChunkedDecoder()
-        if request.expectsContinue, bytes.byteCount == request.headByteCount {
-          response.buffer.append("HTTP/1.1 100 Continue\r\n\r\n")
-        }
+        return beginBody(bytes, now, limits, responder, &response)
       }
     }
     return body(bytes, now, limits, responder, &response)
   }
 
-  private mutating func body<R: Responder>(
-    _ bytes: RawSpan, _ now: UInt64, _ limits: HTTPLimits, _ responder: R,
-    _ response: inout ResponseWriter
-  ) -> Int? {
-    let end: Int
-    if request.isChunked {
-      let step = chunks.decode(bytes, from: &bodyIndex, into: &decoded, limit: limits.bodyByteCount)
-      // Chunks of a byte each cost six: what has been taken in is bounded too.
-      if step == .tooLarge || step == .more && bodyIndex > limits.bodyByteCount * 8 + (1 << 16) {
-        refuse(.bodyTooLarge, responder, &response)
-        return bytes.byteCount
-      }
-      if step == .malformed {
-        refuse(.badRequest("a malformed chunk"), responder, &response)
-        return bytes.byteCount
-      }
-      guard step == .done else { return nil }
-      end = bodyIndex
-      var body = ByteBuffer(capacity: 16)
-      swap(&body, &decoded)
-      answer(bytes, body.bytes, responder, &response)
-    } else {
-      end = request.headByteCount + request.contentLength
-      guard bytes.byteCount >= end else { return nil }
-      answer(bytes, bytes.extracting(request.headByteCount..<end), responder, &response)
-    }
-    if phase == .body { phase = .head }
-    rest(now, limits)
-    return end
-  }
+  // MARK: Answers
 
   /// A request is done with. One that waits for its answer has no deadline: that is the responder's.
   @inline(__always)
-  private mutating func rest(_ now: UInt64, _ limits: HTTPLimits) {
+  mutating func rest(_ now: UInt64, _ limits: HTTPLimits) {
     deadline = phase == .waiting ? .max : now + limits.idleMilliseconds * 1_000_000
   }
 
   @inline(__always)
-  private mutating func answer<R: Responder>(
+  mutating func answer<R: Responder>(
     _ bytes: RawSpan, _ body: RawSpan, _ responder: R, _ response: inout ResponseWriter
   ) {
     prepare(&response)
@@ -207,8 +233,8 @@ public struct Connection: ~Copyable {
 
   /// Has the writer answer as this request asks for.
   @inline(__always)
-  private mutating func prepare(_ response: inout ResponseWriter) {
-    if isStopping && request.isKeptAlive {
+  mutating func prepare(_ response: inout ResponseWriter) {
+    if isStopping || isGuest, request.isKeptAlive {
       request.isKeptAlive = false
       mustLinger = true
     }
@@ -240,27 +266,44 @@ public struct Connection: ~Copyable {
 
   /// Answers with an error of ours and takes no more requests: where one was not understood, nobody
   /// knows where the next one starts.
-  private mutating func refuse<R: Responder>(
+  mutating func refuse<R: Responder>(
     _ refusal: Refusal, _ responder: R, _ response: inout ResponseWriter
   ) {
     response.isHead = false
     response.isKeptAlive = false
     response.isHTTP10 = false
+    problem(refusal, responder, &response)
+    phase = .closing
+    mustLinger = true
+    input = ByteBuffer(capacity: 16)
+    decoded = ByteBuffer(capacity: 16)
+  }
+
+  func problem<R: Responder>(
+    _ refusal: Refusal, _ responder: R, _ response: inout ResponseWriter
+  ) {
     response.problem(status: refusal.status, detail: refusal.detail)
     responder.answered(
       Answer(
         route: Answer.noRoute, method: request.method, status: refusal.status,
         arrivedAt: arrivedAt))
-    phase = .closing
-    mustLinger = true
   }
 
-  /// The deadline has passed: a request that has begun is answered with 408, one at rest with nothing.
+  /// The deadline has passed: a request that has begun is answered with 408, one at rest, or one that
+  /// has its answer already, with nothing.
   mutating func expire<R: Responder>(_ responder: R, into response: inout ResponseWriter) {
-    if !isAtRest, phase != .closing { refuse(.timedOut, responder, &response) }
+    if !isAtRest, unwantedByteCount == 0, phase != .closing {
+      refuse(.timedOut, responder, &response)
+    }
     phase = .closing
   }
 
   /// Takes no more requests after what is written.
   mutating func close() { phase = .closing }
+
+  /// Takes a place that is kept for probes, until `deadline` at the latest.
+  mutating func beGuest(until deadline: UInt64) {
+    isGuest = true
+    self.deadline = deadline
+  }
 }

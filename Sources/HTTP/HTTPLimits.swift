@@ -8,9 +8,16 @@ public struct HTTPLimits: Sendable {
   public var headerCount = 100
   /// The longest body in bytes, decoded: 413 beyond.
   public var bodyByteCount = 1 << 20
-  /// Connections at once; beyond, the one idle or in a head for longest makes room,
-  /// else the new one is closed.
+  /// Connections at once; beyond, the one idle or with an unfinished request for longest makes room,
+  /// or one that takes nothing of its answer; else only probes are answered, in the places below.
   public var connections = 10_000
+  /// Places beyond `connections` for probes, see `Responder.isProbe`; for two seconds each.
+  public var probeConnections = 4
+  /// The requests of one turn of the loop take so long, in nanoseconds, or one request if that takes
+  /// longer: then others of the loop have their turn.
+  public var turnNanoseconds: UInt64 = 2_000_000
+  /// The requests of one connection in one turn, likewise: then those of others have theirs.
+  public var visitNanoseconds: UInt64 = 250_000
   /// From a request's first byte to the end of its head: 408 beyond.
   public var headMilliseconds: UInt64 = 10_000
   /// From there to the end of its body: 408 beyond.
@@ -20,7 +27,8 @@ public struct HTTPLimits: Sendable {
   /// Without the peer taking any of the answer: closed beyond.
   public var writeMilliseconds: UInt64 = 30_000
   /// Bodies of later answers that clients have not taken yet, in bytes of all together, or two of the
-  /// newest one's size if that is more: closed beyond, who has taken nothing for longest first.
+  /// newest one's size if that is more: beyond it clients are closed, those first who have taken
+  /// nothing for longest. Part of `ClientMemory`, whose limit may be lower.
   public var unsentBodyByteCount = 64 << 20
   /// From the wish to stop to the end, for requests in flight.
   public var stopMilliseconds: UInt64 = 10_000

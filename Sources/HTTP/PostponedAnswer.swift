@@ -33,8 +33,12 @@ public final class ResponseBody {
   public private(set) var byteCount = 0
   /// Of those that are still there.
   private(set) var heldByteCount = 0
-  /// For who adds up bodies of which several clients have one.
-  var isAdded = false
+  /// In the order in which bodies were given to answers; 0 before that.
+  var number = 0
+  /// Clients that it is being sent to.
+  var readerCount = 0
+  /// What is charged for it, once for all its readers.
+  var chargedByteCount = 0
 
   /// An empty body.
   public init() {}
@@ -114,14 +118,12 @@ struct SendingBody {
   var isSent: Bool { piece == body.pieces.count }
 
   /// Sends until the kernel takes no more, or `limit` bytes in one turn, so that one client with a
-  /// large buffer does not hold up the others.
-  mutating func send(to socket: borrowing Descriptor, limit: Int) -> Outcome {
+  /// large buffer does not hold up the others. How many bytes; `nil` if it cannot be sent any more.
+  mutating func send(to socket: borrowing Descriptor, limit: Int) -> Int? {
     var rest = limit
-    var hasProgress = false
     while !isSent, rest > 0 {
       switch body.pieces[piece].send(from: offset, atMost: rest, to: socket) {
       case .bytes(let count):
-        hasProgress = true
         offset += count
         rest -= count
         if offset == body.pieces[piece].bytes.count {
@@ -129,12 +131,10 @@ struct SendingBody {
           offset = 0
           if isKnownUniquelyReferenced(&body) { body.drop(upTo: piece) }
         }
-      case .wouldBlock: return hasProgress ? .progress : .blocked
-      case .closed, .failed: return .failed
+      case .wouldBlock: return limit - rest
+      case .closed, .failed: return nil
       }
     }
-    return .progress
+    return limit - rest
   }
-
-  enum Outcome { case progress, blocked, failed }
 }

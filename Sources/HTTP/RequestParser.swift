@@ -29,6 +29,8 @@ enum RequestParser {
       if bytes.at(line) == 10 { return .refused(.badRequest("a line that ends without CR")) }
       line += 1
     }
+    // A recipient that takes a bare CR for a line's end sees another request (RFC 9112 §2.2).
+    if bytes.at(line + 1) != 10 { return .refused(.bareCR) }
     if line - start > limits.requestLineByteCount { return .refused(.uriTooLong) }
     if let refusal = requestLine(bytes, start..<line, &request) { return .refused(refusal) }
     request.fields = (line + 2)..<(end - 2)
@@ -63,7 +65,12 @@ enum RequestParser {
     let count = bytes.byteCount - start
     var lineEnd = start
     let stop = min(bytes.byteCount, start + limits.requestLineByteCount + 1)
-    while lineEnd < stop, bytes.at(lineEnd) != 10 { lineEnd += 1 }
+    while lineEnd < stop, bytes.at(lineEnd) != 10 {
+      lineEnd += 1
+      if lineEnd < bytes.byteCount, bytes.at(lineEnd - 1) == 13, bytes.at(lineEnd) != 10 {
+        return .refused(.bareCR)
+      }
+    }
     if lineEnd - start > limits.requestLineByteCount { return .refused(.uriTooLong) }
     // An end of the head that only lone LFs make is told at once, not after a timeout.
     if lineEnd < stop, lineEnd > start, bytes.at(lineEnd - 1) != 13 {
@@ -303,6 +310,10 @@ public enum Refusal: Sendable {
   case badRequest(StaticString)
   case uriTooLong, headTooLarge, bodyTooLarge, timedOut, expectationFailed
   case codingNotImplemented, versionNotSupported
+  /// Every place is taken, and the one it got is kept for probes.
+  case noPlace
+
+  static var bareCR: Refusal { .badRequest("a CR that does not end a line") }
 
   /// The status code it is answered with.
   public var status: Int {
@@ -314,6 +325,7 @@ public enum Refusal: Sendable {
     case .expectationFailed: 417
     case .headTooLarge: 431
     case .codingNotImplemented: 501
+    case .noPlace: 503
     case .versionNotSupported: 505
     }
   }
@@ -327,6 +339,7 @@ public enum Refusal: Sendable {
     case .expectationFailed: "only 100-continue can be expected"
     case .headTooLarge: "the header is too large or has too many fields"
     case .codingNotImplemented: "the only transfer coding is chunked"
+    case .noPlace: "every connection is taken: try again later, or raise the limit of connections"
     case .versionNotSupported: "the versions are HTTP/1.0 and HTTP/1.1"
     }
   }

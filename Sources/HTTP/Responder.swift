@@ -14,6 +14,15 @@ public protocol Responder: AnyObject {
   func respond(
     to request: Request, head: RawSpan, body: RawSpan, into response: inout ResponseWriter)
 
+  /// How long the body of `request` may be, decoded, in bytes: at most `HTTPLimits.bodyByteCount`, and
+  /// 413 beyond. 0 where the answer follows from the head alone: `respond` comes at once, without a
+  /// body, and what comes of one is thrown away. Asked where a body follows.
+  func bodyLimit(of request: Request, head: RawSpan) -> Int
+
+  /// Whether `request` is a probe's, for which a few places are kept where all others are taken. It
+  /// has to be answered at once and cost little.
+  func isProbe(_ request: Request, head: RawSpan) -> Bool
+
   /// An answer is written, by the responder or by the server itself (400, 408, 413 …).
   func answered(_ answer: Answer)
 
@@ -34,6 +43,10 @@ public protocol Responder: AnyObject {
 }
 
 extension Responder {
+  /// As long as the server's limits allow.
+  public func bodyLimit(of request: Request, head: RawSpan) -> Int { .max }
+  /// None is.
+  public func isProbe(_ request: Request, head: RawSpan) -> Bool { false }
   /// Does nothing.
   public func answered(_ answer: Answer) {}
   /// Does nothing.

@@ -43,15 +43,27 @@ public struct ResponseWriter: ~Copyable {
   /// Which connection is being answered.
   var ticket = Ticket(slot: -1, generation: 0)
   var isPostponed = false
+  /// When the connection being answered has had its share of this turn, in monotonic nanoseconds.
+  var visitEnd = UInt64.max
+  /// Answers known beforehand since the last look at the clock; a look costs as much as some of them.
+  private var preparedCount: UInt8 = 0
   private var lengthAt = 0
   private var bodyAt = 0
 
   init() {}
 
+  /// Whether the connection being answered has had its share of this turn. Asked after each request.
+  mutating func isVisitOver() -> Bool {
+    if preparedCount > 0, preparedCount < 16 { return false }
+    preparedCount = 0
+    return Clock.monotonicNanoseconds >= visitEnd
+  }
+
   /// Answers with bytes known beforehand.
   @inline(__always)
   public mutating func send(_ response: borrowing PreparedResponse) {
     status = response.status
+    preparedCount &+= 1
     buffer.append(response.head)
     date.append(to: &buffer)
     buffer.append(response.fields)
@@ -62,6 +74,7 @@ public struct ResponseWriter: ~Copyable {
   /// Leaves the answer for later: `Server.answer` gives it by this ticket, in another call of the
   /// loop. Until then the connection's next requests wait, so that answers keep their order.
   public mutating func postpone() -> Ticket {
+    preparedCount = 0
     isPostponed = true
     return ticket
   }
@@ -90,6 +103,7 @@ public struct ResponseWriter: ~Copyable {
 
   private mutating func beginFields(_ status: Int) {
     self.status = status
+    preparedCount = 0
     buffer.append("HTTP/1.1 ")
     appendNumber(status)
     buffer.append(" ")

@@ -2,10 +2,12 @@ import SidecarPlatform
 
 /// Connections that a server has closed because of its limits, since its start.
 public struct ClosedConnections: Sendable {
-  /// New ones, at `HTTPLimits.connections` with none at rest.
+  /// New ones, at `HTTPLimits.connections` with none that could make room.
   public var refused: UInt64 = 0
-  /// At rest or in the middle of a head, to make room for new ones.
+  /// At rest, with an unfinished request or with an answer that nobody takes, to make room for new ones.
   public var evicted: UInt64 = 0
+  /// Those that held most memory, at the limit of all clients' memory.
+  public var memory: UInt64 = 0
   /// Requests that took too long to come (408), and answers that were not taken in time.
   public var slow: UInt64 = 0
 
@@ -33,18 +35,40 @@ extension Server {
     var isPending = false
     /// An answer of this turn is not sent yet, so it is no candidate for closing.
     var isAnswered = false
+    /// Since when it has held what it holds without progress.
+    var heldSince: UInt64
+    /// Bytes read and sent since then.
+    private var movedByteCount = 0
 
-    init(_ socket: consuming Descriptor, _ connection: consuming Connection, _ generation: UInt32) {
+    init(
+      _ socket: consuming Descriptor, _ connection: consuming Connection, _ generation: UInt32,
+      _ now: UInt64
+    ) {
       self.socket = socket
       self.connection = connection
       self.generation = generation
+      heldSince = now
+    }
+
+    /// Takes note of bytes that came or went.
+    func moved(_ byteCount: Int, _ now: UInt64) {
+      movedByteCount += byteCount
+      guard movedByteCount >= ClientMemory.progressByteCount else { return }
+      movedByteCount = 0
+      heldSince = now
     }
   }
 
-  /// Takes who waits, 64 at most.
+  /// Accepts up to 64 pending connections, for as long as a turn may take.
   func accept(_ now: UInt64) {
     var hasMadeRoom = false
+    let end = Clock.monotonicNanoseconds + limits.turnNanoseconds
     for attempt in 0..<64 {
+      let isFull = connectionCount - guestCount >= limits.connections
+      if isFull {
+        guard Socket.hasWaiting(listener.raw) else { return }
+        if isWorthWaiting(now) { return }
+      }
       let socket: Descriptor
       do throws(Errno) {
         socket = try Socket.accept(listener.raw)
@@ -59,13 +83,32 @@ extension Server {
         hasMadeRoom = true
         continue
       }
-      // At the limit the one at rest for longest makes room; if none is, the new one is closed.
-      if connectionCount >= limits.connections, !closeIdlest(now) {
+      let isGuest = connectionCount - guestCount >= limits.connections
+      if isGuest, !hasGuestPlace(now) {
         closed.refused += 1
         continue
       }
-      add(socket, now)
+      add(socket, now, isGuest: isGuest)
+      if Clock.monotonicNanoseconds >= end { return }
     }
+  }
+
+  /// Makes room, or says that new ones had better wait with the kernel: some of those here are about
+  /// to be answered, and can make room then. Not for long, since a probe may be among the new ones.
+  private func isWorthWaiting(_ now: UInt64) -> Bool {
+    if closeIdlest(now) {
+      fullSince = .max
+      return false
+    }
+    if fullSince == .max { fullSince = now }
+    return !(pending.isEmpty && sends.isEmpty) && now < fullSince + 100_000_000
+  }
+
+  /// Whether one of the places for probes is free; the guest there for longest makes room if it has
+  /// sent no request.
+  private func hasGuestPlace(_ now: UInt64) -> Bool {
+    if guestCount < limits.probeConnections { return true }
+    return closeOldest(now) { $0.connection.isGuest && (self.isUnfinished($0) || $0.isLingering) }
   }
 
   // MARK: No descriptors left
@@ -92,13 +135,22 @@ extension Server {
     } catch {}
   }
 
-  func add(_ socket: consuming Descriptor, _ now: UInt64) {
+  func add(_ socket: consuming Descriptor, _ now: UInt64, isGuest: Bool = false) {
     generation = (generation + 1) & 0xff_ffff
     let slot = free.popLast() ?? clients.count
     let raw = socket.raw
-    let client = Client(socket, Connection(now: now, limits: limits), generation)
-    if slot == clients.count { clients.append(client) } else { clients[slot] = client }
+    let client = Client(socket, Connection(now: now, limits: limits), generation, now)
+    if slot == clients.count {
+      clients.append(client)
+      holdings.append(Holding())
+    } else {
+      clients[slot] = client
+    }
     connectionCount += 1
+    if isGuest {
+      client.connection.beGuest(until: now + 2_000_000_000)
+      guestCount += 1
+    }
     do throws(Errno) {
       try poller.add(raw, .readable, data: data(slot, generation))
     } catch {
@@ -106,6 +158,8 @@ extension Server {
       return
     }
     schedule(client.connection.deadline)
+    // A probe has sent its request already: it is answered before others can take the place.
+    if isGuest { receive(slot, client, now) }
   }
 
   func data(_ slot: Int, _ generation: UInt32) -> UInt64 {
@@ -126,42 +180,61 @@ extension Server {
       if !interest.isDisjoint(with: [.error, .hangup]) { return close(slot) }
       if client.isSent { return }
     }
-    if interest.contains(.writable) {
+    if interest.contains(.writable) || !client.isSent {
       sendRest(slot, client, now)
+      settle(slot, client, now)
     } else {
-      receive(slot, client, now)
+      postpone(slot, client)
     }
   }
 
   func receive(_ slot: Int, _ client: Client, _ now: UInt64) {
     slab.removeAll()
-    switch client.socket.receive(into: &slab, capacity: 65_536) {
-    case .bytes:
+    // What is not used up at once is kept, so where memory gets short less is read at a time.
+    let capacity = memory.byteCount > memory.limit / 2 ? 8192 : 65_536
+    switch client.socket.receive(into: &slab, capacity: capacity) {
+    case .bytes(let count):
+      readCount &+= 1
+      if client.connection.isAtRest { client.heldSince = now }
+      client.moved(count, now)
       let start = response.buffer.count
       response.ticket = Ticket(slot: slot, generation: client.generation)
+      serving = slot
       client.connection.receive(
         slab.bytes, now: now, limits: limits, responder: responder, into: &response)
+      serving = -1
+      if client.connection.isTurnedAway { closed.refused += 1 }
       finish(slot, client, start)
+      settle(slot, client, now)
     case .wouldBlock: break
     case .closed, .failed: close(slot)
     }
   }
 
-  /// Goes on with requests that waited for room.
+  /// Goes on with requests that are here already, or reads what has come.
   func resume(_ slot: Int, _ now: UInt64) {
-    guard let client = clients[slot] else { return }
+    guard let client = clients[slot], client.isPending else { return }
     client.isPending = false
-    guard client.isSent, !client.isLingering, client.connection.phase != .waiting else { return }
-    if client.connection.isStopping, isIdle(client) {
-      // What it has sent meanwhile is still answered.
+    guard client.isSent, !client.isAnswered, !client.isLingering,
+      client.connection.phase != .waiting
+    else { return }
+    guard client.connection.hasMore else {
+      let wasIdle = isIdle(client)
       receive(slot, client, now)
-      if let same = clients[slot], same === client, isIdle(client) { close(slot) }
+      // What it has sent meanwhile is still answered.
+      if wasIdle, client.connection.isStopping, clients[slot] === client, isIdle(client) {
+        close(slot)
+      }
       return
     }
     let start = response.buffer.count
     response.ticket = Ticket(slot: slot, generation: client.generation)
+    serving = slot
     client.connection.resume(now: now, limits: limits, responder: responder, into: &response)
+    serving = -1
+    client.heldSince = now
     finish(slot, client, start)
+    settle(slot, client, now)
   }
 
   func finish(
@@ -210,50 +283,75 @@ extension Server {
         let start = response.buffer.count
         client.connection.expire(responder, into: &response)
         finish(slot, client, start)
+        settle(slot, client, now)
       }
     }
   }
 
-  /// Makes room: closes what has been idle longest, or else whose head has been unfinished longest.
+  // MARK: Room for new ones
+
+  /// Makes room: closes who is done with, else who has been idle longest, else whose request has been
+  /// unfinished longest, else who has taken nothing of an answer for longest and for two seconds.
   /// Who has sent a whole request is answered, also if nobody has read it yet.
   func closeIdlest(_ now: UInt64) -> Bool {
-    while let slot = oldest(where: isIdle) ?? oldest(where: isInHead), let client = clients[slot] {
-      receive(slot, client, now)
-      guard clients[slot] === client, isIdle(client) || isInHead(client) else {
-        // It has gone by itself, or it is answered now.
-        if clients[slot] == nil { return true }
-        continue
+    closeOldest(now) { !$0.connection.isGuest && $0.isLingering }
+      || closeOldest(now) { !$0.connection.isGuest && !$0.isPending && self.isIdle($0) }
+      || closeOldest(now) { !$0.connection.isGuest && self.isUnfinished($0) }
+      || closeOldest(now) {
+        !$0.connection.isGuest && !$0.isSent && !$0.isAnswered
+          && now > $0.heldSince + 2_000_000_000
       }
-      closed.evicted += 1
+  }
+
+  /// Whether a request of the client has begun, or may have, and is not here as a whole.
+  func isUnfinished(_ client: Client) -> Bool {
+    (client.connection.phase == .head || client.connection.phase == .body)
+      && client.isSent && !client.isPending && !client.isAnswered && !client.isLingering
+  }
+
+  /// Closes the oldest of the candidates; whether there was one.
+  private func closeOldest(_ now: UInt64, where isCandidate: (Client) -> Bool) -> Bool {
+    while let slot = oldest(where: isCandidate), let client = clients[slot] {
+      if client.isSent, !client.isLingering {
+        // What it has sent is read in its turn.
+        if Socket.readableByteCount(client.socket.raw) ?? 0 > 0 {
+          postpone(slot, client)
+          continue
+        }
+        receive(slot, client, now)
+        // It has gone by itself.
+        guard clients[slot] === client else { return true }
+        guard isCandidate(client) else { continue }
+      }
+      if !client.isLingering { closed.evicted += 1 }
       close(slot)
       return true
     }
     return false
   }
 
-  func isInHead(_ client: Client) -> Bool {
-    client.connection.phase == .head && !client.connection.hasMore && client.isSent
-      && !client.isAnswered && !client.isLingering
-  }
-
   func oldest(where isCandidate: (Client) -> Bool) -> Int? {
     var oldest: Int?
     var oldestDeadline = UInt64.max
     for slot in clients.indices {
-      guard let client = clients[slot], client.connection.deadline < oldestDeadline,
-        isCandidate(client)
-      else { continue }
+      guard let client = clients[slot] else { continue }
+      let deadline =
+        client.isSent && !client.isLingering ? client.connection.deadline : client.writeDeadline
+      guard deadline < oldestDeadline, isCandidate(client) else { continue }
       oldest = slot
-      oldestDeadline = client.connection.deadline
+      oldestDeadline = deadline
     }
     return oldest
   }
 
   func close(_ slot: Int) {
-    guard clients[slot] != nil else { return }
+    guard let client = clients[slot] else { return }
+    release(slot, client)
+    fullSince = .max
     clients[slot] = nil
     free.append(slot)
     connectionCount -= 1
+    if client.connection.isGuest { guestCount -= 1 }
     if connectionCount == 0 { nextSweep = .max }
     // Not now: whoever calls this still holds the descriptor.
     if spare.isLent || resumeAt != .max { resumeAt = 0 }

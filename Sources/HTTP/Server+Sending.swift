@@ -32,6 +32,7 @@ extension Server {
         return sendRest(slot, client, now, isFirst: true)
       }
       // The peer reads slowly: nothing more is read from it until it has taken this.
+      client.heldSince = now
       wait(slot, client, now)
     }
     client.output.append(rest)
@@ -49,26 +50,23 @@ extension Server {
       switch client.socket.send(client.output.bytes) {
       case .bytes(let count):
         client.output.removeFirst(count)
+        client.moved(count, now)
         hasProgress = true
       case .wouldBlock: return
       case .closed, .failed: return close(slot)
       }
     }
-    if client.output.isEmpty, var body = client.body {
-      // Nobody else shall hold what it gives back.
-      client.body = nil
-      switch body.send(to: client.socket, limit: Self.bodyByteCountPerTurn) {
-      case .progress: hasProgress = true
-      case .blocked: break
-      case .failed: return close(slot)
-      }
-      client.body = body.isSent ? nil : body
+    if client.output.isEmpty, client.body != nil {
+      guard let count = sendBody(slot, client) else { return }
+      client.moved(count, now)
+      if count > 0 { hasProgress = true }
     }
     guard client.isSent else {
       if hasProgress { wait(slot, client, now) }
       return
     }
     client.output.shrink(to: 16)
+    client.heldSince = now
     client.writeDeadline = .max
     if client.connection.phase == .closing { return end(slot, client, now) }
     setInterest(slot, client, client.connection.phase == .waiting ? [] : .readable)
@@ -76,38 +74,20 @@ extension Server {
     if client.connection.hasMore || client.connection.isStopping { postpone(slot, client) }
   }
 
-  // MARK: Slow readers
-
-  /// Bodies that nobody takes are memory: beyond the limit their clients go. Those who share the
-  /// newest body stay, so that each answer has a chance.
-  func makeRoom(for newest: ResponseBody) {
-    let limit = max(limits.unsentBodyByteCount, 2 * newest.byteCount)
-    while unsentBodyByteCount > limit {
-      var slowest: Int?
-      var deadline = UInt64.max
-      for slot in clients.indices {
-        guard let client = clients[slot], let body = client.body?.body, body !== newest,
-          client.writeDeadline < deadline
-        else { continue }
-        slowest = slot
-        deadline = client.writeDeadline
-      }
-      guard let slowest else { return }
-      closed.slow += 1
-      close(slowest)
+  /// Sends of the body what the kernel takes, how many bytes; `nil` where that closed the client.
+  private func sendBody(_ slot: Int, _ client: Client) -> Int? {
+    guard var sending = client.body else { return 0 }
+    // Nobody else shall hold what it gives back.
+    client.body = nil
+    let count = sending.send(to: client.socket, limit: Self.bodyByteCountPerTurn)
+    charge(sending.body)
+    if let count, !sending.isSent {
+      client.body = sending
+      return count
     }
-  }
-
-  /// What all bodies hold that are not sent yet.
-  private var unsentBodyByteCount: Int {
-    for client in clients { client?.body?.body.isAdded = false }
-    var sum = 0
-    for client in clients {
-      guard let body = client?.body?.body, !body.isAdded else { continue }
-      body.isAdded = true
-      sum += body.heldByteCount
-    }
-    return sum
+    detach(sending.body)
+    if count == nil { close(slot) }
+    return count
   }
 
   /// Ends a connection whose answers are all with the kernel.

@@ -2,8 +2,9 @@ import SidecarPlatform
 
 /// The sockets of one thread: an epoll loop that drives `Connection`s and a `Responder`.
 ///
-/// What must stay true: only this thread touches its connections; a turn reads everything that is
-/// ready, then lets the responder finish, then sends once to each connection.
+/// What must stay true: only this thread touches its connections. A turn takes a slice of the requests
+/// that are ready, one connection after the other, then lets the responder finish, then sends once to
+/// each connection; who was not reached comes first in the next turn.
 public final class Server<R: Responder> {
   enum Kind: UInt64 {
     case listener = 0
@@ -21,8 +22,24 @@ public final class Server<R: Responder> {
   var slab = ByteBuffer(capacity: 65_536)
   var response = ResponseWriter()
   var sends: [Send] = []
-  /// Connections with requests that wait for their earlier answers to go out.
+  /// Connections with something to read or to go on with, in the order of their turns.
   var pending: [Int] = []
+  /// What each client holds, by slot: read as one piece when memory has to be found.
+  var holdings: [Holding] = []
+  /// What clients hold, of this server and whoever else shares it.
+  public let memory: ClientMemory
+  /// Bodies of later answers that are not sent yet, in bytes; part of `memory`.
+  var unsentBodyByteCount = 0
+  /// Numbers the bodies of later answers; the newest is no reason to close its readers.
+  var newestBody = 0
+  /// The client whose machine is running; -1 if none is.
+  var serving = -1
+  /// Since when new ones find no room.
+  var fullSince = UInt64.max
+  /// Clients in the places that are kept for probes.
+  var guestCount = 0
+  /// How often something was read from a client. What came between two equal counts was here already.
+  public internal(set) var readCount: UInt64 = 0
   var nextSweep = UInt64.max
   var stopAt = UInt64.max
   var isListening = true
@@ -37,7 +54,8 @@ public final class Server<R: Responder> {
   /// Serves connections of `listener`, which listens already or will.
   /// - Throws: what epoll says, such as no descriptors left.
   public init(
-    listener: consuming Descriptor, limits: HTTPLimits, responder: R
+    listener: consuming Descriptor, limits: HTTPLimits, responder: R,
+    memory: ClientMemory = ClientMemory(limit: 24 << 20)
   ) throws(Errno) {
     let poller = try Poller()
     try poller.add(listener.raw, .readable, data: Kind.listener.rawValue << 56)
@@ -45,6 +63,7 @@ public final class Server<R: Responder> {
     self.poller = poller
     self.limits = limits
     self.responder = responder
+    self.memory = memory
     sends.reserveCapacity(1024)
   }
 
@@ -113,6 +132,8 @@ public final class Server<R: Responder> {
 
   /// Runs the loop until `stop`.
   public func run() {
+    memory.join(self)
+    defer { memory.leave() }
     var now = Clock.monotonicNanoseconds
     while true {
       if stopAt != .max {
@@ -142,14 +163,12 @@ public final class Server<R: Responder> {
   }
 
   func turn(_ count: Int, _ now: UInt64) {
-    let resumed = pending
-    pending.removeAll(keepingCapacity: true)
-    for slot in resumed { resume(slot, now) }
+    var hasNew = false
     for index in 0..<count {
       let ready = poller.ready(index)
       let low = UInt32(truncatingIfNeeded: ready.data)
       switch ready.data >> 56 {
-      case Kind.listener.rawValue: accept(now)
+      case Kind.listener.rawValue: hasNew = true
       case Kind.external.rawValue: responder.ready(low, ready.interest, now: now)
       default:
         let generation = UInt32(truncatingIfNeeded: ready.data >> 32) & 0xff_ffff
@@ -157,10 +176,36 @@ public final class Server<R: Responder> {
       }
       if response.buffer.count > 1 << 20 { flush(now) }
     }
+    servePending(now)
+    // After the others: whoever has sent its request by now does not have to make room.
+    if hasNew, isListening { accept(now) }
     if now >= responder.nextDeadline() { responder.deadlineReached(now: now) }
     if now >= nextSweep { sweep(now) }
     if now >= resumeAt { resumeListener() }
     flush(now)
+  }
+
+  /// A slice of what is pending, by the clock. Each connection has its share of it; one that has more
+  /// to do then goes to the end of the line.
+  func servePending(_ now: UInt64) {
+    guard !pending.isEmpty else { return }
+    let count = pending.count
+    var index = 0
+    var time = Clock.monotonicNanoseconds
+    let end = time + limits.turnNanoseconds
+    repeat {
+      response.visitEnd = time + limits.visitNanoseconds
+      let slot = pending[index]
+      index += 1
+      resume(slot, now)
+      if response.buffer.count > 1 << 20 { flush(now) }
+      time = Clock.monotonicNanoseconds
+    } while index < count && time < end
+    if index == pending.count {
+      pending.removeAll(keepingCapacity: true)
+    } else {
+      pending.removeFirst(index)
+    }
   }
 
   /// The end of a turn: first the responder, then one send for each connection.
@@ -169,9 +214,10 @@ public final class Server<R: Responder> {
     for send in sends {
       guard let client = clients[send.slot], client.generation == send.generation else { continue }
       client.isAnswered = false
-      client.body = send.body.map { SendingBody($0) }
+      if let body = send.body { attach(body, send.slot, client) }
       self.send(send.slot, client, response.buffer.bytes.extracting(send.range), now)
-      if let body = send.body { makeRoom(for: body) }
+      settle(send.slot, client, now)
+      if let body = send.body { makeRoom(for: body, now) }
     }
     sends.removeAll(keepingCapacity: true)
     response.buffer.removeAll()
@@ -186,6 +232,11 @@ public final class Server<R: Responder> {
     guard ticket.slot >= 0, ticket.slot < clients.count, let client = clients[ticket.slot],
       client.generation == ticket.generation, client.connection.phase == .waiting
     else { return }
+    if body.number == 0 {
+      newestBody += 1
+      body.number = newestBody
+      memory.leastByteCount = 2 * body.byteCount
+    }
     let start = response.buffer.count
     let hasBody = client.connection.answer(
       head, bodyByteCount: body.byteCount, now: now, limits: limits, responder: responder,
@@ -193,6 +244,7 @@ public final class Server<R: Responder> {
     if client.isSent { setInterest(ticket.slot, client, .readable) }
     guard clients[ticket.slot] != nil else { return }
     finish(ticket.slot, client, start, hasBody && body.byteCount > 0 ? body : nil)
+    settle(ticket.slot, client, now)
   }
 
   func postpone(_ slot: Int, _ client: Client) {

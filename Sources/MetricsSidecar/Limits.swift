@@ -38,5 +38,10 @@ struct Limits: Sendable {
   var stateByteCount = 256 << 20
   /// HTTP connections at once.
   var httpConnections = 256
+  /// Of the clients' memory, what expositions may have that nobody has read yet, in bytes; two of the
+  /// newest one's size if that is more.
   var unreadPageByteCount = 16 << 20
+  /// What all clients together may hold, in bytes: heads, bodies, half frames, unsent answers, unread
+  /// expositions. Beyond it whoever holds most for longest without progress is closed.
+  var clientMemoryByteCount = 24 << 20
 }

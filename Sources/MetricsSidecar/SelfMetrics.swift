@@ -12,6 +12,8 @@ struct SelfMetrics: OwnMetricLines {
   var openFileLimit = 0
   /// HTTP connections open now, and those that were closed at a limit.
   var http = (count: 0, closed: ClosedConnections())
+  /// What clients hold of `--max-client-memory`.
+  var clientMemoryByteCount = 0
   /// The sockets that there are; the others have no lines.
   var isOpen = [Bool](repeating: false, count: IntakeCounts.Source.allCases.count)
   /// Datagrams that the kernel threw away because the UDP socket's buffer was full.
@@ -97,6 +99,11 @@ struct SelfMetrics: OwnMetricLines {
     labelled(name, "reason", "refused", Double(http.closed.refused), &page)
     labelled(name, "reason", "evicted", Double(http.closed.evicted), &page)
     labelled(name, "reason", "slow", Double(http.closed.slow), &page)
+    labelled(name, "reason", "memory", Double(http.closed.memory), &page)
+    one(
+      "metrics_sidecar_client_memory_bytes", "gauge",
+      "What clients hold: unfinished requests and frames, answers that nobody has read yet",
+      Double(clientMemoryByteCount), &page)
   }
 
   /// What it does besides: scrapes, its state, its rules.

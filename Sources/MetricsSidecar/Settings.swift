@@ -73,7 +73,12 @@ struct Settings: Sendable {
     Option("max-http-connections", "N", "256", "HTTP connections at once."),
     Option(
       "max-unread-pages", "SIZE", "16MiB",
-      "Pages that their readers have not taken yet, together, or two if that is more."),
+      "Of --max-client-memory, what expositions may have that their readers have not taken yet, or two "
+        + "of them if that is more."),
+    Option(
+      "max-client-memory", "SIZE", "24MiB",
+      "What all clients together may hold: unfinished requests and frames, answers and expositions "
+        + "that nobody has read yet."),
     Option("push", nil, "false", "Take pushes as Pushgateway does, at /metrics/job/…"),
     Option("push-admin", nil, "false", "Allow PUT /api/v1/admin/wipe, which deletes all groups."),
     Option(
@@ -159,6 +164,8 @@ struct Settings: Sendable {
     limits.gaugeClients = try options.number("max-gauge-clients", in: 1...10_000)
     limits.unreadPageByteCount = try options.byteCount(
       "max-unread-pages", in: (1 << 20)...(1 << 30))
+    limits.clientMemoryByteCount = try options.byteCount(
+      "max-client-memory", in: (1 << 20)...(1 << 30))
     limits.httpConnections = try options.number("max-http-connections", in: 1...100_000)
     push = try PushSettings(options, labels: limits.labels)
     log = try Self.log(options)

@@ -15,6 +15,8 @@ final class Sidecar: Responder {
   let sockets: IntakeSockets
   private let signals: Signals
   let inbox: Inbox
+  /// What clients hold, by HTTP and by events.
+  let clientMemory: ClientMemory
   private var connections: [EventConnection?] = []
   private var free: [Int] = []
   /// Connections that a timer looks at, instead of the kernel waking us at each write.
@@ -55,6 +57,7 @@ final class Sidecar: Responder {
     datagrams: consuming Datagrams, signals: consuming Signals, stateResets: UInt64
   ) {
     applier = Applier(registry: registry, limits: settings.limits)
+    clientMemory = ClientMemory(limit: settings.limits.clientMemoryByteCount)
     self.settings = settings
     page = Page(flags: settings.push.isAdmin ? "push-admin" : "")
     self.sockets = sockets
@@ -76,7 +79,8 @@ final class Sidecar: Responder {
     limits.connections = settings.limits.httpConnections
     limits.unsentBodyByteCount = settings.limits.unreadPageByteCount
     if push != nil { limits.bodyByteCount = settings.push.limits.bodyByteCount }
-    let server = try Server(listener: listener, limits: limits, responder: self)
+    let server = try Server(
+      listener: listener, limits: limits, responder: self, memory: clientMemory)
     self.server = server
     try server.watch(signals.raw, .readable, token: Self.signalsToken)
     for (source, raw) in [
@@ -337,6 +341,7 @@ final class Sidecar: Responder {
     acknowledge()
     if sockets.udp >= 0 { selfMetrics.udpDropCount = Socket.dropCount(sockets.udp) }
     if let server { selfMetrics.http = (server.connectionCount, server.closed) }
+    selfMetrics.clientMemoryByteCount = clientMemory.byteCount
     if settings.supervises {
       selfMetrics.supervision = (inbox.restartCount, inbox.recoveredCount, inbox.lostCount)
     }

@@ -11,7 +11,7 @@ final class Wire {
   private var response = ResponseWriter()
 
   init(_ docs: Docs = Docs(rootPath: RootPath(), swaggerUI: .remote)) {
-    worker = Worker(docs, events: nil, stopDescriptor: -1)
+    worker = Worker(docs, events: nil, stopDescriptor: -1, memoryByteCount: 1 << 20)
     response.date.update(now: 1_000_000_000)
   }
 

@@ -114,6 +114,121 @@ private let get = "GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
     #expect(wire.recorder.bodies == ["hello", "", "hello", ""])
   }
 
+  @Test func `of a chunked body only the head and what is decoded is kept`() {
+    let wire = Wire()
+    wire.send("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r")
+    let chunks = Array(String(repeating: "\nA\r\n1\r", count: 10_000).utf8)
+    for start in stride(from: 0, to: chunks.count, by: 997) {
+      wire.send(Array(chunks[start..<min(start + 997, chunks.count)]))
+    }
+    // 10,000 bytes in chunks of one came as 60,000.
+    #expect(wire.heldByteCount < 20_000 + 1024)
+    let answer = wire.send("\nB\r\n0\r\n\r\n" + get)
+    #expect(answer.occurrences(of: "HTTP/1.1 200") == 2)
+    #expect(wire.recorder.bodies[0] == String(repeating: "A", count: 10_000) + "B")
+    #expect(wire.isAtRest && wire.heldByteCount == 0)
+  }
+
+  @Test func `a body of known length takes no more memory than it has bytes`() {
+    let wire = Wire()
+    wire.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
+    for _ in 0..<99 { wire.send(String(repeating: "x", count: 10_000)) }
+    #expect(wire.heldByteCount < 1_000_200)
+    #expect(wire.send(String(repeating: "x", count: 10_000)).status == 200)
+    #expect(wire.heldByteCount == 0)
+  }
+
+  @Test(arguments: [
+    // What comes behind the head, whether it is skipped and the connection kept.
+    ("Content-Length: 5\r\n\r\nhello", true), ("Content-Length: 65536\r\n\r\nhel", true),
+    ("Content-Length: 65537\r\n\r\nhel", false),
+    ("Content-Length: 5\r\nExpect: 100-continue\r\n\r\n", false),
+    ("Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", true),
+    ("Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", false),
+  ])
+  func `what needs no body is answered from the head`(rest: String, isKept: Bool) {
+    for (line, status) in [("POST /health", 405), ("PUT /none", 404), ("GET /health", 200)] {
+      let wire = Wire()
+      wire.recorder.skipsBodies = true
+      let answer = wire.send("\(line) HTTP/1.1\r\nHost: a\r\n" + rest)
+      #expect(answer.status == status)
+      #expect(answer.contains("Connection: close\r\n") != isKept)
+      #expect(wire.isFinished != isKept && wire.mustLinger != isKept)
+      #expect(wire.heldByteCount == 0)
+      #expect(wire.recorder.bodies.allSatisfy { $0 == "" })
+    }
+  }
+
+  @Test func `what is left of a body that nobody wants is no request`() {
+    let wire = Wire()
+    wire.recorder.skipsBodies = true
+    #expect(
+      wire.send("POST /health HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n" + get).status
+        == 405)
+    #expect(!wire.isAtRest)
+    let left = 100 - get.utf8.count
+    #expect(wire.send(String(repeating: "x", count: left - 1)) == "")
+    #expect(wire.send("x" + get).status == 200)
+    #expect(wire.isAtRest && wire.recorder.answers.map(\.status) == [405, 200])
+  }
+
+  @Test func `a body that nobody wants and that never comes is no slow request`() {
+    let wire = Wire()
+    wire.recorder.skipsBodies = true
+    wire.send("POST /health HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n")
+    #expect(wire.timeOut() == "")
+    #expect(wire.isFinished)
+  }
+
+  @Test func `a short body over the limit is told so and skipped`() {
+    let wire = Wire { $0.bodyByteCount = 1000 }
+    let head = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\n\r\n"
+    #expect(wire.send(head).status == 413)
+    #expect(wire.send(String(repeating: "x", count: 2000) + get).status == 200)
+  }
+
+  @Test func `a refused chunked body leaves no memory behind`() {
+    let wire = Wire { $0.bodyByteCount = 5000 }
+    wire.send("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+    wire.send("1000\r\n" + String(repeating: "x", count: 4096) + "\r\n")
+    #expect(wire.send("1000\r\n").status == 413)
+    #expect(wire.isFinished && wire.heldByteCount == 0)
+  }
+
+  @Test func `in a place that is kept for probes only those are answered, once`() {
+    let probe = Wire()
+    probe.beGuest()
+    let answer = probe.send(get + get)
+    #expect(answer.occurrences(of: "HTTP/1.1 200") == 1)
+    #expect(answer.contains("Connection: close\r\n") && probe.isFinished)
+    let other = Wire()
+    other.beGuest()
+    #expect(other.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").status == 503)
+    #expect(other.isFinished && other.recorder.bodies.isEmpty)
+  }
+
+  @Test func `a connection that has had its share of a turn pauses after a request`() {
+    let wire = Wire()
+    wire.response.visitEnd = 0
+    wire.recorder.bigByteCount = 10
+    let request = "GET /big HTTP/1.1\r\nHost: a\r\n\r\n"
+    var answer = wire.send(request + request + request)
+    #expect(wire.recorder.answers.count == 1 && wire.isPaused)
+    answer += wire.resume()
+    #expect(wire.recorder.answers.count == 2 && wire.isPaused)
+    answer += wire.resume()
+    #expect(answer.occurrences(of: "HTTP/1.1 200") == 3 && wire.isAtRest)
+  }
+
+  @Test func `of prepared answers sixteen are a share at least`() {
+    let wire = Wire()
+    wire.response.visitEnd = 0
+    wire.send(String(repeating: get, count: 100))
+    #expect(wire.recorder.answers.count == 16)
+    while wire.isPaused { _ = wire.resume() }
+    #expect(wire.recorder.answers.count == 100)
+  }
+
   @Test func `deep pipelines pause at the limit and go on`() {
     let wire = Wire()
     var answer = wire.send(String(repeating: get, count: 5000))

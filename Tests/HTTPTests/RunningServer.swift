@@ -11,11 +11,12 @@ final class Running: @unchecked Sendable {
   private let thread: Foundation.Thread
   private let done = DispatchSemaphore(value: 0)
 
-  init(_ change: (inout HTTPLimits) -> Void = { _ in }) throws {
+  init(memory: Int = 64 << 20, _ change: (inout HTTPLimits) -> Void = { _ in }) throws {
     var limits = HTTPLimits()
     change(&limits)
     let listener = try Socket.listenTCP(host: "127.0.0.1", port: 0)
-    let server = try Server(listener: listener, limits: limits, responder: responder)
+    let server = try Server(
+      listener: listener, limits: limits, responder: responder, memory: ClientMemory(limit: memory))
     port = server.port
     responder.server = server
     try server.watch(responder.wake.fileHandleForReading.fileDescriptor, .readable, token: 7)
@@ -30,6 +31,9 @@ final class Running: @unchecked Sendable {
 
   /// What its server has counted, once it has stopped.
   var closed: ClosedConnections { responder.server?.closed ?? ClosedConnections() }
+
+  /// What clients still hold by its books, once it has stopped.
+  var memoryByteCount: Int { responder.server?.memory.byteCount ?? -1 }
 
   /// Stops gracefully; whether it ended in time.
   func stop(seconds: Double = 30) -> Bool {
@@ -60,6 +64,11 @@ final class Loop: Responder {
       return
     }
     recorder.respond(to: request, head: head, body: body, into: &response)
+  }
+
+  func isProbe(_ request: Request, head: RawSpan) -> Bool { recorder.isProbe(request, head: head) }
+  func bodyLimit(of request: Request, head: RawSpan) -> Int {
+    recorder.bodyLimit(of: request, head: head)
   }
 
   func nextDeadline() -> UInt64 { tickets.isEmpty ? .max : 0 }

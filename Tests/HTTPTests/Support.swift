@@ -42,6 +42,16 @@ final class Recorder: Responder {
   }
 
   func answered(_ answer: Answer) { answers.append(answer) }
+
+  /// Whether only `/echo` wants a body, as in the programs; else every path takes one.
+  var skipsBodies = false
+  func bodyLimit(of request: Request, head: RawSpan) -> Int {
+    skipsBodies && text(head.extracting(request.path)) != "/echo" ? 0 : .max
+  }
+
+  func isProbe(_ request: Request, head: RawSpan) -> Bool {
+    text(head.extracting(request.path)) == "/health"
+  }
 }
 
 func text(_ span: RawSpan) -> String {
@@ -90,6 +100,9 @@ final class Wire {
   var isAtRest: Bool { machine.isAtRest }
   var isPaused: Bool { machine.hasMore }
   var deadline: UInt64 { machine.deadline }
+  var heldByteCount: Int { machine.heldByteCount }
+  var mustLinger: Bool { machine.mustLinger }
+  func beGuest() { machine.beGuest(until: now + 2_000_000_000) }
 
   private func take() -> String {
     let text = String(decoding: response.buffer.array, as: UTF8.self)

@@ -38,6 +38,7 @@ int cl_last_error(void);
 
 // -- Sockets: non-blocking and close-on-exec, all of them.
 int cl_bind_tcp(const char *host, uint16_t port, int is_shared);
+int cl_share_port(int fd);
 int cl_listen(int fd, int backlog);
 int cl_bind_udp(const char *host, uint16_t port);
 int cl_connect_tcp(const char *host, uint16_t port, int64_t timeout_milliseconds);

@@ -34,6 +34,19 @@ extension Sidecar {
     }
   }
 
+  /// Pushes have a body; the others are answered from the head alone.
+  func bodyLimit(of request: Request, head: RawSpan) -> Int {
+    let isPush =
+      push != nil && (request.method == .put || request.method == .post)
+      && head.extracting(request.path).starts(with: "/metrics/job")
+    return isPush ? settings.push.limits.bodyByteCount : 0
+  }
+
+  func isProbe(_ request: Request, head: RawSpan) -> Bool {
+    let path = head.extracting(request.path)
+    return path.isEqual(to: "/-/healthy") || path.isEqual(to: "/-/ready")
+  }
+
   /// Counts pushes that are too long here: most are refused before anybody reads whose they are.
   func answered(_ answer: Answer) {
     if answer.status == 413 { push?.counts.tooLarge += 1 }

@@ -91,6 +91,16 @@ public struct ByteBuffer: ~Copyable {
     tail += byteCount
   }
 
+  /// The same where the content is known to end at `total` bytes: growing in steps of twice the size
+  /// goes up to that and no further.
+  public mutating func append(_ source: RawSpan, within total: Int) {
+    let needed = count + source.byteCount
+    if capacity - tail < source.byteCount, needed <= total {
+      reallocate(capacity: needed <= capacity ? capacity : min(max(needed, capacity * 2), total))
+    }
+    append(source)
+  }
+
   /// Adds text known at compile time, as UTF-8.
   @inline(__always)
   public mutating func append(_ text: StaticString) {

@@ -26,6 +26,12 @@ public enum Socket {
     unsafe Descriptor(owning: try SystemCall.check(cl_bind_tcp(host, port, isShared ? 1 : 0)))
   }
 
+  /// Lets this process's other sockets have the address of one that listens already (`SO_REUSEPORT`).
+  /// Another program that wants it alone still finds it in use.
+  public static func share(_ descriptor: Int32) throws(Errno) {
+    _ = try SystemCall.check(cl_share_port(descriptor))
+  }
+
   /// Lets clients connect to what `bindTCP` has bound.
   public static func listen(_ descriptor: Int32, backlog: Int = 1024) throws(Errno) {
     _ = try SystemCall.check(cl_listen(descriptor, Int32(backlog)))
