@@ -22,6 +22,20 @@ private func temporaryPath() -> String {
     #expect(CivilTime(unixSeconds: 1_769_852_662).weekday == 6)
   }
 
+  @Test func `a port of one's own is in use for others, also once it is shared`() throws {
+    let first = try Socket.listenTCP(host: "127.0.0.1", port: 0)
+    let port = try Socket.localPort(first.raw)
+    #expect(throws: Errno.addressInUse) {
+      _ = try Socket.bindTCP(host: "127.0.0.1", port: port).raw
+    }
+    try Socket.share(first.raw)
+    let second = try Socket.bindTCP(host: "127.0.0.1", port: port)
+    try Socket.listen(second.raw)
+    #expect(throws: Errno.addressInUse) {
+      _ = try Socket.listenTCP(host: "127.0.0.1", port: port).raw
+    }
+  }
+
   @Test func `a live socket file is not stolen and a stale one is replaced`() throws {
     let path = temporaryPath()
     do {

@@ -60,6 +60,24 @@ app_starts_total 1.0
             check(page.startswith(expected), f"the page starts with\n{page[:1200]}")
             print("  3 endpoints and the page of 40 requests are as promised")
 
+    def test_second_app(self):
+        """A second App on the port of a first one says so in a line, and takes none of its
+        requests."""
+        with Pair() as pair:
+            pair.start_sidecar()
+            pair.start_app()
+            second = subprocess.run(
+                [os.path.join(PROGRAMS, "simple-server"), "--listen", f"127.0.0.1:{pair.api}",
+                 "--events-socket", pair.path("events.sock")],
+                capture_output=True, text=True, timeout=20)
+            check(second.returncode == 1 and second.stderr.count("\n") == 1
+                  and "another program listens there" in second.stderr, f"a second App: {second}")
+            for _ in range(40):
+                pair.get(pair.api, "/bye")
+            values = pair.values()
+            check(values["bye_request_total"] == 40 and values["app_starts_total"] == 1, values)
+            print("  a second App finds the address in use")
+
     def test_sidecar_killed(self):
         """Promise 2: answered = counted, however often the sidecar is killed under load."""
         with Pair() as pair:

@@ -4,6 +4,7 @@ while what was known goes on counting. Standard library.
 
     Tests/System/run limits
 """
+import contextlib
 import gzip
 import http.client
 import json
@@ -45,6 +46,15 @@ LINES = [
     ("--max-datagram-size=256", ["a:1|c\n" * 43, "b:1|c\n" * 42],
      {REASON % "datagram_too_long": 1, "b_total": 42}),
 ]
+
+PUSH = "POST /metrics/job/a HTTP/1.1\r\nHost: x\r\n"
+
+
+def ask(sidecar, text):
+    """A connection of its own that has sent `text`."""
+    asking = socket.create_connection(("127.0.0.1", sidecar.metrics), timeout=20)
+    asking.sendall(text.encode())
+    return asking
 
 
 class Limits(TestCase):
@@ -182,27 +192,54 @@ class Limits(TestCase):
             check(b'trace="a2"' in page and b'trace="b1"' not in page, page.decode())
 
     def test_http_connections(self):
-        """--max-http-connections: one at rest makes room; where none is, the new one is closed."""
-        with Sidecar("--max-http-connections=1") as sidecar:
-            resting = socket.create_connection(("127.0.0.1", sidecar.metrics), timeout=20)
-            resting.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
+        """--max-http-connections: one at rest, or with an unfinished request, makes room; where none
+        can, only probes are answered."""
+        with Sidecar("--max-http-connections=1", "--push") as sidecar:
+            resting = ask(sidecar, "GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
             check(resting.recv(4096).startswith(b"HTTP/1.1 200 "), "no answer")
             before = sidecar.values()[HTTP % "evicted"]
             check(resting.recv(1) == b"", "the one at rest was not closed")
             check(before >= 1, "the one at rest did not count")
-            # In the middle of a body, it keeps its place.
-            busy = socket.create_connection(("127.0.0.1", sidecar.metrics), timeout=20)
-            busy.sendall(b"POST /-/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n"
-                         b"Expect: 100-continue\r\n\r\n")
-            check(b"100 Continue" in busy.recv(4096), "no 100 Continue")
-            more = socket.create_connection(("127.0.0.1", sidecar.metrics), timeout=20)
-            check(more.recv(1) == b"", "a second connection got room")
-            busy.sendall(b"x")
-            check(b"HTTP/1.1 " in busy.recv(4096), "the first one did not go on")
+            half = ask(sidecar, PUSH + "Content-Length: 9\r\n\r\nx")
+            check(sidecar.page("/-/healthy") == "healthy\n", "an unfinished body keeps its place")
+            check(half.recv(1) == b"", "the one in the middle of a body was not closed")
+            # Answers that wait for their reader keep the place, for a moment.
+            busy = ask(sidecar, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 1500)
+            check(busy.recv(1) == b"H", "no answer")
+            more = ask(sidecar, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+            check(more.recv(12) == b"HTTP/1.1 503", "a second connection got room")
+            check(sidecar.page("/-/healthy") == "healthy\n", "a probe was not answered")
             busy.close()
             more.close()
             sidecar.expect({HTTP % "refused": 1})
             check(sidecar.values()[HTTP % "slow"] == 0, "somebody was slow")
+
+    def test_client_memory(self):
+        """--max-client-memory: chunks of a byte, bodies that stop and answers that nobody reads, of
+        many clients: those that hold most go, and probes and scrapes are answered."""
+        with Sidecar("--push", "--max-client-memory=2MiB") as sidecar:
+            before = resident(sidecar.process)
+            attacks = [PUSH + "Transfer-Encoding: chunked\r\n\r\n" + "1\r\nA\r\n" * 30_000,
+                       PUSH + "Content-Length: 1000000\r\n\r\n" + "x" * 200_000,
+                       "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 1500]
+            clients = []
+            for number in range(120):
+                client = ask(sidecar, "")
+                clients.append(client)
+                with contextlib.suppress(OSError):  # It may have to go.
+                    client.sendall(attacks[number % 3].encode())
+                if number % 10 == 9:
+                    check(sidecar.page("/-/healthy") == "healthy\n", "a probe was not answered")
+            values = sidecar.values()
+            check(values[HTTP % "memory"] >= 20, values[HTTP % "memory"], "clients were closed")
+            check(values["metrics_sidecar_client_memory_bytes"] <= 2 << 20, "the limit does not hold")
+            grown = resident(sidecar.process) - before
+            check(grown < 8 << 20, f"they cost {grown} bytes")
+            print(f"  {len(clients)} clients: {values[HTTP % 'memory']:.0f} closed, "
+                  f"{grown >> 10} KiB more")
+            for client in clients:
+                client.close()
+            sidecar.expect({"metrics_sidecar_client_memory_bytes": 0})
 
     def test_unread_pages(self):
         """--max-unread-pages: readers that take nothing are closed, and a page costs what it costs

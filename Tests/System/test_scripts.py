@@ -12,7 +12,7 @@ import tempfile
 from unittest import TestCase, main
 
 from support import ROOT
-from support.checks import check
+from support.checks import check, wait_for
 
 # A shell, coreutils, grep: what every Linux has.
 ANYWHERE = {"cat", "cd", "echo", "grep", "head", "kill"}
@@ -58,6 +58,31 @@ class Scripts(TestCase):
             check(done.returncode == 0 and "toolchain" in done.stdout,
                   f"Scripts/coverage: {done.stdout}{done.stderr}")
         print("  Scripts/coverage reads a profile by the toolchain's own llvm-cov")
+
+    def test_second_run(self):
+        """A second run in a folder says that it is in use, and touches nothing of the first."""
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            for name in ("metrics-sidecar", "simple-server"):
+                (folder / name).write_text("#!/bin/sh\nexec sleep 60\n")
+                (folder / name).chmod(0o755)
+            command = [ROOT / "Scripts/run-pair", folder, folder / "run", "rules.json"]
+            first = subprocess.Popen(command)
+            try:
+                pids = [folder / "run/sidecar.pid", folder / "run/app.pid"]
+                wait_for(lambda: all(pid.exists() and pid.read_text() for pid in pids), "the first")
+                before = [pid.read_text() for pid in pids]
+                second = subprocess.run(command, capture_output=True, text=True, timeout=30)
+                check(second.returncode == 1 and second.stderr.count("\n") == 1
+                      and "uses" in second.stderr, f"a second run: {second}")
+                check([pid.read_text() for pid in pids] == before,
+                      "a second run touched the first one's files")
+                check(first.poll() is None, "a second run ended the first")
+            finally:
+                first.terminate()
+                first.wait(20)
+            check(not any(pid.exists() for pid in pids), "the first run left its process ids")
+        print("  a second run-pair leaves the first alone")
 
 
 if __name__ == "__main__":
