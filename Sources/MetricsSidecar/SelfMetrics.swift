@@ -12,6 +12,9 @@ struct SelfMetrics: OwnMetricLines {
   var openFileLimit = 0
   /// HTTP connections open now, and those that were closed at a limit.
   var http = (count: 0, closed: ClosedConnections())
+  /// Requests that a browser sent for a page that has no right to them.
+  var foreignOriginCount: UInt64 = 0
+  var unknownHostCount: UInt64 = 0
   /// What clients hold of `--max-client-memory`.
   var clientMemoryByteCount = 0
   /// The sockets that there are; the others have no lines.
@@ -100,10 +103,18 @@ struct SelfMetrics: OwnMetricLines {
     labelled(name, "reason", "evicted", Double(http.closed.evicted), &page)
     labelled(name, "reason", "slow", Double(http.closed.slow), &page)
     labelled(name, "reason", "memory", Double(http.closed.memory), &page)
+    browsers(&page)
     one(
       "metrics_sidecar_client_memory_bytes", "gauge",
       "What clients hold: unfinished requests and frames, answers that nobody has read yet",
       Double(clientMemoryByteCount), &page)
+  }
+
+  private func browsers(_ page: inout ByteBuffer) {
+    let name: StaticString = "metrics_sidecar_http_requests_refused_total"
+    head(name, "counter", "Requests refused because a page may have had a browser send them", &page)
+    labelled(name, "reason", "origin", Double(foreignOriginCount), &page)
+    labelled(name, "reason", "host", Double(unknownHostCount), &page)
   }
 
   /// What it does besides: scrapes, its state, its rules.

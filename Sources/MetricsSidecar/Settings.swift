@@ -1,4 +1,5 @@
 import SidecarEvents
+import SidecarHTTP
 import SidecarPlatform
 
 /// The flags of `metrics-sidecar`: one table, from which parser, help and environment follow.
@@ -7,6 +8,10 @@ struct Settings: Sendable {
 
   static let table: [Option] = [
     Option("listen", "HOST:PORT", "0.0.0.0:8000", "Where /metrics is served."),
+    Option(
+      "allowed-hosts", "NAMES", "",
+      "Names by which browsers may read, with commas between them, beside addresses in numbers and "
+        + "localhost. *: any. Scrapers and other programs may come by any name."),
     Option(
       "events-socket", "PATH", "/run/metrics/events.sock",
       "Stream socket for frames with acknowledgements, or plain lines. @NAME: one without a file. "
@@ -103,6 +108,7 @@ struct Settings: Sendable {
   ]
 
   var listen = NetworkAddress(host: "0.0.0.0", port: 8000)
+  var browsers = BrowserGuard()
   var eventsSocket = ""
   var statsdSocket = ""
   var statsdUDP: NetworkAddress?
@@ -123,6 +129,7 @@ struct Settings: Sendable {
 
   init(_ options: Options) throws(Options.Mistake) {
     listen = try options.address("listen")
+    browsers = BrowserGuard(allowing: options.text("allowed-hosts"))
     eventsSocket = options.text("events-socket")
     statsdSocket = options.text("statsd-socket")
     statsdUDP = try Self.optionalAddress(options, "statsd-udp")

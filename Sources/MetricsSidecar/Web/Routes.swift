@@ -7,6 +7,7 @@ extension Sidecar {
   func respond(
     to request: Request, head: RawSpan, body: RawSpan, into response: inout ResponseWriter
   ) {
+    guard isAllowed(request, head, &response) else { return }
     let path = head.extracting(request.path)
     if path.isEqual(to: "/metrics") || path.isEqual(to: "/") {
       guard isRead(request, &response) else { return }
@@ -39,7 +40,8 @@ extension Sidecar {
     let isPush =
       push != nil && (request.method == .put || request.method == .post)
       && head.extracting(request.path).starts(with: "/metrics/job")
-    return isPush ? settings.push.limits.bodyByteCount : 0
+    guard isPush, settings.browsers.check(request, head) == .allowed else { return 0 }
+    return settings.push.limits.bodyByteCount
   }
 
   func isProbe(_ request: Request, head: RawSpan) -> Bool {
@@ -50,6 +52,32 @@ extension Sidecar {
   /// Counts pushes that are too long here: most are refused before anybody reads whose they are.
   func answered(_ answer: Answer) {
     if answer.status == 413 { push?.counts.tooLarge += 1 }
+  }
+
+  /// Whether it may be answered, or is one that a page somewhere has a browser send: then 403.
+  private func isAllowed(
+    _ request: Request, _ head: RawSpan, _ response: inout ResponseWriter
+  ) -> Bool {
+    switch settings.browsers.check(request, head) {
+    case .allowed: return true
+    case .foreignOrigin:
+      selfMetrics.foreignOriginCount += 1
+      response.problem(
+        status: 403,
+        detail: """
+          a page of another origin may not write: Origin has to be this Host, which a proxy in \
+          between has to pass on
+          """)
+    case .unknownHost:
+      selfMetrics.unknownHostCount += 1
+      response.problem(
+        status: 403,
+        detail: """
+          a browser comes by an address in numbers or localhost: to let it come by this name, add \
+          it to --allowed-hosts
+          """)
+    }
+    return false
   }
 
   /// Whether it is GET or HEAD; answers any other method with 405.
