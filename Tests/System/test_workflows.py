@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Workflows by actionlint, zizmor and their schema; what they run, in a clone with nothing beside
-it; the release script on made-up histories.
+it; releases by git-cliff on made-up histories.
 
     Tests/System/run workflows
 """
@@ -18,15 +18,18 @@ import yaml
 from support import bare_clone
 from support import ROOT
 from support.checks import check
+from support.workflow_steps import Runner
 
 BIN = pathlib.Path(sys.executable).parent
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+ACTIONS = sorted((ROOT / ".github/actions").glob("*/action.yml"))
 
-# Subjects (and bodies) since the tag, and the version that follows.
+# Subjects (and bodies) since the tag, and the version that follows. "revert" is what
+# `git revert HEAD` makes, "tag:" a tag.
 VERSIONS = [
-    (None, ["chore: start"], None, "nothing is worth a first release"),
+    (None, ["chore: start"], "", "nothing is worth a first release"),
     (None, ["feat: first"], "0.1.0", "the first release"),
-    ("v1.2.3", ["docs: words", "test: more", "Merge me"], None, "nothing for users"),
+    ("v1.2.3", ["docs: words", "test: more", "Merge me"], "", "nothing for users"),
     ("v1.2.3", ["fix: a"], "1.2.4", "a fix"),
     ("v1.2.3", ["perf: b"], "1.2.4", "a faster way"),
     ("v1.2.3", ["feat(chart): c", "fix: a"], "1.3.0", "a feature, with a scope"),
@@ -35,33 +38,132 @@ VERSIONS = [
      "a break, by its body"),
     ("v0.2.3", ["feat!: f"], "0.3.0", "a break before 1.0"),
     ("v1.9.9", ["feat: g"], "1.10.0", "numbers, not text"),
-    ("v1.2.3", ["feature: h", "fix the thing", "feat:no space"], None, "what is no such subject"),
+    ("v1.2.3", ["feature: h", "fix the thing", "feat:no space"], "", "what is no such subject"),
+    ("v1.2.3", ["fix: a", "feat: i", "revert"], "1.2.4", "a feature that is reverted at once"),
+    ("v1.2.3", ["feat: i", "revert"], "", "nothing but a feature and its revert"),
+    ("v1.2.3", ["feat: i", "revert", "revert"], "1.3.0", "a revert that is reverted"),
+    ("v1.2.3", ["feat: i", "tag:v1.3.0", "revert"], "1.3.1", "the revert of a released feature"),
+    ("v1.2.3", ["feat: i", "tag:v1.3.0-rc.1"], "1.3.0", "what a pre-release tried"),
+    ("v1.2.3", ["feat: i", "tag:v1.3.0-rc.1", "fix: a"], "1.3.0", "a fix after a pre-release"),
+    ("v1.2.3", ["feat: i", "tag:v1.3.0-rc.1", "feat!: j"], "2.0.0", "a break after a pre-release"),
 ]
 
 
-def run(*command, cwd=ROOT):
+def run(*command, cwd=ROOT, **options):
     result = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True,
-                            text=True, timeout=120)
+                            text=True, timeout=120, **options)
     check(result.returncode == 0, f"{' '.join(map(str, command))}\n{result.stdout}{result.stderr}")
     return result.stdout
 
 
+def history(folder, tag, subjects):
+    """A repository in `folder` with the release's files and these commits."""
+    for name in (
+    "cliff.toml",
+    "CHANGELOG.md",
+    "Sources/Platform/Program/Version.swift",
+    "chart/Chart.yaml",
+    "Examples/Package.swift",
+    "Examples/deployment.yaml",
+     "docs/guide.md"):
+        target = pathlib.Path(folder, name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, target)
+    run("git", "init", "-q", ".", cwd=folder)
+    run("git", "add", "-A", cwd=folder)
+    run("git", "commit", "-q", "-m", "chore: old", cwd=folder)
+    if tag:
+        run("git", "tag", tag, cwd=folder)
+        run("git", "tag", "vnext", cwd=folder)
+    for number, subject in enumerate(subjects):
+        if subject == "revert":
+            run("git", "revert", "--no-edit", "HEAD", cwd=folder)
+        elif subject.startswith("tag:"):
+            run("git", "tag", subject.removeprefix("tag:"), cwd=folder)
+        else:
+            pathlib.Path(folder, f"{number}.txt").write_text(subject)
+            run("git", "add", "-A", cwd=folder)
+            run("git", "commit", "-q", "-m", subject, cwd=folder)
+
+
+def release(folder, *words, **options):
+    return run(sys.executable, ROOT / "Scripts/release", *words, cwd=folder, **options).strip()
+
+
+def release_steps(runner):
+    """The commands of the release's jobs in their order: proposal, merge, images, chart, tag."""
+    flow, push = (ROOT / ".github/workflows" / \
+                  name for name in ("release.yml", "build_and_push.yml"))
+    runner.git("config", "--global", "user.email", "somebody@example.com")
+    runner.git("config", "--global", "user.name", "somebody")
+    runner.git("config", "--global", "--add", "safe.directory", "*")
+    runner.git("switch", "-q", "-C", "main")
+    runner.git("commit", "-q", "--allow-empty", "-am", "feat: what is not committed yet")
+    runner.git("tag", "v0.0.9", "HEAD~1")
+
+    runner.job(flow, "version")
+    check(runner.known["steps.version.outputs.version"]
+          == "", "a version waits before any was proposed")
+    runner.job(flow, "propose", **{"inputs__pre-release": ""})
+    version = release(runner.clone, "pending", env=runner.environment)
+    check(version == "0.1.0", f"{version} is proposed")
+    (created,) = [line for line in runner.called() if line.startswith("gh pr create")]
+    check(f"--title chore: release {version} " in created, created)
+    runner.job(flow, "version")
+    check(runner.known["steps.version.outputs.version"]
+          == version, "the merged version does not wait")
+
+    known = {"inputs__version": version, "steps__app__outputs__digest": "sha256:a",
+             "steps__sidecar__outputs__digest": "sha256:b"}
+    runner.job(push, "images", **known)
+    images = [f"{place}/{image}" for image in ("simple-server", "metrics-sidecar")
+              for place in ("ghcr.io/owner", "docker.io/hub")]
+    signed = [
+    f"cosign sign --yes {image}@sha256:{'a' if 'server' in image else 'b'}" for image in images]
+    latest = [
+    f"docker buildx imagetools create --tag {image}:latest {image}:{version}" for image in images]
+    called = runner.called()
+    check(called == signed + latest, called)
+    runner.job(push, "chart", **known)
+    called = runner.called()
+    archive = runner.folder / f"chart/simple-server-{version}.tgz"
+    check(called == ["helm registry login", f"helm push {archive} oci://ghcr.io/owner/charts",
+                     "cosign sign --yes ghcr.io/owner/charts/simple-server@sha256:c0ffee"], called)
+    runner.git("checkout", "-q", ".")
+    runner.job(flow, "release", needs__version__outputs__version=version)
+    (created,) = [line for line in runner.called() if line.startswith("gh release")]
+    check(created.startswith(f"gh release create v{version} --verify-tag")
+          and "--latest" not in created and "--prerelease" not in created, created)
+    check(
+    runner.git(
+        "cat-file",
+        "-t",
+        f"v{version}",
+        at=runner.origin) == "tag",
+         "the tag is not pushed")
+
+    runner.job(push, "images", **known | {"inputs__version": "0.0.9"})
+    check(not [line for line in runner.called() if "latest" in line], "latest moves back")
+    print(
+        f"  a release's own commands propose, push, sign and tag {version}; latest never goes back")
+
+
 class Workflows(TestCase):
     def test_linted(self):
-        """Workflows are clean by actionlint, zizmor and their schema."""
         run(BIN / "actionlint")
         run(BIN / "zizmor", "--offline", "--no-progress", ".github")
         run(BIN / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", *WORKFLOWS)
-        run(BIN / "check-jsonschema", "--builtin-schema", "vendor.dependabot",
-            ".github/dependabot.yml")
+        run(BIN / "check-jsonschema", "--builtin-schema", "vendor.github-actions", *ACTIONS)
+        run(BIN / "check-jsonschema", "--builtin-schema",
+            "vendor.dependabot", ".github/dependabot.yml")
         print(f"  {len(WORKFLOWS)} workflows are clean by actionlint, zizmor and their schema")
 
     def test_pinned(self):
         """Every action is a commit with its version beside it, the same one wherever it is used."""
         known = {}
-        for path in WORKFLOWS:
+        for path in [*WORKFLOWS, *ACTIONS]:
             for used in re.findall(r"uses: (.+)", path.read_text()):
-                if used.startswith("$/"):
+                if used.startswith(("$/", "./")):
                     check((ROOT / used[2:]).exists(), f"{path.name}: {used} is not there")
                     continue
                 match = re.fullmatch(r"([\w./-]+)@([0-9a-f]{40}) # v\d+\.\d+\.\d+", used)
@@ -71,17 +173,26 @@ class Workflows(TestCase):
 
     def test_permitted(self):
         """Workflows may nothing, jobs only what is listed here."""
-        allowed = {"release": {"contents": "write"}, "images": {"packages": "write"},
-                   "chart": {"packages": "write"}, "build_and_push": {"packages": "write"}}
+        publishes = {"packages": "write", "id-token": "write", "attestations": "write"}
+        allowed = {"release.yml": {"propose": {"contents": "write", "pull-requests": "write"},
+                                   "release": {"contents": "write"}, "build_and_push": publishes},
+                   "build_and_push.yml": {"images": publishes, "chart": publishes}}
         for path in WORKFLOWS:
             workflow = yaml.safe_load(path.read_text())
             check(workflow["permissions"] == {}, f"{path.name}: permissions of the workflow")
             for name, job in workflow["jobs"].items():
                 extra = {key: value for key, value in job["permissions"].items()
                          if (key, value) != ("contents", "read")}
-                check(extra == allowed.get(name, {}), f"{path.name}: {name} may {extra}")
-                check("timeout-minutes" in job or "uses" in job,
-                      f"{path.name}: {name} has no timeout")
+                check(
+    extra == allowed.get(
+        path.name,
+        {}).get(
+            name,
+            {}),
+             f"{path.name}: {name} may {extra}")
+                check(
+    "timeout-minutes" in job or "uses" in job,
+     f"{path.name}: {name} has no timeout")
 
     def test_steps_exist(self):
         """What test.yml runs, or leaves to its other jobs, are targets of the Makefile; none is
@@ -99,53 +210,69 @@ class Workflows(TestCase):
         print(f"  test.yml runs {len(named)} targets side by side, and the rest of .ci/run")
 
     def test_alone(self):
-        """Every target has its tools where a workflow runs it."""
+        """In a clone with nothing beside it every target has its tools, and a release works."""
         with tempfile.TemporaryDirectory() as folder:
-            bare_clone.tools_there(folder)
+            folder = pathlib.Path(folder).resolve()
+            clone = bare_clone.clone_alone(folder)
+            environment = bare_clone.environment_of_job(folder)
+            bare_clone.tools_there(clone, folder, environment)
+            helm = run(clone / ".ci/helm", cwd=clone, env=environment).strip()
+            release_steps(Runner(clone, folder, environment, helm))
 
     def test_released(self):
-        """Versions from commit messages; the version is written where it belongs."""
+        """Versions and changelog that git-cliff makes of made-up histories; each place has them."""
         os.environ.update(
             GIT_AUTHOR_NAME="a", GIT_AUTHOR_EMAIL="a@example.com", GIT_COMMITTER_NAME="a",
-            GIT_COMMITTER_EMAIL="a@example.com", GIT_CONFIG_GLOBAL=os.devnull)
-        script = ROOT / "Scripts/release"
+            GIT_COMMITTER_EMAIL="a@example.com", GIT_CONFIG_GLOBAL=os.devnull,
+            PATH=f"{BIN}:{os.environ['PATH']}")
         for tag, subjects, version, what in VERSIONS:
             with tempfile.TemporaryDirectory() as folder:
-                run("git", "init", "-q", ".", cwd=folder)
-                run("git", "commit", "-q", "--allow-empty", "-m", "chore: old", cwd=folder)
-                if tag:
-                    run("git", "tag", tag, cwd=folder)
-                    run("git", "tag", "vnext", cwd=folder)
-                for subject in subjects:
-                    run("git", "commit", "-q", "--allow-empty", "-m", subject, cwd=folder)
-                answer = run(sys.executable, script, "next", cwd=folder).strip()
-                check(answer == (version or ""), f"{what}: {answer or 'none'}, not {version}")
+                history(folder, tag, subjects)
+                answer = release(folder, "next")
+                check(answer == version, f"{what}: {answer or 'none'}, not {version or 'none'}")
         with tempfile.TemporaryDirectory() as folder:
-            names = ["CHANGELOG.md", "Sources/Platform/Program/Version.swift",
-                     "Examples/deployment.yaml"]
-            for name in names:
-                target = pathlib.Path(folder) / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_text((ROOT / name).read_text())
-            chart = pathlib.Path(folder) / "chart/Chart.yaml"
-            chart.parent.mkdir()
-            real = ROOT / "chart/Chart.yaml"
-            chart.write_text(real.read_text() if real.exists()
-                             else "version: 0.0.1\nappVersion: '0.0.1'\n")
-            run("git", "init", "-q", ".", cwd=folder)
-            run("git", "add", "-A", cwd=folder)
-            run("git", "commit", "-q", "-m", "feat: one\n\nwhy", cwd=folder)
-            notes = run(sys.executable, script, "write", "3.2.1", cwd=folder)
-            check(notes == "### Added\n- one\n", f"notes: {notes!r}")
-            described = yaml.safe_load(chart.read_text())
-            check(described["version"] == described["appVersion"] == "3.2.1", f"chart: {described}")
-            swift = (pathlib.Path(folder) / names[1]).read_text()
-            check('number = "3.2.1"' in swift, swift)
-            check("/metrics-sidecar:3.2.1\n" in (pathlib.Path(folder) / names[2]).read_text(),
-                  "the example")
-            changelog = (pathlib.Path(folder) / names[0]).read_text()
-            check(re.search(r"\n## 3\.2\.1 \(\d{4}-\d\d-\d\d\)\n\n### Added\n- one\n", changelog),
-                  changelog)
+            history(folder, "v1.2.3", ["feat: one\n\nwhy", "fix: two", "feat: gone", "revert",
+                                       "fix!: three\n\nBREAKING CHANGE: the flag is gone"])
+            check(release(folder, "next", "rc") == "2.0.0-rc.1", "the first pre-release")
+            check(release(folder, "pending") == "", "a version is pending before any is written")
+            release(folder, "write", "2.0.0-rc.1")
+            check(release(folder, "pending") == "2.0.0-rc.1", "the written version is not pending")
+            run("git", "commit", "-qam", "chore: release 2.0.0-rc.1", cwd=folder)
+            run("git", "tag", "v2.0.0-rc.1", cwd=folder)
+            check(release(folder, "pending") == "", "a tagged version is pending")
+            check(release(folder, "next", "rc") == "", "a pre-release of what is released already")
+            run("git", "commit", "-q", "--allow-empty", "-m", "perf: four", cwd=folder)
+            check(release(folder, "next", "rc") == "2.0.0-rc.2", "the second pre-release")
+            check(release(folder, "next") == "2.0.0", "the release after its pre-releases")
+            release(folder, "write", "2.0.0")
+            notes = release(folder, "notes", "2.0.0")
+            check(
+    notes == "### Breaking\n- the flag is gone\n\n### Added\n- one\n\n### Fixed\n- two\n\n"
+    "### Faster\n- four", f"notes: {notes!r}")
+            changelog = pathlib.Path(folder, "CHANGELOG.md").read_text()
+            check(
+    re.findall(
+        r"(?m)^## (\S+) \(\d{4}-\d\d-\d\d\)$",
+        changelog)[0] == "2.0.0",
+         changelog)
+            described = yaml.safe_load(pathlib.Path(folder, "chart/Chart.yaml").read_text())
+            check(described["version"] == described["appVersion"] == "2.0.0", f"chart: {described}")
+            for name in run("git", "ls-files", cwd=folder).split():
+                text = pathlib.Path(folder, name).read_text()
+                for old in re.findall(r"(?:simple-server|metrics-sidecar):(\d\S*)", text):
+                    check(old == "2.0.0", f"{name} names {old}")
+            for name, words in (("Sources/Platform/Program/Version.swift", 'number = "2.0.0"'),
+                                ("Examples/Package.swift", 'from: "2.0.0"'),
+                                ("Examples/deployment.yaml", "/metrics-sidecar:2.0.0\n"),
+                                ("docs/guide.md", "/simple-server:2.0.0")):
+                check(words in pathlib.Path(folder, name).read_text(), f"{name} has no {words!r}")
+            for version, is_newest in (("2.0.0", True), ("1.2.4", False), ("1.10.0", False),
+                                       ("2.0.0-rc.3", False)):
+                run("git", "tag", f"v{version}", cwd=folder)
+                done = subprocess.run([sys.executable, ROOT
+     / "Scripts/release", "newest", version], cwd=folder)
+                check((done.returncode == 0) == is_newest,
+     f"latest would{' not' if is_newest else ''} be {version}")
         print(f"  {len(VERSIONS)} histories have the right version; it is written in every place")
 
     def test_owned(self):

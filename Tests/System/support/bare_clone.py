@@ -196,22 +196,31 @@ def targets():
     return re.findall(r"(?m)^(?:load_)?step make ([a-z0-9-]+)", (ROOT / ".ci/run").read_text())
 
 
-def tools_there(folder):
-    """Runs it all; `folder` is an empty one that goes away."""
-    folder = pathlib.Path(folder).resolve()
+def clone_alone(folder):
+    """A clone in an empty folder, with what is not committed yet."""
     clone = folder / "alone/clone"
     output("git", "clone", "--quiet", "--no-hardlinks", ROOT, clone)
-    # What is not committed yet is tried, too.
-    for name in output("git", "ls-files", "-mo", "--exclude-standard", cwd=ROOT).splitlines():
+    changed = output("git", "diff", "--name-only", "HEAD", cwd=ROOT)
+    new = output("git", "ls-files", "--others", "--exclude-standard", cwd=ROOT)
+    for name in (changed + new).splitlines():
         if (ROOT / name).exists():
             (clone / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, clone / name)
+        elif (clone / name).exists():
+            (clone / name).unlink()
     if (ROOT / ".venv").is_dir():
         (clone / ".venv").symlink_to(ROOT / ".venv")
-    environment = {"PATH": str(path_of_job(folder)), "HOME": str(folder), "LANG": "C.UTF-8",
-                   **{name: os.environ[name] for name in os.environ
-                      if name.lower().endswith("_proxy")
-                      or name.startswith(("PIP_", "SSL_", "REQUESTS_"))}}
+    return clone
+
+
+def environment_of_job(folder):
+    return {"PATH": str(path_of_job(folder)), "HOME": str(folder), "LANG": "C.UTF-8",
+            **{name: os.environ[name] for name in os.environ if name.lower().endswith("_proxy")
+               or name.startswith(("PIP_", "SSL_", "REQUESTS_"))}}
+
+
+def tools_there(clone, folder, environment):
+    """Every target of `.ci/run` has its tools in the clone."""
     if os.geteuid() == 0:
         # As on GitHub, where the checkout is the runner's user's and the container's is root.
         os.chown(clone, 1001, 1001)
