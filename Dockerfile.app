@@ -3,7 +3,7 @@
 ARG SWAGGER_UI
 # The build stage runs on the builder's own platform and cross-compiles, so no emulation is needed.
 # Both Dockerfiles have the same one: the second image is built from the first one's cache.
-FROM --platform=$BUILDPLATFORM docker.io/library/swift:6.3-bookworm AS build
+FROM --platform=$BUILDPLATFORM docker.io/library/swift:6.3-bookworm@sha256:7060a792f4cd9eaa0d00826d941cec00ab8d252d33b8b28bc8e105f51f2dba73 AS build
 # A compiler and a C library for each platform; the builder's own compiler is plain `gcc`.
 # hadolint ignore=SC2086
 RUN missing=; \
@@ -36,7 +36,7 @@ RUN make "dist-$TARGETARCH$TARGETVARIANT" \
 
 # Swagger UI's files, for /docs. `--build-arg SWAGGER_UI=without` leaves them out: /docs is then a
 # plain page, and the image is smaller than 1 MiB.
-FROM --platform=$BUILDPLATFORM docker.io/swaggerapi/swagger-ui:v5.34.0 AS swagger-ui-image
+FROM --platform=$BUILDPLATFORM docker.io/swaggerapi/swagger-ui:v5.32.8@sha256:1ece6f19ca5709fb5fbab9bf43adee2916144fb21e82b7bafba568124e8c8930 AS swagger-ui-image
 FROM scratch AS swagger-ui-with
 COPY --from=swagger-ui-image /usr/share/nginx/html/swagger-ui.css \
   /usr/share/nginx/html/swagger-ui-bundle.js /swagger-ui/

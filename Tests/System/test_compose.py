@@ -37,7 +37,7 @@ KILLS = setting("KILLS", 3)
 PATHS = [b"/", b"/bye"]
 API, METRICS, PROMETHEUS, ALERTMANAGER, SLACK = 8081, 8000, 9090, 9093, 8080
 STANDS_IN = {
-    "prometheus": ["/usr/bin/prometheus", "--config.file=/etc/prometheus/prometheus.yml",
+    "prometheus": ["/usr/bin/prometheus", "--config.file=/etc/prometheus/debian.yml",
                    "--storage.tsdb.path=/tmp/prometheus"],
     "alertmanager": ["/usr/bin/prometheus-alertmanager", "--storage.path=/tmp/alertmanager",
                      "--config.file=/etc/alertmanager/alertmanager.yml",
@@ -88,6 +88,13 @@ class Project:
                            volumes=["/usr:/usr:ro", "/etc/alternatives:/etc/alternatives:ro"])
             if command:
                 service.update(entrypoint=command[:1], command=command[1:])
+        config = yaml.safe_load((ROOT / "monitoring/compose/prometheus.yaml").read_text())
+        # Debian's Prometheus is a 2, which does not know these.
+        for newer in ("scrape_native_histograms", "scrape_protocols"):
+            config["global"].pop(newer)
+        pathlib.Path(work, "prometheus.yaml").write_text(yaml.safe_dump(config))
+        override["services"]["prometheus"]["volumes"].append(
+            f"{work}/prometheus.yaml:/etc/prometheus/debian.yml:ro")
         path = pathlib.Path(work, "override.yaml")
         path.write_text(yaml.safe_dump(override))
         if engine.docker:
@@ -253,6 +260,15 @@ def monitored(compose):
     say(f"monitoring: Slack's stand-in has {firing!r} and {resolved!r}")
 
 
+def limited():
+    """Every service has limits of memory and processes, and a health check."""
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    for name, service in services.items():
+        lost = {"mem_limit", "pids_limit", "healthcheck", "restart"} - set(service)
+        check(not lost, f"compose.yaml: {name} has no {sorted(lost)}")
+    say(f"{len(services)} services, each with limits and a health check")
+
+
 def grafana_files():
     """Grafana cannot be had here: its provisioning names what compose mounts."""
     compose = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["grafana"]
@@ -268,9 +284,10 @@ def grafana_files():
 
 class Compose(TestCase):
     def test_files(self):
-        """compose.yaml by its schema, and the files that Grafana is given."""
+        """compose.yaml by its schema, with limits and health checks, and the files for Grafana."""
         schema = pathlib.Path(sys.executable).parent / "check-jsonschema"
         must(schema, "--builtin-schema", "vendor.compose-spec", "compose.yaml")
+        limited()
         grafana_files()
 
     def test_up(self):

@@ -31,6 +31,9 @@ from support.checks import check
 HELM = os.environ.get("HELM", "helm")
 CHARTS = [ROOT / folder for folder in setting("CHARTS", "").split(":") if folder]
 FILES = ["monitoring/kube-prometheus-stack.yaml", "monitoring/kube-prometheus-stack-rules.yaml"]
+# What charts before Prometheus 3 do not have, and pass over.
+NEWER = {f"prometheus.prometheusSpec.{key}" for key in (
+    "scrapeNativeHistograms", "scrapeProtocols")}
 # What a chart takes as it is: Alertmanager's own configuration, files by name, groups by name.
 FREE = {"alertmanager.config", "alertmanager.templateFiles", "additionalPrometheusRulesMap"}
 
@@ -105,7 +108,9 @@ def verify(charts):
     named = re.findall(r"`(prometheus\.prometheusSpec\.\w+)`", guide)
     check(named, "the guide names no key of the chart")
     paths += [*named, "prometheus.prometheusSpec.externalLabels"]
-    unknown = [path for path in paths if not known(defaults, path)]
+    release = yaml.safe_load((charts / "kube-prometheus-stack/Chart.yaml").read_text())["version"]
+    passed_over = NEWER if int(release.partition(".")[0]) < 70 else set()
+    unknown = [path for path in paths if path not in passed_over and not known(defaults, path)]
     check(not unknown, f"{charts}: the chart knows no {unknown}")
     with tempfile.TemporaryDirectory() as folder:
         version, manifests = rendered(charts, pathlib.Path(folder))
@@ -123,6 +128,9 @@ def verify(charts):
     for selector in ("rule", "serviceMonitor", "podMonitor"):
         for what in (f"{selector}Selector", f"{selector}NamespaceSelector"):
             check(spec[what] == {}, f"{what} is {spec[what]}: not every one is taken")
+    wanted = ours[0]["prometheus"]["prometheusSpec"]
+    for key in ("enableFeatures", *(path.rpartition(".")[2] for path in NEWER - passed_over)):
+        check(spec.get(key) == wanted[key], f"{key} is {spec.get(key)}")
     groups = [group for m in manifests if m["kind"] == "PrometheusRule"
               for group in m["spec"]["groups"]]
     alerts = yaml.safe_load((ROOT / "chart/files/alerts.yaml").read_text())["groups"]

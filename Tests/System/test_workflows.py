@@ -58,14 +58,9 @@ def run(*command, cwd=ROOT, **options):
 
 def history(folder, tag, subjects):
     """A repository in `folder` with the release's files and these commits."""
-    for name in (
-    "cliff.toml",
-    "CHANGELOG.md",
-    "Sources/Platform/Program/Version.swift",
-    "chart/Chart.yaml",
-    "Examples/Package.swift",
-    "Examples/deployment.yaml",
-     "docs/guide.md"):
+    for name in ("cliff.toml", "CHANGELOG.md", "Sources/Platform/Program/Version.swift",
+                 "chart/Chart.yaml", "Examples/Package.swift", "Examples/deployment.yaml",
+                 "docs/guide.md"):
         target = pathlib.Path(folder, name)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, target)
@@ -159,7 +154,8 @@ class Workflows(TestCase):
         print(f"  {len(WORKFLOWS)} workflows are clean by actionlint, zizmor and their schema")
 
     def test_pinned(self):
-        """Every action is a commit with its version beside it, the same one wherever it is used."""
+        """Every action is a commit with its version beside it, the same one wherever it is used;
+        every image of others has its digest."""
         known = {}
         for path in [*WORKFLOWS, *ACTIONS]:
             for used in re.findall(r"uses: (.+)", path.read_text()):
@@ -169,7 +165,17 @@ class Workflows(TestCase):
                 match = re.fullmatch(r"([\w./-]+)@([0-9a-f]{40}) # v\d+\.\d+\.\d+", used)
                 check(match, f"{path.name}: {used} is not pinned")
                 check(known.setdefault(match[1], used) == used, f"{match[1]} is pinned twice")
-        print(f"  {len(known)} actions, each pinned by its commit")
+        images = [(path.name, image) for path in sorted(ROOT.glob("Dockerfile.*"))
+                  for image in re.findall(r"(?m)^FROM (?:--platform=\S+ )?(\S*/\S+)",
+                                          path.read_text())]
+        compose = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+        images += [("compose.yaml", service["image"]) for service in compose.values()
+                   if "build" not in service]
+        for name, image in images:
+            check(re.fullmatch(r"docker\.io/\S+:\S+@sha256:[0-9a-f]{64}", image),
+                  f"{name}: {image} has no digest")
+        print(f"  {len(known)} actions, each pinned by its commit; {len(images)} images, each by "
+              "its digest")
 
     def test_permitted(self):
         """Workflows may nothing, jobs only what is listed here."""

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -104,10 +105,15 @@ class Engine:
 
     def image(self, program, where, *arguments, suffix=""):
         name = f"localhost/{program}:verify-{PLATFORMS[where][0]}{suffix}"
+        dockerfile = ROOT / PROGRAMS[program][0]
         if not self.docker:
             arguments += ("--build-arg", f"BUILDPLATFORM={HOST}")
+            # Base images may be stand-ins here, which have the name and cannot have the digest.
+            text = dockerfile.read_text()
+            dockerfile = self.work / dockerfile.name
+            dockerfile.write_text(re.sub(r"(?m)^(FROM .*)@sha256:[0-9a-f]{64}", r"\1", text))
         started = time.monotonic()
-        must(*self.build, "-f", PROGRAMS[program][0], "-t", name, "--platform", where,
+        must(*self.build, "-f", dockerfile, "-t", name, "--platform", where,
              "--build-arg", f"VERSION={VERSION}", "--build-arg", f"REVISION={REVISION}",
              "--build-arg", f"SOURCE={SOURCE}", *arguments, ".")
         say(f"built {name.removeprefix('localhost/')} in {time.monotonic() - started:.0f} s")
