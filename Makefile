@@ -62,7 +62,7 @@ verify-rules: dist-amd64 ## Reload rules under load, refuse bad ones, convert st
 	Tests/System/run rules
 
 verify-exposition: dist-amd64 ## The page in each format, read by parsers and a Prometheus that others wrote
-	Tests/System/run exposition
+	Tests/System/run exposition any_page
 
 verify-kinds: dist-amd64 ## Sets, summaries, native histograms, gauges of several clients; Prometheus reads them
 	Tests/System/run kinds

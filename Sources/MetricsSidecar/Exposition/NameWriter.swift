@@ -65,7 +65,7 @@ final class NameWriter {
     }
     let bytes = SeriesKey.array(plain)
     var written = name(Spellings.label, bytes)
-    if format != .protobuf, needsQuotes(written) {
+    if format != .protobuf, needsQuotes(written, isLabel: true) {
       written = [Self.quote] + Self.escaped(written) + [Self.quote]
     }
     if place < labels.count {
@@ -76,9 +76,16 @@ final class NameWriter {
     return written
   }
 
+  /// No two names of one page become one, and no label gets Prometheus's own `__` at its start.
   private func name(_ mark: UInt8, _ plain: [UInt8]) -> [UInt8] {
-    escaping.escaped(
-      spellings.isEmpty ? plain : spellings.spelling(mark, plain))
+    let spelled = spellings.isEmpty ? plain : spellings.spelling(mark, plain)
+    let isLabel = mark == Spellings.label
+    guard escaping == .dots else { return escaping.escaped(spelled, isLabel: isLabel) }
+    // `a--b` and `a__b` would both be `a____b`.
+    let written = escaping.escaped(
+      Escaping.isOneToOne(spelled, plain) ? spelled : plain, isLabel: isLabel)
+    return isLabel && written.starts(with: "__".utf8)
+      ? Array("exported_".utf8) + written : written
   }
 
   // MARK: Text
@@ -214,8 +221,8 @@ final class NameWriter {
     return index
   }
 
-  private func needsQuotes(_ name: [UInt8]) -> Bool {
-    escaping == .allowUTF8 && !Escaping.isPlain(name)
+  private func needsQuotes(_ name: [UInt8], isLabel: Bool = false) -> Bool {
+    escaping == .allowUTF8 && !Escaping.isPlain(name, isLabel: isLabel)
   }
 
   private static let quote = UInt8(ascii: "\"")

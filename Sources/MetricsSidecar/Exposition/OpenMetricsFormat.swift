@@ -37,7 +37,7 @@ enum OpenMetricsFormat {
     guard !names.isEmpty, hasSuffix(name, "_total") else { return false }
     let short = Array(name.dropLast(6))
     if names.contains(short) || names.contains(short + Array("_created".utf8)) { return true }
-    for ending in ["_count", "_sum", "_bucket"]
+    for ending in ["_count", "_sum", "_bucket", "_created"]
     where short.suffix(ending.utf8.count) == Array(ending.utf8)[...] {
       if names.contains(Array(short.dropLast(ending.utf8.count))) { return true }
     }

@@ -174,8 +174,10 @@ final class PageWriter {
           OpenMetricsFormat.created(created, key, family.name.count, 0, to: &page)
         }
       } else {
-        TextFormat.line(key, snapshot.value(record), to: &page)
-        if isCounter {
+        let value = snapshot.value(record)
+        // Timings below 0 can bring a counter there, which OpenMetrics has no line for.
+        if !isCounter || value >= 0 { TextFormat.line(key, value, to: &page) }
+        if isCounter, value >= 0 {
           snapshot.exemplars(family)?
             .appendText(record.firstCell + 1, family.options.exemplar, to: &page)
           OpenMetricsFormat.created(created, key, family.name.count - 6, 6, to: &page)

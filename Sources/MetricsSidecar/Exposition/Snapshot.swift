@@ -95,6 +95,9 @@ final class Snapshot {
     return true
   }
 
+  /// Has OpenMetrics not call the counter of a part so.
+  func noteUnknownCounter(_ part: Int) { unknownCounters.insert(part) }
+
   deinit {
     state.kept.forget()
     unsafe scratch.deallocate()

@@ -76,11 +76,12 @@ extension Registry {
 
 extension Escaping {
   /// The name as this scheme writes it. `spelled` is UTF-8 and not empty; under `underscores` it is
-  /// plain already.
-  func escaped(_ spelled: [UInt8]) -> [UInt8] {
+  /// plain already. One that looks as `values` writes others is written so itself.
+  func escaped(_ spelled: [UInt8], isLabel: Bool = false) -> [UInt8] {
     switch self {
     case .underscores, .allowUTF8: return spelled
-    case .values where Self.isPlain(spelled): return spelled
+    case .values where Self.isPlain(spelled, isLabel: isLabel) && !spelled.starts(with: "U__".utf8):
+      return spelled
     case .dots, .values: break
     }
     let isValues = self == .values
@@ -91,7 +92,7 @@ extension Escaping {
       let value = scalar.value
       if value == 0x5f {
         text.append("__")
-      } else if value < 128, Self.isPlain(UInt8(value), isFirst) {
+      } else if value < 128, Self.isPlain(UInt8(value), isFirst, isLabel) {
         text.append(UInt8(value))
       } else if isValues {
         text.append(UInt8(ascii: "_"))
@@ -105,18 +106,31 @@ extension Escaping {
     return text.array
   }
 
-  /// Whether a name is one that Prometheus has always allowed.
-  static func isPlain(_ name: [UInt8]) -> Bool {
-    for index in name.indices where !isPlain(name[index], index == 0) { return false }
+  /// Whether a name is one that Prometheus has always allowed; a label's has no colon.
+  static func isPlain(_ name: [UInt8], isLabel: Bool = false) -> Bool {
+    for index in name.indices where !isPlain(name[index], index == 0, isLabel) { return false }
     return !name.isEmpty
   }
 
-  private static func isPlain(_ byte: UInt8, _ isFirst: Bool) -> Bool {
+  private static func isPlain(_ byte: UInt8, _ isFirst: Bool, _ isLabel: Bool) -> Bool {
     switch byte {
     case 48...57: !isFirst
-    case 65...90, 97...122, 0x5f, 0x3a: true
+    case 65...90, 97...122, 0x5f: true
+    case 0x3a: !isLabel
     default: false
     }
+  }
+
+  /// Whether each character of `spelled` is one of the plain name: no dashes became one, and none was
+  /// put before a digit.
+  static func isOneToOne(_ spelled: [UInt8], _ plain: [UInt8]) -> Bool {
+    var index = 0
+    for byte in spelled where byte & 0xc0 != 0x80 {
+      let letter = isPlain(byte, index == 0, true) ? byte : 0x5f
+      guard index < plain.count, plain[index] == letter else { return false }
+      index += 1
+    }
+    return index == plain.count
   }
 
   private static func hexadecimal(_ value: UInt32, to text: inout ByteBuffer) {

@@ -8,6 +8,10 @@ import SidecarPlatform
 /// pushed series that do not go with them (any more) are left out and counted. Groups keep them, so
 /// they are back when the events' series have gone.
 ///
+/// In OpenMetrics a histogram or summary `h` has the name `h_created` for itself: the start times that
+/// clients push under it as gauges are left out there, and told of nowhere, since every push of the
+/// official Python client has them.
+///
 /// What must stay true: no series is there twice on the page, no family has two types, and no line of
 /// one family would be taken for one of another.
 final class PushPage {
@@ -27,6 +31,7 @@ final class PushPage {
   /// How far `prepare` is.
   private var lookedAt = 0
   private var notedName = 0
+  private var lookedName = 0
 
   /// Looks about so many nanoseconds times ten in one call.
   private static let sliceCost = 20_000
@@ -45,17 +50,32 @@ final class PushPage {
   func prepare(_ snapshot: Snapshot, isOpenMetrics: Bool) -> Bool {
     var left = Self.sliceCost
     guard text.sort(&left) else { return false }
+    if isOpenMetrics {
+      while lookedName < text.nameCount {
+        guard text.look(at: lookedName, &left) else { return false }
+        lookedName += 1
+        left -= 1
+      }
+    }
     if isElsewhere.isEmpty { isElsewhere = [Bool](repeating: false, count: text.nameCount + 1) }
     while lookedAt < snapshot.parts.count {
       if left <= 0 { return false }
-      left -= 100 + look(at: snapshot.parts[lookedAt].family)
+      let family = snapshot.parts[lookedAt].family
+      left -= 100 + look(at: family)
+      if isOpenMetrics { look(at: family, in: snapshot) }
       lookedAt += 1
     }
-    if cuts.isEmpty { cut(snapshot.selfText) }
+    if cuts.isEmpty {
+      cut(snapshot.selfText)
+      noteUnfit()
+    }
     guard isOpenMetrics else { return true }
     while notedName < text.nameCount {
       if left <= 0 { return false }
       left -= 1
+      if isShown(notedName) {
+        if isStartTime(notedName) { leaveOutStartTime(notedName) }
+      }
       if isShown(notedName) {
         snapshot.noteFamily(text.text(of: notedName))
         left -= 20
@@ -96,6 +116,48 @@ final class PushPage {
     return cost
   }
 
+  // MARK: OpenMetrics
+
+  private static let created = Array("_created".utf8)
+
+  /// The family that has a name for its start times.
+  private static func base(_ name: [UInt8]) -> [UInt8]? {
+    name.suffix(created.count) == created[...] ? Array(name.dropLast(created.count)) : nil
+  }
+
+  /// What OpenMetrics takes otherwise of a family of events and of what was pushed of its name.
+  private func look(at family: Family, in snapshot: Snapshot) {
+    if family.pushType.hasPoints, let name = text.find(family.name + Self.created) {
+      leaveOutStartTime(name)
+    }
+    if let base = Self.base(family.name), let name = text.find(base), text.type(of: name).hasPoints
+    {
+      _ = hide(name)
+    }
+    if let name = names.last, name >= 0, text.oddCounters.contains(name) {
+      snapshot.noteUnknownCounter(lookedAt)
+    }
+  }
+
+  /// Whether a name that is shown is that of the start times of another one that was pushed.
+  private func isStartTime(_ name: Int) -> Bool {
+    guard let base = Self.base(text.text(of: name)), let other = text.find(base) else {
+      return false
+    }
+    return isShown(other) && text.type(of: other).hasPoints
+  }
+
+  private func leaveOutStartTime(_ name: Int) {
+    if text.type(of: name) == .gauge { isElsewhere[name] = true } else { _ = hide(name) }
+  }
+
+  /// Counts what is left out of families that follow the sidecar's own.
+  private func noteUnfit() {
+    for (name, count) in text.unfitCounts where isShown(name) {
+      hiddenSeries.append((lookedAt, text.text(of: name), count))
+    }
+  }
+
   private func hide(_ name: Int) -> Int {
     guard !isElsewhere[name] else { return 0 }
     isElsewhere[name] = true
@@ -108,6 +170,11 @@ final class PushPage {
     for text in Registry.ownNames {
       let ownName = Array(text.utf8)
       guard let name = self.text.find(ownName), !isElsewhere[name] else { continue }
+      // The sidecar's own head stands: a counter.
+      if self.text.oddCounters.contains(name) {
+        _ = hide(name)
+        continue
+      }
       isElsewhere[name] = true
       cuts.append((Self.end(of: ownName, in: own), name))
     }

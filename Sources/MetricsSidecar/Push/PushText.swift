@@ -8,8 +8,7 @@ import SidecarPlatform
 /// a time.
 final class PushText {
   private let store: PushStore
-  /// Native histograms' buckets are written too, in lines that only `TextFamilies` reads.
-  private let hasNative: Bool
+  private let format: PageFormat
   let groups: [PushGroup?]
   private let groupCount: Int
   /// The blocks of each name, one after the other: where each name's start, and where each is.
@@ -24,6 +23,8 @@ final class PushText {
   private var metric = 0
   /// Series of the family that were left out.
   private(set) var hiddenCount = 0
+  /// How far `look(at:_:)` is in its family.
+  private var looked = (block: 0, metric: 0)
   /// How far the groups' times are: both of their families, one after the other.
   private var time = 0
 
@@ -31,11 +32,11 @@ final class PushText {
   private static let sliceCount = 1024
 
   /// Removes what has expired, and takes the moment.
-  init(_ store: PushStore, now: Double, hasNative: Bool = false) {
+  init(_ store: PushStore, now: Double, format: PageFormat = .text004) {
     store.expire(now)
     store.beginReading()
     self.store = store
-    self.hasNative = hasNative
+    self.format = format
     groups = store.groups
     groupCount = store.groupCount
     var starts = [Int](repeating: 0, count: store.names.entries.count + 1)
@@ -117,6 +118,54 @@ final class PushText {
     }
   }
 
+  // MARK: What OpenMetrics has no lines for
+
+  /// Counters some series of which are NaN or below 0.
+  private(set) var oddCounters: Set<Int> = []
+  /// Series that are left out, by name.
+  private(set) var unfitCounts: [(name: Int, count: Int)] = []
+
+  /// Looks for what OpenMetrics has no lines for in a family: about `left` numbers, which it counts
+  /// down. Whether that was all of it.
+  func look(at name: Int, _ left: inout Int) -> Bool {
+    looked.block = max(looked.block, starts[name])
+    while looked.block < starts[name + 1] {
+      guard left > 0 else { return false }
+      let (group, offset) = blocks[looked.block]
+      var isDone = true
+      read(group) { bytes in
+        guard let family = GroupBytes.family(bytes, at: offset) else { return }
+        guard family.type == .counter || family.type.isHistogram else { return }
+        looked.metric = max(looked.metric, family.metrics.lowerBound)
+        while looked.metric < family.metrics.upperBound {
+          if left <= 0 { return isDone = false }
+          let metric = GroupBytes.metric(bytes, at: looked.metric)
+          left -= 2 + metric.pointCount
+          note(metric, of: bytes, family.type, name)
+          looked.metric = metric.range.upperBound
+        }
+      }
+      guard isDone else { return false }
+      looked.metric = 0
+      looked.block += 1
+    }
+    return true
+  }
+
+  private func note(
+    _ metric: GroupBytes.Metric, of bytes: RawSpan, _ type: FamilyType, _ name: Int
+  ) {
+    if type == .counter {
+      if !(bytes.double(at: metric.value) >= 0) { oddCounters.insert(name) }
+    } else if !GroupBytes.hasWholeCounts(metric, of: bytes) {
+      if unfitCounts.last?.name == name {
+        unfitCounts[unfitCounts.count - 1].count += 1
+      } else {
+        unfitCounts.append((name, 1))
+      }
+    }
+  }
+
   // MARK: Families
 
   /// Appends lines of a family until `page` has `end` bytes; whether it has all of them. `family` is
@@ -132,7 +181,7 @@ final class PushText {
       metric = 0
       hiddenCount = 0
     }
-    var lines = PushedLines(text(of: name), hasNative: hasNative)
+    var lines = PushedLines(text(of: name), format, isOdd: oddCounters.contains(name))
     let bounds = family?.pushBounds
     var left = Self.sliceCount
     while block < starts[name + 1] {
@@ -156,6 +205,8 @@ final class PushText {
           } else if let registry,
             registry.hadSeries(lines.series.key(bytes.extracting(next.labels)))
           {
+            hiddenCount += 1
+          } else if lines.leavesOut(next, of: bytes, family.type) {
             hiddenCount += 1
           } else {
             lines.append(next, of: bytes, family.type, to: &page)
@@ -208,77 +259,5 @@ final class PushText {
       page.append(UInt8(ascii: "\n"))
     }
     return true
-  }
-}
-
-/// The lines of one pushed family.
-struct PushedLines: ~Copyable {
-  private let name: [UInt8]
-  private let hasNative: Bool
-  /// Keys under which events would have its series.
-  var series: OtherSeries
-
-  init(_ name: [UInt8], hasNative: Bool) {
-    self.name = name
-    self.hasNative = hasNative
-    series = OtherSeries(name)
-  }
-
-  func head(_ help: RawSpan, _ type: FamilyType, to page: inout ByteBuffer) {
-    if help.byteCount > 0 {
-      page.append("# HELP ")
-      page.append(name)
-      page.append(UInt8(ascii: " "))
-      page.append(help)
-      page.append(UInt8(ascii: "\n"))
-    }
-    page.append("# TYPE ")
-    page.append(name)
-    page.append(UInt8(ascii: " "))
-    // Text formats know no gauge histograms, as with the official clients.
-    if type == .gaugeHistogram {
-      page.append(hasNative ? "gaugehistogram" : "histogram")
-    } else {
-      page.append(type.text)
-    }
-    page.append(UInt8(ascii: "\n"))
-  }
-
-  func append(
-    _ metric: GroupBytes.Metric, of group: RawSpan, _ type: FamilyType, to page: inout ByteBuffer
-  ) {
-    let labels = group.extracting(metric.labels)
-    guard type.hasPoints else {
-      return line("", labels, group.double(at: metric.value), to: &page)
-    }
-    for point in 0..<metric.pointCount {
-      page.append(name)
-      if type.isHistogram { page.append("_bucket") }
-      page.append(UInt8(ascii: "{"))
-      page.append(labels)
-      page.append(type.isHistogram ? ",le=\"" : ",quantile=\"")
-      NumberFormat.append(group.double(at: metric.bound(point)), to: &page)
-      page.append("\"} ")
-      NumberFormat.append(group.double(at: metric.pointValue(point)), to: &page)
-      page.append(UInt8(ascii: "\n"))
-    }
-    line("_sum", labels, group.double(at: metric.value), to: &page)
-    let count = group.double(at: metric.count)
-    if hasNative, let native = NativeHistogram(group, metric.native) {
-      NativeLine.append(native, count, to: &page)
-    }
-    line("_count", labels, count, to: &page)
-  }
-
-  private func line(
-    _ suffix: StaticString, _ labels: RawSpan, _ value: Double, to page: inout ByteBuffer
-  ) {
-    page.append(name)
-    page.append(suffix)
-    page.append(UInt8(ascii: "{"))
-    page.append(labels)
-    page.append("} ")
-    NumberFormat.append(value, to: &page)
-    page.append(UInt8(ascii: "\n"))
   }
 }

@@ -101,6 +101,7 @@ extension RuleFile {
     guard Names.isFamilyName(plain) else {
       throw json.mistake("a family's name has letters, digits, _ and :, and starts with no digit")
     }
+    if name == "_total" { throw json.mistake("_total needs a name before it") }
     if Names.isReserved(Array(plain.utf8)) {
       throw json.mistake(
         "metrics_sidecar_, process_ and the times of pushes are the sidecar's own names")

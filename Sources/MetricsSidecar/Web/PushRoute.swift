@@ -25,7 +25,7 @@ extension Sidecar {
   func pushed(to text: inout ByteBuffer, _ format: PageFormat) -> PushPage? {
     guard let push else { return nil }
     let pushed = PushText(
-      push.store, now: Double(Clock.unixNanoseconds) / 1e9, hasNative: format == .protobuf)
+      push.store, now: Double(Clock.unixNanoseconds) / 1e9, format: format)
     return PushPage(pushed, applier.registry, hiddenAt: push.appendSelfMetrics(to: &text))
   }
 }

@@ -175,6 +175,41 @@ import Testing
         """)
   }
 
+  @Test(arguments: [
+    ("a--b", "a__b"), ("1a", "_1a"), ("1--a", "_1_a"), ("x.y", "x/y"), ("é", "_"),
+    ("U__x_2e_y", "x.y"),
+  ])
+  func `two names are never written as one`(_ one: String, _ other: String) throws {
+    for escaping in Escaping.allCases {
+      let fixture = try Fixture()
+      fixture.registry.spellings.isOn = true
+      fixture.apply("f", "g", 1, tags: "\(one):1,z:1")
+      fixture.apply("f", "g", 2, tags: "\(other):1,z:1")
+      fixture.apply(one, "g", 1)
+      fixture.apply(other, "g", 1)
+      let isOne = Names.sanitised(Array(one.utf8)[...]) == Names.sanitised(Array(other.utf8)[...])
+      let lines = text(fixture, .text100, escaping).split(separator: "\n")
+        .filter { !$0.hasPrefix("#") }
+      let keys = Set(lines.map { $0.prefix { $0 != " " } })
+      #expect(keys.count == lines.count && keys.count == (isOne ? 2 : 4), "\(escaping) \(lines)")
+    }
+  }
+
+  @Test func `a label has neither a colon nor two underscores at its start`() throws {
+    let fixture = try Fixture()
+    fixture.registry.spellings.isOn = true
+    fixture.apply("f,a:b=1,_c=2,1d=3,exported_c=4", "g", 1)
+    let written: [Escaping: String] = [
+      .underscores: #"f{_1d="3",_c="2",a_b="1",exported_c="4"} 1.0"#,
+      .dots: #"f{exported___1d="3",exported___c="2",a__b="1",exported__c="4"} 1.0"#,
+      .values: #"f{U___31_d="3",_c="2",U__a_3a_b="1",exported_c="4"} 1.0"#,
+      .allowUTF8: #"f{"1d"="3",_c="2","a:b"="1",exported_c="4"} 1.0"#,
+    ]
+    for (escaping, line) in written {
+      #expect(text(fixture, .text100, escaping) == "# TYPE f gauge\n" + line)
+    }
+  }
+
   @Test func `a name with a 0 stays plain, so that the page stays readable`() throws {
     let fixture = try Fixture()
     fixture.registry.spellings.isOn = true

@@ -6,7 +6,7 @@ import Testing
 @testable import MetricsSidecar
 
 /// Events and pushes in one sidecar.
-private final class BesideFixture {
+final class BesideFixture {
   let events: Fixture
   let pushes: PushFixture
 
@@ -33,7 +33,7 @@ private final class BesideFixture {
     let snapshot = Snapshot(
       events.registry, filter: NameFilter(), isOpenMetrics: format.isOpenMetrics)
     let pushed = PushPage(
-      PushText(pushes.store, now: pushes.now, hasNative: format == .protobuf), events.registry,
+      PushText(pushes.store, now: pushes.now, format: format), events.registry,
       hiddenAt: 0)
     snapshot.pushed = pushed
     let writer = PageWriter(snapshot, shape: PageShape(format: format), filter: NameFilter())

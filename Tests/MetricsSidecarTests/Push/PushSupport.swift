@@ -78,8 +78,8 @@ final class PushFixture {
   }
 
   /// All lines of the exposition, so many bytes a call.
-  func lines(hasNative: Bool = false, slice: Int = 1 << 20) -> ByteBuffer {
-    let text = PushText(store, now: now, hasNative: hasNative)
+  func lines(_ format: PageFormat = .text004, slice: Int = 1 << 20) -> ByteBuffer {
+    let text = PushText(store, now: now, format: format)
     var left = Int.max
     precondition(text.sort(&left))
     var page = ByteBuffer()
@@ -98,7 +98,7 @@ final class PushFixture {
 
   /// The families of the protobuf exposition without the groups' times.
   var protobufPage: [UInt8] {
-    let text = lines(hasNative: true)
+    let text = lines(.protobuf)
     var page = ByteBuffer()
     let families = TextFamilies(.protobuf, NameFilter())
     families.append(text.bytes, to: &page)
