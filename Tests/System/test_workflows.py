@@ -87,8 +87,8 @@ def release(folder, *words, **options):
 
 def release_steps(runner):
     """The commands of the release's jobs in their order: proposal, merge, images, chart, tag."""
-    flow, push = (ROOT / ".github/workflows" / \
-                  name for name in ("release.yml", "build_and_push.yml"))
+    folder = ROOT / ".github/workflows"
+    flow, push = folder / "release.yml", folder / "build_and_push.yml"
     runner.git("config", "--global", "user.email", "somebody@example.com")
     runner.git("config", "--global", "user.name", "somebody")
     runner.git("config", "--global", "--add", "safe.directory", "*")
@@ -97,26 +97,25 @@ def release_steps(runner):
     runner.git("tag", "v0.0.9", "HEAD~1")
 
     runner.job(flow, "version")
-    check(runner.known["steps.version.outputs.version"]
-          == "", "a version waits before any was proposed")
+    waiting = "steps.version.outputs.version"
+    check(runner.known[waiting] == "", "a version waits before any was proposed")
     runner.job(flow, "propose", **{"inputs__pre-release": ""})
     version = release(runner.clone, "pending", env=runner.environment)
     check(version == "0.1.0", f"{version} is proposed")
     (created,) = [line for line in runner.called() if line.startswith("gh pr create")]
     check(f"--title chore: release {version} " in created, created)
     runner.job(flow, "version")
-    check(runner.known["steps.version.outputs.version"]
-          == version, "the merged version does not wait")
+    check(runner.known[waiting] == version, "the merged version does not wait")
 
     known = {"inputs__version": version, "steps__app__outputs__digest": "sha256:a",
              "steps__sidecar__outputs__digest": "sha256:b"}
     runner.job(push, "images", **known)
     images = [f"{place}/{image}" for image in ("simple-server", "metrics-sidecar")
               for place in ("ghcr.io/owner", "docker.io/hub")]
-    signed = [
-    f"cosign sign --yes {image}@sha256:{'a' if 'server' in image else 'b'}" for image in images]
-    latest = [
-    f"docker buildx imagetools create --tag {image}:latest {image}:{version}" for image in images]
+    signed = [f"cosign sign --yes {image}@sha256:{'a' if 'server' in image else 'b'}"
+              for image in images]
+    latest = [f"docker buildx imagetools create --tag {image}:latest {image}:{version}"
+              for image in images]
     called = runner.called()
     check(called == signed + latest, called)
     runner.job(push, "chart", **known)
@@ -129,22 +128,18 @@ def release_steps(runner):
     (created,) = [line for line in runner.called() if line.startswith("gh release")]
     check(created.startswith(f"gh release create v{version} --verify-tag")
           and "--latest" not in created and "--prerelease" not in created, created)
-    check(
-    runner.git(
-        "cat-file",
-        "-t",
-        f"v{version}",
-        at=runner.origin) == "tag",
-         "the tag is not pushed")
+    kind = runner.git("cat-file", "-t", f"v{version}", at=runner.origin)
+    check(kind == "tag", "the tag is not pushed")
 
     runner.job(push, "images", **known | {"inputs__version": "0.0.9"})
     check(not [line for line in runner.called() if "latest" in line], "latest moves back")
-    print(
-        f"  a release's own commands propose, push, sign and tag {version}; latest never goes back")
+    print(f"  a release's own commands propose, push, sign and tag {version}; latest never goes "
+          "back")
 
 
 class Workflows(TestCase):
     def test_linted(self):
+        """Workflows are clean by actionlint, zizmor and their schema."""
         run(BIN / "actionlint")
         run(BIN / "zizmor", "--offline", "--no-progress", ".github")
         run(BIN / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", *WORKFLOWS)
@@ -189,16 +184,10 @@ class Workflows(TestCase):
             for name, job in workflow["jobs"].items():
                 extra = {key: value for key, value in job["permissions"].items()
                          if (key, value) != ("contents", "read")}
-                check(
-    extra == allowed.get(
-        path.name,
-        {}).get(
-            name,
-            {}),
-             f"{path.name}: {name} may {extra}")
-                check(
-    "timeout-minutes" in job or "uses" in job,
-     f"{path.name}: {name} has no timeout")
+                wanted = allowed.get(path.name, {}).get(name, {})
+                check(extra == wanted, f"{path.name}: {name} may {extra}")
+                check("timeout-minutes" in job or "uses" in job,
+                      f"{path.name}: {name} has no timeout")
 
     def test_steps_exist(self):
         """What test.yml runs, or leaves to its other jobs, are targets of the Makefile; none is
@@ -252,15 +241,11 @@ class Workflows(TestCase):
             check(release(folder, "next") == "2.0.0", "the release after its pre-releases")
             release(folder, "write", "2.0.0")
             notes = release(folder, "notes", "2.0.0")
-            check(
-    notes == "### Breaking\n- the flag is gone\n\n### Added\n- one\n\n### Fixed\n- two\n\n"
-    "### Faster\n- four", f"notes: {notes!r}")
+            check(notes == "### Breaking\n- the flag is gone\n\n### Added\n- one\n\n"
+                  "### Fixed\n- two\n\n### Faster\n- four", f"notes: {notes!r}")
             changelog = pathlib.Path(folder, "CHANGELOG.md").read_text()
-            check(
-    re.findall(
-        r"(?m)^## (\S+) \(\d{4}-\d\d-\d\d\)$",
-        changelog)[0] == "2.0.0",
-         changelog)
+            heads = re.findall(r"(?m)^## (\S+) \(\d{4}-\d\d-\d\d\)$", changelog)
+            check(heads == ["2.0.0", "1.2.3"], changelog)
             described = yaml.safe_load(pathlib.Path(folder, "chart/Chart.yaml").read_text())
             check(described["version"] == described["appVersion"] == "2.0.0", f"chart: {described}")
             for name in run("git", "ls-files", cwd=folder).split():
@@ -275,10 +260,10 @@ class Workflows(TestCase):
             for version, is_newest in (("2.0.0", True), ("1.2.4", False), ("1.10.0", False),
                                        ("2.0.0-rc.3", False)):
                 run("git", "tag", f"v{version}", cwd=folder)
-                done = subprocess.run([sys.executable, ROOT
-     / "Scripts/release", "newest", version], cwd=folder)
+                done = subprocess.run(
+                    [sys.executable, ROOT / "Scripts/release", "newest", version], cwd=folder)
                 check((done.returncode == 0) == is_newest,
-     f"latest would{' not' if is_newest else ''} be {version}")
+                      f"latest would{' not' if is_newest else ''} be {version}")
         print(f"  {len(VERSIONS)} histories have the right version; it is written in every place")
 
     def test_owned(self):
