@@ -3,6 +3,7 @@
 
   chart/files/dashboard.json                    from dashboard.py
   monitoring/kube-prometheus-stack-rules.yaml   from chart/files/alerts.yaml
+  monitoring/kube-prometheus-stack-more.yaml    from monitoring/kube-prometheus-stack.yaml
   monitoring/compose/alertmanager.yaml, .tmpl   from monitoring/kube-prometheus-stack.yaml
 """
 
@@ -25,6 +26,39 @@ def rules():
     return HEAD.format(source) + "additionalPrometheusRulesMap:\n  metrics-sidecar:\n" + body
 
 
+MORE = """#
+# By choice, beside the first file: alerts of severity high go to a channel of their own, and the
+# dead-man's switch MetricsWatchdog to a service that tells you when it hears nothing for some minutes.
+# Both addresses are in the Secret beside the first one:
+#
+#   kubectl -n monitoring create secret generic alertmanager-slack --from-literal=url=… \\
+#     --from-literal=url-high=https://hooks.slack.com/services/… --from-literal=heartbeat=https://…
+#
+# Helm replaces lists, so these are whole.
+"""
+
+
+def more():
+    """The values of the first file with a receiver for what goes nowhere there."""
+    source = "monitoring/kube-prometheus-stack.yaml"
+    config = yaml.safe_load((ROOT / source).read_text())["alertmanager"]["config"]
+    high = json.loads(json.dumps(next(r for r in config["receivers"] if r["name"] == "slack")))
+    high["name"] = "slack-high"
+    (slack,) = high["slack_configs"]
+    slack["api_url_file"] += "-high"
+    slack["color"] = slack["color"].replace("danger", "warning")
+    folder = slack["api_url_file"].rpartition("/")[0]
+    heartbeat = {"name": "heartbeat", "webhook_configs": [
+        {"url_file": f"{folder}/heartbeat", "send_resolved": False}]}
+    routes = [{"receiver": "heartbeat", "matchers": ['alertname = "MetricsWatchdog"'],
+               "group_wait": "0s", "group_interval": "1m", "repeat_interval": "1m"},
+              *config["route"]["routes"],
+              {"receiver": "slack-high", "matchers": ['severity = "high"']}]
+    values = {"alertmanager": {"config": {
+        "route": {"routes": routes}, "receivers": [*config["receivers"], high, heartbeat]}}}
+    return HEAD.format(source) + MORE + yaml.safe_dump(values, sort_keys=False, width=100)
+
+
 def alertmanager():
     source = "monitoring/kube-prometheus-stack.yaml"
     values = yaml.safe_load((ROOT / source).read_text())["alertmanager"]
@@ -42,6 +76,7 @@ def main():
     files = {
         "chart/files/dashboard.json": json.dumps(dashboard.dashboard(), indent=2) + "\n",
         "monitoring/kube-prometheus-stack-rules.yaml": rules(),
+        "monitoring/kube-prometheus-stack-more.yaml": more(),
         "monitoring/compose/alertmanager.yaml": config,
         "monitoring/compose/sidecar.tmpl": template,
         "monitoring/compose/slack-url": "http://fake-slack:8080/",

@@ -89,7 +89,8 @@ class Written(TestCase):
         alerts = monitoring_lab.rules("alert")
         for alert in alerts:
             name = alert["alert"]
-            check(alert["labels"]["severity"] in ("high", "critical"), f"{name}: severity")
+            severities = ("none",) if name == "MetricsWatchdog" else ("high", "critical")
+            check(alert["labels"]["severity"] in severities, f"{name}: severity")
             check(set(alert["annotations"]) == ANNOTATIONS, f"{name}: annotations")
             check(alert["annotations"]["runbook_url"].endswith("#" + name.lower()),
                   f"{name}: runbook")
@@ -121,6 +122,34 @@ class Written(TestCase):
                   f"{firing} firing, {resolved} resolved: names {pods}")
             check(len(text) <= 20_000, f"{firing} firing, {resolved} resolved: {len(text)} bytes")
         print(f"  1,000 pods are {len(message(1000, 0))} bytes")
+
+    def test_routed(self):
+        """critical goes to Slack; by the other values high to its channel, and the dead-man's switch
+        to what listens for it."""
+        more = yaml.safe_load((ROOT / "monitoring/kube-prometheus-stack-more.yaml").read_text())
+        more = more["alertmanager"]["config"]
+        config = monitoring_lab.values()["alertmanager"]["config"]
+        config["templates"] = []
+        extended = {**config, "receivers": more["receivers"],
+                    "route": {**config["route"], **more["route"]}}
+        for receiver in extended["receivers"]:
+            for webhook in receiver.get("webhook_configs", []):
+                # Debian's Alertmanager is older than `url_file`.
+                check(webhook.pop("url_file").endswith("/heartbeat"), "the heartbeat's address")
+                webhook["url"] = "http://127.0.0.1/"
+        for which, others in ((config, ("null", "null")), (extended, ("slack-high", "heartbeat"))):
+            with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+                yaml.safe_dump(which, file)
+                file.flush()
+                run("amtool", "check-config", file.name)
+                for receiver, labels in (
+                        ("slack", ["severity=critical", "alertname=MetricsTargetDown"]),
+                        (others[0], ["severity=high", "alertname=ContainerRestarted"]),
+                        (others[1], ["severity=none", "alertname=MetricsWatchdog"]),
+                        ("null", ["severity=none", "alertname=Watchdog"])):
+                    run("amtool", "config", "routes", "test", f"--config.file={file.name}",
+                        f"--verify.receivers={receiver}", *labels)
+        print("  each severity goes where the values say")
 
     def test_told_metrics(self):
         """Every metric of the sidecar's own that a rule or a panel reads is one that it has."""

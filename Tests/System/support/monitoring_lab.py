@@ -181,7 +181,8 @@ class Lab:
         return self.prometheus.query(expression)
 
     def firing(self):
-        return {labels["alertname"] for labels, _ in self.query('ALERTS{alertstate="firing"}')}
+        found = self.query('ALERTS{alertstate="firing", severity!="none"}')
+        return {labels["alertname"] for labels, _ in found}
 
     def messages(self):
         return self.get_json(self.slack, "/") or []
