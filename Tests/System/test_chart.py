@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
 """The chart: linted strictly, rendered for each Kubernetes from 1.25 on with each set of values,
-every manifest validated, every port followed to its container (chart_ports.py), wrong values
-refused, and what the templates promise looked for.
+every manifest validated, every port and name in it followed to what it means, every pod held to the
+standard "restricted", and what the templates promise looked for. Single values: test_chart_values.py.
 
     Tests/System/run chart
-    Tests/System/run chart.readme WRITE=1    makes chart/README.md from values.yaml
+    Tests/System/run chart.made WRITE=1    makes README.md and values.schema.json from values.yaml
 
-What a cluster would run is run here where it can
-be: the rules go through `check-rules`, the script of `helm test` (in busybox) asks a real pair, and
-the gunicorn of examples/gunicorn.yaml reports to a real sidecar that has its rules.
+What a cluster would run is run here where it can be: the rules go through `check-rules`, the script
+of `helm test` (in busybox) asks a real pair, and the gunicorn of examples/gunicorn.yaml reports to a
+real sidecar that has its rules.
 
-HELM names the helm to run. CRD_SCHEMAS may name a folder with servicemonitor.json, podmonitor.json
-and prometheusrule.json, made from the operator's CRDs; without it those kinds are not validated.
+HELM names the helm to run. CRD_SCHEMAS may name a folder with servicemonitor.json, podmonitor.json,
+prometheusrule.json and httproute.json, made from the CRDs; kinds without one are not validated.
 """
 import json
 import os
@@ -23,60 +23,16 @@ import sys
 import tempfile
 from unittest import TestCase, main
 
-import jsonschema
-import kubernetes_validate
 import yaml
 
-from support import PROGRAMS, ROOT, chart_ports, chart_values, setting
-from support.chart_values import CHART, HELM, described, helm, render
+from support import PROGRAMS, ROOT, chart_ports, chart_references, chart_schema, chart_values
+from support import pod_security, setting
+from support.chart_manifests import NEWEST, OLDEST, OTHERS, SCHEMAS, VALUES, VERSIONS
+from support.chart_manifests import named, only, pod, services, validate
+from support.chart_rules_schema import MEMBERS, RULES
+from support.chart_values import CHART, HELM, helm, render
 from support.checks import check, wait_for
 from support.pair import Pair, listening
-
-SCHEMAS = os.environ.get("CRD_SCHEMAS", "")
-CRDS = {"ServiceMonitor", "PodMonitor", "PrometheusRule"}
-OLDEST, BEFORE_SLEEP, NEWEST = "1.25.0", "1.29.0", kubernetes_validate.latest_version()
-VERSIONS = [f"1.{minor}.0" for minor in range(25, chart_ports.minor(NEWEST) + 1)]
-VALUES = {
-    "default values": [],
-    "all values": ["-f", "chart/ci/full-values.yaml"],
-    "a PodMonitor": ["-f", "chart/ci/podmonitor-values.yaml"],
-    "an app of one's own": ["-f", "chart/examples/gunicorn.yaml"],
-}
-
-
-def only(manifests, kind, suffix=""):
-    found = [m for m in manifests if m["kind"] == kind and m["metadata"]["name"].endswith(suffix)]
-    check(len(found) == 1, f"there are {len(found)} of {kind} {suffix}")
-    return found[0]
-
-
-def services(manifests):
-    """The app's and the sidecar's."""
-    found = {m["metadata"]["name"]: m["spec"] for m in manifests if m["kind"] == "Service"}
-    check(len(found) == 2, f"services: {list(found)}")
-    return [found[name] for name in sorted(found)]
-
-
-def pod(manifests):
-    spec = only(manifests, "Deployment")["spec"]["template"]["spec"]
-    return spec, {c["name"]: c for c in spec.get("initContainers", []) + spec["containers"]}
-
-
-def validate(manifests, version, what):
-    for manifest in manifests:
-        kind = manifest["kind"]
-        if kind not in CRDS:
-            try:
-                kubernetes_validate.validate(manifest, version, strict=True)
-            except Exception as error:  # its errors have no common class
-                raise AssertionError(f"{what}, {version}, {kind}: {error}")
-        elif SCHEMAS:
-            # Go takes a flag within an expression; Python wants it first.
-            text = pathlib.Path(SCHEMAS, f"{kind.lower()}.json").read_text()
-            schema = json.loads(text.replace("^(?i)", "(?i)^"))
-            errors = list(jsonschema.Draft202012Validator(schema).iter_errors(manifest))
-            check(not errors, f"{what}, {kind}: {[error.message for error in errors]}")
-
 
 def pause(hook):
     """Seconds that a preStop hook takes."""
@@ -89,16 +45,18 @@ def check_pod(manifests, version, what):
     """What every rendered pod has to keep, whatever the values."""
     spec, containers = pod(manifests)
     sidecar, app = containers["metrics-sidecar"], containers["app"]
-    native = "initContainers" in spec
+    native = sidecar in spec.get("initContainers", [])
     minor = int(version.split(".")[1])
-    check(native == (minor >= 29), f"{what}: a native sidecar from 1.29 on, not at {version}")
+    check(native == (minor >= 29 and what != "other values"),
+          f"{what}: a native sidecar from 1.29 on, not at {version}")
+    check(not native or spec["initContainers"][0] is sidecar, f"{what}: init containers send events")
     check(native == (sidecar.get("restartPolicy") == "Always"), f"{what}: restartPolicy")
     hook = sidecar["lifecycle"]["preStop"]
     check(("sleep" in hook) == (minor >= 30), f"{what}: the kubelet sleeps from 1.30 on")
     own, linger = pause(app.get("lifecycle", {}).get("preStop", {})), pause(hook)
     check(own == 5 or what != "default values", f"{what}: the app takes no pause before it stops")
     check(own < linger < spec["terminationGracePeriodSeconds"], f"{what}: the sidecar stays longer")
-    check(spec["automountServiceAccountToken"] is False, f"{what}: no token")
+    check(spec["automountServiceAccountToken"] is (what == "all values"), f"{what}: no token")
     check(spec["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault", f"{what}: seccomp")
     check(spec["securityContext"]["fsGroup"] == 65532, f"{what}: fsGroup")
     users = set()
@@ -110,7 +68,10 @@ def check_pod(manifests, version, what):
         check(security["capabilities"]["drop"] == ["ALL"], f"{what}: no capabilities")
         check(security["runAsGroup"] == 65532, f"{what}: one group")
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-            check(probe in container, f"{what}: {container['name']} has no {probe}")
+            check(probe in container or what in ("all values", "other values"),
+                  f"{what}: {container['name']} has no {probe}")
+        memory = container["resources"]["limits"]["memory"]
+        check(memory == "64Mi" or what == "other values", f"{what}: {memory}")
         for key in ("requests", "limits"):
             check({"cpu", "memory"} <= set(container["resources"][key]), f"{what}: {key}")
         check(any(m["name"] == "sockets" for m in container["volumeMounts"]), f"{what}: sockets")
@@ -146,18 +107,21 @@ class Chart(TestCase):
         check(shutil.which(HELM), f"no {HELM}: install it or set HELM")
         check(shutil.which("busybox"), "no busybox (Debian: busybox)")
 
-    def test_readme(self):
-        """chart/README.md is what values.yaml says; WRITE=1 makes it so."""
-        if setting("WRITE", 0):
-            (CHART / "README.md").write_text(chart_values.readme())
-        check((CHART / "README.md").read_text() == chart_values.readme(),
-              "chart/README.md is not what values.yaml says: Tests/System/run chart.readme WRITE=1")
+    def test_made(self):
+        """README and schema are what values.yaml says; WRITE=1 makes them so."""
+        for name, text in (("README.md", chart_values.readme()),
+                           ("values.schema.json", json.dumps(chart_schema.schema(), indent=2) + "\n")):
+            if setting("WRITE", 0):
+                (CHART / name).write_text(text)
+            check((CHART / name).read_text() == text,
+                  f"chart/{name} is not what values.yaml says: Tests/System/run chart.made WRITE=1")
 
     def test_manifests(self):
-        """Linted, and for each version: every manifest valid, each port followed to its
-        container."""
+        """Linted, and for each version: every manifest valid, each port and name followed, every
+        pod restricted."""
         chart_ports.check_self()
-        ports = 0
+        pod_security.check_self(pod(render(NEWEST, []))[0])
+        ports = names = 0
         for what, arguments in VALUES.items():
             done = helm("lint", "--strict", "chart", *arguments)
             check(done.returncode == 0, f"{what}: {done.stdout}{done.stderr}")
@@ -166,13 +130,11 @@ class Chart(TestCase):
                 validate(manifests, version, what)
                 check_pod(manifests, version, what)
                 ports += chart_ports.check_ports(manifests, version, what)
-        print(f"  whole for Kubernetes {OLDEST} to {NEWEST}; {ports} port references lead to a "
-              f"container; "
+                names += chart_references.check_references(manifests, what, OTHERS)
+                pod_security.check_restricted(manifests, what)
+        print(f"  whole for Kubernetes {OLDEST} to {NEWEST}; {ports} ports and {names} names lead "
+              "somewhere; "
               + ("CRDs too" if SCHEMAS else "CRDs not validated: CRD_SCHEMAS names no folder"))
-
-    def test_refused(self):
-        """Wrong values are refused."""
-        print(f"  {chart_values.check_refused()} wrong values")
 
     def test_package(self):
         """Helm packs it."""
@@ -188,19 +150,22 @@ class Chart(TestCase):
         check({m["kind"] for m in full} == {
             "ServiceAccount", "ConfigMap", "Service", "Deployment", "Pod", "Ingress",
             "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy", "ServiceMonitor",
-            "PrometheusRule"}, "kinds with everything on")
+            "PrometheusRule", "HTTPRoute", "Secret"}, "kinds with everything on")
         check(only(plain, "Deployment")["metadata"]["namespace"] == "practica", "the namespace")
         check(only(plain, "Deployment")["spec"]["replicas"] == 1, "replicas without autoscaling")
         check("replicas" not in only(full, "Deployment")["spec"], "replicas are the autoscaler's")
-        service, metrics = services(full)
+        service, metrics, push = services(full)
         ports = {p["name"]: p["port"] for p in service["ports"]}
-        check(ports == {"http": 8081}, "the app's service, a LoadBalancer, shows the app alone")
+        check(ports == {"http": 8081, "grpc": 8082}, "a LoadBalancer shows the app alone")
+        check(push["ports"] == [{"name": "push", "port": 9091, "targetPort": 8000}]
+              and len(services(plain)) == 2, "pushes have a service of their own")
         check(metrics["clusterIP"] == "None" and metrics["publishNotReadyAddresses"] is True
               and metrics["ports"] == [{"name": "metrics", "port": 8000, "targetPort": 8000}],
               "pods that stop stay in a metrics service of their own")
-        long = render(NEWEST, ["--set", "fullnameOverride=" + "long" * 20])
+        long = render(NEWEST, [
+            "--set", "sidecar.push.enabled=true,fullnameOverride=" + "long" * 20])
         names = [m["metadata"]["name"] for m in long if m["kind"] == "Service"]
-        check(len(set(names)) == 2 and max(map(len, names)) <= 63, f"names of services: {names}")
+        check(len(set(names)) == 3 and max(map(len, names)) <= 63, f"names of services: {names}")
         rules = json.loads(only(plain, "ConfigMap", "-rules")["data"]["rules.json"])
         check(rules == json.loads((CHART / "files/rules.json").read_text()), "the rules")
         sums = [only(m, "Deployment")["spec"]["template"]["metadata"]["annotations"][
@@ -209,18 +174,21 @@ class Chart(TestCase):
         check(sums[0] != sums[1], "other rules restart the pods")
         alerts = yaml.safe_load((CHART / "files/alerts.yaml").read_text())["groups"]
         groups = only(full, "PrometheusRule")["spec"]["groups"]
-        check(groups[:-1] == alerts and groups[-1]["name"] == "mine", "the alerts, whole")
+        for group in alerts:
+            group["rules"] = [r for r in group["rules"] if r.get("alert") != "ContainerRestarted"]
+        check(groups[:-1] == alerts and groups[-1]["name"] == "mine", "the alerts, but for one")
         board = only(full, "ConfigMap", "-dashboard")
         check(board["metadata"]["labels"]["grafana_dashboard"] == "1",
               "Grafana finds the dashboard")
         check(json.loads(next(iter(board["data"].values())))
               == json.loads((CHART / "files/dashboard.json").read_text()), "the dashboard, whole")
-        for kind, values, key in (("ServiceMonitor", "all values", "endpoints"),
-                                  ("PodMonitor", "a PodMonitor", "podMetricsEndpoints")):
+        for kind, values, key, job in (
+                ("ServiceMonitor", "all values", "endpoints", "shop"),
+                ("PodMonitor", "a PodMonitor", "podMetricsEndpoints", "my-app-simple-server")):
             endpoint = only(render(NEWEST, VALUES[values]), kind)["spec"][key][0]
             check(endpoint["port"] == "metrics" and endpoint["relabelings"][:2] == [
                 {"action": "labeldrop", "regex": "endpoint"},
-                {"targetLabel": "job", "replacement": "my-app-simple-server"}],
+                {"targetLabel": "job", "replacement": job}],
                 f"{kind} keeps the app's labels, and the name of its job")
         policy = only(full, "NetworkPolicy")["spec"]
         metrics = [i for i in policy["ingress"] if i["ports"][0]["port"] == 8000]
@@ -257,24 +225,6 @@ class Chart(TestCase):
             asked = set(re.findall(r"(?:^|`)make ([a-z0-9-]+)", (ROOT / name).read_text(), re.M))
             check(asked <= targets, f"{name}: the Makefile has no {asked - targets}")
 
-    def test_example(self):
-        """Examples/deployment.yaml, as people copy it: valid, and with the image that the chart
-        has."""
-        manifests = list(yaml.safe_load_all((ROOT / "Examples/deployment.yaml").read_text()))
-        for version in (BEFORE_SLEEP, NEWEST):
-            validate(manifests, version, "Examples/deployment.yaml")
-            chart_ports.check_ports(manifests, version, "Examples/deployment.yaml")
-        spec, containers = pod(manifests)
-        rendered = pod(render(NEWEST, []))[1]
-        sidecar = containers["metrics-sidecar"]
-        check(sidecar["image"] == rendered["metrics-sidecar"]["image"],
-              f"Examples/deployment.yaml has {sidecar['image']}, the chart "
-              f"{rendered['metrics-sidecar']['image']}")
-        check({**rendered["metrics-sidecar"]["securityContext"]} == sidecar["securityContext"],
-              "Examples/deployment.yaml runs the sidecar in another way than the chart")
-        check(spec["securityContext"]["fsGroup"] == sidecar["securityContext"]["runAsGroup"],
-              "another group")
-
     def test_notes(self):
         """The notes name ports, hosts and what is not switched on."""
         done = helm("install", "my-app", "chart", "--namespace", "practica", "--dry-run=client")
@@ -285,19 +235,26 @@ class Chart(TestCase):
             check(text in notes, f"the notes lack {text}: {done.stderr}{notes}")
         done = helm("install", "my-app", "chart", "--dry-run=client", *VALUES["all values"])
         notes = done.stdout.partition("NOTES:")[2]
-        check("http://my-app.local" in notes and "No Prometheus" not in notes, f"notes: {notes}")
+        for text in ("http://shop.example.com", "-push.default:9091"):
+            check(text in notes, f"the notes lack {text}: {notes}")
+        check("No Prometheus" not in notes, f"notes: {notes}")
 
     def test_rules(self):
         """The schema knows the members of a rules file, and the program every rendered one."""
-        members = described(json.loads((CHART / "values.schema.json").read_text()), "sidecar.rules")
-        source = (ROOT / "Sources/MetricsSidecar/Rules/RuleFile.swift").read_text()
-        if match := re.search(r"document\.members\(\s*\[([^\]]*)\]", source):
-            known = set(re.findall(r'"(\w+)"', match[1]))
-            check(known == set(members["properties"]),
-                  f"rules have {known}, the schema other members")
+        source = "".join(path.read_text() for path in sorted(
+            (ROOT / "Sources/MetricsSidecar").glob("*/*Rule*.swift")))
+        source += "".join(path.read_text() for path in sorted(
+            (ROOT / "Sources/MetricsSidecar").glob("*/KindMembers.swift")))
+        for pattern, known in ((r"document\.members\(\s*\[([^\]]*)\]", RULES["properties"]),
+                               (r"(?:memberNames|static let names) =\s*\[([^\]]*)\]", MEMBERS)):
+            found = set(re.findall(r'"(\w+)"', " ".join(re.findall(pattern, source))))
+            check(found == set(known), f"the program knows {found}, the schema {set(known)}")
         for what, arguments in VALUES.items():
             with tempfile.TemporaryDirectory() as folder:
-                rules = rules_of(render(NEWEST, arguments), folder)
+                manifests = render(NEWEST, arguments)
+                if not named(manifests, "ConfigMap", "-rules"):
+                    continue  # somebody's own
+                rules = rules_of(manifests, folder)
                 done = subprocess.run([os.path.join(PROGRAMS, "metrics-sidecar"), "check-rules",
                                        rules],
                                       capture_output=True, text=True)

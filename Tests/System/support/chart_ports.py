@@ -25,16 +25,19 @@ def minor(version):
     return int(version.lstrip("v").split(".")[1])
 
 
-def template(manifest):
-    """Labels and spec of the pods that a manifest makes, or None."""
+def made_pod(manifest):
+    """Metadata and spec of the pods that a manifest makes, or None."""
     if manifest["kind"] == "CronJob":
-        manifest = manifest["spec"]["jobTemplate"]
-    elif manifest["kind"] == "Pod":
-        return manifest["metadata"].get("labels", {}), manifest["spec"]
-    elif manifest["kind"] not in WORKLOADS:
-        return None
-    made = manifest["spec"]["template"]
-    return made["metadata"].get("labels", {}), made["spec"]
+        return manifest["spec"]["jobTemplate"]["spec"]["template"]
+    if manifest["kind"] == "Pod":
+        return manifest
+    return manifest["spec"]["template"] if manifest["kind"] in WORKLOADS else None
+
+
+def template(manifest):
+    """Labels and spec of these pods, or None."""
+    made = made_pod(manifest)
+    return made and (made["metadata"].get("labels", {}), made["spec"])
 
 
 def containers(spec):
