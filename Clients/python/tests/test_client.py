@@ -1,5 +1,6 @@
 """SessionClient against a sidecar that is killed, stopped, late and forgetful."""
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -220,6 +221,31 @@ class LineTests(unittest.TestCase):
                             (float("inf"), "inf"), (2**53, "9007199254740992.0")]:
             self.assertEqual(_lines.number(value), text)
             self.assertEqual(float(_lines.number(value)), value)
+
+    def test_what_is_folded_keeps_counts_buckets_and_sums(self):
+        numbers = random.Random(5)
+        for bounds in (None, (), (0.5,), (-1, 0, 0.1, 1, 10)):
+            waiting = Observations(bounds)
+            everything = []
+            for _ in range(20):
+                for _ in range(200):
+                    value = numbers.choice((0, 0.1, 1, 10, -1, numbers.gauss(0, 5),
+                                            numbers.expovariate(1e-3), 1e-300, 1e300))
+                    waiting.values.append(value)
+                    everything.append(value)
+                waiting.fold()
+            self.assertEqual(sum(each[0] for each in waiting._bins.values()), len(everything))
+            edges = bounds or (0,)
+            for edge in edges:
+                counted = 0
+                for count, total, least, greatest in waiting._bins.values():
+                    self.assertLessEqual(least, greatest)
+                    self.assertLessEqual(min(max(total / count, least), greatest), greatest)
+                    if bounds or bounds is None:
+                        self.assertFalse(least <= edge < greatest, (bounds, edge, least, greatest))
+                    counted += count if greatest <= edge else 0
+                if bounds != ():
+                    self.assertEqual(counted, sum(value <= edge for value in everything))
 
     def test_means_stay_in_their_bucket(self):
         waiting = Observations((0.1, 1))

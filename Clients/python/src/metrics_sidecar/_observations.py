@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from typing import Optional, Sequence
 
 from . import _lines
@@ -33,25 +33,37 @@ class Observations:
         self._bins.clear()
 
     def fold(self) -> None:
-        """Makes room in `values`."""
-        for value in self.values:
-            key = self._key(value)
+        """Makes room in `values`: a few steps in C for each bin, whatever their number."""
+        values = self.values
+        values.sort()
+        start = 0
+        while start < len(values):
+            key, edge = self._bin(values[start])
+            # At least one, should an edge be rounded below it.
+            end = max(start + 1, bisect_right(values, edge, start))
+            part = values[start:end]
             found = self._bins.get(key)
             if found is None:
-                self._bins[key] = [1, value, value, value]
+                self._bins[key] = [len(part), sum(part), part[0], part[-1]]
             else:
-                found[0] += 1
-                found[1] += value
-                found[2] = min(found[2], value)
-                found[3] = max(found[3], value)
-        self.values.clear()
+                found[0] += len(part)
+                found[1] += sum(part)
+                found[2] = min(found[2], part[0])
+                found[3] = max(found[3], part[-1])
+            start = end
+        values.clear()
 
-    def _key(self, value: float) -> tuple[int, int]:
+    def _bin(self, value: float) -> tuple[tuple[int, int], float]:
+        """The bin of a value, and the greatest one that lies in it."""
         if self._bounds is not None:
-            return 0, bisect_left(self._bounds, value)
+            index = bisect_left(self._bounds, value)
+            return (0, index), self._bounds[index] if index < len(self._bounds) else math.inf
         if value == 0 or not math.isfinite(value):
-            return 0, 0
-        return (1 if value > 0 else -1), math.floor(math.log(abs(value)) / self._FACTOR)
+            return (0, 0), value
+        step = math.floor(math.log(abs(value)) / self._FACTOR)
+        if value > 0:
+            return (1, step), math.exp((step + 1) * self._FACTOR) * (1 - 1e-12)
+        return (-1, step), -math.exp(step * self._FACTOR)
 
     def take(self, family: str, tag_text: str) -> list[bytes]:
         """The lines of all that waits, which is then gone."""
