@@ -1,6 +1,5 @@
 # `make help` lists the targets.
 SHELL := /bin/bash
-TOOLCHAIN ?= $(shell dirname $$(dirname $$(dirname $$(readlink -f $$(command -v swift)))))
 RUN ?= .run
 RULES := chart/files/rules.json
 # The release form: Embedded Swift, static with musl, one section a function, identical ones folded,
@@ -9,11 +8,10 @@ EMBEDDED_FLAGS = -c release -Xswiftc -enforce-exclusivity=unchecked -Xswiftc -Xf
 	-Xcc -fno-asynchronous-unwind-tables -Xcc -ffunction-sections -Xcc -fdata-sections \
 	-Xswiftc -use-ld=lld -Xlinker --icf=all -Xlinker -s -Xlinker --gc-sections \
 	-Xswiftc -Xclang-linker -Xswiftc -static -Xswiftc -Xclang-linker -Xswiftc -nostdlib
-# $(call static,MUSL,GCC,TRIPLE): what a static program of that platform is linked with.
+# $(call static,MUSL,GCC): what a static program of that platform is linked with.
 static = -Xcc -isystem -Xcc /usr/include/$(1) \
 	$(foreach part,crt1.o crti.o libc.a crtn.o,-Xlinker /usr/lib/$(1)/$(part)) \
-	-Xlinker $(shell $(2) -print-libgcc-file-name) \
-	-Xlinker $(TOOLCHAIN)/usr/lib/swift/embedded/$(3)/libswiftUnicodeDataTables.a
+	-Xlinker $(shell $(2) -print-libgcc-file-name)
 # 1 MiB.
 SIZE_LIMIT := 1048576
 
@@ -152,7 +150,7 @@ sizes: ## Fail if a binary in dist/ has 1,048,576 bytes (1 MiB) or more
 ifeq ($(shell uname -m),x86_64)
 dist-amd64:
 	EMBEDDED=1 swift build $(EMBEDDED_FLAGS) --scratch-path .build-amd64 \
-	  $(call static,x86_64-linux-musl,gcc,x86_64-unknown-linux-gnu)
+	  $(call static,x86_64-linux-musl,gcc)
 	Scripts/collect .build-amd64/release dist/linux-amd64
 else
 dist-amd64:
@@ -161,7 +159,7 @@ endif
 
 # $(call cross,NAME,TRIPLE,TARGET,MUSL,GCC,MORE): the release form for another platform.
 cross = EMBEDDED=1 swift build $(EMBEDDED_FLAGS) --scratch-path .build-$(1) \
-	  --triple $(2) -Xswiftc -Xclang-linker -Xswiftc --target=$(3) $(6) $(call static,$(4),$(5),$(2)) && \
+	  --triple $(2) -Xswiftc -Xclang-linker -Xswiftc --target=$(3) $(6) $(call static,$(4),$(5)) && \
 	Scripts/collect .build-$(1)/$(2)/release dist/linux-$(1)
 
 dist-arm64:

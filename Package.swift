@@ -19,7 +19,9 @@ func swiftSettings(optimised flags: [String] = ["-O"]) -> [SwiftSetting] {
 }
 
 // Planned faults exist in debug builds only; a release build has no trace of them.
-let cSettings: [CSetting] = [.define("CLINUX_FAULTS", .when(configuration: .debug))]
+let cSettings: [CSetting] =
+  [.define("CLINUX_FAULTS", .when(configuration: .debug))]
+  + (isEmbedded ? [.define("CLINUX_WITHOUT_UNICODE_TABLES")] : [])
 
 // Folders have the short names; modules have a prefix, so that a package with a target `App` or `HTTP`
 // of its own can depend on this one.

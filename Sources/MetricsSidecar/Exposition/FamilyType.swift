@@ -1,3 +1,5 @@
+import SidecarPlatform
+
 /// The types of families: what they are pushed with, and what a page says of them. The numbers are
 /// those of the protobuf format, and part of the file of pushed groups.
 enum FamilyType: UInt8 {
@@ -35,7 +37,7 @@ enum FamilyType: UInt8 {
 
   /// Reads `text` in upper or lower case.
   init?(_ name: String) {
-    switch name.lowercased() {
+    switch name.asciiLowercased {
     case "counter": self = .counter
     case "gauge": self = .gauge
     case "summary": self = .summary

@@ -62,7 +62,7 @@ extension GaugeRule {
 enum MediaType {
   /// `application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited`
   static func isProtobuf(_ field: RawSpan) -> Bool {
-    let parts = String(copying: field).lowercased().utf8.split(separator: UInt8(ascii: ";"))
+    let parts = String(copying: field).asciiLowercased.utf8.split(separator: UInt8(ascii: ";"))
     guard let type = parts.first, trimmed(type) == "application/vnd.google.protobuf" else {
       return false
     }
