@@ -87,6 +87,9 @@ browser: dist-amd64 ## Use both pages in headless Chromium, and picture them (PI
 clients: dist-amd64 ## Have clients that others wrote count to the unit (Python, in .venv)
 	Tests/System/run clients
 
+python: dist-amd64 ## Clients/python from its wheel: FastAPI and Django under gunicorn count to the unit (REQUESTS)
+	Tests/System/run python
+
 verify: dist-amd64 ## Kill, stop and flood real processes, and check every count (KILLS, SEED)
 	swift build
 	Tests/System/run counted waiting faults

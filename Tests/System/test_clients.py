@@ -25,7 +25,7 @@ from support import ROOT
 from support.checks import check, free_port, wait_for
 from support.sidecar import Sidecar
 
-EXAMPLES = str(ROOT / "Examples")
+EXAMPLES = os.pathsep.join([str(ROOT / "Examples"), str(ROOT / "Clients/python/src")])
 COUNT = 5000
 # A scrape takes all that the kernel holds first, so a client that asks for one now and then never
 # fills a UDP socket's queue, however busy the machine is.

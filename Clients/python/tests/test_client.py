@@ -195,6 +195,18 @@ class ClientTests(unittest.TestCase):
         self.assertEqual(run.returncode, -signal.SIGTERM)
         self.counted("jobs", 4)
 
+    def test_sigterm_flushes_where_a_server_has_put_the_default_back(self):
+        run = self.ends("""
+            before = signal.signal(signal.SIGTERM, lambda *_: None)
+            assert before is signal.SIG_DFL
+            client.count('jobs', 4)
+            signal.signal(signal.SIGTERM, before)
+            signal.raise_signal(signal.SIGTERM)
+            time.sleep(10)
+        """)
+        self.assertEqual(run.returncode, -signal.SIGTERM)
+        self.counted("jobs", 4)
+
     def test_a_child_of_multiprocessing_flushes(self):
         run = self.ends("""
             import multiprocessing

@@ -12,7 +12,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from typing import Protocol
+from typing import Any, Protocol
 
 from . import _lines
 from ._observations import Observations
@@ -44,14 +44,16 @@ class SessionClient:
     own; while the sidecar is away, sums stay here, so memory grows with the number of series and not
     with time. Safe from any thread, greenlet or signal handler. A forked child has a session of its
     own and nothing of its parent's. At the end of the interpreter, and at SIGTERM where nobody else
-    handles it, what is left goes out, within `exit_timeout` seconds.
+    handles it, what is left goes out, within `exit_timeout` seconds; two where no sidecar has ever
+    answered this process. `handle_sigterm=False` leaves SIGTERM as it is.
 
     A process that is killed takes with it what it had not handed over: half a second's counts.
     """
 
     def __init__(
         self, path: str = "/run/metrics/events.sock", *, interval: float = 0.5,
-        max_series: int = 10_000, exit_timeout: float = 2.0, threads: bool = True,
+        max_series: int = 10_000, exit_timeout: float = 10.0, threads: bool = True,
+        handle_sigterm: bool = True,
     ) -> None:
         self.path = path
         #: Series that were refused because `max_series` wait already.
@@ -68,7 +70,7 @@ class SessionClient:
         self._is_closed = False
         self._reset()
         _clients.add(self)
-        _end_with_process(self)
+        _end_with_process(handle_sigterm)
 
     def _reset(self) -> None:
         """As after a fork: a session, locks and sums of its own."""
@@ -85,6 +87,7 @@ class SessionClient:
         self._observations: dict[tuple[str, str], Observations] = {}
         self._retry_at = 0.0
         self._pause = 0.01
+        self._was_answered = False
         self._ticked_at = 0.0
 
     # What is counted
@@ -202,6 +205,7 @@ class SessionClient:
 
     def _drain(self, timeout: float) -> bool:
         end = time.monotonic() + timeout
+        self._retry_at, self._pause = 0.0, 0.01
         while True:
             # In a signal handler, the lock may be the interrupted code's.
             if not self._lock.acquire(timeout=max(0.01, end - time.monotonic())):
@@ -299,6 +303,7 @@ class SessionClient:
                 if not self._session.received(data):
                     return self._renew()
                 self._pause = 0.01
+                self._was_answered = True
                 self._note_presence()
         except BlockingIOError:
             pass
@@ -340,7 +345,7 @@ class SessionClient:
 
     def _exit(self) -> None:
         if self._pid == os.getpid() and not self._is_closed:
-            self._drain(self._exit_timeout)
+            self._drain(self._exit_timeout if self._was_answered else min(2, self._exit_timeout))
 
 
 _clients: "weakref.WeakSet[SessionClient]" = weakref.WeakSet()
@@ -382,23 +387,41 @@ _is_registered = False
 _is_with_multiprocessing = False
 
 
-def _end_with_process(client: SessionClient) -> None:
+def _end_with_process(handles_sigterm: bool) -> None:
     """Has `_flush_all` called at the end of the interpreter and at SIGTERM, once for all clients."""
     global _is_registered
     if _is_registered:
         return
     _is_registered = True
     atexit.register(_flush_all)
+    if not handles_sigterm:
+        return
+    signal.signal = _signal
     try:
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, _terminated)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
     except ValueError:  # not the main thread: the program's own way to end calls atexit
         pass
 
 
+_original_signal = signal.signal
+
+
+def _signal(number: int, handler: Any) -> Any:
+    """`signal.signal`, where the default for SIGTERM flushes first.
+
+    Servers put their handler in its place, and at their end the default back, and raise the signal
+    again: uvicorn does, and no atexit is called then.
+    """
+    if number == signal.SIGTERM and handler is signal.SIG_DFL:
+        handler = _terminated
+    before = _original_signal(number, handler)
+    return signal.SIG_DFL if before is _terminated else before
+
+
 def _terminated(number: int, frame: object) -> None:
     _flush_all()
-    signal.signal(number, signal.SIG_DFL)
+    _original_signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
 
 
