@@ -1,7 +1,7 @@
 """The dashboard, chart/files/dashboard.json: Grafana's format repeats itself, this does not.
 
-Rows that show the whole service read recorded sums over its pods (chart/files/alerts.yaml); rows
-that show pods read what the chosen pods say.
+It reads what is scraped and no recorded series, so it works where the rules are not installed. What
+the cluster's exporters say of pods is narrowed to those that have a sidecar.
 """
 
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
@@ -9,6 +9,47 @@ SERVICE = 'namespace="$namespace", job="$job"'
 PODS = f'{SERVICE}, pod=~"$pod"'
 # What the cluster's exporters say has their own job.
 CLUSTER = 'namespace="$namespace", pod=~"$pod"'
+OURS = f"and on (pod) metrics_sidecar_build_info{{{PODS}}}"
+# The kubelet's probes are no user's requests; chart/files/alerts.yaml leaves out the same.
+USERS = f'{SERVICE}, endpoint!~"/(health|healthz|livez|ready|readyz|ping)"'
+QUICK = 'le=~"0|0[.]0.*|0[.]1.*|0[.]2|0[.]2[0-4].*|0[.]250*|.+e-.+"'
+RATE = "$__rate_interval"
+DURATION = "http_request_duration_seconds"
+
+
+def rate(metric, labels, window=RATE):
+    return f"rate({metric}{{{labels}}}[{window}])"
+
+
+def quantile(part, by=""):
+    """Of a histogram with buckets, or of a native one."""
+    group = f" by ({by})" if by else ""
+    buckets = f"sum by ({by + ', ' if by else ''}le) ({rate(DURATION + '_bucket', USERS)})"
+    native = f"sum{group} ({rate(DURATION, USERS)})"
+    return f"histogram_quantile({part}, {buckets}) or histogram_quantile({part}, {native})"
+
+
+def errors(window=RATE):
+    """The share of users' requests that end with a 5xx."""
+    failed, all_of_them = (f"sum({rate('http_requests_total', labels, window)})" for labels in (
+        f'{USERS}, status=~"5.."', USERS))
+    return f"({failed} or 0 * {all_of_them}) / {all_of_them}"
+
+
+def slow(window=RATE):
+    """The share that takes longer than 0.25 s, as the alerts have it."""
+    bucket, labels = DURATION + "_bucket", f"{USERS}, {QUICK}"
+    quick = f"max(sum by (le) ({rate(bucket, labels, window)}))"
+    least = f"min(sum by (le) ({rate(bucket, USERS, window)}))"
+    count = f"sum({rate(DURATION + '_count', USERS, window)})"
+    native = f"histogram_fraction(0, 0.25, sum({rate(DURATION, USERS, window)}))"
+    return f"1 - ({quick} or {least}) / {count} or 1 - {native}"
+
+
+def of_both_kinds(metric, labels=""):
+    """What kube-state-metrics says of containers and of init containers, as native sidecars are."""
+    return " or ".join(f"kube_pod_{kind}container_{metric}{{{CLUSTER}{labels}}}"
+                       for kind in ("", "init_"))
 
 
 class Dashboard:
@@ -101,31 +142,32 @@ def dashed(*names):
 
 def service(board):
     board.row("Service: the sum of its pods")
-    board.number("Requests", f"job:server_requests_total:sum{{{SERVICE}}}",
+    board.number("Requests", f"sum(server_requests_total{{{SERVICE}}})",
                  text="Requests to the API's own endpoints since the pods that run now started.")
-    board.number("Requests a second",
-                 f"sum(job_endpoint:http_requests:rate5m{{{SERVICE}}})", unit="reqps")
-    board.number("Errors", f"job:http_errors:ratio_rate5m{{{SERVICE}}}", unit="percentunit",
+    board.number("Requests a second", f"sum({rate('http_requests_total', SERVICE)})", unit="reqps",
+                 text="All requests, the kubelet's probes among them.")
+    board.number("Errors", errors(), unit="percentunit",
                  thresholds=[(0.001, "yellow"), (0.0144, "red")],
-                 text="Share of the requests of the last 5 minutes that ended with a 5xx.")
-    board.number("99 % answered within",
-                 "histogram_quantile(0.99, sum by (le) "
-                 f"(job_endpoint_le:http_request_duration_seconds_bucket:rate5m{{{SERVICE}}}))",
-                 unit="s", thresholds=[(0.25, "red")])
-    board.number("Application starts", f"job:app_starts_total:sum{{{SERVICE}}}",
+                 text="Share of requests that ended with a 5xx, without the kubelet's probes.")
+    board.number("99 % answered within", quantile(0.99), unit="s", thresholds=[(0.25, "red")],
+                 text="Without the kubelet's probes. Within a bucket the time is interpolated.")
+    board.number("Application starts", f"sum(app_starts_total{{{SERVICE}}})",
                  text="How often the application has started, in all pods that run now.")
-    board.number("Pods", f"job:metrics_sidecar_pods:count{{{SERVICE}}}")
+    board.number("Pods", f"count(metrics_sidecar_build_info{{{SERVICE}}})",
+                 text="Pods whose sidecar is scraped.")
     board.lines("Calls by endpoint, total",
-                [(f"job_endpoint:http_requests_total:sum{{{SERVICE}}}", "{{endpoint}}")])
+                [(f"sum by (endpoint) (http_requests_total{{{SERVICE}}})", "{{endpoint}}")],
+                text="Counts of the pods that run now; they go on when a container is restarted.")
     board.lines("Calls by endpoint, a second",
-                [(f"job_endpoint:http_requests:rate5m{{{SERVICE}}}", "{{endpoint}}")],
-                unit="reqps")
+                [(f"sum by (endpoint) ({rate('http_requests_total', SERVICE)})", "{{endpoint}}")],
+                unit="reqps", text="Requests a second; the kubelet asks /health by itself.")
     board.lines("Calls by status, a second",
-                [(f"sum by (status) (job_endpoint_status:http_requests:rate5m{{{SERVICE}}})",
-                  "{{status}}")], unit="reqps", custom={"stacking": {"mode": "normal"}})
+                [(f"sum by (status) ({rate('http_requests_total', SERVICE)})", "{{status}}")],
+                unit="reqps", custom={"stacking": {"mode": "normal"}},
+                text="Requests a second by the status they were answered with.")
     board.panel("heatmap", "Latency",
-                [("sum by (le) (job_endpoint_le:http_request_duration_seconds_bucket:rate5m"
-                  f"{{{SERVICE}}})", "{{le}}")],
+                [(f"sum by (le) ({rate(DURATION + '_bucket', USERS)}) or "
+                  f"sum({rate(DURATION, USERS)})", "{{le}}")],
                 text="Requests a second by the time they took.", format="heatmap",
                 options={
                     "calculate": False,
@@ -135,37 +177,40 @@ def service(board):
                     "tooltip": {"show": True, "yHistogram": True},
                 })
     board.lines("Latency by endpoint",
-                [(f"histogram_quantile({part}, sum by (endpoint, le) "
-                  "(job_endpoint_le:http_request_duration_seconds_bucket:rate5m"
-                  f"{{{SERVICE}}}))", f"{{{{endpoint}}}} p{name}")
-                 for part, name in ((0.5, "50"), (0.99, "99"))], unit="s")
+                [(quantile(part, "endpoint"), f"{{{{endpoint}}}} p{name}")
+                 for part, name in ((0.5, "50"), (0.99, "99"))], unit="s",
+                text="Half of the requests, and all but one of a hundred, are answered within it.")
     board.lines("Error and latency budget",
-                [(f"job:http_errors:ratio_rate5m{{{SERVICE}}}", "errors, 5 min"),
-                 (f"job:http_errors:ratio_rate1h{{{SERVICE}}}", "errors, 1 h"),
-                 (f"job:http_slow:ratio_rate5m{{{SERVICE}}}", "slower than 0.25 s, 5 min"),
-                 (f"job:http_slow:ratio_rate1h{{{SERVICE}}}", "slower than 0.25 s, 1 h")],
+                [(errors("5m"), "errors, 5 min"), (errors("1h"), "errors, 1 h"),
+                 (slow("5m"), "slower than 0.25 s, 5 min"),
+                 (slow("1h"), "slower than 0.25 s, 1 h")],
                 unit="percentunit",
                 text="Alerts fire when both windows are above 1.44 % errors or 14.4 % slow.")
 
 
 def starts(board):
+    steps = {"lineInterpolation": "stepAfter"}
     board.row("Starts and restarts, by pod")
     board.lines("How often the application started",
                 [(f"app_starts_total{{{PODS}}}", "{{pod}}")],
                 text="Kept by the sidecar, so a container that is restarted goes on counting.",
-                custom={"lineInterpolation": "stepAfter"})
-    board.lines("Starts within the last hour",
-                [(f"increase(app_starts_total{{{PODS}}}[1h])", "{{pod}}")])
+                custom=steps)
+    board.lines("Starts within the last half hour",
+                [(f"changes(app_starts_total{{{PODS}}}[30m])", "{{pod}}")],
+                text="AppStartsRepeatedly fires above 3.", custom=steps)
     board.lines("Container restarts",
-                [(f"pod_container:metrics_sidecar_restarts_total:max{{{CLUSTER}}}",
-                  "{{pod}} {{container}}")], custom={"lineInterpolation": "stepAfter"})
+                [(f"max by (pod, container) ({of_both_kinds('status_restarts_total')}) {OURS}",
+                  "{{pod}} {{container}}")], custom=steps,
+                text="As kube-state-metrics counts them.")
     board.lines("Calls by pod",
                 [(f"server_requests_total{{{PODS}}}", "{{pod}} all"),
                  (f"main_requests_total{{{PODS}}}", "{{pod}} /"),
                  (f"healthcheck_requests_total{{{PODS}}}", "{{pod}} /health"),
-                 (f"bye_request_total{{{PODS}}}", "{{pod}} /bye")])
+                 (f"bye_request_total{{{PODS}}}", "{{pod}} /bye")],
+                text="The counts of each pod, by the App's own endpoints.")
     board.lines("Calls by pod, a second",
-                [(f"rate(server_requests_total{{{PODS}}}[5m])", "{{pod}}")], unit="reqps")
+                [(rate("server_requests_total", PODS), "{{pod}}")], unit="reqps",
+                text="Whether load is spread evenly.")
     board.lines("Replicas by autoscaler",
                 [(f"kube_horizontalpodautoscaler_{metric}{{namespace=\"$namespace\"}}",
                   f"{{{{horizontalpodautoscaler}}}} {name}")
@@ -173,64 +218,114 @@ def starts(board):
                                       ("status_desired_replicas", "wanted"),
                                       ("spec_min_replicas", "least"),
                                       ("spec_max_replicas", "most"))],
-                custom={"lineInterpolation": "stepAfter"}, overrides=dashed("least", "most"))
+                custom=steps, overrides=dashed("least", "most"),
+                text="How many pods there are, and how many the autoscaler wants.")
 
 
 def containers(board):
     board.row("Containers, by pod")
-    for title, used, request, limit, unit in (
-        ("CPU", "cpu_cores:rate2m", "cpu_request_cores:max", "cpu_limit_cores:max", "cores"),
-        ("Memory", "memory_working_set_bytes:max", "memory_request_bytes:max",
-         "memory_limit_bytes:max", "bytes"),
+    real = f'{CLUSTER}, container!="", container!="POD"'
+    for title, used, resource, unit in (
+        ("CPU", rate("container_cpu_usage_seconds_total", real), "cpu", "short"),
+        ("Memory", f"container_memory_working_set_bytes{{{real}}}", "memory", "bytes"),
     ):
-        name = "pod_container:metrics_sidecar_"
-        board.lines(f"{title} against request and limit",
-                    [(f"{name}{used}{{{CLUSTER}}}", "{{pod}} {{container}}"),
-                     (f"max by (container) ({name}{request}{{{CLUSTER}}})",
-                      "{{container}} request"),
-                     (f"max by (container) ({name}{limit}{{{CLUSTER}}})", "{{container}} limit")],
-                    unit="short" if unit == "cores" else unit,
-                    overrides=dashed("request", "limit"))
+        label = f', resource="{resource}"'
+        lines = [(f"max by (pod, container) ({used}) {OURS}", "{{pod}} {{container}}")]
+        lines += [(f"max by (container) ((max by (pod, container) "
+                   f"({of_both_kinds('resource_' + what + 's', label)})) {OURS})",
+                   f"{{{{container}}}} {what}") for what in ("request", "limit")]
+        board.lines(f"{title} against request and limit", lines, unit=unit,
+                    overrides=dashed("request", "limit"),
+                    text=f"{title} that each container uses, what it asked for and may have.")
+    periods = "container_cpu_cfs_{}periods_total"
     board.lines("CPU throttling",
-                [(f"pod_container:metrics_sidecar_cpu_throttled:ratio_rate5m{{{CLUSTER}}}",
-                  "{{pod}} {{container}}")], unit="percentunit",
+                [(f"max by (pod, container) ({rate(periods.format('throttled_'), real)} / "
+                  f"({rate(periods.format(''), real)} > 0)) {OURS}", "{{pod}} {{container}}")],
+                unit="percentunit",
                 text="Share of scheduling periods in which the limit stopped the container.")
 
 
 def sidecar(board):
+    def summed(metric, by=""):
+        group = f" by ({by})" if by else ""
+        return f"sum{group} ({rate(metric, PODS)})"
+
     board.row("Sidecar, by pod")
+    board.lines("Targets that answer", [(f"up{{{PODS}}}", "{{pod}}")],
+                custom={"lineInterpolation": "stepAfter"},
+                text="1 while Prometheus can scrape the pod, else 0.")
     board.lines("Events a second",
-                [(f"sum by (socket, type) (rate(metrics_sidecar_events_total{{{PODS}}}[5m])) > 0",
-                  "{{socket}} {{type}}")], unit="ops")
+                [(f"{summed('metrics_sidecar_events_total', 'socket, type')} > 0",
+                  "{{socket}} {{type}}")], unit="ops",
+                text="Events that were counted, by the socket that they came through.")
     board.lines("Events refused, a second",
-                [(f"sum by (reason) (rate(metrics_sidecar_events_rejected_total{{{PODS}}}[5m]))",
-                  "{{reason}}"),
-                 (f"sum(rate(metrics_sidecar_series_refused_total{{{PODS}}}[5m]))",
-                  "no room for the series"),
-                 (f"sum(rate(metrics_sidecar_connections_refused_total{{{PODS}}}[5m]))",
-                  "clients at the limit")], unit="ops")
+                [(summed("metrics_sidecar_events_rejected_total", "reason"), "{{reason}}"),
+                 (summed("metrics_sidecar_series_refused_total"), "no room for the series")],
+                unit="ops", text="Events that were not counted, or not in a series of their own.")
+    board.lines("Events lost, a second",
+                [(summed("metrics_sidecar_udp_drops_total"), "dropped by the kernel"),
+                 (summed("metrics_sidecar_connections_refused_total"), "clients at the limit"),
+                 (summed("metrics_sidecar_datagrams_lost_total"), "datagrams given up")],
+                unit="ops", text="Any of these makes counts too low: MetricsEventsLost fires.")
     board.lines("Frames a second",
-                [(f"sum by (result) (rate(metrics_sidecar_frames_total{{{PODS}}}[5m]))",
-                  "{{result}}")], unit="ops")
+                [(summed("metrics_sidecar_frames_total", "result"), "{{result}}")], unit="ops",
+                text="Batches of sessions and streams, by what became of them.")
     board.lines("Series against the limit",
                 [(f"metrics_sidecar_series{{{PODS}}}", "{{pod}}"),
                  (f"max(metrics_sidecar_series_limit{{{PODS}}})", "the limit")],
-                overrides=dashed("limit"))
+                overrides=dashed("limit"),
+                text="Beyond the limit, new series are refused and known ones keep updating.")
     board.lines("Time to write a scrape",
                 [(f"metrics_sidecar_scrape_duration_seconds{{{PODS}}}", "{{pod}} written"),
                  (f"scrape_duration_seconds{{{PODS}}}", "{{pod}} as Prometheus saw it")],
-                unit="s")
+                unit="s", text="How long the last scrape took, for the sidecar and for Prometheus.")
     board.lines("Clients and sessions",
                 [(f"metrics_sidecar_connections{{{PODS}}}", "{{pod}} connections"),
-                 (f"metrics_sidecar_sessions{{{PODS}}}", "{{pod}} sessions")])
+                 (f"metrics_sidecar_sessions{{{PODS}}}", "{{pod}} sessions")],
+                text="Connections that are open, and sessions that are remembered.")
     board.lines("Sidecar's memory",
                 [(f"process_resident_memory_bytes{{{PODS}}}", "{{pod}} resident"),
-                 (f"metrics_sidecar_state_bytes{{{PODS}}}", "{{pod}} state file")], unit="bytes")
-    board.lines("Sidecar's CPU",
-                [(f"rate(process_cpu_seconds_total{{{PODS}}}[5m])", "{{pod}}")],
-                unit="percentunit")
+                 (f"metrics_sidecar_state_bytes{{{PODS}}}", "{{pod}} state file")], unit="bytes",
+                text="The process, and how much of its state file is in use.")
+    board.lines("Sidecar's CPU", [(rate("process_cpu_seconds_total", PODS), "{{pod}}")],
+                unit="percentunit", text="Share of one core.")
+    board.lines("Time since its start",
+                [(f"time() - process_start_time_seconds{{{PODS}}}", "{{pod}}")], unit="s",
+                text="Of the process that answers scrapes.")
+    board.lines("Workers killed",
+                [(f"metrics_sidecar_worker_restarts_total{{{PODS}}}", "{{pod}}")],
+                custom={"lineInterpolation": "stepAfter"},
+                text="With --supervise each is replaced; MetricsWorkerKilled fires at the second.")
+    board.lines("Rules as loaded",
+                [(f"metrics_sidecar_config_last_reload_successful{{{PODS}}}", "{{pod}}")],
+                custom={"lineInterpolation": "stepAfter"},
+                text="0 after a reload that found mistakes: the rules from before are in force.")
     board.lines("State files set aside as damaged",
-                [(f"metrics_sidecar_state_resets_total{{{PODS}}}", "{{pod}}")])
+                [(f"metrics_sidecar_state_resets_total{{{PODS}}}", "{{pod}} events"),
+                 (f"metrics_sidecar_push_state_resets_total{{{PODS}}}", "{{pod}} pushes")],
+                text="Counts, or pushed groups, began anew.")
+
+
+def pushes(board):
+    board.row("Pushes (--push)")
+    board.lines("Pushes a second",
+                [(f"sum by (result) ({rate('metrics_sidecar_pushes_total', PODS)})", "{{result}}")],
+                unit="ops", text="By what became of them.")
+    for what in ("groups", "series"):
+        board.lines(f"Pushed {what} against the limit",
+                    [(f"metrics_sidecar_push_{what}{{{PODS}}}", "{{pod}}"),
+                     (f"max(metrics_sidecar_push_{what}_limit{{{PODS}}})", "the limit")],
+                    overrides=dashed("limit"), text="Beyond the limit, pushes are refused.")
+    # Their labels are the pushing jobs' own, as the monitors' honorLabels has it.
+    jobs = 'namespace="$namespace", job=~"$pushing"'
+    board.row("Jobs that push")
+    board.lines("Time since the last push", [(f"time() - push_time_seconds{{{jobs}}}", "{{job}}")],
+                unit="s", width=12,
+                text="Of each group. A job that runs each hour stays below an hour.")
+    board.lines("Time since a push that failed",
+                [(f"time() - (push_failure_time_seconds{{{jobs}}} > 0) or "
+                  f"0 * push_failure_time_seconds{{{jobs}}}", "{{job}}")],
+                unit="s", width=12, text="0 where none has failed.")
 
 
 def variable(name, query, **more):
@@ -252,6 +347,7 @@ def dashboard():
     starts(board)
     containers(board)
     sidecar(board)
+    pushes(board)
     return {
         "uid": "metrics-sidecar",
         "title": "App and metrics sidecar",
@@ -276,6 +372,10 @@ def dashboard():
                 variable("pod",
                          f"label_values(metrics_sidecar_build_info{{{SERVICE}}}, pod)",
                          label="Pod", multi=True, includeAll=True, allValue=".*",
+                         current={"text": ["All"], "value": ["$__all"]}),
+                variable("pushing",
+                         'label_values(push_time_seconds{namespace="$namespace"}, job)',
+                         label="Pushing job", multi=True, includeAll=True, allValue=".*",
                          current={"text": ["All"], "value": ["$__all"]}),
             ]
         },

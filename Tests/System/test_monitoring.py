@@ -8,6 +8,8 @@ import math
 import pathlib
 import re
 import shlex
+import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +22,7 @@ from support import ROOT, monitoring_lab
 from support.checks import check, wait_for
 from support.monitoring_lab import JOB, NAMESPACE, POD, Lab
 from support.pair import Pair
+from support.prometheus import Prometheus
 
 PATIENCE = 300
 ANNOTATIONS = {"summary", "description", "value", "runbook_url"}
@@ -53,7 +56,8 @@ def message(firing, resolved):
 
 def fields(query):
     return {"expr": query["expr"].replace("$namespace", NAMESPACE).replace("$job", JOB)
-            .replace("$pod", ".*"), "legend": query["legendFormat"]}
+            .replace("$pod", ".*").replace("$pushing", ".*").replace("$__rate_interval", "1m"),
+            "legend": query["legendFormat"]}
 
 
 def promised(message, title, color, status, runbook):
@@ -124,8 +128,8 @@ class Written(TestCase):
         print(f"  1,000 pods are {len(message(1000, 0))} bytes")
 
     def test_routed(self):
-        """critical goes to Slack; by the other values high to its channel, and the dead-man's switch
-        to what listens for it."""
+        """critical goes to Slack; by the other values high to its channel, and the dead-man's
+        switch to what listens for it."""
         more = yaml.safe_load((ROOT / "monitoring/kube-prometheus-stack-more.yaml").read_text())
         more = more["alertmanager"]["config"]
         config = monitoring_lab.values()["alertmanager"]["config"]
@@ -151,6 +155,75 @@ class Written(TestCase):
                         f"--verify.receivers={receiver}", *labels)
         print("  each severity goes where the values say")
 
+    def test_panels(self):
+        """Every panel says what it shows, none needs a recorded series, and each metric that an
+        alert reads is in one."""
+        board = json.loads((ROOT / "chart/files/dashboard.json").read_text())
+        panels = [panel for panel in board["panels"] if panel["type"] != "row"]
+        queries = [target["expr"] for panel in panels for target in panel["targets"]]
+        for panel in panels:
+            check(panel["description"].endswith("."), f"{panel['title']} has no description")
+        recorded = {rule["record"]: rule["expr"] for rule in monitoring_lab.rules("record")}
+        for query in queries:
+            used = [name for name in recorded if name in query]
+            check(not used, f"a panel needs the recorded {used}: {query}")
+            windows = set(re.findall(r"\}\[(.+?)\]", query))
+            windows -= {"$__rate_interval", "30m", "5m", "1h"}
+            check(not windows, f"a panel rates over {windows}: {query}")
+        names = {variable["name"] for variable in board["templating"]["list"]}
+        check({"datasource", "namespace", "job", "pod", "pushing"} <= names, f"variables: {names}")
+        shown = set(re.findall(r"[a-z][a-z0-9_]{5,}", " ".join(queries)))
+        # Which pods there are is no number.
+        known = shown | {"kube_pod_container_info", "kube_pod_init_container_info",
+                         "kube_pod_status_phase", "kube_pod_deletion_timestamp"}
+        for alert in monitoring_lab.rules("alert"):
+            text = alert["expr"]
+            while used := [name for name in recorded if name in text]:
+                for name in used:
+                    text = text.replace(name, recorded[name])
+            read = set(re.findall(
+                r"\b((?:metrics_sidecar|process|app|http|kube|container)_\w+)", text))
+            unseen = {name for name in read if not any(
+                name == other or other == name + "_bucket" for other in known)}
+            check(not unseen, f"{alert['alert']} reads {unseen}, no panel does")
+        print(f"  {len(panels)} panels, {len(queries)} queries")
+
+    def test_native_latency(self):
+        """Where the rules make latency a native histogram, the alerts' share of slow requests is
+        right, and probes are no part of it."""
+        rules = json.loads((ROOT / "chart/files/rules.json").read_text())
+        (family,) = [family for family in rules["families"]
+                     if family["name"] == "http_request_duration_seconds"]
+        del family["buckets"]
+        family["native"] = True
+        event = "http.request.duration:{}|d|#endpoint:{}\n"
+        second = 3 * event.format(0.1, "/") + event.format(0.4, "/") + 9 * event.format(
+            0.001, "/health")
+        with Pair() as pair, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+            pair.rules = pair.path("rules.json")
+            pathlib.Path(pair.rules).write_text(json.dumps(rules))
+            pair.start_sidecar()
+            client.connect(pair.path("statsd.sock"))
+            client.send(second.encode())
+            shutil.copy(ROOT / "chart/files/alerts.yaml", pair.folder)
+            config = {"global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+                      "rule_files": ["alerts.yaml"],
+                      "scrape_configs": [{"job_name": JOB, "static_configs": [
+                          {"targets": [f"127.0.0.1:{pair.metrics}"]}]}]}
+            with Prometheus(None, pair.folder, "--enable-feature=native-histograms",
+                            config=yaml.safe_dump(config)) as server:
+                def measured():
+                    client.send(second.encode())
+                    time.sleep(0.2)
+                    # What Prometheus saw first may end in the middle of a second.
+                    found = server.value("job:http_slow:ratio_rate5m")
+                    return found is not None and abs(found - 0.25) < 0.02
+                wait_for(measured, "a quarter of the requests to be slow", PATIENCE)
+                buckets = server.query("http_request_duration_seconds_bucket")
+                check(not buckets, "there are classic buckets, too")
+                print("  slow by a native histogram: "
+                      f"{server.value('job:http_slow:ratio_rate5m'):.3f} of the users' requests")
+
     def test_told_metrics(self):
         """Every metric of the sidecar's own that a rule or a panel reads is one that it has."""
         text = "".join((ROOT / name).read_text() for name in (
@@ -158,7 +231,7 @@ class Written(TestCase):
         asked = set(re.findall(r"(?<![:\w])((?:metrics_sidecar|process)_[a-z_]+)(?![:\w])", text))
         with Pair() as pair:
             # What only some flags bring is there as well.
-            pair.start_sidecar("--supervise", "--statsd-udp", "127.0.0.1:0")
+            pair.start_sidecar(*monitoring_lab.FLAGS)
             page = pair.get(pair.metrics, "/metrics").decode()
         known = set(re.findall(r"# TYPE (\w+) ", page))
         check(not asked - known, f"the sidecar has no {sorted(asked - known)}")
@@ -203,10 +276,12 @@ class Lived(TestCase):
         check(not self.lab.firing(), f"alerts fire while all is well: {self.lab.firing()}")
 
     def test_2_series(self):
-        """What a pod costs is what the guide says."""
-        samples = self.lab.prometheus.value(f'scrape_samples_scraped{{job="{JOB}"}}')
-        own = self.lab.prometheus.value(
-            f'count({{__name__=~"(metrics_sidecar|process)_.+", job="{JOB}"}})')
+        """What a pod costs is what the guide says, without what pushes bring."""
+        value = self.lab.prometheus.value
+        pushes = value(f'count({{__name__=~"metrics_sidecar_push.+", job="{JOB}"}})')
+        pushed = value('count({job="backup"})')
+        samples = value(f'scrape_samples_scraped{{job="{JOB}"}}') - pushes - pushed
+        own = value(f'count({{__name__=~"(metrics_sidecar|process)_.+", job="{JOB}"}})') - pushes
         buckets = self.lab.prometheus.value(
             f'count(http_request_duration_seconds_bucket{{job="{JOB}"}})')
         check(self.lab.query(f'{{__name__=~".+_created", job="{JOB}"}}') == [],

@@ -13,10 +13,12 @@ import time
 import yaml
 
 from support import PROGRAMS, ROOT
-from support.checks import free_port, wait_for
+from support.checks import check, free_port, wait_for
 from support.pair import Pair
 from support.prometheus import Prometheus
 
+# What brings every metric that a panel reads.
+FLAGS = ["--push", "--supervise", "--statsd-udp", "127.0.0.1:0"]
 NAMESPACE, JOB, POD = "practica", "my-app", "my-app-0"
 
 
@@ -105,7 +107,8 @@ class Lab:
         self.alertmanager, self.slack = free_port(), free_port()
 
     def __enter__(self):
-        self.pair.start_sidecar()
+        self.pair.start_sidecar(*FLAGS)
+        self.push()
         self.pair.start_app()
         self.cluster = MadeUpCluster()
         self.load = GentleLoad(self.pair.api)
@@ -125,7 +128,18 @@ class Lab:
             process.terminate()
         for process in self.processes:
             process.wait(20)
+        # A supervisor ends its worker; killed, it would leave the folder to one that still writes.
+        self.pair.sidecar.terminate()
+        self.pair.sidecar.wait(60)
         self.pair.__exit__()
+
+    def push(self):
+        """A job's push, for the panels of jobs."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.pair.metrics, timeout=10)
+        connection.request("PUT", "/metrics/job/backup", b"backup_bytes 1\n")
+        status = connection.getresponse().status
+        connection.close()
+        check(status == 200, f"the push is answered {status}")
 
     def run(self, *command):
         self.processes.append(subprocess.Popen(
@@ -155,7 +169,7 @@ class Lab:
             "rule_files": ["alerts.yaml"],
             "alerting": {"alertmanagers": [{"static_configs": [target(self.alertmanager)]}]},
             "scrape_configs": [
-                {"job_name": JOB,
+                {"job_name": JOB, "honor_labels": True,
                  "static_configs": [target(self.pair.metrics, namespace=NAMESPACE, pod=POD)]},
                 {"job_name": "made-up-cluster",
                  "static_configs": [target(self.cluster.server_port)]},
@@ -192,4 +206,4 @@ class Lab:
         self.pair.sidecar.wait()
         if damage:
             pathlib.Path(self.pair.path("state")).write_bytes(b"no state file" * 1000)
-        self.pair.start_sidecar()
+        self.pair.start_sidecar(*FLAGS)
