@@ -189,7 +189,7 @@ restartPolicy: Always
 {{- end }}
 args:
   - serve
-  - --listen=0.0.0.0:{{ .Values.sidecar.port }}
+  - --listen={{ .Values.sidecar.listen }}:{{ .Values.sidecar.port }}
   - --rules=/etc/metrics-sidecar/rules.json
   {{- if $push.enabled }}
   - --push

@@ -29,6 +29,14 @@ REFUSED = {
     "a volume in the place of ours": ["--set-json",
                                       'extraVolumes=[{"name":"state","emptyDir":{}}]'],
     "a sidecar that outstays the pod": ["--set", "terminationGracePeriodSeconds=30"],
+    "one port for both containers": ["--set", "sidecar.port=8081"],
+    "a port's name that is the sidecar's": [
+        "--set", "app.ports[0].name=metrics,app.ports[0].containerPort=1"],
+    "an HTTPRoute without a gateway": ["--set", "httpRoute.enabled=true"],
+    "a digest that is none": ["--set", "image.digest=sha256:abc"],
+    "a network that is none": ["--set-json", 'service.loadBalancerSourceRanges=["10.0.0.1"]'],
+    "an extra container in the place of ours": [
+        "--set-json", 'extraContainers=[{"name":"app","image":"x"}]'],
     "both monitors": ["--set", "serviceMonitor.enabled=true,podMonitor.enabled=true"],
 }
 
