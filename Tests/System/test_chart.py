@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """The chart: linted strictly, rendered for each Kubernetes from 1.25 on with each set of values,
-every manifest validated, every port and name in it followed to what it means, every pod held to the
-standard "restricted", and what the templates promise looked for. Single values: test_chart_values.py.
+every manifest validated, every port and name in it followed to what it means, every pod held to
+the standard "restricted", and what the templates promise looked for. Single values are for
+test_chart_values.py.
 
     Tests/System/run chart
     Tests/System/run chart.made WRITE=1    makes README.md and values.schema.json from values.yaml
 
-What a cluster would run is run here where it can be: the rules go through `check-rules`, the script
-of `helm test` (in busybox) asks a real pair, and the gunicorn of examples/gunicorn.yaml reports to a
-real sidecar that has its rules.
+What a cluster would run is run here where it can be: the rules go through `check-rules`, the
+script of `helm test` (in busybox) asks a real pair, and the gunicorn of examples/gunicorn.yaml
+reports to a real sidecar that has its rules.
 
 HELM names the helm to run. CRD_SCHEMAS may name a folder with servicemonitor.json, podmonitor.json,
 prometheusrule.json and httproute.json, made from the CRDs; kinds without one are not validated.
@@ -49,7 +50,8 @@ def check_pod(manifests, version, what):
     minor = int(version.split(".")[1])
     check(native == (minor >= 29 and what != "other values"),
           f"{what}: a native sidecar from 1.29 on, not at {version}")
-    check(not native or spec["initContainers"][0] is sidecar, f"{what}: init containers send events")
+    check(not native or spec["initContainers"][0] is sidecar,
+          f"{what}: init containers send events")
     check(native == (sidecar.get("restartPolicy") == "Always"), f"{what}: restartPolicy")
     hook = sidecar["lifecycle"]["preStop"]
     check(("sleep" in hook) == (minor >= 30), f"{what}: the kubelet sleeps from 1.30 on")
@@ -110,7 +112,8 @@ class Chart(TestCase):
     def test_made(self):
         """README and schema are what values.yaml says; WRITE=1 makes them so."""
         for name, text in (("README.md", chart_values.readme()),
-                           ("values.schema.json", json.dumps(chart_schema.schema(), indent=2) + "\n")):
+                           ("values.schema.json",
+                            json.dumps(chart_schema.schema(), indent=2) + "\n")):
             if setting("WRITE", 0):
                 (CHART / name).write_text(text)
             check((CHART / name).read_text() == text,

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What single values of the chart do: tables of values and of what is then in the manifests, and that
-each key does something. Rules files that `check-rules` refuses, Helm refuses too.
+"""What single values of the chart do: tables of values and of what is then in the manifests, and
+that each key does something. Rules files that `check-rules` refuses, Helm refuses too.
 
     Tests/System/run chart_values
 """
@@ -61,7 +61,8 @@ MONITORS = [  # values, a path in the monitor, and what is there
     ({"serviceMonitor__namespace": "monitoring"}, "namespaceSelector.matchNames", ["practica"]),
     ({"namespaceOverride": "shop"}, "namespaceSelector.matchNames", ["shop"]),
     ({"serviceMonitor__spec": {"sampleLimit": 5}}, "sampleLimit", 5),
-    ({"serviceMonitor__serviceDiscoveryRole": "EndpointSlice"}, "serviceDiscoveryRole", "EndpointSlice"),
+    ({"serviceMonitor__serviceDiscoveryRole": "EndpointSlice"}, "serviceDiscoveryRole",
+     "EndpointSlice"),
 ]
 # What the operator of a version does not know.
 UNKNOWN = {
@@ -220,7 +221,8 @@ class ChartValues(TestCase):
             with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
                 json.dump(values, file)
                 file.flush()
-                done = helm("template", "my-app", "chart", "--kube-version", NEWEST, "-f", file.name)
+                done = helm("template", "my-app", "chart", "--kube-version", NEWEST, "-f",
+                            file.name)
             return done.stdout if done.returncode == 0 else done.stderr
 
         keys = [key for key, _, _ in documented()]

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The manifests in Examples, as people copy them: valid, every port and name leads somewhere, they pass
-the standard "restricted", and they run the sidecar as the chart does.
+"""The manifests in Examples, as people copy them: valid, every port and name leads somewhere, they
+pass the standard "restricted", and they run the sidecar as the chart does.
 
     Tests/System/run deployments
 """

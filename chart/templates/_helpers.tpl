@@ -41,13 +41,15 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- toYaml (merge (dict) (default dict .own) $selector $own (default dict .labels) .root.Values.commonLabels) }}
 {{- end }}
 
-{{/* Metadata of a resource of `root`: its name, and namespace, labels, own labels and annotations. */}}
+{{/* Metadata of a resource of `root`: its `name`, if it is not the release's, and what its `values`
+say of namespace, labels and annotations; `own` labels win. */}}
 {{- define "simple-server.metadata" -}}
-name: {{ .name }}
-namespace: {{ default (include "simple-server.namespace" .root) .namespace }}
+{{- $values := default dict .values -}}
+name: {{ default (include "simple-server.fullname" .root) .name }}
+namespace: {{ default (include "simple-server.namespace" .root) $values.namespace }}
 labels:
-  {{- include "simple-server.labels" . | nindent 2 }}
-{{- with merge (dict) (default dict .annotations) .root.Values.commonAnnotations }}
+  {{- include "simple-server.labels" (dict "root" .root "own" .own "labels" $values.labels) | nindent 2 }}
+{{- with merge (dict) (default dict $values.annotations) .root.Values.commonAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}

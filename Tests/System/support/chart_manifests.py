@@ -1,4 +1,4 @@
-"""What the tests of the chart share: values to render it with, its manifests found and validated."""
+"""What tests of the chart share: values to render it with, its manifests found and validated."""
 import json
 import os
 import pathlib

@@ -1,5 +1,6 @@
 """Every name that a manifest has for another, followed: accounts, volumes, ConfigMaps and Secrets,
-targets of autoscalers, and the selectors of whatever selects pods or Services. Ports: chart_ports.py.
+targets of autoscalers, and the selectors of whatever selects pods or Services. Ports are for
+chart_ports.py.
 """
 from support.chart_ports import containers, selected, selects, stays, template
 from support.checks import check
@@ -23,7 +24,8 @@ class References:
         return found[0] if found else None
 
     def look(self):
-        names = [(m["kind"], m["metadata"].get("namespace"), m["metadata"]["name"]) for m in self.manifests]
+        names = [(m["kind"], m["metadata"].get("namespace"), m["metadata"]["name"])
+                 for m in self.manifests]
         self.say(len(set(names)) == len(names), "two manifests have one name:", names)
         for manifest, labels, spec in self.pods:
             self.inside(manifest, labels, spec)
@@ -35,7 +37,8 @@ class References:
     def inside(self, manifest, labels, spec):
         what = f"{manifest['kind']} {manifest['metadata']['name']}"
         if manifest["kind"] != "Pod":
-            self.say(selected(manifest["spec"].get("selector", {}), labels), f"{what} misses its own pods")
+            self.say(selected(manifest["spec"].get("selector", {}), labels),
+                     f"{what} misses its own pods")
             for spread in spec.get("topologySpreadConstraints", []):
                 self.say(selected(spread["labelSelector"], labels), f"{what} spreads other pods")
         account = spec.get("serviceAccountName", "default")
@@ -67,7 +70,8 @@ class References:
                 self.keyed("Secret", volume["secret"]["secretName"], spec, volume["name"], what)
 
     def claims(self, manifest):
-        return [claim["metadata"]["name"] for claim in manifest["spec"].get("volumeClaimTemplates", [])]
+        claims = manifest["spec"].get("volumeClaimTemplates", [])
+        return [claim["metadata"]["name"] for claim in claims]
 
     def keyed(self, kind, name, spec, volume, what):
         """Files that a container's flags name in a mounted ConfigMap or Secret are its keys."""
@@ -83,12 +87,14 @@ class References:
                             self.say(key in keys, f"{what}: {kind} {name} has no {key}")
 
     def selector(self, selector, what, namespace=None):
-        found = [m for m, labels, _ in self.pods if m["kind"] != "Pod" and selected(selector, labels)
+        found = [m for m, labels, _ in self.pods
+                 if m["kind"] != "Pod" and selected(selector, labels)
                  and namespace in (None, m["metadata"]["namespace"])]
         self.say(len(found) == 1, f"{what} selects {len(found)} kinds of pods")
 
     def service(self, manifest, what):
-        self.selector({"matchLabels": manifest["spec"]["selector"]}, what, manifest["metadata"]["namespace"])
+        self.selector({"matchLabels": manifest["spec"]["selector"]}, what,
+                      manifest["metadata"]["namespace"])
         strangers = [m for m, labels, _ in self.pods if m["kind"] == "Pod"
                      and selects(manifest["spec"]["selector"], labels)]
         self.say(not strangers, f"{what} sends requests to {strangers}")
@@ -100,18 +106,25 @@ class References:
         self.selector(manifest["spec"]["podSelector"], what, manifest["metadata"]["namespace"])
         tests = [labels for m, labels, _ in self.pods if m["kind"] == "Pod"]
         for rule in manifest["spec"].get("ingress", []):
-            peers = [peer["podSelector"] for peer in rule.get("from", []) if set(peer) == {"podSelector"}]
+            peers = [peer["podSelector"] for peer in rule.get("from", [])
+                     if set(peer) == {"podSelector"}]
             for labels in tests if "from" in rule else []:
-                self.say(any(selected(peer, labels) for peer in peers), f"{what} shuts helm test out")
+                self.say(any(selected(peer, labels) for peer in peers),
+                         f"{what} shuts helm test out")
+
+    def namespaces(self, monitor):
+        """Where a monitor looks: in its own namespace unless it says where."""
+        selector = monitor["spec"].get("namespaceSelector", {})
+        return selector.get("matchNames", [monitor["metadata"]["namespace"]])
 
     def podmonitor(self, manifest, what):
         spec = manifest["spec"]
-        namespaces = spec.get("namespaceSelector", {}).get("matchNames", [manifest["metadata"]["namespace"]])
+        namespaces = self.namespaces(manifest)
         self.selector(spec["selector"], what, *namespaces)
 
     def servicemonitor(self, manifest, what):
         spec = manifest["spec"]
-        namespaces = spec.get("namespaceSelector", {}).get("matchNames", [manifest["metadata"]["namespace"]])
+        namespaces = self.namespaces(manifest)
         found = [m for m in self.manifests if m["kind"] == "Service"
                  and m["metadata"]["namespace"] in namespaces
                  and selected(spec["selector"], m["metadata"].get("labels", {}))]

@@ -1,6 +1,6 @@
-"""What values.schema.json says of `sidecar.rules`: whatever `metrics-sidecar check-rules` refuses for
-what one member, or one family, says. What compares two families, or two numbers of a list, is in
-templates/_rules.tpl.
+"""What values.schema.json says of `sidecar.rules`: whatever `metrics-sidecar check-rules` refuses
+for what one member, or one family, says. What compares two families, or two numbers of a list, is
+in templates/_rules.tpl.
 """
 LABEL = {"type": "string", "pattern": "^[a-zA-Z_][a-zA-Z0-9_]*$",
          "not": {"anyOf": [{"pattern": "^__"}, {"enum": ["le", "overflow"]}]}}
@@ -8,7 +8,7 @@ TAGS = {"type": "string"}
 PATTERNS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 CAPTURE = r"\$[1-9]|\$\{[0-9]{1,2}\}"
 NAME = {"type": "string", "pattern": f"^([a-zA-Z_:]|{CAPTURE})([a-zA-Z0-9_:]|{CAPTURE})*$",
-        "not": {"pattern": "^(metrics_sidecar_|process_|push_time_seconds$|push_failure_time_seconds$)"}}
+        "not": {"pattern": "^(metrics_sidecar_|process_|push_(failure_)?time_seconds$)"}}
 SEPARATOR = {"type": "string", "pattern": "^[ -)+-~]?$"}
 TIME = "([0-9]+(ms|s|m|h|d))+"
 EVENT_TYPE = {"enum": ["counter", "gauge", "timing", "set"]}
@@ -45,9 +45,11 @@ MEMBERS = dict(
     help={"type": "string"},
     labels={"anyOf": [{"type": "array", "items": LABEL, "uniqueItems": True},
                       {"type": "object", "propertyNames": LABEL, "additionalProperties": TAGS}]},
-    constants={"type": "object", "propertyNames": LABEL, "additionalProperties": {"type": "string"}},
+    constants={"type": "object", "propertyNames": LABEL,
+               "additionalProperties": {"type": "string"}},
     buckets=numbers(200),
-    ttl={"type": "string", "pattern": f"^([0-9]+|{TIME})$", "not": {"pattern": "^0*[1-9][0-9]{0,2}ms$"}},
+    ttl={"type": "string", "pattern": f"^([0-9]+|{TIME})$",
+         "not": {"pattern": "^0*[1-9][0-9]{0,2}ms$"}},
     events={"type": "array", "items": EVENT},
     action={"enum": ["feed", "drop"]},
     other_tags={"anyOf": [{"enum": ["keep", "drop"]},
@@ -68,8 +70,9 @@ MEMBERS = dict(
 )
 NATIVE = {"native": {"const": True}}
 SHARED = {"merge": {"enum": ["sum", "min", "max", "livesum", "livemin", "livemax"]}}
-HISTOGRAM = {"anyOf": [of("histogram"), {**of("event"), "not": of("event", timings={"const": "summary"})}]}
-SUMMARY = {"anyOf": [of("summary"), of("event", timings={"const": "summary"})]}
+EVENT_SUMMARY = of("event", timings={"const": "summary"})
+HISTOGRAM = {"anyOf": [of("histogram"), {**of("event"), "not": EVENT_SUMMARY}]}
+SUMMARY = {"anyOf": [of("summary"), EVENT_SUMMARY]}
 WITH_NATIVE = {"allOf": [HISTOGRAM, {"properties": NATIVE, "required": ["native"]}]}
 OWNERS = {
     "timings": of("event"),
@@ -86,7 +89,8 @@ OWNERS = {
     "window": {"anyOf": [SUMMARY, of("set"), of("gauge", **SHARED)]},
 }
 QUANTILE_LABEL = {"properties": {"labels": {"not": {"anyOf": [
-    {"type": "array", "contains": {"const": "quantile"}}, {"type": "object", "required": ["quantile"]}]}},
+    {"type": "array", "contains": {"const": "quantile"}},
+    {"type": "object", "required": ["quantile"]}]}},
     "constants": {"not": {"required": ["quantile"]}}}}
 FAMILY = {
     **members(**MEMBERS),

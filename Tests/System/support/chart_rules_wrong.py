@@ -1,10 +1,11 @@
-"""Rules files with a mistake each: `check-rules` refuses all of them, and Helm those in CHART before
-anything is installed. RIGHT has what looks like a mistake and is none: both take it.
+"""Rules files with a mistake each: `check-rules` refuses all of them, and Helm those in CHART
+before anything is installed. RIGHT has what looks like a mistake and is none: both take it.
 """
 
 
 def family(**members):
-    return {"families": [{"name": "x_total", "type": "counter", "events": [{"event": "x"}], **members}]}
+    first = {"name": "x_total", "type": "counter", "events": [{"event": "x"}]}
+    return {"families": [{**first, **members}]}
 
 
 def event(**members):
@@ -16,7 +17,8 @@ def histogram(**members):
 
 
 def two(**second):
-    return {"families": family()["families"] + [{"name": "x_total", "events": [{"event": "y"}], **second}]}
+    again = {"name": "x_total", "events": [{"event": "y"}]}
+    return {"families": [*family()["families"], {**again, **second}]}
 
 
 CHART = {
@@ -106,7 +108,8 @@ CHART = {
     "the same family as a gauge": two(type="gauge"),
     "more captures than stars": family(constants={"a": "$2"}, events=[{"event": "x.*"}]),
     "a capture in a name without stars": family(name="x_${1}_total"),
-    "a capture that one event lacks": family(name="x_$1", events=[{"event": "x.*"}, {"event": "y"}]),
+    "a capture that one event lacks": family(
+        name="x_$1", events=[{"event": "x.*"}, {"event": "y"}]),
 }
 PROGRAM = {
     "a name that would be a line of a histogram": {"families": [

@@ -120,8 +120,9 @@ def put(path, value):
 
 
 def check_refused():
-    """Wrong values are refused; how many were tried. Helm is asked for those with a name, the schema
-    itself for each key with values of a wrong type and for each object with a key it does not know."""
+    """Wrong values are refused; how many were tried. Helm is asked for those with a name, the
+    schema itself for each key with values of a wrong type and for each object with a key that it
+    does not know."""
     for what, arguments in REFUSED.items():
         done = helm("template", "my-app", "chart", *arguments)
         check(done.returncode != 0, f"{what} is not refused")

@@ -6,12 +6,12 @@ import json
 from support.chart_ports import containers, made_pod
 from support.checks import check
 
-VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected",
-           "secret", "image"}
-SYSCTLS = {"kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.ip_unprivileged_port_start",
-           "net.ipv4.tcp_syncookies", "net.ipv4.ping_group_range", "net.ipv4.ip_local_reserved_ports",
-           "net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_keepalive_intvl",
-           "net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem"}
+VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image",
+           "persistentVolumeClaim", "projected", "secret"}
+SYSCTLS = {"kernel.shm_rmid_forced", *(f"net.ipv4.{name}" for name in (
+    "ip_local_port_range", "ip_local_reserved_ports", "ip_unprivileged_port_start",
+    "ping_group_range", "tcp_fin_timeout", "tcp_keepalive_intvl", "tcp_keepalive_probes",
+    "tcp_keepalive_time", "tcp_rmem", "tcp_syncookies", "tcp_wmem"))}
 SELINUX = {"", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"}
 PROFILES = {"RuntimeDefault", "Localhost"}
 
@@ -24,7 +24,8 @@ def offences(metadata, spec):
         kinds = set(volume) - {"name"}
         if not kinds <= VOLUMES:
             found.append(f"the volume {volume['name']} is {kinds - VOLUMES}")
-    found += [f"sysctl {entry['name']}" for entry in pod.get("sysctls", []) if entry["name"] not in SYSCTLS]
+    found += [f"sysctl {entry['name']}" for entry in pod.get("sysctls", [])
+              if entry["name"] not in SYSCTLS]
     found += [f"{key} is {value}" for key, value in metadata.get("annotations", {}).items()
               if key.startswith("container.apparmor.security.beta.kubernetes.io/")
               and not value.startswith(("runtime/default", "localhost/"))]
@@ -46,10 +47,12 @@ def offences(metadata, spec):
         own, name = container.get("securityContext", {}), container["name"]
         found += [f"{name}: {words}" for words, bad in (
             ("privileged", own.get("privileged")),
-            ("allowPrivilegeEscalation is not false", own.get("allowPrivilegeEscalation") is not False),
+            ("allowPrivilegeEscalation is not false",
+             own.get("allowPrivilegeEscalation") is not False),
             ("procMount", own.get("procMount", "Default") != "Default"),
             ("keeps capabilities", "ALL" not in own.get("capabilities", {}).get("drop", [])),
-            ("adds capabilities", set(own.get("capabilities", {}).get("add", [])) - {"NET_BIND_SERVICE"}),
+            ("adds capabilities",
+             set(own.get("capabilities", {}).get("add", [])) - {"NET_BIND_SERVICE"}),
             ("a host port", any(port.get("hostPort") for port in container.get("ports", []))),
             ("may run as root", own.get("runAsNonRoot", pod.get("runAsNonRoot")) is None),
             ("no seccompProfile", not own.get("seccompProfile", pod.get("seccompProfile"))),
@@ -76,25 +79,27 @@ def security(spec):
     return spec["containers"][0]["securityContext"]
 
 
+UNCONFINED = {"type": "Unconfined"}
 BROKEN = [
     ("hostNetwork", lambda s: s.update(hostNetwork=True)),
     ("is {'hostPath'}", lambda s: s["volumes"].append({"name": "x", "hostPath": {"path": "/"}})),
     ("sysctl", lambda s: s["securityContext"].update(sysctls=[{"name": "kernel.msgmax"}])),
     ("seLinuxOptions", lambda s: s["securityContext"].update(seLinuxOptions={"type": "spc_t"})),
-    ("appArmorProfile", lambda s: s["securityContext"].update(appArmorProfile={"type": "Unconfined"})),
-    ("another seccomp", lambda s: s["securityContext"].update(seccompProfile={"type": "Unconfined"})),
+    ("appArmorProfile", lambda s: s["securityContext"].update(appArmorProfile=UNCONFINED)),
+    ("another seccomp", lambda s: s["securityContext"].update(seccompProfile=UNCONFINED)),
     ("no seccompProfile", lambda s: s["securityContext"].pop("seccompProfile")),
     ("host process", lambda s: s["securityContext"].update(windowsOptions={"hostProcess": True})),
     ("runAsUser is 0", lambda s: s["securityContext"].update(runAsUser=0)),
     ("runAsNonRoot is false", lambda s: security(s).update(runAsNonRoot=False)),
-    ("may run as root", lambda s: (security(s).pop("runAsNonRoot"), s["securityContext"].pop("runAsNonRoot"))),
+    ("may run as root", lambda s: (security(s).pop("runAsNonRoot"),
+                                   s["securityContext"].pop("runAsNonRoot"))),
     ("privileged", lambda s: security(s).update(privileged=True)),
     ("allowPrivilegeEscalation", lambda s: security(s).pop("allowPrivilegeEscalation")),
     ("procMount", lambda s: security(s).update(procMount="Unmasked")),
     ("keeps capabilities", lambda s: security(s).pop("capabilities")),
     ("adds capabilities", lambda s: security(s)["capabilities"].update(add=["SYS_ADMIN"])),
     ("a host port", lambda s: s["containers"][0]["ports"][0].update(hostPort=80)),
-    ("another host", lambda s: s["containers"][0]["livenessProbe"]["httpGet"].update(host="10.0.0.1")),
+    ("another host", lambda s: s["containers"][0]["livenessProbe"]["httpGet"].update(host="x")),
 ]
 
 
