@@ -54,7 +54,7 @@ bench-scrape: dist-amd64 ## Compare large pages with peers: time, memory, limits
 
 verify-intake: dist-amd64 ## Every way in, on real sockets: grammars, bad input, limits, killed workers, readiness
 	swift build --package-path Examples
-	Tests/System/run intake supervised limits ready
+	Tests/System/run intake supervised workers limits ready
 
 verify-rules: dist-amd64 ## Reload rules under load, refuse bad ones, convert statsd_exporter's
 	Tests/System/run rules
@@ -66,7 +66,7 @@ verify-kinds: dist-amd64 ## Sets, summaries, native histograms, gauges of severa
 	Tests/System/run kinds
 
 verify-state: dist-amd64 ## The state file of a real sidecar: its bytes, a million series, kills, limits, full disks
-	Tests/System/run state disk
+	Tests/System/run state odd_state disk
 
 verify-soak: dist-amd64 ## Everything at once by a seed: all sockets, reloads, expiry, readers, kills (SEED, ROUNDS)
 	Tests/System/run soak
@@ -92,7 +92,7 @@ python: dist-amd64 ## Clients/python from its wheel: FastAPI and Django under gu
 
 verify: dist-amd64 ## Kill, stop and flood real processes, and check every count (KILLS, SEED)
 	swift build
-	Tests/System/run counted waiting faults
+	Tests/System/run counted waiting faults worker_faults
 
 verify-monitoring: dist-amd64 ## Rules, dashboard and Slack messages with a real Prometheus and Alertmanager
 	Tests/System/run monitoring

@@ -1,8 +1,10 @@
 // Descriptors, files, and memory that is a file.
 #include "Call.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -34,6 +36,15 @@ int cl_open(const char *path, int flags, uint32_t mode) {
   if (flags & 4) how |= O_EXCL;
   if (flags & 16) how |= O_DIRECTORY;
   return REPEAT(int, open(path, how, (mode_t)mode));
+}
+int cl_open_regular(const char *path, uint32_t mode) {
+  struct stat status;
+  // To open a device may do something already.
+  if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) return S_ISDIR(status.st_mode) ? -EISDIR : -EINVAL;
+  int fd = cl_open(path, 1, mode);
+  if (fd < 0 || (fstat(fd, &status) == 0 && S_ISREG(status.st_mode))) return fd;
+  close(fd);
+  return -EINVAL;
 }
 int64_t cl_file_size(int fd) {
   FAULT("fstat");
@@ -81,6 +92,21 @@ void cl_file_overwrite_in_place(int fd) {
   ioctl(fd, FS_IOC_SETFLAGS, &flags);
 }
 int cl_file_lock(int fd) { FAULT("flock"); return REPEAT(int, flock(fd, LOCK_EX | LOCK_NB)); }
+int cl_file_sync(int fd) { FAULT("fdatasync"); return REPEAT(int, fdatasync(fd)); }
+int64_t cl_read_link(const char *path, char *target, size_t size) { return RESULT(readlink(path, target, size)); }
+int cl_count_names(const char *folder, const char *prefix, int is_greatest, char *name, size_t size) {
+  DIR *list = opendir(folder);
+  if (!list) return -errno;
+  int count = 0;
+  size_t length = strlen(prefix);
+  for (struct dirent *entry; (entry = readdir(list));) {
+    if (strncmp(entry->d_name, prefix, length) != 0 || strlen(entry->d_name) >= size) continue;
+    if (count++ > 0 && (strcmp(entry->d_name, name) > 0) != is_greatest) continue;
+    strcpy(name, entry->d_name);
+  }
+  closedir(list);
+  return count;
+}
 int cl_rename(const char *source, const char *target) { FAULT("rename"); return RESULT(rename(source, target)); }
 int cl_rename_new(const char *source, const char *target) {
   // Not every C library has a function for it.

@@ -35,7 +35,7 @@ int cl_is_readable(int fd) {
   struct pollfd one = {.fd = fd, .events = POLLIN};
   return poll(&one, 1, 0) > 0;
 }
-int cl_poll_wait(int epoll, const cl_busy *busy, int busy_count, cl_event *events, int timeout_milliseconds) {
+static int wait_for_any(int epoll, const cl_busy *busy, int busy_count, cl_event *events, int timeout_milliseconds) {
   FAULT("epoll_wait");
   if (busy_count == 0) return take_ready(epoll, events, timeout_milliseconds);
   struct pollfd waiting[1 + CL_BUSY_LIMIT] = {{.fd = epoll, .events = POLLIN}};
@@ -48,5 +48,12 @@ int cl_poll_wait(int epoll, const cl_busy *busy, int busy_count, cl_event *event
     uint32_t told = (uint16_t)waiting[i + 1].revents;
     if (told) events[number++] = (cl_event){.data = busy[i].data, .events = told};
   }
+  return number;
+}
+// The end of one turn of the loop and the start of the next, as a worker's parent sees them.
+int cl_poll_wait(int epoll, const cl_busy *busy, int busy_count, cl_event *events, int timeout_milliseconds) {
+  cl_turn_rests();
+  int number = wait_for_any(epoll, busy, busy_count, events, timeout_milliseconds);
+  cl_turn_begins();
   return number;
 }

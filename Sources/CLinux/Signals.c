@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -17,8 +18,24 @@ static void parent_signals(sigset_t *set) {
 
 // Signals become bytes in a pipe. A signalfd would do, but user-mode emulators lose what is sent to it.
 static int signal_pipe[2] = {-1, -1};
+static int end_seconds;
+static char end_line[160];
+static void end_late(int number) {
+  (void)number;
+  ssize_t ignored = write(2, end_line, strlen(end_line));
+  (void)ignored;
+  _exit(1);
+}
+void cl_end_within(int seconds, const char *line) {
+  strncpy(end_line, line, sizeof end_line - 1);
+  end_seconds = seconds;
+}
 static void keep_signal(int number) {
   int code = errno;
+  if (end_seconds && number != SIGHUP) {
+    signal(SIGALRM, end_late);
+    alarm((unsigned)end_seconds);
+  }
   unsigned char byte = (unsigned char)number;
   ssize_t ignored = write(signal_pipe[1], &byte, 1);
   (void)ignored;
@@ -41,6 +58,13 @@ int cl_signal_read(int fd) {
   unsigned char byte;
   return read(fd, &byte, 1) == 1 ? byte : -EAGAIN;
 }
+// One that comes before anybody can take it waits, in place of ending the process by default.
+void cl_hold_signals(int is_held) {
+  sigset_t set;
+  parent_signals(&set);
+  sigdelset(&set, SIGCHLD);
+  sigprocmask(is_held ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
 int cl_ignore_broken_pipes(void) { return signal(SIGPIPE, SIG_IGN) == SIG_ERR ? -errno : 0; }
 
 // A parent and its worker.
@@ -60,12 +84,18 @@ int cl_parent_fork(void) {
   if (getppid() != parent) _exit(1);
   return 0;  // its signals wait until it takes them by cl_signal_descriptor
 }
-// What has ended, if anything: 2 the worker exited, 3 it was killed; `code` says how.
+// What has become of the worker, if anything: 2 it exited, 3 it was killed, 4 stopped, 5 it goes on;
+// `code` says how.
 static int reap(int worker, int *code) {
   int status;
   pid_t ended;
-  while ((ended = waitpid(-1, &status, WNOHANG)) > 0) {
+  while ((ended = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
     if (ended != worker) continue;
+    if (WIFCONTINUED(status)) return 5;
+    if (WIFSTOPPED(status)) {
+      *code = WSTOPSIG(status);
+      return 4;
+    }
     *code = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
     return WIFSIGNALED(status) ? 3 : 2;
   }

@@ -36,6 +36,8 @@ struct Limits: Sendable {
   var exemplars = 10_000
   /// The state file, in bytes of address space; disk is taken as it is needed.
   var stateByteCount = 256 << 20
+  /// Damaged state files kept under another name, of each of the two; the oldest makes room.
+  var damagedFiles = 3
   /// HTTP connections at once.
   var httpConnections = 256
   /// Of the clients' memory, what expositions may have that nobody has read yet, in bytes; two of the

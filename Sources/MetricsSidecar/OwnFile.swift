@@ -1,11 +1,22 @@
 import SidecarPlatform
 
-/// Opening a file that the sidecar keeps what it knows in: the state file, or the groups' beside it.
-enum OwnFile {
+/// A file that the sidecar keeps what it knows in: how it is opened, and what becomes of one that is
+/// not to be trusted.
+enum OwnFile: Int {
+  /// The state file.
+  case state
+  /// The one of pushed groups, beside it.
+  case groups
+
   /// Maps the file, with room for `--state-size`; `EAGAIN` where another sidecar has it.
-  static func map(_ path: String, _ settings: Settings) throws(Errno) -> MappedFile {
+  func map(_ path: String, _ settings: Settings) throws(Errno) -> MappedFile {
     do throws(MappedFile.Failure) {
-      return try MappedFile(path: path, limit: settings.limits.stateByteCount)
+      let file = try MappedFile(path: path, limit: settings.limits.stateByteCount)
+      file.sayWhenCut(
+        rawValue,
+        "metrics-sidecar: \(file.path) was cut short while it was in use, or its disk has failed. "
+          + "Start again: what is damaged is set aside then\n")
+      return file
     } catch {
       switch error {
       case .locked: throw .wouldBlock
@@ -14,14 +25,81 @@ enum OwnFile {
     }
   }
 
-  /// Keeps a file that is not to be trusted under another name, and tells so in the log.
-  static func setAside(
-    _ path: String, _ why: String, _ consequence: StaticString, _ log: Log
-  ) throws(Errno) {
+  /// Says that what the file had is gone, where it has become empty or is a new one, although a
+  /// worker before this one had it; whether it did.
+  func isLost(_ file: borrowing MappedFile, _ board: WorkerBoard?, _ log: Log) -> Bool {
+    guard file.size == 0 else { return false }
+    let path = file.path
+    guard let board, board.addShared(2 + rawValue, 0) > 0 else {
+      if file.wasEmpty { log.warning("\(path) was there and empty, so \(consequence)") }
+      return false
+    }
+    log.error(
+      "\(path) was emptied or removed while it was in use: what it had is lost, and \(consequence)")
+    return true
+  }
+
+  /// Notes that the file is open, and counts those that were lost or set aside on the way; how many
+  /// were, over all workers.
+  func opened(resets: Int, _ board: WorkerBoard?) -> UInt64 {
+    guard let board else { return UInt64(resets) }
+    board.addShared(2 + rawValue, 1)
+    return board.addShared(rawValue, UInt64(resets))
+  }
+
+  private var consequence: StaticString {
+    self == .state ? "counting starts at zero" : "there are no pushed groups"
+  }
+
+  /// Keeps a file that is not to be trusted under another name, and tells so in the log. Of those that
+  /// have come to be so many, the oldest one goes: they could fill the disk.
+  func setAside(_ path: String, _ why: String, _ settings: Settings) throws(Errno) {
+    let path = Files.resolved(path)
     // Not one interpolation: of a text and a number, Embedded Swift on arm/v7 has lost the text.
-    let aside = path + ".damaged-" + String(Clock.unixSeconds)
-    try Files.rename(path, to: aside)
-    log.error("\(path) is not trusted: \(why). It is kept as \(aside), and \(consequence)")
+    let prefix = path + ".damaged-"
+    let limit = settings.limits.damagedFiles
+    let last = Files.paths(beginning: prefix, isGreatest: true)
+    for _ in 0..<max(0, last.count - max(0, limit - 1)) {
+      let oldest = Files.paths(beginning: prefix).path
+      Files.remove(oldest)
+      settings.log.warning("\(oldest) is removed: --max-damaged-files \(limit) are kept")
+    }
+    guard limit > 0 else {
+      Files.remove(path)
+      return settings.log.error("\(path) is not trusted: \(why). It is removed, and \(consequence)")
+    }
+    let first = prefix + String(Clock.unixSeconds)
+    var aside = first
+    // Of the same second, behind those that are or were there.
+    var number = Self.number(last.path, behind: first)
+    while true {
+      if number > 1 { aside = first + "-" + String(number) }
+      do throws(Errno) {
+        try Files.rename(path, toNew: aside)
+        break
+      } catch {
+        guard error == .exists, number < 10_000 else { throw error }
+        number += 1
+      }
+    }
+    settings.log.error(
+      "\(path) is not trusted: \(why). It is kept as \(aside), and \(consequence)")
+  }
+
+  /// The number of the next name after `last`: 1 where that is of another second.
+  static func number(_ last: String, behind first: String) -> Int {
+    guard last.utf8.starts(with: first.utf8) else { return 1 }
+    let digits = last.utf8.dropFirst(first.utf8.count + 1)
+    return digits.reduce(0) { $0 &* 10 &+ Int($1) &- 48 } &+ (digits.isEmpty ? 2 : 1)
+  }
+
+  /// Says that a file is longer than it may grow to.
+  static func warnOfSize(_ path: String, _ usedByteCount: Int, _ settings: Settings) {
+    let limit = settings.limits.stateByteCount
+    guard usedByteCount > limit else { return }
+    settings.log.warning(
+      "\(path) has \(usedByteCount) bytes in use, more than the \(limit) of --state-size: all of them "
+        + "are kept, and it does not grow")
   }
 
   /// What a person reads where the file cannot be used.
@@ -32,6 +110,8 @@ enum OwnFile {
     case .permissionDenied, .readOnlyFileSystem:
       why = "\(code.description). Mount a folder that this user may write, or name another --state"
     case .noSpace: why = "the disk is full"
+    case .isDirectory: why = "it is a folder. Name a file in it with --state"
+    case .invalid: why = "a device, a pipe or a socket is no file. Name another --state"
     default: why = "\(code.description) (\(code.name))"
     }
     return "cannot use the state file \(path): \(why)"

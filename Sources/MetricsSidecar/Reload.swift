@@ -10,13 +10,16 @@ struct Reloads {
   var lastSuccessSeconds = Double(Clock.unixSeconds)
 }
 
-/// Under a supervisor: the last text without a mistake of each file that can be reloaded, so that a
-/// worker that takes over while one is bad goes on as if a reload had failed.
+/// What a worker leaves to its successor under a supervisor: the board, and the last text without a
+/// mistake of each file that can be reloaded, so that a worker that takes over while one is bad goes on
+/// as if a reload had failed.
 final class KeptFiles {
   let rules: SharedText
   let passwords: SharedText
+  let board: WorkerBoard
 
   init() throws(Errno) {
+    board = try WorkerBoard()
     rules = try SharedText(limit: RuleLoading.byteLimit)
     passwords = try SharedText(limit: PushOpening.authByteLimit)
   }
@@ -26,6 +29,7 @@ extension Sidecar {
   /// Takes the rules that the file has now, or keeps those of before. What is wrong, a line each;
   /// empty if nothing is.
   func reload() -> String {
+    Phase.reload.enter()
     reloadPasswords()
     do throws(RuleLoading.Failure) {
       let rules = try RuleLoading.load(settings.rules, kept: kept?.rules)

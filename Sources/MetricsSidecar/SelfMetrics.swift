@@ -58,7 +58,7 @@ struct SelfMetrics: OwnMetricLines {
     head("metrics_sidecar_frames_total", "counter", "Frames by what became of them", &page)
     for (result, count) in [
       (StaticString("applied"), counts.framesApplied), ("duplicate", counts.framesDuplicate),
-      ("rejected", counts.framesRejected),
+      ("rejected", counts.framesRejected), ("poisoned", counts.framesPoisoned),
     ] { labelled("metrics_sidecar_frames_total", "result", result, Double(count), &page) }
   }
 
@@ -166,6 +166,7 @@ struct SelfMetrics: OwnMetricLines {
       labelled(name, "reason", rejection.reason, Double(counts.rejections[index]), &page)
     }
     labelled(name, "reason", "datagram_too_long", Double(counts.datagramsTruncated), &page)
+    labelled(name, "reason", "poisoned", Double(counts.linesPoisoned), &page)
     labelled(name, "reason", "client_limit", Double(registry.refusedClients), &page)
     labelled(name, "reason", "exemplar_limit", Double(registry.exemplars?.refused ?? 0), &page)
     conflicts(registry.conflicts, &page)

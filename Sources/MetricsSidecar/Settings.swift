@@ -51,6 +51,9 @@ struct Settings: Sendable {
         + "when its folder cannot be written."),
     Option("state-size", "SIZE", "256MiB", "The most the state file may grow to."),
     Option(
+      "max-damaged-files", "N", "3",
+      "Damaged state files kept under another name; the oldest makes room."),
+    Option(
       "rules", "FILE", "",
       "Rules that turn events into families (JSON), read again on SIGHUP and POST /-/reload. Empty: "
         + "every event has its own name."),
@@ -167,6 +170,7 @@ struct Settings: Sendable {
     limits.lineByteCount = try options.byteCount("max-line-length", in: 64...(1 << 20))
     limits.labels = try options.number("max-labels", in: 1...256)
     limits.stateByteCount = try options.byteCount("state-size", in: (1 << 20)...(1 << 30))
+    limits.damagedFiles = try options.number("max-damaged-files", in: 0...1000)
     limits.exemplars = try options.number("max-exemplars", in: 0...1_000_000)
     limits.gaugeClients = try options.number("max-gauge-clients", in: 1...10_000)
     limits.unreadPageByteCount = try options.byteCount(

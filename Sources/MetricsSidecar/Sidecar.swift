@@ -58,6 +58,7 @@ final class Sidecar: Responder {
   ) {
     applier = Applier(registry: registry, limits: settings.limits)
     clientMemory = ClientMemory(limit: settings.limits.clientMemoryByteCount)
+    applier.log = settings.log
     self.settings = settings
     page = Page(flags: settings.push.isAdmin ? "push-admin" : "")
     self.sockets = sockets
@@ -91,8 +92,11 @@ final class Sidecar: Responder {
     settings.log.info(
       "Serving metrics on http://\(settings.listen.description)/metrics (CTRL + C to quit)")
     server.run()
+    Phase.end.enter()
     drain(Clock.monotonicNanoseconds)
     _ = keepFiles()
+    applier.registry.state.endInOrder()
+    push?.store.file.endInOrder()
     self.server = nil
     settings.log.info("Stopped: everything received is counted and kept")
   }
@@ -118,6 +122,7 @@ final class Sidecar: Responder {
   // MARK: The loop
 
   func ready(_ token: UInt32, _ interest: Poller.Interest, now: UInt64) {
+    phase(of: token).enter()
     switch token {
     case Self.eventsToken: accept(sockets.events, .events)
     case Self.tcpToken: accept(sockets.tcp, .tcp)
@@ -132,7 +137,17 @@ final class Sidecar: Responder {
     }
   }
 
+  private func phase(of token: UInt32) -> Phase {
+    switch token {
+    case Self.statsdToken, Self.spectatorToken, Self.udpToken: .datagrams
+    case Self.signalsToken: .signal
+    case Self.firstFormer..<Self.firstConnection: .datagrams
+    default: .events
+    }
+  }
+
   func turnEnds(now: UInt64) {
+    Phase.commit.enter()
     applier.registry.commit()
     acknowledge()
     applier.registry.turnEnded(now: now, isRead: scrapes.current != nil)
@@ -143,10 +158,16 @@ final class Sidecar: Responder {
   }
 
   func deadlineReached(now: UInt64) {
-    if !scrapes.isIdle { continueScrapes(now) }
+    if !scrapes.isIdle {
+      Phase.page.enter()
+      continueScrapes(now)
+    }
+    Phase.events.enter()
     if now >= nextLook { look(now) }
     if now >= resumeAt { resumeListeners() }
-    if now >= applier.registry.expiry.due { applier.registry.expire(now: now) }
+    guard now >= applier.registry.expiry.due else { return }
+    Phase.expiry.enter()
+    applier.registry.expire(now: now)
   }
 
   private func look(_ now: UInt64) {

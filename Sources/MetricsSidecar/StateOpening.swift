@@ -5,30 +5,38 @@ import SidecarPlatform
 enum StateOpening {
   struct Failure: Error { let message: String }
 
-  /// The file, how many damaged ones were set aside on the way (0 or 1), and where it is.
+  /// The file, how many were lost or set aside on the way, and where it is.
   static func open(
-    _ settings: Settings
+    _ settings: Settings, _ board: WorkerBoard? = nil
   ) throws(Failure) -> (state: StateFile, resets: UInt64, path: String) {
     let path = choosePath(settings)
+    var resets = 0
     do throws(StateFile.OpenFailure) {
-      return (try file(path, settings), 0, path)
+      let state = try file(path, settings, board, &resets)
+      return (state, OwnFile.state.opened(resets: resets, board), path)
     } catch {
       switch error {
       case .system(let code): throw Failure(message: OwnFile.mistake(path, code))
       case .damaged(let damage):
         do throws(Errno) {
-          try OwnFile.setAside(
-            path, damage.description, "counting starts at zero", settings.log)
+          try OwnFile.state.setAside(path, damage.description, settings)
         } catch { throw Failure(message: OwnFile.mistake(path, error)) }
-        do throws(StateFile.OpenFailure) {
-          return (try file(path, settings), 1, path)
-        } catch { throw Failure(message: "cannot make a new state file \(path)") }
       }
+    }
+    resets = 0
+    do throws(StateFile.OpenFailure) {
+      let state = try file(path, settings, nil, &resets)
+      return (state, OwnFile.state.opened(resets: 1, board), path)
+    } catch {
+      guard case .system(let code) = error else {
+        throw Failure(message: "cannot make a new state file \(path)")
+      }
+      throw Failure(message: OwnFile.mistake(path, code))
     }
   }
 
   private static func choosePath(_ settings: Settings) -> String {
-    let folder = Files.parent(of: settings.state) ?? "."
+    let folder = Files.parent(of: Files.resolved(settings.state)) ?? "."
     do throws(Errno) { try Files.makeFolder(folder) } catch {}
     if Files.isWritableFolder(folder) { return settings.state }
     guard let sockets = Files.parent(of: settings.eventsSocket), sockets != folder else {
@@ -42,10 +50,15 @@ enum StateOpening {
   }
 
   private static func file(
-    _ path: String, _ settings: Settings
+    _ path: String, _ settings: Settings, _ board: WorkerBoard?, _ resets: inout Int
   ) throws(StateFile.OpenFailure) -> StateFile {
     let mapped: MappedFile
-    do throws(Errno) { mapped = try OwnFile.map(path, settings) } catch { throw .system(error) }
-    return try StateFile(mapped)
+    do throws(Errno) {
+      mapped = try OwnFile.state.map(path, settings)
+    } catch { throw .system(error) }
+    if OwnFile.state.isLost(mapped, board, settings.log) { resets += 1 }
+    let state = try StateFile(mapped)
+    OwnFile.warnOfSize(path, state.usedByteCount, settings)
+    return state
   }
 }

@@ -1,38 +1,46 @@
 import SidecarPlatform
 
 /// `--supervise`: a parent that keeps the sockets open and has a worker do everything else. When the
-/// worker is killed, another takes over, so datagrams wait in the kernel meanwhile, and connecting
-/// clients in the backlog.
+/// worker is killed, or hangs, another takes over, so datagrams wait in the kernel meanwhile, and
+/// connecting clients in the backlog.
 ///
 /// What must stay true: the parent reads no byte and parses nothing, so nothing that is sent can
-/// bring it down. A worker that exits by itself ends the parent with the same code.
+/// bring it down. A worker that exits by itself ends the parent with the same code. A worker at rest
+/// costs nothing: nobody looks at it.
 struct Supervisor {
   /// Indexes of `Datagrams.shared`.
   static let restarts = 0
 
   private let log: Log
+  private let board: WorkerBoard
   private var worker: Int32 = 0
-  private var isStopping = false
+  private var watch = WorkerWatch()
+  /// When the worker has to have ended, once it was told to.
+  private var stopAt = UInt64.max
   private var pauseMilliseconds: Int64 = firstPause
+  private var failedForks = 0
 
   private static let firstPause: Int64 = 10
   private static let lastPause: Int64 = 1000
   /// A worker that has lived so long is not the one that dies at once.
   private static let soundLifeNanoseconds: UInt64 = 250_000_000
+  /// From SIGTERM or SIGINT to the end of everything.
+  static let stopSeconds = 15
 
-  init(log: Log) { self.log = log }
+  init(log: Log, board: WorkerBoard) {
+    self.log = log
+    self.board = board
+  }
 
   /// Returns in each worker, and never in the parent.
   mutating func run(_ datagrams: borrowing Datagrams) throws(Errno) {
     try ForkedProcess.beParent()
     while true {
       let start = Clock.monotonicNanoseconds
-      switch try ForkedProcess.fork() {
-      case .worker: return
-      case .parent(let id): worker = id
-      }
+      guard begin() else { return try board.beWorker() }
+      guard worker > 0 else { continue }
       let signal = waitForDeath()
-      if isStopping { Process.exit(.failure) }
+      if stopAt != .max { Process.exit(.failure) }
       if Clock.monotonicNanoseconds - start > Self.soundLifeNanoseconds {
         pauseMilliseconds = Self.firstPause
       }
@@ -44,18 +52,90 @@ struct Supervisor {
     }
   }
 
+  /// Starts a worker; `false` in that. Without one, `worker` is 0, and some time has passed.
+  private mutating func begin() -> Bool {
+    board.beginLife()
+    watch = WorkerWatch()
+    worker = 0
+    do throws(Errno) {
+      switch try ForkedProcess.fork() {
+      case .worker: return false
+      case .parent(let id): worker = id
+      }
+      if failedForks > 0 { log.info("A worker has started after \(failedForks) tries that failed") }
+      failedForks = 0
+    } catch {
+      // Too many processes or too little memory, for now. The first few tries are told.
+      failedForks += 1
+      if pauseMilliseconds < Self.lastPause {
+        log.error(
+          "No worker can be started (\(error.description)); it is tried again in "
+            + "\(pauseMilliseconds) ms, and then at least each second")
+      }
+      pause()
+    }
+    return true
+  }
+
   /// Hands signals on until the worker is killed; by which signal. Does not return if it exits.
   private mutating func waitForDeath() -> Int32 {
     while true {
-      switch ForkedProcess.wait(for: worker, timeoutMilliseconds: -1) {
-      case .signal(let number):
-        isStopping = isStopping || number != 1
-        ForkedProcess.send(number, to: worker)
+      switch ForkedProcess.wait(for: worker, timeoutMilliseconds: look()) {
+      case .signal(let number): pass(number)
       case .exited(let code): Process.exit(rawCode: code)
       case .killed(let signal): return signal
+      case .stopped(let signal):
+        watch.isStopped = true
+        log.warning("The worker was stopped by signal \(signal)")
+        if stopAt != .max { ForkedProcess.send(Self.goOn, to: worker) }
+      case .continued: watch.isStopped = false
       case .timedOut: break
       }
     }
+  }
+
+  private static let kill: Int32 = 9
+  private static let goOn: Int32 = 18
+
+  private mutating func pass(_ signal: Int32) {
+    ForkedProcess.send(signal, to: worker)
+    guard signal != 1 else { return }
+    if stopAt == .max {
+      stopAt = Clock.monotonicNanoseconds + UInt64(Self.stopSeconds) * 1_000_000_000
+    }
+    if watch.isStopped { ForkedProcess.send(Self.goOn, to: worker) }
+  }
+
+  /// Looks at the worker, if it is time, and ends it where it hangs. How long to wait for news, in
+  /// milliseconds; -1 without end.
+  private mutating func look() -> Int64 {
+    let now = Clock.monotonicNanoseconds
+    if now >= stopAt {
+      log.error("The worker has not ended within \(Self.stopSeconds) s (\(phase)), so it is killed")
+      ForkedProcess.send(Self.kill, to: worker)
+      Process.exit(.failure)
+    }
+    var next = stopAt
+    while true {
+      guard board.isWatched || watch.isStopped else { break }
+      switch watch.look(board.turn, now: now) {
+      case .rests: if !board.stopWatching() { continue }
+      case .look(let time): next = min(next, time)
+      case .hangs:
+        log.error("The worker hangs (\(phase)), so it is killed")
+        ForkedProcess.send(Self.kill, to: worker)
+        watch = WorkerWatch()
+        next = min(next, now + WorkerWatch.lookNanoseconds)
+      }
+      break
+    }
+    return next == .max ? -1 : Int64((next - now) / 1_000_000) + 1
+  }
+
+  private var phase: String {
+    let words = (Phase(rawValue: board.phase) ?? .start).words
+    let state = watch.isStopped ? "stopped " : board.turn & 1 == 0 ? "at rest, last " : ""
+    return state + "\(words)"
   }
 
   private mutating func pause() {

@@ -10,6 +10,8 @@ private func fail(_ message: String, _ code: ExitCode = .failure) -> Never {
 }
 
 private func run() throws(Options.Mistake) {
+  // A reload or a stop that comes before there is a loop waits for that.
+  Signals.hold()
   switch try Commands.sidecar.read(Process.arguments) {
   case .text(let text): Process.write(text)
   case .run(let command, let options): try run(command, options)
@@ -18,6 +20,7 @@ private func run() throws(Options.Mistake) {
 
 private func run(_ command: String, _ options: Options) throws(Options.Mistake) {
   let operands = options.operands
+  if command != "serve" { Signals.hold(false) }
   switch command {
   case "emit": Process.exit(Emit.run(operands, socket: options.text("statsd-socket")))
   case "check-rules": Process.exit(RuleLoading.check(operands[0]))
@@ -48,15 +51,25 @@ private func serve(_ settings: Settings) {
   do throws(Errno) {
     datagrams = try Datagrams(maximumByteCount: settings.limits.datagramByteCount)
   } catch { fail("no memory for datagrams: \(error.description)") }
-  guard settings.supervises else { return work(settings, datagrams, nil, nil, nil) }
+  guard settings.supervises else {
+    do throws(Errno) { try WorkerBoard.beAlone() } catch { fail("signals: \(error.description)") }
+    Signals.endWithin(
+      seconds: Supervisor.stopSeconds,
+      or: "metrics-sidecar: it has not ended within \(Supervisor.stopSeconds) s of the signal\n")
+    return work(settings, datagrams, nil, nil, nil)
+  }
   // From here on everything is done by workers, with the parent's sockets.
-  let sockets = openSockets(settings)
-  let listener = listen(settings)
+  let sockets: IntakeSockets
+  let listener: Descriptor
+  do throws(StateOpening.Failure) {
+    sockets = try openSockets(settings)
+    listener = try listen(settings)
+  } catch { fail(error.message) }
   let kept: KeptFiles
   do throws(Errno) {
     kept = try KeptFiles()
     try sockets.share()
-    var supervisor = Supervisor(log: settings.log)
+    var supervisor = Supervisor(log: settings.log, board: kept.board)
     try supervisor.run(datagrams)
   } catch { fail("cannot start a worker: \(error.description)") }
   work(settings, datagrams, sockets, listener, kept)
@@ -80,38 +93,46 @@ private func work(
     reloads = Reloads(failureCount: 1, hasLastSucceeded: false, lastSuccessSeconds: last.seconds)
   }
   do throws(StateOpening.Failure) {
-    let opened = try StateOpening.open(settings)
+    let opened = try StateOpening.open(settings, kept?.board)
     let registry = Registry(state: opened.state, rules: rules, limits: settings.limits)
     registry.dialects = settings.dialects
     registry.spellings.isOn = settings.hasUTF8Names
-    let push = openPush(settings, opened.path, kept)
-    let sockets = sockets ?? openSockets(settings)
-    let listener = listener ?? listen(settings)
-    let sidecar = Sidecar(
-      registry: registry, settings: settings, sockets: sockets, datagrams: datagrams,
-      signals: signals, stateResets: opened.resets)
-    sidecar.selfMetrics.reloads = reloads
-    sidecar.kept = kept
-    if let push { sidecar.take(push) }
-    do throws(Errno) { try sidecar.run(listener) } catch { fail("epoll: \(error.description)") }
+    let push: PushAPI?
+    do throws(StateOpening.Failure) {
+      push = try openPush(settings, opened.path, kept)
+      let sockets = if let sockets { sockets } else { try openSockets(settings) }
+      let socket: Descriptor
+      if let listener { socket = listener } else { socket = try listen(settings) }
+      let sidecar = Sidecar(
+        registry: registry, settings: settings, sockets: sockets, datagrams: datagrams,
+        signals: signals, stateResets: opened.resets)
+      sidecar.selfMetrics.reloads = reloads
+      sidecar.kept = kept
+      if let push { sidecar.take(push) }
+      do throws(Errno) { try sidecar.run(socket) } catch { fail("epoll: \(error.description)") }
+    } catch {
+      // Nothing was counted, so the file is as whole as it was before.
+      opened.state.endInOrder()
+      fail(error.message)
+    }
   } catch { fail(error.message) }
 }
 
 private func openPush(
   _ settings: Settings, _ statePath: String, _ kept: KeptFiles?
-) -> PushAPI? {
+) throws(StateOpening.Failure) -> PushAPI? {
   do throws(PushOpening.Failure) {
     return try PushOpening.open(settings, state: statePath, kept)
-  } catch { fail(error.message) }
+  } catch { throw StateOpening.Failure(message: error.message) }
 }
 
-private func openSockets(_ settings: Settings) -> IntakeSockets {
+private func openSockets(_ settings: Settings) throws(StateOpening.Failure) -> IntakeSockets {
   do throws(IntakeSockets.Failure) {
     return try IntakeSockets(settings)
-  } catch { fail(error.message) }
+  } catch { throw StateOpening.Failure(message: error.message) }
 }
 
-private func listen(_ settings: Settings) -> Descriptor {
+private func listen(_ settings: Settings) throws(StateOpening.Failure) -> Descriptor {
   do throws(Errno) {
     return try Socket.listenTCP(host: settings.listen.host, port: settings.listen.port)
   } catch {
@@ -122,7 +143,8 @@ private func listen(_ settings: Settings) -> Descriptor {
       case .invalid: "its host is an address in numbers, such as 127.0.0.1 or [::], or localhost"
       default: error.description
       }
-    fail("cannot listen on \(settings.listen.description): \(hint)")
+    throw StateOpening.Failure(
+      message: "cannot listen on \(settings.listen.description): \(hint)")
   }
 }
 

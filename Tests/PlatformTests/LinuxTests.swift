@@ -197,6 +197,51 @@ private func temporaryPath() -> String {
     #expect(file.base.load(fromByteOffset: 8000, as: UInt8.self) == 77)
   }
 
+  @Test func `a link is followed to its end, and a loop to none`() throws {
+    let folder = temporaryPath()
+    try Files.makeFolder(folder + "/in")
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let links = FileManager.default
+    try links.createSymbolicLink(atPath: folder + "/a", withDestinationPath: "in/b")
+    try links.createSymbolicLink(atPath: folder + "/in/b", withDestinationPath: folder + "/c")
+    try links.createSymbolicLink(atPath: folder + "/loop", withDestinationPath: "loop")
+    #expect(Files.resolved(folder + "/a") == folder + "/c")
+    #expect(Files.resolved(folder + "/none") == folder + "/none")
+    #expect(Files.resolved(folder + "/loop") == folder + "/loop")
+    let file = try MappedFile(path: folder + "/a", limit: 1 << 20)
+    let (path, isThere) = (file.path, file.isThere)
+    #expect(path == folder + "/c" && isThere)
+  }
+
+  @Test func `what is no file is not opened, and not written to`() throws {
+    let folder = temporaryPath()
+    try Files.makeFolder(folder)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    #expect(mkfifo(folder + "/pipe", 0o600) == 0)
+    for (path, expected) in [
+      (folder, Errno.isDirectory), (folder + "/pipe", .invalid), ("/dev/null", .invalid),
+    ] {
+      var found: Errno?
+      do throws(MappedFile.Failure) {
+        _ = try MappedFile(path: path, limit: 1 << 20)
+      } catch { if case .open(let code) = error { found = code } }
+      #expect(found == expected, "\(path)")
+    }
+  }
+
+  @Test func `names that begin alike are counted, and the least and the greatest found`() throws {
+    let folder = temporaryPath()
+    try Files.makeFolder(folder)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    for name in ["s.d-2", "s.d-1", "s.d-3", "s.x", "t.d-0"] {
+      try Data().write(to: URL(fileURLWithPath: folder + "/" + name))
+    }
+    #expect(Files.paths(beginning: folder + "/s.d-") == (3, folder + "/s.d-1"))
+    #expect(Files.paths(beginning: folder + "/s.d-", isGreatest: true) == (3, folder + "/s.d-3"))
+    #expect(Files.paths(beginning: folder + "/none").count == 0)
+    #expect(Files.parent(of: "/state") == "/" && Files.parent(of: "state") == nil)
+  }
+
   @Test func `a mapped file that was removed is made anew with what it has, and goes on`() throws {
     let folder = temporaryPath()
     let path = folder + "/in/file"

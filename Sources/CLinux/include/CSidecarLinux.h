@@ -16,11 +16,17 @@ int cl_close(int fd);
 // -- Files. `flags`: 1 create, 2 truncate, 4 exclusive, 8 read only, 16 directory.
 int cl_open(const char *path, int flags, uint32_t mode);
 int64_t cl_file_size(int fd);
+// As cl_open with 1, of a regular file only: -EISDIR or -EINVAL where something else is.
+int cl_open_regular(const char *path, uint32_t mode);
 // Of `path` without following a link, or of `fd` where that is NULL.
 int cl_file_identity(const char *path, int fd, uint64_t *device, uint64_t *number);
 int cl_file_allocate(int fd, int64_t offset, int64_t size);
 // Has btrfs write into an empty file where it lies; others do so by themselves.
 void cl_file_overwrite_in_place(int fd);
+int cl_file_sync(int fd);   // what is mapped of it, too, is on its disk then
+int64_t cl_read_link(const char *path, char *target, size_t size);
+// How many names in `folder` begin with `prefix`; the least or the greatest of them is put to `name`.
+int cl_count_names(const char *folder, const char *prefix, int is_greatest, char *name, size_t size);
 int cl_file_lock(int fd);
 int cl_rename(const char *source, const char *target);
 int cl_rename_new(const char *source, const char *target);   // -EEXIST where there is a target
@@ -103,7 +109,9 @@ const char *cl_environment_behind(const char *prefix, int *index, int *length);
 int cl_process_id(void);
 _Noreturn void cl_exit(int code);
 int cl_processor_count(void);
+void cl_hold_signals(int is_held);   // those of `cl_signal_descriptor`, which lets them through again
 int cl_signal_descriptor(const int *signals, int count);
+void cl_end_within(int seconds, const char *line);   // of SIGTERM or SIGINT, or else with the line and 1
 int cl_signal_read(int fd);   // the signal's number, or -errno
 int cl_ignore_broken_pipes(void);
 int cl_random(void *bytes, size_t count);
@@ -115,11 +123,32 @@ const char *cl_error_name(int code);
 const char *cl_error_text(int code);
 int cl_sleep_milliseconds(int64_t milliseconds);
 
-// -- A parent and its worker. `wait`: 1 a signal, 2 the worker exited, 3 it was killed, 0 neither.
+// -- A parent and its worker. `wait`: 1 a signal, 2 the worker exited, 3 it was killed, 4 it was
+// stopped, 5 it goes on, 0 nothing of these.
 int cl_parent_begin(void);
 int cl_parent_fork(void);
 int cl_parent_wait(int worker, int64_t timeout_milliseconds, int *code);
 int cl_kill(int process, int number);
+// The board: memory that both share. `next` before each fork; `cl_worker_begin` in the worker, or with
+// NULL in a process without a parent, has faults told (a file that is cut) and kept (what is applied).
+size_t cl_board_byte_count(void);
+uint64_t cl_board_shared(void *board, int index, uint64_t amount);
+void cl_board_next(void *board);
+uint32_t cl_board_turn(const void *board);
+uint32_t cl_board_phase(const void *board);
+int cl_board_is_watched(const void *board);
+void cl_board_watch(void *board, int is_watched);
+int cl_worker_begin(void *board);
+void cl_phase(uint32_t phase);
+void cl_turn_rests(void);
+void cl_turn_begins(void);
+// The bytes that are being applied, from `begin` to `end`; `begin` says 0 where two workers in a row
+// have died of them. A careful worker says so of parts as small as there are.
+int cl_flight_begin(const void *bytes, size_t count);
+void cl_flight_end(void);
+int cl_flight_is_careful(void);
+// What to write to standard error when the mapped file `index` (0 or 1) is cut short while in use.
+void cl_file_cut_line(int index, const void *base, uint64_t size, const char *line);
 
 // -- Threads
 int cl_thread_start(void (*body)(void *), void *argument, uint64_t *thread);

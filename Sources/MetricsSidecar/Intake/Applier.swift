@@ -6,6 +6,7 @@ import SidecarPlatform
 final class Applier {
   let registry: Registry
   let limits: Limits
+  var log = Log()
   var counts = IntakeCounts()
   var spectators: SpectatorSources
   /// Bytes of long frames that have not ended, of all connections.
@@ -179,11 +180,16 @@ struct IntakeCounts {
   var framesApplied: UInt64 = 0
   var framesDuplicate: UInt64 = 0
   var framesRejected: UInt64 = 0
+  /// Left out since they had ended two workers in a row.
+  var framesPoisoned: UInt64 = 0
+  /// Datagrams and plain lines, likewise.
+  var linesPoisoned: UInt64 = 0
   var connectionsRefused: UInt64 = 0
 
   /// Lines and events that were not counted, for whatever reason.
   var rejectedCount: UInt64 {
     lineErrors.reduce(0, +) + rejections.reduce(0, +) + datagramsTruncated
+      + linesPoisoned
   }
 
   func events(_ source: Source, _ letter: UInt8) -> UInt64 {

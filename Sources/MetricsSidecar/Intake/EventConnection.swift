@@ -106,7 +106,7 @@ final class EventConnection {
       // A last line may have come without its newline.
       if server.isPlain, !input.isEmpty {
         applier.registry.owners.current = owner
-        applier.line(input.bytes, source)
+        applier.plain(input.bytes, source)
         applier.registry.owners.current = 0
       }
       return .closed
@@ -126,9 +126,9 @@ final class EventConnection {
       case .needMore: break steps
       case .open(let id): open(id, applier, now)
       case .apply(let start, let end, let number):
-        applier.lines(input.bytes.extracting(0..<end), from: start, source)
+        let bytes = input.bytes.extracting(start..<end)
+        if server.isPlain { applier.plain(bytes, source) } else { applier.frame(bytes, source) }
         if number > 0, let slot { applier.registry.state.store(slot.positionCell, number) }
-        if !server.isPlain { applier.counts.framesApplied += 1 }
       case .close(let reason):
         applier.counts.framesRejected += 1
         failure = Self.words(reason)

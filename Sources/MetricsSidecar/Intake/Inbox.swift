@@ -49,10 +49,8 @@ final class Inbox {
     for index in 0..<datagrams.count {
       if datagrams.isTruncated(index) {
         applier.counts.datagramsTruncated += 1
-      } else if source == .spectator {
-        applier.spectatorLines(datagrams.bytes(index))
       } else {
-        applier.lines(datagrams.bytes(index), from: 0, source)
+        applier.datagram(datagrams.bytes(index), source)
       }
     }
     commit(applier)

@@ -7,9 +7,10 @@ final class PushAPI {
   let store: PushStore
   let settings: PushSettings
   var counts = PushCounts()
-  /// Damaged files of groups that were set aside at the start: 0 or 1.
-  let stateResets: Int
+  /// Damaged files of groups that were set aside at the start, or since the supervisor's.
+  let stateResets: UInt64
   let startSeconds = Double(Clock.unixNanoseconds) / 1e9
+  var log = Log()
   /// Who may push; everybody where there is none.
   var auth: PushAuth?
   private let batch = PushBatch()
@@ -22,7 +23,7 @@ final class PushAPI {
   private static let accepted = PreparedResponse(
     status: 202, contentType: "text/plain; charset=utf-8", body: [])
 
-  init(store: PushStore, settings: PushSettings, auth: PushAuth? = nil, stateResets: Int = 0) {
+  init(store: PushStore, settings: PushSettings, auth: PushAuth? = nil, stateResets: UInt64 = 0) {
     self.stateResets = stateResets
     self.store = store
     self.settings = settings
@@ -81,6 +82,11 @@ final class PushAPI {
     let options = try PushOptions(
       query: head.extracting(request.query), field: request.field("push-ttl", in: head),
       isPut: request.method == .put, settings)
+    guard InFlight.begin(body) else {
+      Poison.report(body, "push", log)
+      throw PushError("this body has ended the sidecar's worker twice in a row", status: 422)
+    }
+    defer { InFlight.end() }
     batch.begin(key, adds: options.mode.rule)
     try read(request, head, body)
     let now = Double(Clock.unixNanoseconds) / 1e9
@@ -211,11 +217,14 @@ struct PushCounts {
   /// Over `--max-push-groups` or `--max-push-series`.
   var limited: UInt64 = 0
   var unauthorized: UInt64 = 0
+  /// Left out since they had ended two workers in a row.
+  var poisoned: UInt64 = 0
 
   mutating func refuse(_ status: Int) {
     switch status {
     case 401, 429: unauthorized += 1
     case 413: break
+    case 422: poisoned += 1
     case 507: limited += 1
     default: malformed += 1
     }

@@ -4,6 +4,7 @@ import SidecarPlatform
 /// Where pushed groups survive a kill: a mapped file with one record for each change of a group.
 ///
 ///       0   8  "MSIDPUSH"        8   4  version
+///      16  20  the machine's boot, and whether the last owner ended in order: see `BootMark`
 ///      64  32  header of the regions with an even generation
 ///      96  32  header of those with an odd one
 ///    4096   …  regions
@@ -67,14 +68,37 @@ final class PushFile {
   private var refusedByteCount = 0
 
   /// Takes a file that `MappedFile` has opened. An empty one is made; any other is checked whole.
-  init(_ opened: consuming MappedFile) throws(Failure) {
+  init(
+    _ opened: consuming MappedFile, boot: BootIdentity = Process.bootIdentity
+  ) throws(Failure) {
     file = opened
     unsafe base = file.base
-    if file.size == 0 { try format() } else { try recover() }
+    if file.size == 0 {
+      try format()
+    } else {
+      try recover(boot)
+      file.settle(usedByteCount: end)
+    }
+    bootMark.begin(boot)
     // One region will do where the disk has no more.
     do throws(Errno) {
       try file.grow(to: min(Self.regionsStart + 2 * Self.leastRegionByteCount, file.limit))
     } catch {}
+  }
+
+  private var bootMark: BootMark { unsafe BootMark(at: base + 16) }
+
+  /// After the last change by a process that ends in order.
+  func endInOrder() {
+    do throws(Errno) {
+      try file.sync()
+      bootMark.end(headersChecksum)
+      try file.sync()
+    } catch {}
+  }
+
+  private var headersChecksum: UInt32 {
+    unsafe Digest.checksum(RawSpan(_unsafeStart: UnsafeRawPointer(base + 64), byteCount: 64))
   }
 
   #if DEBUG
@@ -276,16 +300,29 @@ final class PushFile {
     unsafe base.copyMemory(from: StaticString("MSIDPUSH").utf8Start, byteCount: 8)
   }
 
-  private func recover() throws(Failure) {
+  /// Whether it was left half made, its name being stored last. Whatever had a group once has more in its
+  /// header than this.
+  private var isHalfMade: Bool {
+    unsafe base.load(as: UInt64.self) == 0
+      && base.load(fromByteOffset: 8, as: UInt32.self) == Self.version
+      && base.load(fromByteOffset: 64, as: UInt64.self) == UInt64(Self.regionsStart / 8) << 32
+      && base.load(fromByteOffset: 80, as: UInt32.self) == UInt32(Self.regionsStart / 8)
+      && base.load(fromByteOffset: 96, as: UInt64.self) == 0
+  }
+
+  private func recover(_ boot: BootIdentity) throws(Failure) {
     guard file.size >= Self.regionsStart + Self.leastRegionByteCount else {
       throw .damaged("it is shorter than an empty one")
     }
+    if isHalfMade { return try format() }
     let name = unsafe RawSpan(_unsafeStart: UnsafeRawPointer(base), byteCount: 8)
-    if unsafe base.load(as: UInt64.self) == 0 { return try format() }
     guard name.isEqual(to: "MSIDPUSH") else { throw .damaged("it is no file of pushed groups") }
     let found = unsafe base.load(fromByteOffset: 8, as: UInt32.self)
     guard found == Self.version else {
       throw .damaged("it has version \(found), this is version \(Self.version)")
+    }
+    guard bootMark.isTrusted(boot, headersChecksum) else {
+      throw .damaged(StateFile.Damage.otherBoot.description)
     }
     var best: UInt32?
     for candidate: UInt32 in 0...1 {

@@ -8,7 +8,7 @@ extension PushAPI: OwnMetricLines {
     for (result, count) in [
       (StaticString("applied"), counts.applied), ("deleted", counts.deleted),
       ("rejected", counts.malformed), ("too_large", counts.tooLarge), ("limited", counts.limited),
-      ("unauthorized", counts.unauthorized),
+      ("unauthorized", counts.unauthorized), ("poisoned", counts.poisoned),
     ] {
       labelled("metrics_sidecar_pushes_total", "result", result, Double(count), &page)
     }

@@ -20,9 +20,11 @@ enum PushOpening {
       settings.log.error("push: the worker that takes over keeps the passwords: \(error.message)")
       auth = read
     }
-    let (file, resets) = try open(path + ".push", settings)
+    let (file, resets) = try open(path + ".push", settings, kept?.board)
     let store = PushStore(file: file, limits: settings.push.limits)
-    return PushAPI(store: store, settings: settings.push, auth: auth, stateResets: resets)
+    let api = PushAPI(store: store, settings: settings.push, auth: auth, stateResets: resets)
+    api.log = settings.log
+    return api
   }
 
   /// The longest password file, in bytes.
@@ -44,29 +46,42 @@ enum PushOpening {
 
   /// A file that is not to be trusted is set aside, as with the state file; how many were.
   private static func open(
-    _ path: String, _ settings: Settings
-  ) throws(Failure) -> (PushFile, Int) {
+    _ path: String, _ settings: Settings, _ board: WorkerBoard?
+  ) throws(Failure) -> (PushFile, UInt64) {
+    var resets = 0
     do throws(PushFile.Failure) {
-      return (try file(path, settings), 0)
+      let file = try file(path, settings, board, &resets)
+      return (file, OwnFile.groups.opened(resets: resets, board))
     } catch {
       switch error {
       case .system(let code): throw Failure(message: OwnFile.mistake(path, code))
       case .damaged(let why):
         do throws(Errno) {
-          try OwnFile.setAside(path, why, "there are no pushed groups", settings.log)
+          try OwnFile.groups.setAside(path, why, settings)
         } catch { throw Failure(message: OwnFile.mistake(path, error)) }
-        do throws(PushFile.Failure) {
-          return (try file(path, settings), 1)
-        } catch { throw Failure(message: "cannot make a new file \(path)") }
       }
+    }
+    do throws(PushFile.Failure) {
+      let file = try file(path, settings, nil, &resets)
+      return (file, OwnFile.groups.opened(resets: 1, board))
+    } catch {
+      guard case .system(let code) = error else {
+        throw Failure(message: "cannot make a new file \(path)")
+      }
+      throw Failure(message: OwnFile.mistake(path, code))
     }
   }
 
   private static func file(
-    _ path: String, _ settings: Settings
+    _ path: String, _ settings: Settings, _ board: WorkerBoard?, _ resets: inout Int
   ) throws(PushFile.Failure) -> PushFile {
     let mapped: MappedFile
-    do throws(Errno) { mapped = try OwnFile.map(path, settings) } catch { throw .system(error) }
-    return try PushFile(mapped)
+    do throws(Errno) {
+      mapped = try OwnFile.groups.map(path, settings)
+    } catch { throw .system(error) }
+    if OwnFile.groups.isLost(mapped, board, settings.log) { resets += 1 }
+    let file = try PushFile(mapped)
+    OwnFile.warnOfSize(path, file.end, settings)
+    return file
   }
 }

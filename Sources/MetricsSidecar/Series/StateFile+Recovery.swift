@@ -18,7 +18,7 @@ extension StateFile {
     unsafe Digest.checksum(RawSpan(_unsafeStart: UnsafeRawPointer(base), byteCount: 12))
   }
 
-  func recover() throws(Damage) {
+  func recover(_ boot: BootIdentity) throws(Damage) {
     guard file.size >= Self.recordsStart else { throw .tooShort }
     let magic = unsafe UnsafeRawBufferPointer(start: base, count: 8)
     let expected = unsafe UnsafeRawBufferPointer(
@@ -30,6 +30,7 @@ extension StateFile {
       throw .header
     }
     let committed = try recoverCommitted()
+    guard bootMark.isTrusted(boot, committed) else { throw .otherBoot }
     unsafe base.storeBytes(of: ~committed, toByteOffset: 20, as: UInt32.self)
     current = committed &+ 1
     try recoverCell(Self.usedCell)

@@ -6,7 +6,8 @@ import SidecarPlatform
 ///
 /// What must stay true: a transaction's stores become visible together, in the one 32-bit store of
 /// `commit`. Memory of a killed process keeps its stores in program order, so only the compiler's
-/// reordering has to be held back. A kernel that dies takes the file with it, as it takes the pod.
+/// reordering has to be held back. A machine that goes down may leave pages of different times: see
+/// `BootMark`.
 ///
 ///     header, 4096 bytes
 ///       0   8  "MSIDECAR"
@@ -15,6 +16,7 @@ import SidecarPlatform
 ///      16   4  committed: the number of the last whole transaction, times `commitFactor`, so that
 ///              no changed byte makes its neighbour of it
 ///      20   4  the number's complement; behind by one when killed between the two stores
+///      24  20  the machine's boot, and whether the last owner ended in order: see `BootMark`
 ///      64  32  cell 2: bytes of records in use
 ///     records, from 4096, one after the other, each a multiple of 32 bytes: see `Record`
 ///
@@ -36,7 +38,7 @@ final class StateFile {
 
   /// Why a file was not trusted.
   enum Damage: Error {
-    case tooShort, foreign
+    case tooShort, foreign, otherBoot
     case version(UInt32)
     case header, commitNumber, recordsLength
     case record(offset: Int)
@@ -46,6 +48,9 @@ final class StateFile {
       switch self {
       case .tooShort: "it is shorter than its header"
       case .foreign: "it is no state file"
+      case .otherBoot:
+        "the machine has restarted since it was written, and its sidecar had not ended in order, so parts "
+          + "of it may be older than others"
       case .version(let found): "it has version \(found), this is version \(StateFile.version)"
       case .header: "its header is damaged"
       case .commitNumber: "its commit number is damaged"
@@ -73,7 +78,9 @@ final class StateFile {
   var kept = KeptValues()
 
   /// Takes a file that `MappedFile` has opened. An empty one is made; any other is checked whole.
-  init(_ opened: consuming MappedFile) throws(OpenFailure) {
+  init(
+    _ opened: consuming MappedFile, boot: BootIdentity = Process.bootIdentity
+  ) throws(OpenFailure) {
     file = opened
     unsafe base = file.base
     current = 2
@@ -82,9 +89,22 @@ final class StateFile {
       do throws(Errno) { try file.grow(to: 64 << 10) } catch { throw .system(error) }
       format()
     } else {
-      do throws(Damage) { try recover() } catch { throw .damaged(error) }
+      do throws(Damage) { try recover(boot) } catch { throw .damaged(error) }
+      file.settle(usedByteCount: usedByteCount)
       makeSureOfRoom()
     }
+    bootMark.begin(boot)
+  }
+
+  var bootMark: BootMark { unsafe BootMark(at: base + 24) }
+
+  /// After the last commit of a process that ends in order.
+  func endInOrder() {
+    do throws(Errno) {
+      try file.sync()
+      bootMark.end(committed)
+      try file.sync()
+    } catch {}
   }
 
   #if DEBUG

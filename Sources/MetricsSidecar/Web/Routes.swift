@@ -7,6 +7,7 @@ extension Sidecar {
   func respond(
     to request: Request, head: RawSpan, body: RawSpan, into response: inout ResponseWriter
   ) {
+    Phase.request.enter()
     guard isAllowed(request, head, &response) else { return }
     let path = head.extracting(request.path)
     if path.isEqual(to: "/metrics") || path.isEqual(to: "/") {

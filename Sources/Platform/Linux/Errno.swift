@@ -39,6 +39,8 @@ public struct Errno: Error, Equatable, Sendable {
   public static let readOnlyFileSystem = Errno(30)
   /// `EPIPE`
   public static let brokenPipe = Errno(32)
+  /// `ENOSYS`
+  public static let notImplemented = Errno(38)
   /// `ENAMETOOLONG`
   public static let nameTooLong = Errno(36)
   /// `EADDRINUSE`

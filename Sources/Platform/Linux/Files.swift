@@ -19,6 +19,55 @@ public enum Files {
     }
   }
 
+  /// The file that a link at `path` leads to, over further ones; `path` where there is no link, or no end
+  /// of them.
+  public static func resolved(_ path: String) -> String {
+    var found = path
+    for _ in 0..<40 {
+      var target = [CChar](repeating: 0, count: 4096)
+      let count = unsafe target.withUnsafeMutableBufferPointer {
+        unsafe cl_read_link(found, $0.baseAddress, $0.count - 1)
+      }
+      if count <= 0 { return found }
+      let text = String(
+        decoding: target[..<Int(count)].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+      let isWhole = text.utf8.first == UInt8(ascii: "/")
+      found = isWhole ? text : (parent(of: found) ?? ".") + "/" + text
+    }
+    return path
+  }
+
+  /// How many names in the folder of `prefix` begin with its last part, and the least or the greatest of
+  /// their paths.
+  public static func paths(
+    beginning prefix: String, isGreatest: Bool = false
+  ) -> (count: Int, path: String) {
+    let folder = parent(of: prefix) ?? "."
+    let bytes = Array(prefix.utf8)
+    let start = bytes.lastIndex(of: UInt8(ascii: "/")).map { $0 + 1 } ?? 0
+    var name = [CChar](repeating: 0, count: 256)
+    let count = unsafe name.withUnsafeMutableBufferPointer {
+      unsafe cl_count_names(
+        folder, String(decoding: bytes[start...], as: UTF8.self), isGreatest ? 1 : 0,
+        $0.baseAddress, $0.count)
+    }
+    let text = name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+    let path = String(decoding: bytes[..<start] + text, as: UTF8.self)
+    return (max(0, Int(count)), path)
+  }
+
+  /// The same where there is no `target`: `EEXIST` where there is one.
+  public static func rename(_ source: String, toNew target: String) throws(Errno) {
+    do throws(Errno) {
+      _ = try unsafe SystemCall.check(cl_rename_new(source, target))
+    } catch {
+      // Neither every kernel nor every file system can do it in one step.
+      guard error == .invalid || error == .notImplemented else { throw error }
+      if (try? FileIdentity(path: target)) != nil { throw .exists }
+      try rename(source, to: target)
+    }
+  }
+
   /// Puts `source` in the place of `target`, in one step.
   public static func rename(_ source: String, to target: String) throws(Errno) {
     _ = try unsafe SystemCall.check(cl_rename(source, target))
@@ -44,10 +93,11 @@ public enum Files {
     unsafe cl_is_writable_directory(path) != 0
   }
 
-  /// The folder that holds `path`: `/run/metrics` for `/run/metrics/events.sock`.
+  /// The folder that holds `path`: `/run/metrics` for `/run/metrics/events.sock`; `nil` for a bare name.
   public static func parent(of path: String) -> String? {
     let bytes = Array(path.utf8)
-    guard let slash = bytes.lastIndex(of: UInt8(ascii: "/")), slash > 0 else { return nil }
+    guard let slash = bytes.lastIndex(of: UInt8(ascii: "/")) else { return nil }
+    if slash == 0 { return bytes.count > 1 ? "/" : nil }
     return String(decoding: bytes[..<slash], as: UTF8.self)
   }
 }

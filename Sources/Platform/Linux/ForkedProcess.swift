@@ -15,6 +15,8 @@ public enum ForkedProcess {
     case signal(Int32)
     case exited(code: Int32)
     case killed(signal: Int32)
+    case stopped(signal: Int32)
+    case continued
     case timedOut
   }
 
@@ -27,7 +29,7 @@ public enum ForkedProcess {
     return id == 0 ? .worker : .parent(worker: id)
   }
 
-  /// Waits for a signal or the worker's end; orphans that became ours are reaped on the way.
+  /// Waits for a signal, or the worker's end, stop or turn (`WorkerBoard`); orphans that became ours are reaped on the way.
   /// `timeoutMilliseconds` -1 waits without end.
   public static func wait(for worker: Int32, timeoutMilliseconds: Int64) -> News {
     var code: Int32 = 0
@@ -36,6 +38,8 @@ public enum ForkedProcess {
     case 1: return .signal(code)
     case 2: return .exited(code: code)
     case 3: return .killed(signal: code)
+    case 4: return .stopped(signal: code)
+    case 5: return .continued
     default: return .timedOut
     }
   }

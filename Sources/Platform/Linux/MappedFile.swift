@@ -12,10 +12,16 @@ public struct MappedFile: ~Copyable {
   // may be touched.
   /// The first byte.
   @unsafe public let base: UnsafeMutableRawPointer
-  /// The most bytes the file can have.
+  /// The most bytes the file may grow to. One that has more stays as it is.
   public let limit: Int
   /// The bytes that exist and may be touched.
   public private(set) var size: Int
+  private let mappedByteCount: Int
+  /// Whether it was there before it was opened, and had nothing in it.
+  public let wasEmpty: Bool
+
+  /// Nothing longer is mapped, however long the file is.
+  private static let longest = 1 << 30
 
   /// Why there is no mapping.
   public enum Failure: Error, Sendable {
@@ -25,9 +31,12 @@ public struct MappedFile: ~Copyable {
     case map(Errno)
   }
 
-  /// Opens or creates `path`, locks it, and maps what is there. Its bytes are untrusted.
-  public init(path: String, limit: Int, mode: UInt32 = 0o600) throws(Failure) {
-    let opened = unsafe cl_open(path, 1, mode)
+  /// Opens or creates `path`, or what a link there leads to, locks it, and maps what is there. Its bytes
+  /// are untrusted: no disk is taken before `settle`.
+  public init(path given: String, limit: Int, mode: UInt32 = 0o600) throws(Failure) {
+    let path = Files.resolved(given)
+    let wasThere = (try? FileIdentity(path: path)) != nil
+    let opened = unsafe cl_open_regular(path, mode)
     if opened < 0 { throw .open(Errno(-opened)) }
     let descriptor = Descriptor(owning: opened)
     let locked = cl_file_lock(opened)
@@ -35,24 +44,42 @@ public struct MappedFile: ~Copyable {
     if locked < 0 { throw .open(Errno(-locked)) }
     let size = cl_file_size(opened)
     if size < 0 { throw .open(Errno(Int32(-size))) }
-    // A copy of a file may have holes, for which the disk may have no room later.
-    if size > 0 {
-      _ = cl_file_allocate(opened, 0, size)
-    } else {
-      // A file system that writes elsewhere wants new room for what has some: SIGBUS on a full disk.
-      cl_file_overwrite_in_place(opened)
-    }
-    guard let base = unsafe cl_map_shared(opened, UInt64(limit)) else {
+    // A file system that writes elsewhere wants new room for what has some: SIGBUS on a full disk.
+    if size == 0 { cl_file_overwrite_in_place(opened) }
+    let byteCount = Int(min(size, Int64(Self.longest)))
+    let mappedByteCount = max(limit, byteCount)
+    guard let base = unsafe cl_map_shared(opened, UInt64(mappedByteCount)) else {
       throw .map(Errno(cl_last_error()))
     }
     self.path = path
     self.descriptor = descriptor
     unsafe self.base = base
     self.limit = limit
-    self.size = size > Int64(limit) ? limit : Int(size)
+    self.mappedByteCount = mappedByteCount
+    self.size = byteCount
+    wasEmpty = wasThere && byteCount == 0
   }
 
-  deinit { _ = unsafe cl_unmap(base, UInt64(limit)) }
+  deinit { _ = unsafe cl_unmap(base, UInt64(mappedByteCount)) }
+
+  /// Once its bytes are trusted: what lies behind the limit and behind `usedByteCount` is left alone, and
+  /// the rest has its disk. For a copy of a file may have holes, for which the disk may have no room
+  /// later.
+  public mutating func settle(usedByteCount: Int) {
+    size = min(size, max(limit, usedByteCount))
+    _ = cl_file_allocate(descriptor.raw, 0, Int64(size))
+  }
+
+  /// Has all that was stored so far be on the disk when this returns.
+  public borrowing func sync() throws(Errno) {
+    _ = try SystemCall.check(cl_file_sync(descriptor.raw))
+  }
+
+  /// What is written to standard error when the file is cut short while it is in use; of two files at
+  /// most, each with its own `index`.
+  public borrowing func sayWhenCut(_ index: Int, _ line: String) {
+    unsafe cl_file_cut_line(Int32(index), base, UInt64(mappedByteCount), line)
+  }
 
   /// Makes the file at least `newSize` bytes long; the new bytes are zero.
   /// - Throws: `ENOSPC` when the disk is full, `ENOMEM` beyond `limit`; the file stays as it is.
@@ -95,7 +122,7 @@ public struct MappedFile: ~Copyable {
       throw error
     }
     // The same bytes at the same place: nobody who reads or writes here notices.
-    _ = try unsafe SystemCall.check(cl_map_instead(base, UInt64(limit), copy.raw))
+    _ = try unsafe SystemCall.check(cl_map_instead(base, UInt64(mappedByteCount), copy.raw))
     descriptor = copy
   }
 }

@@ -21,6 +21,16 @@ public struct Signals: ~Copyable {
     descriptor = Descriptor(owning: try SystemCall.check(raw))
   }
 
+  /// Has the three wait that come before there is one of these: first in the program. `false` lets them
+  /// through again, where nobody is going to take them.
+  public static func hold(_ isHeld: Bool = true) { cl_hold_signals(isHeld ? 1 : 0) }
+
+  /// Ends the process, with `line` and code 1, where it is still there so many seconds after SIGTERM or
+  /// SIGINT.
+  public static func endWithin(seconds: Int, or line: String) {
+    unsafe cl_end_within(Int32(seconds), line)
+  }
+
   /// The next signal waiting, if any.
   public borrowing func next() -> Signal? {
     switch cl_signal_read(descriptor.raw) {

@@ -73,6 +73,26 @@ public enum Process {
     return halves
   }
 
+  /// Which start of the machine this is.
+  public static var bootIdentity: BootIdentity {
+    var text = ByteBuffer(capacity: 64)
+    do throws(Errno) {
+      try Files.read("/proc/sys/kernel/random/boot_id", limit: 64, into: &text)
+    } catch { return .unknown }
+    var halves: (UInt64, UInt64) = (0, 0)
+    var count = 0
+    for byte in text.array {
+      guard let digit = byte.hexDigit else { continue }
+      if count < 16 {
+        halves.0 = halves.0 << 4 | UInt64(digit)
+      } else {
+        halves.1 = halves.1 << 4 | UInt64(digit)
+      }
+      count += 1
+    }
+    return count == 32 ? BootIdentity(high: halves.0, low: halves.1) : .unknown
+  }
+
   /// Ends the process at once.
   public static func exit(_ code: ExitCode) -> Never { cl_exit(code.rawValue) }
 
@@ -110,6 +130,21 @@ public enum Process {
       done += Int(result)
     }
   }
+}
+
+/// The 128 bits that the kernel draws at each start of the machine, or `unknown`: 0.
+public struct BootIdentity: Equatable, Sendable {
+  /// The first 16 digits of its text, then the last ones.
+  public let high, low: UInt64
+
+  /// Any.
+  public init(high: UInt64, low: UInt64) {
+    self.high = high
+    self.low = low
+  }
+
+  /// Where the kernel does not say it.
+  public static var unknown: BootIdentity { BootIdentity(high: 0, low: 0) }
 }
 
 /// Exit codes by name.

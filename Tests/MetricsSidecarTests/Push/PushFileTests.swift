@@ -122,6 +122,49 @@ import Testing
     #expect(text(try open(path), "key3") == "value 3")
   }
 
+  @Test(arguments: [0..<4096, 0..<8, 0..<(1 << 19)])
+  func `zeros where it had something are damage, and no new file`(_ range: Range<Int>) throws {
+    let path = NSTemporaryDirectory() + "push-\(UUID().uuidString.prefix(8))"
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    do { try replace(try open(path), "key", "value") }
+    var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+    let zeros = range.clamped(to: 0..<bytes.count)
+    bytes.replaceSubrange(zeros, with: Data(count: zeros.count))
+    try bytes.write(to: URL(fileURLWithPath: path))
+    #expect(throws: PushFile.Failure.self) { try open(path) }
+  }
+
+  @Test func `a file that was left half made, without its name, is made`() throws {
+    let path = NSTemporaryDirectory() + "push-\(UUID().uuidString.prefix(8))"
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    do { _ = try open(path) }
+    var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+    bytes.replaceSubrange(0..<8, with: Data(count: 8))
+    try bytes.write(to: URL(fileURLWithPath: path))
+    #expect(try open(path).keys.isEmpty)
+  }
+
+  @Test func `a lower limit keeps all groups, and the file does not grow`() throws {
+    let path = NSTemporaryDirectory() + "push-\(UUID().uuidString.prefix(8))"
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    do {
+      let file = try open(path)
+      for round in 0..<20 { try replace(file, "k\(round)", String(repeating: "x", count: 99_999)) }
+    }
+    let size = try Data(contentsOf: URL(fileURLWithPath: path)).count
+    let file = try PushFile(try MappedFile(path: path, limit: 1 << 20))
+    #expect(file.keys.count == 20)
+    var refused = 0
+    for round in 0..<50 {
+      do { try replace(file, "new\(round)", String(repeating: "x", count: 99_999)) } catch {
+        refused += 1
+      }
+    }
+    #expect(refused > 20)
+    #expect(text(file, "k7").utf8.count == 99_999)
+    #expect(try Data(contentsOf: URL(fileURLWithPath: path)).count == size)
+  }
+
   @Test func `a file that cannot grow takes small groups again and again`() throws {
     let path = NSTemporaryDirectory() + "push-\(UUID().uuidString.prefix(8))"
     defer { try? FileManager.default.removeItem(atPath: path) }

@@ -131,6 +131,27 @@ import Testing
     #expect(fixture.registry.seriesCount == 12_000 - refused)
   }
 
+  @Test func `a lower limit keeps all that is there, and the file does not grow`() throws {
+    var limits = Limits()
+    limits.series = 1_000_000
+    let fixture = try Fixture(limits: limits)
+    for n in 0..<20_000 { fixture.apply("a", "c", 1, tags: "n:\(n)") }
+    fixture.registry.commit()
+    let used = fixture.registry.state.usedByteCount
+    let size = FileManager.default.contents(atPath: fixture.path)!.count
+    #expect(used > 1 << 20)
+    fixture.registry = nil
+    let state = try StateFile(try MappedFile(path: fixture.path, limit: 1 << 20))
+    fixture.registry = Registry(state: state, rules: fixture.rules, limits: limits)
+    #expect(fixture.registry.seriesCount == 20_000)
+    #expect(fixture.apply("a", "c", 1, tags: "n:7") == nil)
+    #expect(fixture.apply("b", "c", 1) != nil)
+    fixture.registry.commit()
+    #expect(FileManager.default.contents(atPath: fixture.path)!.count == size)
+    // A place that becomes free is used again.
+    #expect(state.retryGrowth() == nil)
+  }
+
   @Test func `the session silent for longest makes room, and one in use stays`() throws {
     var limits = Limits()
     limits.sessions = 3

@@ -1,0 +1,86 @@
+import SidecarEvents
+import SidecarPlatform
+
+/// What is applied at a time: a frame, a datagram, or plain lines as they came. Under a supervisor one
+/// that has ended two workers in a row is left out: it would end each worker anew, for ever.
+extension Applier {
+  /// The events of a frame, without its `_seq`.
+  @inline(__always)
+  @_optimize(speed)
+  func frame(_ bytes: RawSpan, _ source: IntakeCounts.Source) {
+    guard InFlight.begin(bytes) else {
+      counts.framesPoisoned += 1
+      return Poison.report(bytes, "frame", log)
+    }
+    lines(bytes, from: 0, source)
+    InFlight.end()
+    counts.framesApplied += 1
+  }
+
+  @inline(__always)
+  @_optimize(speed)
+  func datagram(_ bytes: RawSpan, _ source: IntakeCounts.Source) {
+    guard InFlight.begin(bytes) else { return refuse(bytes, "datagram") }
+    if source == .spectator { spectatorLines(bytes) } else { lines(bytes, from: 0, source) }
+    InFlight.end()
+  }
+
+  /// Plain lines. What came in one read is no whole, so after a fault they are applied one by one.
+  @inline(__always)
+  @_optimize(speed)
+  func plain(_ bytes: RawSpan, _ source: IntakeCounts.Source) {
+    if InFlight.isCareful { return eachLine(bytes, source) }
+    _ = InFlight.begin(bytes)
+    lines(bytes, from: 0, source)
+    InFlight.end()
+  }
+
+  @inline(never)
+  private func eachLine(_ bytes: RawSpan, _ source: IntakeCounts.Source) {
+    var start = 0
+    while start < bytes.byteCount {
+      let end = newline(bytes, from: start) ?? bytes.byteCount
+      let line = bytes.extracting(start..<end)
+      start = end + 1
+      guard InFlight.begin(line) else {
+        refuse(line, "line")
+        continue
+      }
+      lines(line, from: 0, source)
+      InFlight.end()
+    }
+  }
+
+  @inline(never)
+  private func refuse(_ bytes: RawSpan, _ what: StaticString) {
+    counts.linesPoisoned += 1
+    Poison.report(bytes, what, log)
+  }
+}
+
+/// What ends each worker that applies it.
+enum Poison {
+  @inline(never)
+  static func report(_ bytes: RawSpan, _ what: StaticString, _ log: Log) {
+    log.error(
+      "A \(what) of \(bytes.byteCount) bytes ended two workers in a row, so it is left out. "
+        + "It begins: " + text(bytes, limit: 256))
+  }
+
+  /// Bytes of others as text for a log: what is no printable ASCII is written in hexadecimal.
+  static func text(_ bytes: RawSpan, limit: Int) -> String {
+    let digits = Array("0123456789abcdef".utf8)
+    var text: [UInt8] = []
+    for index in 0..<min(limit, bytes.byteCount) {
+      let byte = unsafe bytes.unsafeLoad(fromByteOffset: index, as: UInt8.self)
+      if byte >= 0x20, byte < 0x7f, byte != UInt8(ascii: "\\") {
+        text.append(byte)
+      } else {
+        text += [
+          UInt8(ascii: "\\"), UInt8(ascii: "x"), digits[Int(byte >> 4)], digits[Int(byte & 15)],
+        ]
+      }
+    }
+    return String(decoding: text, as: UTF8.self)
+  }
+}
