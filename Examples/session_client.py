@@ -6,28 +6,50 @@
     events.close(timeout=10)    # waits until everything is acknowledged
 
 An increment is in one place: a sum that no frame has taken, or a frame that is not acknowledged,
-which keeps its number until the sidecar has it, through any number of connections.
+which keeps its number until the sidecar has it, through any number of connections. Threads may share
+a client. After a fork the parent keeps what it has counted; the child's client starts empty, with a
+session of its own.
 """
 import contextlib
 import os
 import socket
+import threading
 import time
+import weakref
 
 
 class SessionClient:
     LINES, WINDOW = 200, 32  # lines of a frame; frames that wait for an acknowledgement
 
     def __init__(self, path="/run/metrics/events.sock"):
-        self.path, self.sums = path, {}
-        self.socket, self.output, self.input = None, b"", b""
-        self.retry_at, self.pause = 0.0, 0.01
-        self._begin([])
+        self.path, self.socket = path, None
+        self._start()
+        _clients.add(self)
 
     def count(self, name, value=1, tags=""):
-        self.sums[name, tags] = self.sums.get((name, tags), 0) + value
+        with self.lock:
+            self.sums[name, tags] = self.sums.get((name, tags), 0) + value
 
     def flush(self):
         """Hands what was counted to the kernel, as far as it takes it. True when all is counted."""
+        with self.lock:
+            return self._flush()
+
+    def close(self, timeout=10):
+        end = time.monotonic() + timeout
+        while not (done := self.flush()) and time.monotonic() < end:
+            time.sleep(0.002)
+        return done
+
+    def _start(self):
+        """Makes it empty. At a fork the lock may be held, by a thread that the child has not."""
+        if self.socket:
+            self.socket.close()
+        self.lock, self.sums, self.socket = threading.Lock(), {}, None
+        self.output, self.input, self.retry_at, self.pause = b"", b"", 0.0, 0.01
+        self._begin([])
+
+    def _flush(self):
         while self.sums and len(self.frames) < self.WINDOW:
             self._add([f"{name}:{self.sums.pop((name, tags))}|c{'|#' + tags if tags else ''}"
                        for name, tags in list(self.sums)[:self.LINES]])
@@ -38,12 +60,6 @@ class SessionClient:
                 self._exchange()
         except OSError:
             self._disconnect()
-        return not self.sums and not self.frames
-
-    def close(self, timeout=10):
-        end = time.monotonic() + timeout
-        while not self.flush() and time.monotonic() < end:
-            time.sleep(0.002)
         return not self.sums and not self.frames
 
     def _begin(self, lines):
@@ -96,3 +112,7 @@ class SessionClient:
             raise ConnectionResetError
         self.is_new, self.pause, self.acknowledged = False, 0.01, number
         self.frames = [frame for frame in self.frames if frame[0] > number]
+
+
+_clients = weakref.WeakSet()
+os.register_at_fork(after_in_child=lambda: [client._start() for client in _clients])
