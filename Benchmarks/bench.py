@@ -35,14 +35,17 @@ def wrk(url, seconds, pipelined=False):
 
 
 def row(name, ratios, note=""):
-    print(f"  {name:<52} {statistics.median(ratios):6.2f}   ({min(ratios):.2f} to {max(ratios):.2f})"
+    print(f"  {name:<52} {statistics.median(ratios):6.2f}   ({min(ratios):.2f} to "
+          f"{max(ratios):.2f})"
           f"  {note}", flush=True)
 
 
 def percent(name, shares):
-    """A share with its middle half, since the least and the most of many slices are the machine's."""
+    """A share with its middle half, since the least and the most of many slices are the
+    machine's."""
     low, middle, high = (each * 100 for each in statistics.quantiles(shares, n=4))
-    print(f"  {name:<52} {middle:6.1f} %  ({low:.1f} to {high:.1f} for the middle half)", flush=True)
+    print(f"  {name:<52} {middle:6.1f} %  ({low:.1f} to {high:.1f} for the middle half)",
+          flush=True)
 
 
 class Nginx:
@@ -155,7 +158,8 @@ def exporter(options):
             subprocess.run([os.path.join(options.programs, "metrics-sidecar"), "convert-rules",
                             mapping], stdout=f, check=True)
         for name, theirs_flags, ours_flags in (
-                ("", [], []), (", 20 rules", [f"--statsd.mapping-config={mapping}"], ["--rules", rules])):
+                ("", [], []),
+                (", 20 rules", [f"--statsd.mapping-config={mapping}"], ["--rules", rules])):
             ratios, rates = [], []
             for _ in range(options.slices):
                 theirs = exporter_rate(sender, 300_000, *theirs_flags)

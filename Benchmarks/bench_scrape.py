@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Large pages: time, memory, gzip, what intake feels of it, limits and rules. Standard library only.
+"""Large pages: time, memory, gzip, what intake feels of it, limits and rules. Standard library
+only.
 
     python3 Benchmarks/bench_scrape.py [--programs dist/linux-amd64] [--only NAME] [--check]
 
@@ -112,7 +113,8 @@ def beside(options):
         total = sum(float(each.rsplit(b" ", 1)[1]) for each in body.split(b"\n")
                     if each.startswith(PREFIX.encode()))
         check(total == 100_000 + sent[0] * 100, f"{total} counted of {100_000 + sent[0] * 100}")
-        print(f"  {pages_read} pages of whole frames; {sent[0] * 100} events beside them, none lost")
+        print(f"  {pages_read} pages of whole frames; {sent[0] * 100} events beside them, none "
+              f"lost")
 
 
 def limited(options):

@@ -127,7 +127,8 @@ def c_receiver(program):
 @contextlib.contextmanager
 def statsd_exporter(_, port):
     web = free_port()
-    with running(["statsd_exporter", f"--web.listen-address=127.0.0.1:{web}", "--statsd.listen-tcp=",
+    with running(["statsd_exporter", f"--web.listen-address=127.0.0.1:{web}",
+                  "--statsd.listen-tcp=",
                   f"--statsd.listen-udp=127.0.0.1:{port}"],
                  lambda: is_bound(port) and page(f"http://127.0.0.1:{web}/-/ready")) as process:
         yield process.pid, lambda: sum(

@@ -35,10 +35,12 @@ def measure(options):
             with filled(options, count, "--utf8-names") as pair:
                 for name, fields in KINDS:
                     texts, times = [], []
-                    for kind, where in (("http", pair.metrics), ("events", pair.path("events.sock"))):
+                    for kind, where in (("http", pair.metrics),
+                                        ("events", pair.path("events.sock"))):
                         found = [run(pinger, kind, where, pair, fields, pages, times)
                                  for _ in range(runs)]
-                        longest, own = (statistics.median(each[at] for each in found) for at in (3, 4))
+                        longest, own = (statistics.median(each[at] for each in found)
+                                        for at in (3, 4))
                         texts.append(f"{longest / 1e6:.2f} ({own / 1e6:.2f})")
                     texts.append(f"{statistics.median(times) * 1e3:.1f}" if times else "")
                     row(f"{count:,} series, {name}", *texts)
@@ -46,7 +48,8 @@ def measure(options):
 
 
 def pushed(options, pinger):
-    """The same where 100,000 series were pushed in 1,000 groups, and while groups are pushed again."""
+    """The same where 100,000 series were pushed in 1,000 groups, and while groups are pushed
+    again."""
     lines = "".join(f'push_{n % 10}_total{{endpoint="/path/{n}",status="200"}} 1\n'
                     for n in sorted(range(100), key=lambda n: n % 10)).encode()
     with started(options, 100, "--push") as pair:

@@ -48,7 +48,8 @@ def timed(name, port, process, options):
             costs.append(cpu_seconds(process.pid) - before)
             if not fields:
                 times.append(took)
-    row(name, f"{statistics.median(times) * 1e3:.0f} ms", f"{statistics.median(used) * 1e3:.0f} CPU ms",
+    row(name, f"{statistics.median(times) * 1e3:.0f} ms",
+        f"{statistics.median(used) * 1e3:.0f} CPU ms",
         f"gzip {statistics.median(packed) * 1e3:.0f} CPU ms",
         f"peak {resident_kib(process.pid, 'VmHWM') / MIB:.0f} MiB")
 

@@ -20,7 +20,7 @@ from playwright.sync_api import sync_playwright
 from support import setting
 from support.checks import check, wait_for
 from support.pair import Pair
-from support.push_requests import PROTOBUF, native
+from support.push_bodies import PROTOBUF, native
 
 SWAGGER = os.path.join(os.path.dirname(flask_swagger_ui.__file__), "dist")
 CDN = "https://cdn.jsdelivr.net/"
@@ -201,8 +201,8 @@ def many(browser, pair, page):
           return longest
         }""")
     page.select_option("#sort", "name")
-    times = ", ".join(f"{time:.0f} ms by {sort}" if time else f"under 50 ms by {sort}" for sort,
-                      time in longest.items())
+    times = ", ".join(f"{time:.0f} ms by {sort}" if time else f"under 50 ms by {sort}"
+                      for sort, time in longest.items())
     browser.quiet("10,000 series")
     print(f"  {count:,} series: {shown} rows in the document; the longest task was {times}")
 

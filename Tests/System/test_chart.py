@@ -38,8 +38,9 @@ from support.pair import Pair, listening
 def pause(hook):
     """Seconds that a preStop hook takes."""
     command = hook.get("exec", {}).get("command", [])
-    return hook["sleep"]["seconds"] if "sleep" in hook else int(
-        command[2]) if "sleep" in command else 0
+    if "sleep" in hook:
+        return hook["sleep"]["seconds"]
+    return int(command[2]) if "sleep" in command else 0
 
 
 def check_pod(manifests, version, what):

@@ -11,7 +11,7 @@ import time
 from unittest import TestCase, main
 
 from support.checks import check
-from support.push_requests import HISTOGRAM_TEXT
+from support.push_bodies import HISTOGRAM_TEXT
 from support.push_servers import sidecar
 from support.readers import PROTO, parse_open, parse_protobuf, parse_text
 

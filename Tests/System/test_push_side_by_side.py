@@ -3,16 +3,16 @@
     Tests/System/run push_side_by_side [PUSHGATEWAY=PATH]
 
 The requests are in support/push_requests.py. Every difference from Pushgateway that is expected has
-a line there, for the versions that have it, and docs/push.md explains it.
+a line in support/push_differences.py, with the versions that have it, and docs/push.md explains it.
 """
 import json
 import re
 from unittest import TestCase, main
 
 from support.checks import check
-from support.push_requests import (
-    DIFFERENCES, HISTOGRAM_TEXT, NATIVE_FLOAT, OTHER_SERIES, PROTOBUF, REQUESTS, differences,
-    native)
+from support.push_bodies import HISTOGRAM_TEXT, NATIVE_FLOAT, PROTOBUF, native
+from support.push_differences import DIFFERENCES, OTHER_SERIES, differences
+from support.push_requests import REQUESTS
 from support.push_servers import (
     PUSHGATEWAY, histogram_fields, pushgateway, samples, sidecar, version)
 from support.readers import HISTOGRAM, PROTO, parse_protobuf

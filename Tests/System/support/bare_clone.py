@@ -39,7 +39,7 @@ def output(*command, **options):
 
 def needed():
     """(command or file, package) of each thing that `.ci/run` installs if it is missing."""
-    return re.findall(r"(?m)^ *need (\S+) (\S+)$", (ROOT / ".ci/run").read_text())
+    return re.findall(r"(?m)^ *need (\S+)(?: \\\n *| )(\S+)$", (ROOT / ".ci/run").read_text())
 
 
 def closure(packages):
@@ -49,8 +49,8 @@ def closure(packages):
     depends, provider, base = {}, {}, []
     for line in output("dpkg-query", "-W", "-f", fields).splitlines():
         name, _, priority, essential, provides, needs = line.split("|", 5)
-        depends.setdefault(name,
-                           set()).update(re.findall(r"[a-z0-9][a-z0-9+.-]+(?=[ :,(|]|$)", needs))
+        named = re.findall(r"[a-z0-9][a-z0-9+.-]+(?=[ :,(|]|$)", needs)
+        depends.setdefault(name, set()).update(named)
         for other in re.findall(r"[a-z0-9][a-z0-9+.-]+", provides):
             provider.setdefault(other, name)
         if priority == "required" or essential == "yes":
@@ -126,13 +126,12 @@ def started(path):
             if not isinstance(node, ast.Call) or not node.args:
                 continue
             function = node.func
-            name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id",
-                                                                                     "")
+            name = getattr(function, "attr", getattr(function, "id", ""))
             first = node.args[0]
             if name == "get" and "environ" in ast.dump(function) and len(node.args) == 2:
                 variable, default = node.args
-                if isinstance(default,
-                              ast.Constant) and default.value == str(variable.value).lower():
+                named = str(variable.value).lower()
+                if isinstance(default, ast.Constant) and default.value == named:
                     found[default.value] = variable.value
             elif name in STARTERS:
                 if isinstance(first, (ast.List, ast.Tuple)) and first.elts:

@@ -1,120 +1,12 @@
-"""The requests that go to the sidecar and to Pushgateway, and what may differ."""
-import base64
+"""The requests that go to the sidecar and to Pushgateway."""
 import gzip
-import struct
 import zlib
 
-from support.checks import check
+from support.push_bodies import (
+    COUNTER, FLOAT, GROUP, HISTOGRAM, HISTOGRAM_TEXT, IDLE_SUMMARY, NATIVE_EMPTY, NATIVE_FLOAT,
+    NO_VALUE, PROTOBUF, STAMPED, SUMMARY, b64, double, family, field, label, native, signed,
+    snappy_frame, varint)
 
-TEXT = "text/plain; version=0.0.4"
-PROTOBUF = ("application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; "
-            "encoding=delimited")
-
-
-def varint(number):
-    out = b""
-    while number > 127:
-        out += bytes([number & 127 | 128])
-        number >>= 7
-    return out + bytes([number])
-
-
-def field(number, content):
-    return varint(number << 3 | 2) + varint(len(content)) + content
-
-
-def double(number, value):
-    return varint(number << 3 | 1) + struct.pack("<d", value)
-
-
-def family(name, kind, *metrics, help_text=None):
-    message = field(1, name) + (field(2, help_text) if help_text is not None else b"")
-    message += varint(3 << 3) + varint(kind) + b"".join(field(4, m) for m in metrics)
-    return varint(len(message)) + message
-
-
-def label(name, value):
-    return field(1, field(1, name) + field(2, value))
-
-
-COUNTER = family(b"pb_total", 0, label(b"k", b'a"\n') + field(3, double(1, 3)), help_text=b"a\\b")
-HISTOGRAM = family(
-    b"pb_h", 4,
-    field(7, varint(8) + varint(5) + double(2, 7.5)
-          + field(3, varint(8) + varint(2) + double(2, 0.5))
-          + field(3, varint(8) + varint(4) + double(2, 2))))
-SUMMARY = family(
-    b"pb_s", 2,
-    field(4, varint(8) + varint(2) + double(2, 1) + field(3, double(1, .9) + double(2, 4))))
-
-
-def signed(number, value):
-    return varint(number << 3) + varint(value << 1 ^ value >> 63)
-
-
-def native(*more, count=12):
-    """A histogram of `count` samples with native buckets for 12, and `more` fields."""
-    return family(
-        b"pb_native", 4,
-        field(7, varint(8) + varint(count) + double(2, 7.5) + signed(5, 3) + double(6, 1e-3)
-              + varint(7 << 3)
-              + varint(1) + field(9, signed(1, -3) + varint(16) + varint(2)) + signed(10, 1)
-              + signed(10, 1)
-              + field(12, signed(1, 3) + varint(16) + varint(2))
-              + field(12, signed(1, 2) + varint(16) + varint(1))
-              + signed(13, 5) + signed(13, -3) + signed(13, -1) + b"".join(more)))
-
-
-NATIVE_FLOAT = family(
-    b"pb_native_float", 4,
-    field(7, double(4, 2.25) + double(2, 1) + signed(5, 1) + double(6, 1e-3) + double(8, 0.5)
-          + field(12, signed(1, 0) + varint(16) + varint(2))
-          + field(14, b"".join(double(1, v)[1:] for v in (0.5, 1.25)))))
-NATIVE_EMPTY = family(b"pb_native_empty", 4,
-                      field(7, signed(5, 3) + field(12, signed(1, 0) + varint(16) + varint(0))))
-FLOAT = family(
-    b"pb_float", 4,
-    field(7, double(4, 2.5) + double(2, 1) + field(3, double(4, 1.5) + double(2, 1))))
-# As client_golang has it after a time without observations.
-IDLE_SUMMARY = family(
-    b"pb_idle", 2, field(4, varint(8) + varint(7) + double(2, -1)
-                         + field(3, double(1, .5) + double(2, float("nan")))
-                         + field(3, double(1, .9) + double(2, -3))))
-GROUP = varint(99 << 3 | 3) + varint(1 << 3) + varint(5) + varint(99 << 3 | 4)
-STAMPED = family(b"pb_t", 1, field(2, double(1, 1)) + varint(6 << 3) + varint(1000))
-NO_VALUE = family(b"pb_n", 1, label(b"k", b"1"))
-
-
-def snappy_frame(data):
-    """The framing format with plain chunks, and one compressed chunk that is a single literal."""
-    table = []
-    for n in range(256):
-        for _ in range(8):
-            n = n >> 1 ^ 0x82F63B78 if n & 1 else n >> 1
-        table.append(n)
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = table[(crc ^ byte) & 255] ^ crc >> 8
-    crc ^= 0xFFFFFFFF
-    masked = ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
-    check(len(data) <= 60, "a short literal")
-    block = varint(len(data)) + bytes([len(data) - 1 << 2]) + data
-    chunk = masked.to_bytes(4, "little") + block
-    return b"\xff\x06\x00\x00sNaPpY" + b"\x00" + len(chunk).to_bytes(3, "little") + chunk
-
-
-def b64(text):
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-HISTOGRAM_TEXT = b"""# HELP h A histogram
-# TYPE h histogram
-h_bucket{x="1",le="0.1"} 1
-h_bucket{x="1",le="1"} 2
-h_bucket{x="1",le="+Inf"} 3
-h_sum{x="1"} 4.5
-h_count{x="1"} 3
-"""
 # name, method, path, body, headers
 REQUESTS = [
     ("put", "PUT", "/metrics/job/a",
@@ -128,9 +20,9 @@ REQUESTS = [
     ("histogram", "PUT", "/metrics/job/h", HISTOGRAM_TEXT, {}),
     ("summary", "PUT", "/metrics/job/s",
      b"# TYPE s summary\ns{quantile=\"0.5\"} 1\ns_sum 3\ns_count 2\n", {}),
-    ("numbers", "PUT", "/metrics/job/n", b"n{v=\"1\"} NaN\nn{v=\"2\"} +Inf\nn{v=\"3\"} "
-                                         b"-Inf\nn{v=\"4\"} 1e300\nn{v=\"5\"} -0\nn{v=\"6\"} .5\n",
-     {}),
+    ("numbers", "PUT", "/metrics/job/n",
+     b"n{v=\"1\"} NaN\nn{v=\"2\"} +Inf\nn{v=\"3\"} -Inf\nn{v=\"4\"} 1e300\nn{v=\"5\"} -0\n"
+     b"n{v=\"6\"} .5\n", {}),
     ("spaces and commas", "PUT", "/metrics/job/sp",
      b" \tsp\t{ a = \"1\" , } \t 2 \n\n# comment\n#\n", {}),
     ("escapes", "PUT", "/metrics/job/esc", b"# HELP e a\\\\b\\nc\ne{a=\"\\\\\\\"\\n\"} 1\n", {}),
@@ -295,13 +187,12 @@ REQUESTS = [
     ("an exemplar", "PUT", "/metrics/job/ex", b"ex_total 1 # {trace=\"1\"} 1\n", {}),
     ("a NUL", "PUT", "/metrics/job/nul", b"nul{a=\"\0\"} 1\n", {}),
     ("a negative counter", "PUT", "/metrics/job/neg", b"# TYPE neg counter\nneg -1\n", {}),
-    ("buckets that fall", "PUT", "/metrics/job/bf", b"# TYPE bf histogram\nbf_bucket{le=\"1\"} "
-                                                    b"5\nbf_bucket{le=\"+Inf\"} 3\nbf_sum "
-                                                    b"1\nbf_count 3\n", {}),
-    ("a bound twice", "PUT", "/metrics/job/b2", b"# TYPE b2 histogram\nb2_bucket{le=\"1\"} "
-                                                b"1\nb2_bucket{le=\"1.0\"} "
-                                                b"2\nb2_bucket{le=\"+Inf\"} 3\nb2_sum 1\nb2_count "
-                                                b"3\n", {}),
+    ("buckets that fall", "PUT", "/metrics/job/bf",
+     b"# TYPE bf histogram\nbf_bucket{le=\"1\"} 5\nbf_bucket{le=\"+Inf\"} 3\nbf_sum 1\n"
+     b"bf_count 3\n", {}),
+    ("a bound twice", "PUT", "/metrics/job/b2",
+     b"# TYPE b2 histogram\nb2_bucket{le=\"1\"} 1\nb2_bucket{le=\"1.0\"} 2\n"
+     b"b2_bucket{le=\"+Inf\"} 3\nb2_sum 1\nb2_count 3\n", {}),
     ("a bucket without its bound", "PUT", "/metrics/job/b3",
      b"# TYPE b3 histogram\nb3_bucket 1\nb3_sum 1\nb3_count 3\n", {}),
     ("le as a label", "PUT", "/metrics/job/le", b"# TYPE lel gauge\nlel{le=\"x\"} 1\n", {}),
@@ -328,12 +219,9 @@ REQUESTS = [
     ("a type without a type", "PUT", "/metrics/job/tw2", b"# TYPE tw2\ntw2 1\n", {}),
     ("words after a type", "PUT", "/metrics/job/tw3", b"# TYPE tw3 gauge x\ntw3 1\n", {}),
     ("a label of Prometheus", "PUT", "/metrics/job/rl", b"rl{__x=\"1\"} 1\n", {}),
-    ("summaries that the path makes one", "PUT", "/metrics/job/s1", b"# TYPE s1 "
-                                                                    b"summary\ns1_sum{job=\"a\"} "
-                                                                    b"1\ns1_count{job=\"a\"} "
-                                                                    b"1\ns1_sum{job=\"b\"} "
-                                                                    b"20\ns1_count{job=\"b\"} 2\n",
-     {}),
+    ("summaries that the path makes one", "PUT", "/metrics/job/s1",
+     b"# TYPE s1 summary\ns1_sum{job=\"a\"} 1\ns1_count{job=\"a\"} 1\ns1_sum{job=\"b\"} 20\n"
+     b"s1_count{job=\"b\"} 2\n", {}),
     ("histograms that the path makes one", "PUT", "/metrics/job/s2",
      b"# TYPE s2 histogram\ns2_bucket{job=\"a\",le=\"1\"} 1\ns2_sum{job=\"b\"} 1\n", {}),
     ("one instance named, one not", "PUT", "/metrics/job/s3",
@@ -358,55 +246,3 @@ REQUESTS = [
     ("family of its own, another type", "PUT", "/metrics/job/own2",
      b"# TYPE process_open_fds counter\nprocess_open_fds 7\n", {}),
 ]
-
-# name of the request: (status here, status there), explained in docs/push.md under that name; with
-# the first version that has the difference, and the first that has not.
-DIFFERENCES = {
-    "spaces and commas": (200, 400),
-    "snappy": (200, 400, (0, 0), (1, 6)),
-    "zstd": (415, 400),
-    "deflate": (415, 400),
-    "HEAD of metrics": (200, 405),
-    "HEAD of status": (200, 405),
-    "protobuf with a bad name": (400, 200),
-    "protobuf with a bad label": (400, 200, (1, 11)),
-    "native that does not add up": (400, 200),
-    "native of an unknown schema": (400, 200),
-    "native with too few buckets": (400, 200),
-    "native below zero": (400, 200),
-    "metrics of the API": (200, 0, (1, 8)),
-    "a bound twice": (400, 200),
-    "a bucket without its bound": (400, 200),
-    "a quantile that is no number": (400, 200),
-    "le in the path": (400, 200),
-    "le of a histogram in protobuf": (400, 200),
-    "nothing after job/": (400, 307),
-    "empty value": (200, 301),
-    "bare line of a histogram": (400, 200),
-}
-# Series that one of the two has otherwise, and why, as docs/push.md says it; with versions as
-# above.
-OTHER_SERIES = [
-    # What came of the requests above.
-    (r"((TYPE|HELP) )?(sp|sn|ev|hl|b2|b3|9x|_x|pbl|lpb?|qn)(_bucket|_sum|_count)?({|$)",
-     "another status"),
-    (r'push_(failure_)?time_seconds{"instance": "", "job": "(sp|sn|hl|b2|b3|pbn|pbl|df|lpb?|qn)"',
-     "another status"),
-    (r'push_(failure_)?time_seconds{.*"y": "", "z": "1"}', "another status"),
-    (r'push_(failure_)?time_seconds{"instance": "", "job": "gc"}', "a gzip body that is cut"),
-    (r"pb_native(_bucket|_sum|_count){.*nw[1-4]", "another status"),
-    (r'push_(failure_)?time_seconds{"instance": "", "job": "nw[1-4]"}', "another status"),
-    (r"pb_(native_)?float(_bucket|_count){", "histograms of floats", (0, 0), (1, 10)),
-    (r"HELP h$", "the first help text"),
-    (r"hc_(bucket|count){", "without a `_count` line"),
-]
-
-
-def differences(version):
-    """DIFFERENCES and the patterns of OTHER_SERIES that a version of Pushgateway has."""
-
-    def has(since=(0, 0), until=(9, 0)):
-        return since <= version < until
-
-    return ({name: row[:2] for name, row in DIFFERENCES.items() if has(*row[2:])},
-            [row[0] for row in OTHER_SERIES if has(*row[2:])])
