@@ -214,7 +214,8 @@ class Draw(random.Random):
     def client_push(self):
         """What the official Python client pushes: start times beside its families."""
         registry = prometheus_client.CollectorRegistry()
-        for kind in (prometheus_client.Counter, prometheus_client.Histogram, prometheus_client.Summary,
+        for kind in (prometheus_client.Counter, prometheus_client.Histogram,
+                     prometheus_client.Summary,
                      prometheus_client.Gauge):
             if self.random() < 0.7:
                 try:
@@ -272,7 +273,8 @@ def read(parse, page, what):
     if parse is parse_open:
         unique(((s.name, frozenset(s.labels.items())) for f in families for s in f.samples), what)
     if parse is parse_text:
-        # Its parser calls a counter `a` the same as `a_total`, so the lines themselves are compared.
+        # Its parser calls a counter `a` the same as `a_total`, so the lines themselves are
+        # compared.
         unique((line.rsplit(" ", 1)[0] for line in page.decode().split("\n")
                 if line and line[0] != "#"), what)
     if parse is not parse_protobuf:
@@ -338,7 +340,8 @@ class AnyPage(TestCase):
         for tool in ("promtool", "prometheus"):
             if not shutil.which(tool):
                 missing(f"{tool} is not installed: Debian's package prometheus")
-        taken, refused = (sum(counts) for counts in zip(*map(one_round, range(SEED, SEED + ROUNDS))))
+        taken, refused = (sum(counts)
+                          for counts in zip(*map(one_round, range(SEED, SEED + ROUNDS))))
         check(ROUNDS < 10 or taken > ROUNDS, "hardly a push was taken:", taken)
         print(f"  {ROUNDS} rounds, {taken} pushes taken, {refused} refused")
 

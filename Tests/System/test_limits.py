@@ -192,8 +192,8 @@ class Limits(TestCase):
             check(b'trace="a2"' in page and b'trace="b1"' not in page, page.decode())
 
     def test_http_connections(self):
-        """--max-http-connections: one at rest, or with an unfinished request, makes room; where none
-        can, only probes are answered."""
+        """--max-http-connections: one at rest, or with an unfinished request, makes room; where
+        none can, only probes are answered."""
         with Sidecar("--max-http-connections=1", "--push") as sidecar:
             resting = ask(sidecar, "GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
             check(resting.recv(4096).startswith(b"HTTP/1.1 200 "), "no answer")
@@ -232,7 +232,8 @@ class Limits(TestCase):
                     check(sidecar.page("/-/healthy") == "healthy\n", "a probe was not answered")
             values = sidecar.values()
             check(values[HTTP % "memory"] >= 20, values[HTTP % "memory"], "clients were closed")
-            check(values["metrics_sidecar_client_memory_bytes"] <= 2 << 20, "the limit does not hold")
+            check(values["metrics_sidecar_client_memory_bytes"] <= 2 << 20,
+                  "the limit does not hold")
             grown = resident(sidecar.process) - before
             check(grown < 8 << 20, f"they cost {grown} bytes")
             print(f"  {len(clients)} clients: {values[HTTP % 'memory']:.0f} closed, "

@@ -1,5 +1,6 @@
-"""Runs the `run:` steps of a workflow's jobs as GitHub does, in a clone: with what expressions stand
-for, a GITHUB_OUTPUT, and stand-ins for what writes to the world (gh, docker, cosign, Helm's push)."""
+"""Runs the `run:` steps of a workflow's jobs as GitHub does, in a clone: with what expressions
+stand for, a GITHUB_OUTPUT, and stand-ins for what writes to the world (gh, docker, cosign, Helm's
+push)."""
 import pathlib
 import re
 import subprocess
