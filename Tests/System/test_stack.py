@@ -141,6 +141,12 @@ def verify(charts):
         check(not left, f"minikube cannot be scraped for {left}")
     for service in (f"{name}-prometheus", f"{name}-alertmanager"):
         only(manifests, "Service", service)
+    if not passed_over:
+        beside = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+        for service, wanted in (("prometheus", spec["version"].removesuffix("-distroless")),
+                                ("alertmanager", daemon["version"])):
+            check(f":{wanted}@" in beside[service]["image"],
+                  f"compose.yaml has another {service} than {wanted}")
     if grafana.exists():
         pod = only(manifests, "Deployment", "prometheus-grafana")["spec"]["template"]["spec"]
         (loader,) = [c for c in pod["containers"] if c["name"] == "grafana-sc-dashboard"]
@@ -150,6 +156,9 @@ def verify(charts):
         chart = (ROOT / "chart/values.yaml").read_text()
         check("grafana_dashboard: '1'" in chart, "the app's chart has another label")
         only(manifests, "Secret", "prometheus-grafana")
+        image = pod["containers"][-1]["image"].rpartition("/")[2]
+        check(passed_over or f"/{image}@" in beside["grafana"]["image"],
+              f"compose.yaml has another Grafana than {image}")
         print(f"  Grafana {pod['containers'][-1]['image'].rpartition(':')[2]} loads the dashboard")
     rules = len([m for m in manifests if m["kind"] == "PrometheusRule"])
     print(f"  kube-prometheus-stack {version}: {len(paths)} keys are the chart's; Alertmanager's "
