@@ -98,6 +98,9 @@ it has a dot or a colon. */}}
 {{- if eq (toString .Values.sidecar.native) "auto" }}
 {{- semverCompare ">=1.29.0-0" .Capabilities.KubeVersion.Version }}
 {{- else }}
+{{- if and .Values.sidecar.native (semverCompare "<1.28.0-0" .Capabilities.KubeVersion.Version) }}
+{{- fail "sidecar.native needs Kubernetes 1.28: before, the pod would wait for ever for an init container that stays" }}
+{{- end }}
 {{- .Values.sidecar.native }}
 {{- end }}
 {{- end }}

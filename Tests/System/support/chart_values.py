@@ -37,6 +37,10 @@ REFUSED = {
     "a network that is none": ["--set-json", 'service.loadBalancerSourceRanges=["10.0.0.1"]'],
     "an extra container in the place of ours": [
         "--set-json", 'extraContainers=[{"name":"app","image":"x"}]'],
+    "a native sidecar on a Kubernetes that has none": [
+        "--set", "sidecar.native=true", "--kube-version", "1.27.9"],
+    "fewer pods at most than at least": [
+        "--set", "autoscaling.enabled=true,autoscaling.minReplicas=9"],
     "both monitors": ["--set", "serviceMonitor.enabled=true,podMonitor.enabled=true"],
 }
 
