@@ -16,6 +16,10 @@ struct Limits: Sendable {
   /// Frames that have not ended, of all clients, as far as each is longer than a read takes, in bytes:
   /// otherwise a thousand clients with half a frame each would take a gigabyte.
   var heldByteCount: Int { max(16 << 20, 4 * frameByteCount) }
+  /// The table of known lines, in bytes: 4 MiB for 10,000 series, two lines of 170 bytes each. What
+  /// does not fit is looked up in the rules each time it comes, some ten times the work, and counts
+  /// all the same.
+  var knownLineByteCount: Int { max(4 << 20, 400 * series) }
   /// Datagrams of the statsd socket, in bytes.
   var datagramByteCount = 65_536
   /// One event's line, in bytes.

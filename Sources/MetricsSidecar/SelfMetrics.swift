@@ -168,6 +168,7 @@ struct SelfMetrics: OwnMetricLines {
     labelled(name, "reason", "datagram_too_long", Double(counts.datagramsTruncated), &page)
     labelled(name, "reason", "poisoned", Double(counts.linesPoisoned), &page)
     labelled(name, "reason", "client_limit", Double(registry.refusedClients), &page)
+    labelled(name, "reason", "value_out_of_range", Double(registry.refusedValues), &page)
     labelled(name, "reason", "exemplar_limit", Double(registry.exemplars?.refused ?? 0), &page)
     conflicts(registry.conflicts, &page)
   }

@@ -29,6 +29,10 @@ struct Settings: Sendable {
     Option("parse-influxdb-tags", nil, "true", "Read name,tag=value:1|c as tags."),
     Option("parse-signalfx-tags", nil, "true", "Read name[tag=value]:1|c as tags."),
     Option(
+      "gauge-minus", "auto|step|value", "auto",
+      "What level:-5|g means: a step down on UDP, TCP and plain lines, and the value -5 on Unix "
+        + "datagrams and in frames (auto), or one of both everywhere."),
+    Option(
       "utf8-names", nil, "false",
       "Offer names as clients wrote them (http.requests) to scrapers that ask for UTF-8."),
     Option(
@@ -118,6 +122,7 @@ struct Settings: Sendable {
   var statsdTCP: NetworkAddress?
   var spectatorSocket = ""
   var dialects = TagDialects()
+  var gaugeMinus = GaugeMinus.auto
   var hasUTF8Names = false
   var hasCreatedLines = false
   var supervises = false
@@ -141,6 +146,10 @@ struct Settings: Sendable {
     if try options.flag("parse-librato-tags") { dialects.insert(.librato) }
     if try options.flag("parse-influxdb-tags") { dialects.insert(.influxDB) }
     if try options.flag("parse-signalfx-tags") { dialects.insert(.signalFX) }
+    guard let minus = GaugeMinus(name: options.text("gauge-minus")) else {
+      throw options.mistake("gauge-minus", "is auto, step or value")
+    }
+    gaugeMinus = minus
     hasUTF8Names = try options.flag("utf8-names")
     hasCreatedLines = try options.flag("created-lines")
     supervises = try options.flag("supervise")

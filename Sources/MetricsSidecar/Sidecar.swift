@@ -59,6 +59,7 @@ final class Sidecar: Responder {
     applier = Applier(registry: registry, limits: settings.limits)
     clientMemory = ClientMemory(limit: settings.limits.clientMemoryByteCount)
     applier.log = settings.log
+    applier.gaugeMinus = settings.gaugeMinus
     self.settings = settings
     page = Page(flags: settings.push.isAdmin ? "push-admin" : "")
     self.sockets = sockets

@@ -106,6 +106,7 @@ final class EventConnection {
       // A last line may have come without its newline.
       if server.isPlain, !input.isEmpty {
         applier.registry.owners.current = owner
+        applier.begin(isStatsD: true)
         applier.plain(input.bytes, source)
         applier.registry.owners.current = 0
       }
@@ -126,6 +127,7 @@ final class EventConnection {
       case .needMore: break steps
       case .open(let id): open(id, applier, now)
       case .apply(let start, let end, let number):
+        applier.begin(isStatsD: server.isPlain)
         let bytes = input.bytes.extracting(start..<end)
         if server.isPlain { applier.plain(bytes, source) } else { applier.frame(bytes, source) }
         if number > 0, let slot { applier.registry.state.store(slot.positionCell, number) }

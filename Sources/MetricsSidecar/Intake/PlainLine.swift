@@ -21,15 +21,14 @@ struct PlainLine {
   /// The line at `start`, or `nil` where it has another form.
   @inline(__always)
   @_optimize(speed)
-  init?(_ bytes: LineBytes, from start: Int) {
-    var hash = LineHash()
+  init?(_ bytes: LineBytes, from start: Int, _ hashKey: HashKey) {
+    var hash = LineHash(hashKey)
     var at = start
     guard let nameLast = Self.name(bytes, &at, &hash) else { return nil }
     let nameByteCount = at &- start
     guard let value = Self.value(bytes, &at), let type = Self.type(bytes, &at) else { return nil }
     self.value = value
     self.type = type
-    hash.add(type)
     guard let (tagsStart, tagsLast) = Self.tags(bytes, &at, &hash) else { return nil }
     hash.add(tagsLast)
     end = at

@@ -65,7 +65,7 @@ extension RuleFile {
   }
 
   static func scale(_ json: JSON) throws(JSON.Mistake) -> Double {
-    guard case .number(let number) = json.value, number != 0 else {
+    guard case .number(let number) = json.value, number != 0, number.isFinite else {
       throw json.mistake("expected a number that is not 0")
     }
     return number
@@ -143,7 +143,9 @@ extension RuleFile {
   static func buckets(_ json: JSON) throws(JSON.Mistake) -> [Double] {
     var bounds: [Double] = []
     for item in try json.items() {
-      guard case .number(let bound) = item.value else { throw item.mistake("expected a number") }
+      guard case .number(let bound) = item.value, bound.isFinite else {
+        throw item.mistake("expected a number")
+      }
       if let last = bounds.last, bound <= last {
         throw item.mistake("each bucket is above the one before it")
       }

@@ -81,15 +81,19 @@ extension Registry {
 
   /// Makes the family, or has the one of this name be as declared.
   private func show(_ family: Family) {
+    var isSame = false
     if let index = familyIndex[family.name] {
+      let known = families[index]
+      isSame =
+        known.isDeclaredByClient && known.kind == family.kind && known.shape == family.shape
       replace(index, family)
     } else {
       _ = add(family)
     }
     expiry.use(timeToLive(family))
     expiry.arm(timeToLive(family), now: monotonicNow)
-    // Lines of this name may be known by what they meant before.
-    if lines.count > 0 { forgetLines() }
+    // Lines of this name may be known by what they meant before; another help text changes none.
+    if !isSame, lines.count > 0 { forgetLines() }
   }
 
   private func isRuled(_ family: Family) -> Bool {
@@ -160,11 +164,7 @@ extension Registry {
     } catch { return error }
     let found = table.find(key.bytes, in: state)
     guard let record = found else { return nil }
-    let client = owners.client(tag: 0).key
-    for part in ClientGaugeCells.parts(record.firstCell, families[index].options)
-    where state.value(part) == client {
-      state.store(part, UInt64(0))
-    }
+    endPart(of: owners.client(tag: 0), record, families[index].options)
     return nil
   }
 

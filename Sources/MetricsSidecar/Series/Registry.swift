@@ -36,15 +36,23 @@ final class Registry {
   var owners = ClientOwners()
   /// Clients of gauges that were refused, each time one would have had a part.
   var refusedClients: UInt64 = 0
+  /// Values that a family could not add: too large once scaled, or not finite where clients add up.
+  var refusedValues: UInt64 = 0
   var conflicts = TypeConflicts()
   /// Unix time in milliseconds, read once between two commits and only by those who need it.
   private var turnTime: UInt64 = 0
   #if DEBUG
+    /// Lines that the rules were asked about.
+    var resolvedLines = 0
+    /// Records that ends of connections had to look at.
+    var recordsLookedAt = 0
     /// The time that tests have.
     var testTime: UInt64?
     /// Monotonic nanoseconds that tests have; `nil` for the clock's.
     var testMonotonicTime: UInt64?
   #endif
+  /// When a full table of known lines may start again, in monotonic nanoseconds.
+  private var forgetsLinesAt: UInt64 = 0
   /// Times to live, and how far the look for expired series is.
   var expiry = Expiry()
   var look = ExpiryLook()
@@ -66,7 +74,7 @@ final class Registry {
     self.limits = limits
     self.rules = rules
     matcher = RuleMatcher(rules.rules)
-    lines = LineTable(limit: limits.series * 2)
+    lines = LineTable(limit: limits.series * 2, byteLimit: limits.knownLineByteCount)
     sessions = SessionTable(limit: limits.sessions)
     exemplars = Exemplars(rules, limit: limits.exemplars)
     for entry in rules.families { declare(entry) }
@@ -115,11 +123,13 @@ final class Registry {
   // MARK: Series
 
   /// A record for a series of this key, out of no list yet.
-  func make(_ key: RawSpan, _ family: Family) throws(Rejection) -> Record {
+  func make(
+    _ key: RawSpan, _ family: Family, createdMilliseconds: UInt64 = 0
+  ) throws(Rejection) -> Record {
     do throws(Errno) {
       let record = try state.allocate(
         kind: family.kind, key: key, nameByteCount: family.name.count, shape: family.shape,
-        cellCount: family.cellCount)
+        cellCount: family.cellCount, createdMilliseconds: createdMilliseconds)
       table.insert(record, key: key)
       return record
     } catch { throw .stateFull }
@@ -150,7 +160,8 @@ final class Registry {
   func removeSeries(_ record: Record, _ family: Family) {
     let state = self.state
     table.remove(record, key: state.key(record))
-    if notesRemoved, state.kept.isOn { removed.insert(Digest.hash(state.key(record))) }
+    if notesRemoved, state.kept.isOn { removed.insert(HashKey.process.hash(state.key(record))) }
+    if family.kind == .clientGauge { forgetOwners(of: record, family.options) }
     // The key's cell stands for a native histogram's bucket to +Inf, which has none of its own.
     exemplars?.forget(record.firstCell..<record.firstCell + state.cellCount(record) + 1)
     if family.overflow == record { family.overflow = nil } else { seriesCount -= 1 }
@@ -170,6 +181,15 @@ final class Registry {
 
   /// Known lines are resolved anew.
   func forgetLines() { lines.removeAll() }
+
+  /// A full table starts again, once in so long: lines that nobody sends any more make room.
+  static let forgetNanoseconds: UInt64 = 60_000_000_000
+
+  func forgetFullLines(now: UInt64) {
+    guard now >= forgetsLinesAt else { return }
+    forgetsLinesAt = now + Self.forgetNanoseconds
+    forgetLines()
+  }
 
   /// A family without series leaves its place to another one.
   func forgetFamily(_ index: Int) {
@@ -199,14 +219,16 @@ final class Registry {
       // Before the series, since it says what they are.
       if state.kind(record) == .declaration { restoreDeclaration(record) }
     }
+    var emptyLabelled: [Record] = []
     forEachRecord { record in
       switch state.kind(record) {
       case .session: sessions.restore(record, in: state)
       case .spelling: restoreSpelling(record)
       case .declaration: break
-      default: restore(record)
+      default: restore(record, &emptyLabelled)
       }
     }
+    joinEmptyLabelled(emptyLabelled)
   }
 
   private func forEachRecord(_ body: (Record) -> Void) {
@@ -218,7 +240,7 @@ final class Registry {
     }
   }
 
-  private func restore(_ record: Record) {
+  private func restore(_ record: Record, _ emptyLabelled: inout [Record]) {
     let state = self.state
     let key = state.key(record)
     let nameByteCount = state.nameByteCount(record)
@@ -236,6 +258,7 @@ final class Registry {
     guard family.kind == kind, family.shape == state.shape(record),
       family.cellCount == state.cellCount(record)
     else { return retire(record) }
+    if SeriesKey.hasEmptyLabel(key) { return emptyLabelled.append(record) }
     table.insert(record, key: key)
     family.series.append(record)
     if SeriesKey.isOverflow(key, nameByteCount: nameByteCount) {
