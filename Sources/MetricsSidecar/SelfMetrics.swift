@@ -94,6 +94,11 @@ struct SelfMetrics: OwnMetricLines {
     one(
       "metrics_sidecar_connections_refused_total", "counter", "Clients refused at the limit",
       Double(applier.counts.connectionsRefused), &page)
+    let closed: StaticString = "metrics_sidecar_connections_closed_total"
+    head(closed, "counter", "Clients closed, by the reason", &page)
+    labelled(closed, "reason", "evicted", Double(applier.counts.closed.evicted), &page)
+    labelled(closed, "reason", "memory", Double(applier.counts.closed.memory), &page)
+    labelled(closed, "reason", "http_request", Double(applier.counts.closed.request), &page)
     one(
       "metrics_sidecar_http_connections", "gauge", "HTTP connections open", Double(http.count),
       &page)

@@ -71,7 +71,8 @@ struct Settings: Sendable {
       "session-ttl", "TIME", "0",
       "How long a session outlives its last frame and its connection. 0: until it makes room."),
     Option("max-sessions", "N", "4096", "Sessions remembered; the most silent one makes room."),
-    Option("max-connections", "N", "1024", "Clients of the events socket and TCP at once."),
+    Option("max-connections", "N", "1024", "Clients of the events socket at once."),
+    Option("max-tcp-connections", "N", "256", "Clients of --statsd-tcp at once."),
     Option("max-frame-size", "SIZE", "1MiB", "The longest frame on the events socket."),
     Option("max-datagram-size", "SIZE", "64KiB", "The longest datagram on Unix sockets and UDP."),
     Option("max-line-length", "SIZE", "8KiB", "The longest line of one event."),
@@ -174,6 +175,7 @@ struct Settings: Sendable {
       "max-label-value-length", in: 16...65_536)
     limits.sessions = try options.number("max-sessions", in: 1...1_000_000)
     limits.connections = try options.number("max-connections", in: 1...100_000)
+    limits.tcpConnections = try options.number("max-tcp-connections", in: 1...100_000)
     limits.frameByteCount = try options.byteCount("max-frame-size", in: 256...(64 << 20))
     limits.datagramByteCount = try options.byteCount("max-datagram-size", in: 256...65_536)
     limits.lineByteCount = try options.byteCount("max-line-length", in: 64...(1 << 20))
@@ -186,6 +188,9 @@ struct Settings: Sendable {
       "max-unread-pages", in: (1 << 20)...(1 << 30))
     limits.clientMemoryByteCount = try options.byteCount(
       "max-client-memory", in: (1 << 20)...(1 << 30))
+    guard limits.frameByteCount * 2 <= limits.clientMemoryByteCount else {
+      throw options.mistake("max-frame-size", "is at most half of --max-client-memory")
+    }
     limits.httpConnections = try options.number("max-http-connections", in: 1...100_000)
     push = try PushSettings(options, labels: limits.labels)
     log = try Self.log(options)

@@ -121,9 +121,9 @@ class Limits(TestCase):
             wire.send(frame("_seq|2", "known:1|c"))
             check(wire.answers(1) == ["_ack|2"], "the session does not go on")
             values = sidecar.expect({"known_total": 2})
-            rejected = values['metrics_sidecar_frames_total{result="rejected"}']
-            check(80 <= rejected < 100, f"{rejected} of 100 half frames were rejected")
-            check(values["metrics_sidecar_connections"] == 101 - rejected,
+            closed = values['metrics_sidecar_connections_closed_total{reason="memory"}']
+            check(70 <= closed < 100, f"{closed} of 100 clients with half a frame were closed")
+            check(values["metrics_sidecar_connections"] == 101 - closed,
                   "clients were not closed")
             with open(f"/proc/{sidecar.process.pid}/status") as f:
                 most = next(int(line.split()[1]) for line in f if line.startswith("VmHWM"))
@@ -149,6 +149,21 @@ class Limits(TestCase):
             known.sendall(b"known:1|c\n")
             sidecar.expect({"known_total": 2, "metrics_sidecar_connections_refused_total": 1,
                             "metrics_sidecar_connections": 1})
+
+    def test_tcp_connections(self):
+        """--max-tcp-connections: as many idle TCP clients as come take no place of events.sock, and
+        /-/ready says so."""
+        with Sidecar("--max-connections=4", "--max-tcp-connections=8") as sidecar:
+            idle = [socket.create_connection(("127.0.0.1", sidecar.tcp)) for _ in range(12)]
+            sidecar.expect({"metrics_sidecar_connections": 8,
+                            "metrics_sidecar_connections_refused_total": 4})
+            wires = [Wire(sidecar).send(frame(f"_session|{number:032x}"), frame("_seq|1", "a:1|c"))
+                     for number in range(4)]
+            for wire in wires:
+                check(wire.answers(2) == ["_ack|0", "_ack|1"], "a session beside them")
+            check(sidecar.page("/-/ready") == "ready\n", "it is not ready")
+            for client in idle:
+                client.close()
 
     def test_sessions(self):
         """--max-sessions: the one without a connection makes room; where all are connected, a new

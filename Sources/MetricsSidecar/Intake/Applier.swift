@@ -13,8 +13,6 @@ final class Applier {
   var gaugeMinus = GaugeMinus.auto
   /// Whether a gauge's minus is a step in the lines that are being applied.
   private var minusIsStep = false
-  /// Bytes of long frames that have not ended, of all connections.
-  var heldByteCount = 0
   /// What connections read into; taken out meanwhile, so never `nil` between two calls.
   var scratch: ByteBuffer? = ByteBuffer(capacity: 4 * 65_536)
 
@@ -223,6 +221,8 @@ struct IntakeCounts {
   /// Datagrams and plain lines, likewise.
   var linesPoisoned: UInt64 = 0
   var connectionsRefused: UInt64 = 0
+  /// Clients that were closed to make room, for the memory they held, and for a request of HTTP.
+  var closed = (evicted: UInt64(0), memory: UInt64(0), request: UInt64(0))
 
   /// Lines and events that were not counted, for whatever reason.
   var rejectedCount: UInt64 {
@@ -241,14 +241,10 @@ struct IntakeCounts {
   }
 
   mutating func reject(_ error: LineError) {
-    for (index, known) in LineError.allCases.enumerated() where known == error {
-      lineErrors[index] += 1
-    }
+    lineErrors[error.rawValue] += 1
   }
 
   mutating func reject(_ error: Registry.Rejection) {
-    for (index, known) in Registry.Rejection.allCases.enumerated() where known == error {
-      rejections[index] += 1
-    }
+    rejections[error.rawValue] += 1
   }
 }

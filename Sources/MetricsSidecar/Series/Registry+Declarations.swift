@@ -18,9 +18,14 @@ struct Declarations {
     var owners: [UInt64] = []
     /// Whether more have than `owners` holds.
     var hasMoreOwners = false
+
+    /// What it takes here, in its family and in that one's header.
+    var byteCount: Int { 3 * text.count + 96 * declaration.bounds.count }
   }
 
   var entries: [[UInt8]: Entry] = [:]
+  /// What all take.
+  var byteCount = 0
   static let ownerLimit = 64
 }
 
@@ -68,14 +73,19 @@ extension Registry {
       if !isSame, let old, isInUse(old) { throw .declarationConflict }
       if !isSame, isSampleOfAnother(name, family.kind) { throw conflict(name) }
     }
+    var entry = Declarations.Entry(
+      declaration: declaration, text: text, record: Record(unit: 0))
+    let byteCount = declarations.byteCount - (old?.byteCount ?? 0) + entry.byteCount
+    if byteCount > limits.declarationByteCount { throw .familyLimit }
     let record: Record
     do throws(Errno) {
       record = try unsafe state.allocate(
         kind: .declaration, key: text.span.bytes, nameByteCount: name.count, shape: 0, cellCount: 2)
     } catch { throw .stateFull }
     if let old { retire(old.record) }
-    declarations.entries[name] = Declarations.Entry(
-      declaration: declaration, text: text, record: record)
+    entry.record = record
+    declarations.entries[name] = entry
+    declarations.byteCount = byteCount
     if !isByRules { show(family) }
   }
 
@@ -214,8 +224,9 @@ extension Registry {
     do throws(LineError) {
       let declaration = try Declaration(text)
       guard declarations.entries[declaration.name] == nil else { return retire(record) }
-      declarations.entries[declaration.name] = Declarations.Entry(
-        declaration: declaration, text: text, record: record)
+      let entry = Declarations.Entry(declaration: declaration, text: text, record: record)
+      declarations.entries[declaration.name] = entry
+      declarations.byteCount += entry.byteCount
       if familyIndex[declaration.name] == nil {
         _ = add(declaration.family(clients: limits.gaugeClients))
       }

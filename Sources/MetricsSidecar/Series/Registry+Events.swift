@@ -4,7 +4,7 @@ import SidecarPlatform
 /// What an event does: a known line adds to its cells, one that is new is resolved first.
 extension Registry {
   /// Why an event was not counted.
-  enum Rejection: Error, CaseIterable {
+  enum Rejection: Int, Error, CaseIterable {
     case typeConflict, unsupportedType, seriesLimit, familyLimit, tooManyLabels, nameTooLong
     case valueTooLong, stateFull, dropped, mixedTags, declarationConflict, badEscape
 

@@ -80,6 +80,14 @@ import Testing
     }
   }
 
+  @Test func `lines without a colon are not looked through for that of a line far behind them`() {
+    for (count, isFound) in [(10, true), (500, true), (520, false), (100_000, false)] {
+      let bytes = [UInt8](repeating: UInt8(ascii: "a"), count: count) + Array(":1|c".utf8)
+      let line = bytes.withUnsafeBytes { bytes in PlainLine(LineBytes(bytes), from: 0, .process) }
+      #expect((line != nil) == isFound, "\(count)")
+    }
+  }
+
   @Test func `a name longer than a table's entry can say is no other name`() throws {
     var limits = Limits()
     limits.lineByteCount = 1 << 20
