@@ -156,6 +156,125 @@ import Testing
     #expect(fixture.value("a") == 1)
   }
 
+  @Test func `a native histogram keeps its classic buckets`() throws {
+    let options = "histogram_options: {native_histogram_bucket_factor: 1.1}"
+    let file = try ConvertRules.convert(
+      Array("mappings:\n- {match: a, name: a, observer_type: histogram, \(options)}\n".utf8))
+    let family = try RuleFile.parse(file.output.array).families[0]
+    #expect(family.kind == nil && family.timingKind == .nativeHistogram)
+    #expect(family.buckets == [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10])
+    #expect(file.notes.isEmpty)
+  }
+
+  @Test func `what a further mapping of a family says of it is told as lost`() throws {
+    let (_, notes) = try fixture(
+      """
+      mappings:
+      - {match: a.x, name: a, ttl: 10m, help: one, observer_type: histogram, buckets: [1, 2]}
+      - {match: a.y, name: a, ttl: 600s, help: one, observer_type: histogram, buckets: [1.0, 2]}
+      - match: a.z
+        name: a
+        ttl: 5m
+        help: two
+        observer_type: histogram
+        buckets: [1]
+      - {match: a.u, name: a}
+      - {match: b.x, name: b, quantiles: [{quantile: 0.5}]}
+      - {match: b.y, name: b, summary_options: {max_age: 1m}}
+      - {match: b.z, name: b, quantiles: [{quantile: 0.5}], match_metric_type: counter}
+      """)
+    let lost = { (what: String, name: String) in
+      "\(what) of this mapping: lost, as \(name) has what its first one says"
+    }
+    #expect(
+      notes
+        == [
+          "line 6, column 8: " + lost("the ttl", "a"),
+          "line 4, column 3: " + lost("the help", "a"),
+          "line 9, column 12: " + lost("the buckets", "a"),
+          "line 10, column 3: " + lost("the ttl", "a"),
+          "line 10, column 3: " + lost("the observer type", "a"),
+          "line 12, column 3: " + lost("the quantiles", "b"),
+          "line 12, column 52: " + lost("the max_age", "b"),
+          "line 13, column 3: the mapping is left out: b takes other events already",
+        ])
+  }
+
+  @Test(arguments: [
+    ("two_$1_$2", "two_", "1_$2"), ("${1}_${2}", "x_y", nil), ("$1", "x", nil),
+    ("n_$2.", "n_y_", nil), ("a_$$1", "a_", "$1"), ("a${1_b", "a", "1_b"),
+  ])
+  func `a glob's $ takes what it takes there`(
+    _ template: String, _ name: String, _ told: String?
+  ) throws {
+    let (fixture, notes) = try fixture(
+      "mappings:\n- {match: m.*.*, name: m, labels: {l: '\(template)'}, match_metric_type: counter}\n"
+    )
+    fixture.apply("m.x.y", "c")
+    let value = name == "n_y_" ? "n_y." : name
+    #expect(fixture.value("m{l=\"\(value)\"}") == 1, "\(fixture.page)")
+    #expect(notes.count == (told == nil ? 0 : 1))
+    if let told { #expect(notes[0].hasPrefix("line 2, column 39: $\(told) stands for nothing")) }
+  }
+
+  @Test(
+    arguments: [
+      (#""\u00fc\x41\U0001f631\t\e\N""#, "üA😱\t\u{1b}\u{85}"), (#""a\/b\\""#, "a/b\\"),
+      ("\"a  \n     b\n\n    c\"", "a b\nc"), ("\"a \\\n     b\\t\n    c\"", "a b\t c"),
+      ("'it''s\n    one'", "it's one"), ("a b\n    c # d", "a b c"), ("a\n\n    b", "a\nb"),
+      ("don't \"x\"", "don't \"x\""), ("\"null\"", "null"), ("~", ""), ("Null", ""),
+      ("\"# no\n    # comment\" # one", "# no # comment"), ("a#b", "a#b"),
+    ] as [(String, String?)])
+  func `text is read as YAML has it`(_ written: String, _ help: String?) throws {
+    let mapping =
+      "\u{feff}---\nmappings:\n- match: a\n  help: \(written)\n  name: a\n...\nname: {\n"
+    let file = try? ConvertRules.convert(Array(mapping.utf8))
+    let found = try file.map { try RuleFile.parse($0.output.array).families[0].help }
+    #expect(found == help)
+    #expect(file == nil || file?.notes.isEmpty == true)
+  }
+
+  @Test(arguments: [
+    "mappings: null", "mappings: ~", "mappings:", "mappings: []", "---\n# nothing\n",
+  ])
+  func `nothing is nothing`(_ text: String) throws {
+    let file = try ConvertRules.convert(Array(text.utf8))
+    #expect(try RuleFile.parse(file.output.array).families.count == 1)
+    #expect(file.notes.isEmpty)
+  }
+
+  @Test func `null members are as if they were not there, and flow text may be wrapped`() throws {
+    let (fixture, notes) = try fixture(
+      """
+      defaults: ~
+      mappings: [{match: a.*, name: a, ttl: null, help: some
+         more text, labels: , scale: ~, observer_type: }]
+      """)
+    #expect(notes == [])
+    fixture.apply("a.b", "c")
+    #expect(fixture.page.contains("# HELP a some more text\n"))
+  }
+
+  @Test(
+    arguments: [
+      ("summary_options: {age_buckets: 5}", "age_buckets is left out"),
+      ("summary_options: {buf_cap: 5}", "buf_cap is left out"),
+      ("action: keep", "action is map or drop"),
+      ("match_type: exact", "match_type is glob or regex"), ("labels: x", "labels are left out"),
+      ("histogram_options: 3", "histogram_options are left out"),
+      ("observer_type: histogram\n  buckets: 5", "expected a list of numbers"),
+      ("help: \"\\ud83d\"", nil), ("help: \"\\q\"", nil), ("help: \"\\x4\"", nil),
+    ] as [(String, String?)])
+  func `nothing is lost without a word`(_ member: String, _ told: String?) throws {
+    let text = "mappings:\n- match: a\n  name: a\n  \(member)\n"
+    guard let told else {
+      #expect(throws: JSON.Mistake.self) { try ConvertRules.convert(Array(text.utf8)) }
+      return
+    }
+    let (_, notes) = try fixture(text)
+    #expect(notes.count == 1 && notes[0].contains(told), "\(notes)")
+  }
+
   @Test(arguments: [
     ("mappings:\n- match: a\n  name: \"a\n", "line 3, column 9"),
     ("mappings:\n\t- match: a\n", "line 2, column 1"),

@@ -24,6 +24,8 @@ enum ConvertRules {
   }
 
   static func convert(_ text: [UInt8]) throws(JSON.Mistake) -> MappingFile {
+    // A byte order mark, as Windows' editors write it.
+    let text = text.starts(with: [0xef, 0xbb, 0xbf]) ? Array(text.dropFirst(3)) : text
     let isJSON = text.first { $0 > 32 } == UInt8(ascii: "{")
     return try MappingFile(isJSON ? try JSON.parse(text) : try YAMLReader.parse(text))
   }

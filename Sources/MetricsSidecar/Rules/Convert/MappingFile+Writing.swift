@@ -2,7 +2,7 @@ import SidecarPlatform
 
 /// How a mapping is written as a family of our rules.
 extension MappingFile {
-  func write(_ mapping: Mapping) {
+  func write(_ mapping: Mapping, _ json: JSON? = nil) {
     if !isFirst { output.append(",\n") }
     isFirst = false
     output.append("    {")
@@ -11,8 +11,10 @@ extension MappingFile {
     } else {
       output.append("\"name\": ")
       quote(mapping.name)
-      if !written.contains(where: { $0.name == mapping.name }) {
-        written.append((mapping.name, mapping.events))
+      if let first = written[mapping.name] {
+        if let json { noteLosses(mapping, first, json) }
+      } else {
+        written[mapping.name] = mapping
         writeFamily(mapping)
       }
       writeLabels(mapping)
@@ -32,6 +34,35 @@ extension MappingFile {
       }
     }
     output.append("}]}")
+  }
+
+  /// A further mapping of a family has what the first one says of it; there, each has its own.
+  private func noteLosses(_ mapping: Mapping, _ first: Mapping, _ json: JSON) {
+    func lost(_ what: String, _ isLost: Bool, _ place: JSON?) {
+      guard isLost else { return }
+      note(
+        place ?? json,
+        joined(what, " of this mapping: lost, as ", mapping.name, " has what its first one says"))
+    }
+    let ttl = mapping.ttl ?? defaultTTL
+    lost("the ttl", seconds(ttl) != seconds(first.ttl ?? defaultTTL), mapping.ttl)
+    lost("the help", !mapping.help.isEmpty && mapping.help != first.help, nil)
+    guard mapping.events == .any || mapping.events == .timing else { return }
+    let (own, other) = (mapping.timing, first.timing)
+    let isHistogram = own.observer == "histogram"
+    guard isHistogram == (other.observer == "histogram") else {
+      return lost("the observer type", true, nil)
+    }
+    func differs(_ part: (Timing) -> JSON?) -> Bool {
+      JSON.text(part(own)) != JSON.text(part(other))
+    }
+    if isHistogram {
+      lost("the buckets", differs { $0.buckets }, own.buckets)
+      lost("the native buckets", differs { $0.factor } || differs { $0.maxBuckets }, own.factor)
+    } else {
+      lost("the quantiles", differs { $0.quantiles }, own.quantiles)
+      lost("the max_age", seconds(own.maxAge) != seconds(other.maxAge), own.maxAge)
+    }
   }
 
   private func writeFamily(_ mapping: Mapping) {
@@ -61,11 +92,14 @@ extension MappingFile {
       output.append(", \"native\": true")
       member(", \"bucket_factor\": ", factor, 1.0027...65_536)
       if let most = timing.maxBuckets { member(", \"max_buckets\": ", most, 16...1000) }
-      if timing.buckets == nil { return }
     }
     let start = output.count
     output.append(", \"buckets\": ")
-    if let buckets = timing.buckets, case .array(let items) = buckets.value {
+    if let buckets = timing.buckets, buckets.list?.isEmpty != true {
+      guard let items = buckets.list else {
+        note(buckets, "expected a list of numbers: the defaults stand here instead")
+        return output.truncate(to: start)
+      }
       if list(items, -Double.greatestFiniteMagnitude...Double.greatestFiniteMagnitude, 200) {
         return
       }
@@ -164,8 +198,17 @@ extension MappingFile {
     return true
   }
 
+  /// The time that is meant; -1 for none.
+  private func seconds(_ json: JSON?) -> Double { json.flatMap { Self.duration($0) } ?? -1 }
+
   /// Go's durations, `1h30m` or `500ms`, in seconds; what is none is told.
   private func duration(_ json: JSON) -> Double? {
+    let seconds = Self.duration(json)
+    if seconds == nil { note(json, "expected a time such as 10m") }
+    return seconds
+  }
+
+  private static func duration(_ json: JSON) -> Double? {
     let bytes = Array((json.word ?? "").utf8)
     var total = 0.0
     var index = 0
@@ -174,7 +217,7 @@ extension MappingFile {
       while index < bytes.count, bytes[index] &- 48 < 10 || bytes[index] == UInt8(ascii: ".") {
         index += 1
       }
-      let value = Self.decimal(bytes[start..<index])
+      let value = decimal(bytes[start..<index])
       let unit = index
       while index < bytes.count, bytes[index] &- 97 < 26 { index += 1 }
       let isMilli = index - unit == 2 && bytes[unit + 1] == UInt8(ascii: "s")
@@ -190,17 +233,10 @@ extension MappingFile {
       } else if bytes.count == 1, bytes[0] == UInt8(ascii: "0") {
         return 0
       }
-      guard value.isFinite, factor > 0, start < unit else {
-        note(json, "expected a time such as 10m")
-        return nil
-      }
+      guard value.isFinite, factor > 0, start < unit else { return nil }
       total += value * factor
     }
-    guard !bytes.isEmpty, total < 1e9 else {
-      note(json, "expected a time such as 10m")
-      return nil
-    }
-    return total
+    return bytes.isEmpty || total >= 1e9 ? nil : total
   }
 
   static func decimal(_ bytes: ArraySlice<UInt8>) -> Double {

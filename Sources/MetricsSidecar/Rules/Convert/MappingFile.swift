@@ -12,8 +12,8 @@ final class MappingFile {
   private(set) var notes: [JSON.Mistake] = []
   private var defaults = Timing()
   var defaultTTL: JSON?
-  /// Families that are written, whose further entries have no type and help.
-  var written: [(name: String, events: Events)] = []
+  /// The first mapping of each family, whose further entries have labels and events alone.
+  var written: [String: Mapping] = [:]
   var isFirst = true
 
   init(_ document: JSON) throws(JSON.Mistake) {
@@ -21,11 +21,10 @@ final class MappingFile {
       throw document.mistake("expected mappings: and a list")
     }
     var mappings: [JSON] = []
-    for (name, value) in members {
+    for (name, value) in members where !value.isEmptyText {
       switch name {
       case "defaults": readDefaults(value)
       case "mappings":
-        if value.isEmptyText { continue }
         mappings = try value.items()
       default: note(value, joined("unknown name ", name, " is left out"))
       }
@@ -91,9 +90,11 @@ final class MappingFile {
   }
 
   private func readDefaults(_ json: JSON) {
-    guard case .object(let members) = json.value else { return }
+    guard case .object(let members) = json.value else {
+      return note(json, "defaults are left out: expected names and values")
+    }
     var timing = defaults
-    for (name, value) in members {
+    for (name, value) in members where !value.isEmptyText {
       if read(name, value, &timing) { continue }
       switch name {
       case "ttl": defaultTTL = value
@@ -112,26 +113,31 @@ final class MappingFile {
     switch name {
     case "observer_type", "timer_type":
       guard let word = value.word, word == "histogram" || word == "summary" else {
-        if value.word != "" {
-          note(value, joined(name, " is histogram or summary; it is left out"))
-        }
+        note(value, joined(name, " is histogram or summary; it is left out"))
         return true
       }
       timing.observer = word
-    case "match_type": timing.isRegex = value.word == "regex"
+    case "match_type":
+      timing.isRegex = value.word == "regex"
+      if !timing.isRegex, value.word != "glob" {
+        note(value, "match_type is glob or regex: glob here")
+      }
     case "buckets": timing.buckets = value
     case "quantiles": timing.quantiles = value
     case "histogram_options", "summary_options":
-      guard case .object(let members) = value.value else { return true }
-      for (option, value) in members {
+      guard case .object(let members) = value.value else {
+        note(value, joined(name, " are left out: expected names and values"))
+        return true
+      }
+      for (option, value) in members where !value.isEmptyText {
         switch option {
         case "buckets": timing.buckets = value
         case "quantiles": timing.quantiles = value
         case "max_age": timing.maxAge = value
         case "native_histogram_bucket_factor": timing.factor = value
         case "native_histogram_max_buckets": timing.maxBuckets = value
-        // How the window is kept has no place here.
-        case "age_buckets", "buf_cap": break
+        case "age_buckets", "buf_cap":
+          note(value, joined(option, " is left out: a window here has no parts that can be chosen"))
         default: note(value, joined("unknown name ", option, " is left out"))
         }
       }
@@ -149,14 +155,21 @@ final class MappingFile {
     var mapping = Mapping()
     mapping.timing = defaults
     var match: JSON?
-    for (name, value) in members {
+    for (name, value) in members where !value.isEmptyText {
       if read(name, value, &mapping.timing) { continue }
       switch name {
       case "match": match = value
       case "name": mapping.name = value.word ?? ""
       case "help": mapping.help = value.word ?? ""
-      case "labels": if case .object(let labels) = value.value { mapping.labels = labels }
-      case "action": mapping.isDrop = value.word == "drop"
+      case "labels":
+        if case .object(let labels) = value.value {
+          mapping.labels = labels
+        } else {
+          note(value, "labels are left out: expected names and values")
+        }
+      case "action":
+        mapping.isDrop = value.word == "drop"
+        if !mapping.isDrop, value.word != "map" { note(value, "action is map or drop: map here") }
       case "honor_labels": mapping.honorsLabels = value.word == "true"
       case "scale": mapping.scale = value
       case "ttl": mapping.ttl = value
@@ -192,14 +205,14 @@ final class MappingFile {
     if mapping.name.isEmpty, !mapping.isDrop {
       return note(json, "the mapping is left out: it needs a name")
     }
-    if isSound(&mapping, json), isFree(mapping, json) { write(mapping) }
+    if isSound(&mapping, json), isFree(mapping, json) { write(mapping, json) }
   }
 
   /// Whether the rules may have such names and captures; leaves labels out that they may not.
   private func isSound(_ mapping: inout Mapping, _ json: JSON) -> Bool {
     if mapping.isDrop { return true }
     let count = Pattern(mapping.globs[0], separator: UInt8(ascii: ".")).starCount
-    guard let name = renumbered(mapping.name, mapping) else {
+    guard let name = asTemplate(mapping.name, mapping, json) else {
       note(json, "the mapping is left out: $ takes a number, as in ${1}")
       return false
     }
@@ -220,7 +233,7 @@ final class MappingFile {
         note(value, "the label \(label) is left out: it is the sidecar's own, or cannot be one")
         continue
       }
-      guard let text = renumbered(value.word ?? "", mapping),
+      guard let text = asTemplate(value.word ?? "", mapping, value),
         Template(text).captureCount <= count
       else {
         note(value, "the label \(label) is left out: it has a $ without a *")
@@ -235,63 +248,20 @@ final class MappingFile {
   /// Whether no other family has the name with another type, or a line of that name.
   private func isFree(_ mapping: Mapping, _ json: JSON) -> Bool {
     if mapping.isDrop { return true }
-    for other in written {
-      if other.name == mapping.name, other.events != mapping.events {
-        note(json, "the mapping is left out: \(mapping.name) takes other events already")
+    if let other = written[mapping.name], other.events != mapping.events {
+      note(json, "the mapping is left out: \(mapping.name) takes other events already")
+      return false
+    }
+    for suffix in Record.Kind.sampleSuffixes {
+      let isLine =
+        mapping.name.utf8.count > suffix.utf8.count && mapping.name.hasSuffix(suffix)
+        && written[String(mapping.name.dropLast(suffix.count))]?.events == .timing
+      if isLine || mapping.events == .timing && written[mapping.name + suffix] != nil {
+        note(json, "the mapping is left out: its name is a line of another family")
         return false
-      }
-      for suffix in Record.Kind.sampleSuffixes {
-        if other.events == .timing && mapping.name == other.name + suffix
-          || mapping.events == .timing && other.name == mapping.name + suffix
-        {
-          note(json, "the mapping is left out: its name is a line of another family")
-          return false
-        }
       }
     }
     return true
-  }
-
-  /// A template of a regex whose groups have become stars; `nil` where it names one that is not.
-  private func renumbered(_ text: String, _ mapping: Mapping) -> String? {
-    if mapping.stars.isEmpty, !mapping.timing.isRegex { return text }
-    let bytes = Array(text.utf8)
-    var result: [UInt8] = []
-    var index = 0
-    while index < bytes.count {
-      let byte = bytes[index]
-      index += 1
-      guard byte == UInt8(ascii: "$") else {
-        result.append(byte)
-        continue
-      }
-      if index < bytes.count, bytes[index] == byte {
-        result += [byte, byte]
-        index += 1
-        continue
-      }
-      let isBraced = index < bytes.count && bytes[index] == UInt8(ascii: "{")
-      if isBraced { index += 1 }
-      var number = 0
-      let start = index
-      while index < bytes.count, bytes[index] &- 48 < 10, index < start + 2 {
-        number = number * 10 + Int(bytes[index] &- 48)
-        index += 1
-      }
-      // In a regex's template `$1_total` is a group of the name `1_total`.
-      if isBraced {
-        guard index < bytes.count, bytes[index] == UInt8(ascii: "}") else { return nil }
-        index += 1
-      } else if index < bytes.count, Names.isWordByte(bytes[index]) {
-        return nil
-      }
-      guard number >= 1, number <= mapping.stars.count else { return nil }
-      let star = mapping.stars[number - 1]
-      result += Array("${".utf8)
-      if star > 9 { result.append(48 + UInt8(star / 10)) }
-      result += [48 + UInt8(star % 10), UInt8(ascii: "}")]
-    }
-    return String(decoding: result, as: UTF8.self)
   }
 }
 
@@ -313,12 +283,31 @@ extension JSON {
     }
   }
 
-  fileprivate var isEmptyText: Bool {
+  /// Nothing, which stands for what is not there.
+  var isEmptyText: Bool {
     switch value {
     case .null: true
     case .string(let text): text.isEmpty
     default: false
     }
+  }
+
+  var list: [JSON]? {
+    guard case .array(let items) = value else { return nil }
+    return items
+  }
+
+  /// The same text for equal values; empty for none.
+  static func text(_ json: JSON?) -> String {
+    guard let json else { return "" }
+    var text = ""
+    switch json.value {
+    case .array(let items): for item in items { text += Self.text(item) + "," }
+    case .object(let members):
+      for (name, value) in members { text += joined(name, ":", Self.text(value), ",") }
+    default: text = json.decimal.isNaN ? json.word ?? "" : json.decimal.description
+    }
+    return text
   }
 
   /// NaN for what is no number.

@@ -1,11 +1,12 @@
 /// The YAML that people write mapping files in, as values that know where they stood: mappings and
-/// sequences by indentation, `[…]` and `{…}`, plain and quoted text, comments. Every plain value is
-/// text, so `200` and `1.10` stay as written.
+/// sequences by indentation, `[…]` and `{…}`, plain and quoted text over any lines, comments. Every plain
+/// value is text, so `200` and `1.10` stay as written, but `~` and `null`, which are nothing. Of several
+/// documents the first is read.
 ///
 /// Not read, and told: anchors and aliases, tags, block text (`|`, `>`), keys over several lines.
 struct YAMLReader {
   /// A line with something on it.
-  private struct Line {
+  struct Line {
     /// Columns from 0.
     var indent: Int
     /// Of its first byte that is no space, and behind its last.
@@ -15,10 +16,12 @@ struct YAMLReader {
     var column: Int { indent + 1 }
   }
 
-  private let text: [UInt8]
+  let text: [UInt8]
   private var lines: [Line] = []
   private var next = 0
   private var depth = 0
+  /// The line that was asked for last, where the next one is looked for.
+  private var lastLine = 0
 
   static func parse(_ text: [UInt8]) throws(JSON.Mistake) -> JSON {
     var reader = YAMLReader(text)
@@ -26,7 +29,7 @@ struct YAMLReader {
     guard !reader.lines.isEmpty else {
       return JSON(value: .object([]), position: JSON.Position())
     }
-    let json = try reader.block(reader.lines[0].indent)
+    let json = try reader.block(reader.lines[0].indent, parent: -1)
     if reader.next < reader.lines.count {
       throw reader.mistake("less or more indentation than the lines before")
     }
@@ -51,7 +54,12 @@ struct YAMLReader {
         throw JSON.Mistake(
           position: position(line, first), message: "a tab: YAML takes spaces at a line's start")
       }
-      if line.end > line.start, !isMarker(line) { lines.append(line) }
+      if isMarker(line) {
+        // Of a second document nothing is read.
+        if !lines.isEmpty { return }
+      } else if line.end > line.start {
+        lines.append(line)
+      }
       start = end + 1
       number += 1
     }
@@ -59,9 +67,10 @@ struct YAMLReader {
 
   /// `---` and `...`, which stand around a document, and `%` lines before it.
   private func isMarker(_ line: Line) -> Bool {
-    guard line.indent == 0 else { return false }
+    guard line.indent == 0, line.end > line.start else { return false }
     let bytes = text[line.start..<line.end]
-    return bytes.elementsEqual("---".utf8) || bytes.elementsEqual("...".utf8) || bytes.first == 37
+    return bytes.elementsEqual("---".utf8) || bytes.elementsEqual("...".utf8)
+      || bytes.first == 37 && lines.isEmpty
   }
 
   private func withoutComment(_ start: Int, _ end: Int) -> Int {
@@ -90,7 +99,7 @@ struct YAMLReader {
     return before <= 32 || before == 44 || before == 91 || before == 123 || before == 58
   }
 
-  private func position(_ line: Line, _ index: Int) -> JSON.Position {
+  func position(_ line: Line, _ index: Int) -> JSON.Position {
     JSON.Position(line: line.number, column: line.column + index - line.start)
   }
 
@@ -106,7 +115,8 @@ struct YAMLReader {
   }
 
   /// The lines from `next` on that have this indentation.
-  private mutating func block(_ indent: Int) throws(JSON.Mistake) -> JSON {
+  /// `parent` is the indentation of what they belong to.
+  private mutating func block(_ indent: Int, parent: Int) throws(JSON.Mistake) -> JSON {
     depth += 1
     defer { depth -= 1 }
     if depth > 64 { throw mistake("values are nested more than 64 deep") }
@@ -117,7 +127,7 @@ struct YAMLReader {
     if keyEnd(lines[next]) != nil {
       return JSON(value: .object(try mapping(indent)), position: start)
     }
-    return try scalarLine(lines[next].start)
+    return try scalarLine(lines[next].start, parent)
   }
 
   private mutating func sequence(_ indent: Int) throws(JSON.Mistake) -> [JSON] {
@@ -130,7 +140,7 @@ struct YAMLReader {
         // What follows the dash is a line of its own, so far to the right.
         lines[next].indent += first - line.start
         lines[next].start = first
-        items.append(try block(lines[next].indent))
+        items.append(try block(lines[next].indent, parent: indent))
       } else {
         next += 1
         items.append(try below(indent, line))
@@ -143,23 +153,22 @@ struct YAMLReader {
     _ indent: Int
   ) throws(JSON.Mistake) -> [(name: String, value: JSON)] {
     var members: [(name: String, value: JSON)] = []
+    var names: Set<String> = []
     while next < lines.count, lines[next].indent == indent, !isItem(lines[next]) {
       let line = lines[next]
       guard let end = keyEnd(line) else { throw mistake("expected name: value") }
       var at = line.start
       let key = try text(&at, line, isFlow: false, end: end)
-      for member in members where member.name == key {
-        throw mistake("this name is there twice")
-      }
+      if !names.insert(key).inserted { throw mistake("this name is there twice") }
       var first = end + 1
       while first < line.end, text[first] == 32 || text[first] == 9 { first += 1 }
       if first < line.end {
-        members.append((key, try scalarLine(first)))
+        members.append((key, try scalarLine(first, indent)))
       } else {
         next += 1
         // A sequence may stand as far left as its name.
         if next < lines.count, lines[next].indent == indent, isItem(lines[next]) {
-          members.append((key, try block(indent)))
+          members.append((key, try block(indent, parent: indent - 1)))
         } else {
           members.append((key, try below(indent, line)))
         }
@@ -168,10 +177,12 @@ struct YAMLReader {
     return members
   }
 
-  /// What stands further right than `indent`; nothing is the empty text.
+  /// What stands further right than `indent`, if there is something.
   private mutating func below(_ indent: Int, _ line: Line) throws(JSON.Mistake) -> JSON {
-    if next < lines.count, lines[next].indent > indent { return try block(lines[next].indent) }
-    return JSON(value: .string(""), position: position(line, line.start))
+    if next < lines.count, lines[next].indent > indent {
+      return try block(lines[next].indent, parent: indent)
+    }
+    return JSON(value: .null, position: position(line, line.start))
   }
 
   /// Where the colon behind a line's name is; `nil` for a line without.
@@ -192,8 +203,9 @@ struct YAMLReader {
 
   // MARK: Values
 
-  /// A value that starts at `first` in the line `next`, and takes whole lines.
-  private mutating func scalarLine(_ first: Int) throws(JSON.Mistake) -> JSON {
+  /// A value that starts at `first` in the line `next`, and takes whole lines. Those that stand further
+  /// right than `parent` belong to a plain text, too.
+  private mutating func scalarLine(_ first: Int, _ parent: Int) throws(JSON.Mistake) -> JSON {
     let line = lines[next]
     var index = first
     let start = position(line, first)
@@ -212,11 +224,44 @@ struct YAMLReader {
     case 124, 62:
       throw JSON.Mistake(
         position: start, message: "text over several lines is not read: write it in one, in quotes")
+    case 34, 39:
+      let value = try quoted(&index, start)
+      var end = index
+      while end < text.count, text[end] != 10, text[end] <= 32 { end += 1 }
+      guard end == text.count || text[end] == 10 || text[end] == 35 && end > index else {
+        throw JSON.Mistake(position: start, message: "there is more behind the closing quote")
+      }
+      while next < lines.count, lines[next].start < index { next += 1 }
+      return JSON(value: .string(value), position: start)
     default:
       let value = try text(&index, line, isFlow: false, end: line.end)
       next += 1
-      return JSON(value: .string(value), position: start)
+      return try wrapped(value, line, parent, start)
     }
+  }
+
+  /// A plain text with the lines that go on with it: a line's end is a blank, empty lines are newlines.
+  private mutating func wrapped(
+    _ first: String, _ line: Line, _ parent: Int, _ start: JSON.Position
+  ) throws(JSON.Mistake) -> JSON {
+    var value = first
+    var number = line.number
+    while next < lines.count, lines[next].indent > parent {
+      let more = lines[next]
+      if keyEnd(more) != nil { throw mistake("less or more indentation than the lines before") }
+      let empty = more.number - number - 1
+      if empty == 0 { value += " " }
+      for _ in 0..<empty { value += "\n" }
+      value += String(decoding: text[more.start..<more.end], as: UTF8.self)
+      number = more.number
+      next += 1
+    }
+    let isNull = number == line.number && Self.isNull(first)
+    return JSON(value: isNull ? .null : .string(value), position: start)
+  }
+
+  private static func isNull(_ word: String) -> Bool {
+    word == "~" || word == "null" || word == "Null" || word == "NULL"
   }
 
   private mutating func flow(_ index: inout Int) throws(JSON.Mistake) -> JSON {
@@ -231,10 +276,13 @@ struct YAMLReader {
     }
     let opening = text[index]
     guard opening == 91 || opening == 123 else {
+      let isQuoted = opening == 34 || opening == 39
       let value = try text(&index, lines[lineIndex(index)], isFlow: true, end: text.count)
-      return JSON(value: .string(value), position: start)
+      let isNull = !isQuoted && Self.isNull(value)
+      return JSON(value: isNull ? .null : .string(value), position: start)
     }
     index += 1
+    var names: Set<String> = []
     var items: [JSON] = []
     var members: [(name: String, value: JSON)] = []
     while true {
@@ -251,10 +299,14 @@ struct YAMLReader {
         }
         index += 1
         skipSpace(&index)
-        for member in members where member.name == key {
+        if !names.insert(key).inserted {
           throw JSON.Mistake(position: here(index), message: "this name is there twice")
         }
-        members.append((key, try flow(&index)))
+        if index < text.count, text[index] == 44 || text[index] == 125 {
+          members.append((key, JSON(value: .null, position: here(index))))
+        } else {
+          members.append((key, try flow(&index)))
+        }
       } else {
         items.append(try flow(&index))
       }
@@ -281,66 +333,17 @@ struct YAMLReader {
     }
   }
 
-  private func lineIndex(_ index: Int) -> Int {
-    var found = next
+  /// Places are asked for one after the other, so this costs no look at every line.
+  private mutating func lineIndex(_ index: Int) -> Int {
+    let isBehind = lastLine < lines.count && lastLine >= next && lines[lastLine].start <= index
+    var found = isBehind ? lastLine : next
+    defer { lastLine = found }
     while found + 1 < lines.count, lines[found + 1].start <= index { found += 1 }
     return min(found, lines.count - 1)
   }
 
-  private func here(_ index: Int) -> JSON.Position {
+  private mutating func here(_ index: Int) -> JSON.Position {
     let line = lines[lineIndex(index)]
     return position(line, max(index, line.start))
-  }
-
-  /// One text, quoted or plain, that starts at `index` and ends before `end`.
-  private func text(
-    _ index: inout Int, _ line: Line, isFlow: Bool, end: Int
-  ) throws(JSON.Mistake) -> String {
-    let start = position(line, index)
-    let quote = index < end ? text[index] : 0
-    var bytes: [UInt8] = []
-    guard quote == 34 || quote == 39 else {
-      while index < end {
-        let byte = text[index]
-        if byte == 10 { break }
-        if isFlow, byte == 44 || byte == 93 || byte == 125 || byte == 91 || byte == 123 { break }
-        if isFlow, byte == 58, index + 1 < end, text[index + 1] <= 32 { break }
-        bytes.append(byte)
-        index += 1
-      }
-      while let last = bytes.last, last <= 32 { bytes.removeLast() }
-      if isFlow, bytes.isEmpty {
-        throw JSON.Mistake(position: start, message: "a value is missing")
-      }
-      return String(decoding: bytes, as: UTF8.self)
-    }
-    index += 1
-    while index < end, text[index] != 10 {
-      let byte = text[index]
-      index += 1
-      if byte == quote {
-        // A doubled apostrophe is one.
-        if quote == 39, index < end, text[index] == 39 {
-          bytes.append(39)
-          index += 1
-          continue
-        }
-        if !isFlow, text[index..<end].contains(where: { $0 > 32 }) {
-          throw JSON.Mistake(position: start, message: "there is more behind the closing quote")
-        }
-        return String(decoding: bytes, as: UTF8.self)
-      }
-      if byte == 92, quote == 34, index < end {
-        switch text[index] {
-        case 110: bytes.append(10)
-        case 116: bytes.append(9)
-        default: bytes.append(text[index])
-        }
-        index += 1
-      } else {
-        bytes.append(byte)
-      }
-    }
-    throw JSON.Mistake(position: start, message: "a text whose quote does not end in its line")
   }
 }
