@@ -46,7 +46,6 @@ final class Inbox {
 
   @_optimize(speed)
   private func apply(_ source: IntakeCounts.Source, _ applier: Applier) {
-    applier.begin(isStatsD: source == .udp)
     for index in 0..<datagrams.count {
       if datagrams.isTruncated(index) {
         applier.counts.datagramsTruncated += 1

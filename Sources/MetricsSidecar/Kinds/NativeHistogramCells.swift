@@ -25,12 +25,6 @@ enum NativeHistogramCells {
     return control + 1 + (power < 0 ? power + exemplarCount : power)
   }
 
-  static func table(_ record: Int, _ options: KindOptions) -> BucketTable {
-    BucketTable(
-      control: record + control, capacity: capacity(options), limit: options.maxBuckets,
-      firstSchema: options.schema)
-  }
-
   /// Adds `whole` samples of `value`; the sum is the caller's.
   @_optimize(speed)
   static func observe(
@@ -38,7 +32,9 @@ enum NativeHistogramCells {
   ) {
     let options = family.options
     state.add(record + samples, whole)
-    let table = table(record, options)
+    let table = BucketTable(
+      control: record + control, capacity: capacity(options), limit: options.maxBuckets,
+      firstSchema: options.schema)
     if value.magnitude <= options.zeroThreshold
       || !table.add(value, BucketTable.count(whole), in: state)
     {
