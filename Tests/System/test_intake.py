@@ -123,7 +123,7 @@ class Intake(TestCase):
             statsd = sidecar.unix("statsd.sock")
             for line in (
                     "packed:1:2:3|h|@0.5|#t:v|c:abc|T1656581400|e:it-x|card:low|x:unknown",
-                    "wait:250|ms", "spread:1.5|d", "level:5|g", "level:-2|g|@0.5", "people:ann|s",
+                    "wait:250|ms", "spread:1.5|d", "level:5|g", "level:+2|g|@0.5", "people:ann|s",
                     "several:1|c:2|c|@0.5:4|c", "librato#t=v:1|c", "influx,t=v:1|c",
                     "signal[t=v].fx:1|c", "mixed#t=v:1|c|#u:w", "_e{5,4}:title|text|#t:v",
                     "_sc|name|0|#t:v", "name:nan|c", "name:-1|c", "name:1|c|@2", "nothing"):
@@ -131,7 +131,7 @@ class Intake(TestCase):
             rejected = "metrics_sidecar_events_rejected_total"
             sidecar.expect({
                 'packed_count{t="v"}': 6.0, 'packed_sum{t="v"}': 12.0, "wait_seconds_sum": 0.25,
-                "spread_count": 1.0, "level": 3.0, "several_total": 9.0,
+                "spread_count": 1.0, "level": 7.0, "several_total": 9.0,
                 'librato_total{t="v"}': 1.0,
                 'influx_total{t="v"}': 1.0, 'signal_fx_total{t="v"}': 1.0,
                 rejected + '{reason="ignored"}': 2.0, rejected + '{reason="mixed_tags"}': 1.0,

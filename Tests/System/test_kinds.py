@@ -205,7 +205,7 @@ class Kinds(TestCase):
             session = Session(events)
             session.put("busy:8|g", "busy.tagged:5|g|#pid:7")
             session.flush()
-            sidecar.send("busy:16|g|c:ci-one", "busy:32|g|c:ci-two", "busy:-16|g|c:ci-two",
+            sidecar.send("busy:16|g|c:ci-one", "busy:8|g|c:ci-two", "busy:+8|g|c:ci-two",
                          "busy.tagged:3|g|#pid:8")
             wait_for(lambda: value(sidecar, "busy") == 47, "the sum of several clients")
             check(value(sidecar, "busy_ever") == 47 and value(sidecar, "busy_most") == 5,

@@ -39,7 +39,7 @@ def rules(dice):
         family("sizes", "histogram", "size", native=True, max_buckets=40),
         family("whatever", "event", "size", buckets=[1, 2, 4]),
         family("users", "set", "user", window="1h", exact=1000),
-        family("load", "gauge", "load", merge="sum"),
+        family("load", "gauge", "load", merge="sum", minus="step"),
         family("flip", dice.choice(["counter", "gauge", "histogram"]), "flip"),
         {"action": "drop", "events": [{"event": "noise.*"}]}]
     for number in range(dice.choice([0, 3, 300])):
