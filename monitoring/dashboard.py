@@ -7,6 +7,7 @@ the cluster's exporters say of pods is narrowed to those that have a sidecar.
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 SERVICE = 'namespace="$namespace", job="$job"'
 PODS = f'{SERVICE}, pod=~"$pod"'
+POISONED = ', result="poisoned"'
 # What the cluster's exporters say has their own job.
 CLUSTER = 'namespace="$namespace", pod=~"$pod"'
 OURS = f"and on (pod) metrics_sidecar_build_info{{{PODS}}}"
@@ -265,7 +266,9 @@ def sidecar(board):
     board.lines("Events lost, a second",
                 [(summed("metrics_sidecar_udp_drops_total"), "dropped by the kernel"),
                  (summed("metrics_sidecar_connections_refused_total"), "clients at the limit"),
-                 (summed("metrics_sidecar_datagrams_lost_total"), "datagrams given up")],
+                 (summed("metrics_sidecar_datagrams_lost_total"), "datagrams given up"),
+                 (f"sum({rate('metrics_sidecar_frames_total', PODS + POISONED)})",
+                  "frames given up")],
                 unit="ops", text="Any of these makes counts too low: MetricsEventsLost fires.")
     board.lines("Frames a second",
                 [(summed("metrics_sidecar_frames_total", "result"), "{{result}}")], unit="ops",
@@ -285,8 +288,9 @@ def sidecar(board):
                 text="Connections that are open, and sessions that are remembered.")
     board.lines("Sidecar's memory",
                 [(f"process_resident_memory_bytes{{{PODS}}}", "{{pod}} resident"),
+                 (f"metrics_sidecar_client_memory_bytes{{{PODS}}}", "{{pod}} clients"),
                  (f"metrics_sidecar_state_bytes{{{PODS}}}", "{{pod}} state file")], unit="bytes",
-                text="The process, and how much of its state file is in use.")
+                text="The process, what its clients hold, and what its state file has.")
     board.lines("Sidecar's CPU", [(rate("process_cpu_seconds_total", PODS), "{{pod}}")],
                 unit="percentunit", text="Share of one core.")
     board.lines("Time since its start",
