@@ -4,7 +4,9 @@ RUN ?= .run
 RULES := chart/files/rules.json
 # The release form: Embedded Swift, static with musl, one section a function, identical ones folded,
 # nothing kept that is not called. musl instead of glibc, of which an empty static program has 670 KB.
+# No hash of each module's code, of which the path is a part: the same sources give the same bytes.
 EMBEDDED_FLAGS = -c release -Xswiftc -enforce-exclusivity=unchecked -Xswiftc -Xfrontend -Xswiftc -function-sections \
+	-Xswiftc -Xfrontend -Xswiftc -disable-incremental-llvm-codegen \
 	-Xcc -fno-asynchronous-unwind-tables -Xcc -ffunction-sections -Xcc -fdata-sections \
 	-Xswiftc -use-ld=lld -Xlinker --icf=all -Xlinker -s -Xlinker --gc-sections \
 	-Xswiftc -Xclang-linker -Xswiftc -static -Xswiftc -Xclang-linker -Xswiftc -nostdlib
@@ -54,7 +56,7 @@ bench-scrape: dist-amd64 ## Compare large pages with peers: time, memory, limits
 
 verify-intake: dist-amd64 ## Every way in, on real sockets: grammars, bad input, limits, killed workers, readiness
 	swift build --package-path Examples
-	Tests/System/run intake session_client supervised workers limits ready
+	Tests/System/run intake session_client supervised workers limits neighbours ready
 
 verify-rules: dist-amd64 ## Reload rules under load, refuse bad ones, convert statsd_exporter's
 	Tests/System/run rules
@@ -171,6 +173,9 @@ dist-arm64:
 # Thumb instructions, which every ARMv7 has, take a quarter less room.
 dist-armv7:
 	$(call cross,armv7,armv7-none-none-eabi,armv7-linux-gnueabi,arm-linux-musleabi,arm-linux-gnueabi-gcc,-Xcc -mthumb)
+
+verify-reproducible: dist-amd64 ## Build the same sources in another folder: the same bytes
+	Tests/System/run reproducible
 
 smoke-arm: dist-arm64 dist-armv7 ## Have the arm binaries answer and count a request under qemu-user
 	Tests/System/smoke-arm

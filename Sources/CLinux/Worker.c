@@ -41,7 +41,9 @@ void cl_board_next(void *at) {
   board *b = at;
   b->life++;
   b->parent = getpid();
-  b->turn = b->watched = b->phase = 0;
+  // Its start counts as a turn, and is watched.
+  b->turn = b->watched = 1;
+  b->phase = 0;
 }
 uint32_t cl_board_turn(const void *at) { return __atomic_load_n(&((const board *)at)->turn, __ATOMIC_SEQ_CST); }
 uint32_t cl_board_phase(const void *at) { return ((const board *)at)->phase; }

@@ -160,7 +160,10 @@ public struct EventLine: Sendable {
         kind == .gauge && (first == UInt8(ascii: "+") || first == UInt8(ascii: "-"))
       let number = Self.number(line, range)
       if number.isNaN { throw .badValue }
-      if number.magnitude > Self.greatest, kind != .gauge || isDelta { throw .badValue }
+      // A gauge's `-5` may be a value, which may be any number: whether it is a step, its reader knows.
+      if number.magnitude > Self.greatest, kind != .gauge || first == UInt8(ascii: "+") {
+        throw .badValue
+      }
       if number < 0, kind == .counter { throw .negativeCount }
       return Value(number: number, isDelta: isDelta)
     }
@@ -178,8 +181,10 @@ public struct EventLine: Sendable {
   public struct Value: Equatable, Sendable {
     /// Up to 1e100, but for a gauge that is set. A set's member is its digest.
     public let number: Double
-    /// A gauge's `+` or `-`: it moves, and is not set.
+    /// A gauge's `+` or `-`: it moves and is not set, unless `-` is a value's sign: see `isMinus`.
     public let isDelta: Bool
+    /// A gauge's `-`: StatsD moves it down by that, DogStatsD sets it to a number below 0.
+    @inlinable public var isMinus: Bool { isDelta && number.sign == .minus }
 
     /// `isDelta` goes with gauges alone.
     @inlinable

@@ -17,6 +17,8 @@ public struct FrameReader: Sendable {
     case skip(end: Int)
     /// A frame beyond the limit: the connection cannot go on.
     case tooLong
+    /// Plain text that begins with a request of HTTP: nothing in it is an event.
+    case request
   }
 
   private enum Form { case unknown, framed, plain }
@@ -24,6 +26,8 @@ public struct FrameReader: Sendable {
   private var form = Form.unknown
   /// The start of a line that is too long has been handed out; its end has not come.
   private var isSkipping = false
+  /// Whether the first line of plain text has been looked at.
+  private var isJudged = false
   private let frameLimit: Int
   private let lineLimit: Int
 
@@ -61,6 +65,7 @@ public struct FrameReader: Sendable {
       form = Frame.isPlainText(bytes.extracting(offset...)) ? .plain : .framed
       return next(bytes, from: offset)
     }
+    if !isJudged, isRequest(bytes, offset) { return .request }
     if isSkipping {
       guard offset < bytes.byteCount else { return .needMore }
       let end = ByteScan.find(0x0a, in: bytes, from: offset, to: bytes.byteCount)
@@ -75,6 +80,29 @@ public struct FrameReader: Sendable {
     guard bytes.byteCount - offset > lineLimit + 1 else { return .needMore }
     isSkipping = true
     return .lines(start: offset, end: bytes.byteCount)
+  }
+
+  /// Whether the first line, once it is there, is one of HTTP: `POST /jobs:1|c HTTP/1.1`. A page that
+  /// somebody visits can have his browser send that here, with lines of its own behind it. Of a line
+  /// that is too long its start has to do.
+  private mutating func isRequest(_ bytes: RawSpan, _ offset: Int) -> Bool {
+    var end = ByteScan.find(0x0a, in: bytes, from: offset, to: bytes.byteCount)
+    let isWhole = end < bytes.byteCount
+    guard isWhole || end - offset > lineLimit + 1 else { return false }
+    isJudged = true
+    if end > offset, ByteScan.byte(bytes, end - 1) == 0x0d { end -= 1 }
+    var at = offset
+    while at < end, ByteScan.byte(bytes, at) &- 65 < 26 { at += 1 }
+    guard at > offset, at < end, ByteScan.byte(bytes, at) == UInt8(ascii: " ") else { return false }
+    if !isWhole {
+      let target = ByteScan.byte(bytes, at + 1)
+      return target == UInt8(ascii: "/") || target == UInt8(ascii: "h")
+    }
+    let version: StaticString = " HTTP/"
+    let start = end - version.utf8CodeUnitCount - 3
+    guard start > at else { return false }
+    let found = bytes.extracting(start..<start + version.utf8CodeUnitCount)
+    return found.isEqual(to: version)
   }
 
   @inline(__always)

@@ -1,5 +1,5 @@
 /// What can be wrong with one line. It is counted under `reason` and costs no other line.
-public enum LineError: Error, Equatable, Sendable, CaseIterable {
+public enum LineError: Int, Error, Equatable, Sendable, CaseIterable {
   case noName, noValue, noType, unknownType, badValue, negativeCount, badRate, tooLong
   /// A `_family|`, `_series|` or `_remove|` line that cannot be read.
   case badDeclaration

@@ -42,6 +42,8 @@ public struct SessionServer: ~Copyable {
     case malformed
     /// No room for another session.
     case sessionRefused
+    /// Lines that are a request of HTTP.
+    case request
 
     /// The value of the label `reason`; it never changes.
     public var name: StaticString {
@@ -50,6 +52,7 @@ public struct SessionServer: ~Copyable {
       case .gap: "gap"
       case .malformed: "malformed"
       case .sessionRefused: "session_refused"
+      case .request: "request"
       }
     }
   }
@@ -87,6 +90,7 @@ public struct SessionServer: ~Copyable {
       switch reader.next(bytes, from: consumed) {
       case .needMore: return .needMore
       case .tooLong: return close(.tooLong)
+      case .request: return close(.request)
       case .skip(let end): consumed = end
       case .lines(let start, let end):
         consumed = end

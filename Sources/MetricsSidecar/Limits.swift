@@ -3,10 +3,6 @@
 struct Limits: Sendable {
   /// Series kept, over all families. Beyond it new ones are refused and known ones go on.
   var series = 10_000
-  /// Text of all series' lines and their families' heads, in bytes as `Family.textByteCount` counts
-  /// them, and as much of pushed ones: so a page has a bound in each format. Beyond it new series are
-  /// refused as beyond `series`; those that take what was refused may go an eighth further.
-  var expositionByteCount = 10_000 << 10
   /// How long a series outlives its last event, in nanoseconds; 0 is for ever.
   var seriesTimeToLive: UInt64 = 0
   /// How long a session outlives its last frame, in nanoseconds; 0 is for ever.
@@ -17,15 +13,22 @@ struct Limits: Sendable {
   var families = 5_000
   /// Frames of the events socket, in bytes.
   var frameByteCount = 1 << 20
-  /// Frames that have not ended, of all clients, as far as each is longer than a read takes, in bytes:
-  /// otherwise a thousand clients with half a frame each would take a gigabyte.
-  var heldByteCount: Int { max(16 << 20, 4 * frameByteCount) }
+  /// The table of known lines, in bytes: 4 MiB for 10,000 series, two lines of 170 bytes each. What
+  /// does not fit is looked up in the rules each time it comes, some ten times the work, and counts
+  /// all the same.
+  var knownLineByteCount: Int { max(4 << 20, 400 * series) }
+  /// What clients' declarations of families take, in bytes, with help texts and bounds as a page has
+  /// them. Beyond it a new one is refused as if there were no room for a family.
+  var declarationByteCount: Int { max(4 << 20, 800 * families) }
   /// Datagrams of the statsd socket, in bytes.
   var datagramByteCount = 65_536
   /// One event's line, in bytes.
   var lineByteCount = 8192
-  /// Clients connected to the events socket at once.
+  /// Clients connected to the events socket at once. The one that was silent longest makes room for a
+  /// new one, if it was for a while; those that own a gauge or have half a frame here go last.
   var connections = 1024
+  /// The same for lines over TCP, which so cannot take the places of others.
+  var tcpConnections = 256
   /// Sessions remembered; the one that has been silent longest makes room for a new one.
   var sessions = 4096
   /// Labels of one series.

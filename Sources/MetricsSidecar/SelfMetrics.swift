@@ -68,13 +68,6 @@ struct SelfMetrics: OwnMetricLines {
       "metrics_sidecar_series_limit", "gauge", "Series that may be kept",
       Double(registry.limits.series), &page)
     one(
-      "metrics_sidecar_exposition_bytes", "gauge", "Text of all series' lines, about",
-      Double(registry.textByteCount), &page)
-    one(
-      "metrics_sidecar_exposition_limit_bytes", "gauge",
-      "Text of all series' lines that there may be",
-      Double(registry.limits.expositionByteCount), &page)
-    one(
       "metrics_sidecar_series_refused_total", "counter",
       "Events whose series was refused at the limit", Double(registry.refusedSeries), &page)
     one(
@@ -101,6 +94,11 @@ struct SelfMetrics: OwnMetricLines {
     one(
       "metrics_sidecar_connections_refused_total", "counter", "Clients refused at the limit",
       Double(applier.counts.connectionsRefused), &page)
+    let closed: StaticString = "metrics_sidecar_connections_closed_total"
+    head(closed, "counter", "Clients closed, by the reason", &page)
+    labelled(closed, "reason", "evicted", Double(applier.counts.closed.evicted), &page)
+    labelled(closed, "reason", "memory", Double(applier.counts.closed.memory), &page)
+    labelled(closed, "reason", "http_request", Double(applier.counts.closed.request), &page)
     one(
       "metrics_sidecar_http_connections", "gauge", "HTTP connections open", Double(http.count),
       &page)
@@ -175,6 +173,7 @@ struct SelfMetrics: OwnMetricLines {
     labelled(name, "reason", "datagram_too_long", Double(counts.datagramsTruncated), &page)
     labelled(name, "reason", "poisoned", Double(counts.linesPoisoned), &page)
     labelled(name, "reason", "client_limit", Double(registry.refusedClients), &page)
+    labelled(name, "reason", "value_out_of_range", Double(registry.refusedValues), &page)
     labelled(name, "reason", "exemplar_limit", Double(registry.exemplars?.refused ?? 0), &page)
     conflicts(registry.conflicts, &page)
   }

@@ -29,6 +29,10 @@ struct Settings: Sendable {
     Option("parse-influxdb-tags", nil, "true", "Read name,tag=value:1|c as tags."),
     Option("parse-signalfx-tags", nil, "true", "Read name[tag=value]:1|c as tags."),
     Option(
+      "gauge-minus", "auto|step|value", "auto",
+      "What level:-5|g means: a step down on UDP, TCP and plain lines, and the value -5 on Unix "
+        + "datagrams and in frames (auto), or one of both everywhere."),
+    Option(
       "utf8-names", nil, "false",
       "Offer names as clients wrote them (http.requests) to scrapers that ask for UTF-8."),
     Option(
@@ -58,10 +62,6 @@ struct Settings: Sendable {
       "Rules that turn events into families (JSON), read again on SIGHUP and POST /-/reload. Empty: "
         + "every event has its own name."),
     Option("max-series", "N", "10000", "Series kept; beyond it new ones are refused and counted."),
-    Option(
-      "max-exposition-size", "SIZE", "0",
-      "Text of all series' lines, and as much of pushed ones; beyond it new series are refused and "
-        + "counted. 0: 1KiB for each of --max-series, at least 1MiB."),
     Option("max-family-series", "N", "0", "Series kept of one family; 0: as many as of all."),
     Option("max-families", "N", "5000", "Families; events without a rule make no more."),
     Option(
@@ -71,7 +71,8 @@ struct Settings: Sendable {
       "session-ttl", "TIME", "0",
       "How long a session outlives its last frame and its connection. 0: until it makes room."),
     Option("max-sessions", "N", "4096", "Sessions remembered; the most silent one makes room."),
-    Option("max-connections", "N", "1024", "Clients of the events socket and TCP at once."),
+    Option("max-connections", "N", "1024", "Clients of the events socket at once."),
+    Option("max-tcp-connections", "N", "256", "Clients of --statsd-tcp at once."),
     Option("max-frame-size", "SIZE", "1MiB", "The longest frame on the events socket."),
     Option("max-datagram-size", "SIZE", "64KiB", "The longest datagram on Unix sockets and UDP."),
     Option("max-line-length", "SIZE", "8KiB", "The longest line of one event."),
@@ -122,6 +123,7 @@ struct Settings: Sendable {
   var statsdTCP: NetworkAddress?
   var spectatorSocket = ""
   var dialects = TagDialects()
+  var gaugeMinus = GaugeMinus.auto
   var hasUTF8Names = false
   var hasCreatedLines = false
   var supervises = false
@@ -145,6 +147,10 @@ struct Settings: Sendable {
     if try options.flag("parse-librato-tags") { dialects.insert(.librato) }
     if try options.flag("parse-influxdb-tags") { dialects.insert(.influxDB) }
     if try options.flag("parse-signalfx-tags") { dialects.insert(.signalFX) }
+    guard let minus = GaugeMinus(name: options.text("gauge-minus")) else {
+      throw options.mistake("gauge-minus", "is auto, step or value")
+    }
+    gaugeMinus = minus
     hasUTF8Names = try options.flag("utf8-names")
     hasCreatedLines = try options.flag("created-lines")
     supervises = try options.flag("supervise")
@@ -159,10 +165,6 @@ struct Settings: Sendable {
     state = options.text("state")
     rules = options.text("rules")
     limits.series = try options.number("max-series", in: 1...10_000_000)
-    limits.expositionByteCount = try options.byteCount("max-exposition-size", in: 0...(1 << 30))
-    if limits.expositionByteCount == 0 {
-      limits.expositionByteCount = min(max(limits.series, 1024), 1 << 20) << 10
-    }
     let familySeries = try options.number("max-family-series", in: 0...10_000_000)
     limits.familySeries = familySeries == 0 ? limits.series : familySeries
     limits.seriesTimeToLive = try Self.timeToLive(options, "series-ttl")
@@ -173,6 +175,7 @@ struct Settings: Sendable {
       "max-label-value-length", in: 16...65_536)
     limits.sessions = try options.number("max-sessions", in: 1...1_000_000)
     limits.connections = try options.number("max-connections", in: 1...100_000)
+    limits.tcpConnections = try options.number("max-tcp-connections", in: 1...100_000)
     limits.frameByteCount = try options.byteCount("max-frame-size", in: 256...(64 << 20))
     limits.datagramByteCount = try options.byteCount("max-datagram-size", in: 256...65_536)
     limits.lineByteCount = try options.byteCount("max-line-length", in: 64...(1 << 20))
@@ -185,6 +188,9 @@ struct Settings: Sendable {
       "max-unread-pages", in: (1 << 20)...(1 << 30))
     limits.clientMemoryByteCount = try options.byteCount(
       "max-client-memory", in: (1 << 20)...(1 << 30))
+    guard limits.frameByteCount * 2 <= limits.clientMemoryByteCount else {
+      throw options.mistake("max-frame-size", "is at most half of --max-client-memory")
+    }
     limits.httpConnections = try options.number("max-http-connections", in: 1...100_000)
     push = try PushSettings(options, labels: limits.labels)
     log = try Self.log(options)

@@ -17,13 +17,17 @@ final class Sidecar: Responder {
   let inbox: Inbox
   /// What clients hold, by HTTP and by events.
   let clientMemory: ClientMemory
-  private var connections: [EventConnection?] = []
-  private var free: [Int] = []
+  var connections: [EventConnection?] = []
+  var freeConnections: [Int] = []
+  /// Clients of events.sock and of TCP.
+  var clientCounts = (events: 0, tcp: 0)
+  /// Whether a client of events.sock was refused since there was room.
+  var hasRefused = false
   /// Connections that a timer looks at, instead of the kernel waking us at each write.
   private var polled: [UInt32] = []
   private var nextLook = UInt64.max
   /// When to look again at listeners whose clients cannot be taken.
-  private var resumeAt = UInt64.max
+  var resumeAt = UInt64.max
   var selfMetrics: SelfMetrics
   /// Pages that are being written between the turns of the loop.
   var scrapes = ScrapeQueue()
@@ -31,28 +35,26 @@ final class Sidecar: Responder {
   var kept: KeptFiles?
   /// Sockets whose files were removed; clients that hold them still come in.
   var formers: [FormerSocket] = []
-  /// When to go on with passwords of pushes.
-  var passwordsDue = UInt64.max
   /// Why the kernel gave us no connection since the last `drain` began.
-  private(set) var acceptFailure: Errno?
+  var acceptFailure: Errno?
   /// What keeps intake from being whole, as far as the last look at it; empty: nothing.
   var trouble = ""
   /// Those that have read something since the last commit.
-  private var touched: [UInt32] = []
+  var touched: [UInt32] = []
 
   /// Between two looks at a busy client: long enough that its writes wake nobody.
   private static let lookNanoseconds: UInt64 = 2_000_000
-  private static let pauseNanoseconds: UInt64 = 250_000_000
+  static let pauseNanoseconds: UInt64 = 250_000_000
 
-  private static let eventsToken: UInt32 = 0
+  static let eventsToken: UInt32 = 0
   private static let statsdToken: UInt32 = 1
   private static let signalsToken: UInt32 = 2
   private static let udpToken: UInt32 = 3
-  private static let tcpToken: UInt32 = 4
+  static let tcpToken: UInt32 = 4
   private static let spectatorToken: UInt32 = 5
   static let firstFormer: UInt32 = 6
   static let formerLimit = 10
-  private static let firstConnection: UInt32 = 16
+  static let firstConnection: UInt32 = 16
 
   init(
     registry: Registry, settings: Settings, sockets: IntakeSockets,
@@ -61,6 +63,7 @@ final class Sidecar: Responder {
     applier = Applier(registry: registry, limits: settings.limits)
     clientMemory = ClientMemory(limit: settings.limits.clientMemoryByteCount)
     applier.log = settings.log
+    applier.gaugeMinus = settings.gaugeMinus
     self.settings = settings
     page = Page(flags: settings.push.isAdmin ? "push-admin" : "")
     self.sockets = sockets
@@ -85,6 +88,7 @@ final class Sidecar: Responder {
     let server = try Server(
       listener: listener, limits: limits, responder: self, memory: clientMemory)
     self.server = server
+    clientMemory.join(self)
     try server.watch(signals.raw, .readable, token: Self.signalsToken)
     for (source, raw) in [
       (IntakeCounts.Source.events, sockets.events), (.statsd, sockets.statsd),
@@ -111,7 +115,7 @@ final class Sidecar: Responder {
     }
   }
 
-  private static func token(of source: IntakeCounts.Source) -> UInt32 {
+  static func token(of source: IntakeCounts.Source) -> UInt32 {
     switch source {
     case .events: eventsToken
     case .statsd: statsdToken
@@ -156,18 +160,13 @@ final class Sidecar: Responder {
   }
 
   func nextDeadline() -> UInt64 {
-    scrapes.isIdle
-      ? min(min(nextLook, resumeAt), min(passwordsDue, applier.registry.expiry.due)) : 0
+    scrapes.isIdle ? min(min(nextLook, resumeAt), applier.registry.expiry.due) : 0
   }
 
   func deadlineReached(now: UInt64) {
     if !scrapes.isIdle {
       Phase.page.enter()
       continueScrapes(now)
-    }
-    if now >= passwordsDue {
-      Phase.request.enter()
-      continuePasswords(now)
     }
     Phase.events.enter()
     if now >= nextLook { look(now) }
@@ -195,86 +194,15 @@ final class Sidecar: Responder {
   }
 
   private func handleSignals(_ now: UInt64) {
-    var isReload = false
     while let signal = signals.next() {
       switch signal {
-      case .hangup: isReload = true
+      case .hangup: _ = reload()
       case .terminate, .interrupt: server?.stop(now: now)
       }
     }
-    // Those that wait are one.
-    if isReload { _ = reload() }
   }
 
   // MARK: Connections
-
-  /// Takes connections that wait, 64 at most; whether more may wait.
-  @discardableResult
-  private func accept(_ listener: Int32, _ source: IntakeCounts.Source) -> Bool {
-    guard listener >= 0 else { return false }
-    for _ in 0..<64 {
-      let socket: Descriptor
-      do throws(Errno) {
-        socket = try Socket.accept(listener)
-      } catch {
-        if error.isShortage, Socket.hasWaiting(listener) {
-          acceptFailure = error
-          pause(listener, source)
-        }
-        return false
-      }
-      guard selfMetrics.connections < settings.limits.connections else {
-        applier.counts.connectionsRefused += 1
-        continue
-      }
-      let slot = free.popLast() ?? connections.count
-      let token = Self.firstConnection + UInt32(slot)
-      let descriptor = socket.raw
-      let connection = EventConnection(
-        socket, token: token, source: source, limits: applier.limits,
-        owner: applier.registry.owners.connect())
-      if slot == connections.count {
-        connections.append(connection)
-      } else {
-        connections[slot] = connection
-      }
-      selfMetrics.connections += 1
-      do throws(Errno) {
-        try server?.watch(descriptor, .readable, token: token)
-      } catch { close(connection) }
-    }
-    return true
-  }
-
-  /// Those who wait stay with the kernel until a client goes, or for a moment. Told of them all the
-  /// time, the loop would spin.
-  private func pause(_ listener: Int32, _ source: IntakeCounts.Source) {
-    if resumeAt == .max { resumeAt = Clock.monotonicNanoseconds + Self.pauseNanoseconds }
-    do throws(Errno) {
-      try server?.change(listener, [], token: Self.token(of: source))
-    } catch {}
-  }
-
-  private func resumeListeners() {
-    resumeAt = .max
-    for (listener, token) in [(sockets.events, Self.eventsToken), (sockets.tcp, Self.tcpToken)]
-    where listener >= 0 {
-      do throws(Errno) { try server?.change(listener, .readable, token: token) } catch {}
-    }
-  }
-
-  /// Takes what a listener's queue can hold (`net.core.somaxconn`), not what keeps coming.
-  func acceptQueue(_ listener: Int32, _ source: IntakeCounts.Source) {
-    for _ in 0..<64 {
-      guard accept(listener, source) else { return }
-    }
-  }
-
-  private func connection(_ token: UInt32) -> EventConnection? {
-    guard token >= Self.firstConnection else { return nil }
-    let slot = Int(token - Self.firstConnection)
-    return slot < connections.count ? connections[slot] : nil
-  }
 
   private func readConnection(_ token: UInt32, _ now: UInt64) {
     guard let connection = connection(token) else { return }
@@ -288,22 +216,20 @@ final class Sidecar: Responder {
   }
 
   /// Reads once; how many bytes came.
-  private func read(_ connection: EventConnection, _ now: UInt64) -> Int {
+  func read(_ connection: EventConnection, _ now: UInt64) -> Int {
     switch connection.receive(applier, now) {
     case .read(let byteCount):
       connection.note(byteCount, now, windowNanoseconds: Self.lookNanoseconds)
       touched.append(connection.token)
+      settle(connection, now)
       return byteCount
     case .nothing: return 0
     case .closed:
       close(connection)
       return 0
     case .broken(let reason):
-      let socket = connection.source == .tcp ? "tcp" : "events.sock"
-      settings.log.warning("\(socket): closed a client: \(reason)")
-      applier.registry.commit()
-      connection.acknowledge(applier)
-      close(connection)
+      settings.log.warning("\(connection.socketName): closed a client: \(reason)")
+      finish(connection)
       return 0
     }
   }
@@ -326,19 +252,6 @@ final class Sidecar: Responder {
       if connection.isBlocked != wasBlocked { setInterest(connection) }
     }
     touched.removeAll(keepingCapacity: true)
-  }
-
-  private func close(_ connection: EventConnection) {
-    let slot = Int(connection.token - Self.firstConnection)
-    guard slot < connections.count, connections[slot] === connection else { return }
-    if let id = connection.sessionID { applier.registry.close(id) }
-    applier.registry.connectionEnded(connection.owner)
-    applier.heldByteCount -= connection.heldByteCount
-    server?.unwatch(connection.socket.raw)
-    connections[slot] = nil
-    free.append(slot)
-    selfMetrics.connections -= 1
-    if resumeAt != .max { resumeAt = 0 }
   }
 
   // MARK: Datagrams

@@ -2,11 +2,14 @@
 ///
 /// A worker at rest is not looked at. Its first turn after that wakes the parent, which then looks each
 /// five seconds until it finds the worker at rest again. One that is in the same turn at three looks in
-/// a row, or is stopped, hangs. Looks are counted, and not the time between them: a container that was
-/// paused as a whole has had only one.
+/// a row, or is stopped, hangs. Its start is one turn and has a minute, for a large state on a slow disk.
+/// Looks are counted, and not the time between them: a container that was paused as a whole has had
+/// only one.
 struct WorkerWatch {
   static let lookNanoseconds: UInt64 = 5_000_000_000
   private static let lookLimit = 2
+  private static let startLookLimit = 12
+  private static let startTurn: UInt32 = 1
 
   enum Verdict: Equatable {
     /// Nothing to look at before the worker's next turn.
@@ -37,6 +40,8 @@ struct WorkerWatch {
       count += 1
       nextLook = now + Self.lookNanoseconds
     }
-    return count >= Self.lookLimit ? .hangs : .look(at: nextLook)
+    let isStarting = turn == Self.startTurn && !isStopped
+    let limit = isStarting ? Self.startLookLimit : Self.lookLimit
+    return count >= limit ? .hangs : .look(at: nextLook)
   }
 }

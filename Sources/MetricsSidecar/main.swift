@@ -84,16 +84,13 @@ private func work(
   let rules: Rules
   var reloads = Reloads()
   do throws(RuleLoading.Failure) {
-    rules = try RuleLoading.load(settings.rules, kept: kept?.rules, &reloads) ?? Rules()
+    rules = try RuleLoading.load(settings.rules, kept: kept?.rules)
   } catch {
     // One that takes over goes on with the rules of the one before: a bad file never ends it.
     guard let last = RuleLoading.last(kept?.rules) else { fail(error.message, .usage) }
     settings.log.error("The worker that takes over keeps the last good rules: \(error.message)")
     rules = last.rules
-    reloads.failureCount = 1
-    reloads.hasLastSucceeded = false
-    reloads.lastSuccessSeconds = last.seconds
-    reloads.inForce = last.mark
+    reloads = Reloads(failureCount: 1, hasLastSucceeded: false, lastSuccessSeconds: last.seconds)
   }
   do throws(StateOpening.Failure) {
     let opened = try StateOpening.open(settings, kept?.board)

@@ -220,3 +220,29 @@ func `four bytes of text, ASCII or not, are the start of plain lines`(_ text: St
   _ = store.feed(&old, &oldBuffer, frame("_seq|1\na:1|c"))
   #expect(store.lines == ["a:1|c"])
 }
+
+@Test(arguments: [
+  ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", true), ("POST /a:1|c HTTP/1.1\njobs:1|c\n", true),
+  ("OPTIONS * HTTP/1.0\njobs:1|c\n", true), ("PRI * HTTP/2.0\r\n", true),
+  ("CONNECT a:80 HTTP/1.1\r\n", true), ("POST /" + String(repeating: "x", count: 100), true),
+  ("GET http://a/" + String(repeating: "x", count: 100), true),
+  ("GET /users:1|c\n", false), ("GET / HTTP/1.1:1|c\n", false), ("jobs HTTP/1.1\n", false),
+  ("get / HTTP/1.1\n", false), ("jobs:1|c\nGET / HTTP/1.1\n", false), ("HTTP/1.1\n", false),
+  ("A HTTP/1.1\n", false), ("GET x" + String(repeating: "x", count: 100) + ":1|c\n", false),
+])
+func `text that begins with a request of HTTP ends the connection, wherever it is cut`(
+  _ text: String, _ isRequest: Bool
+) {
+  let bytes = Array(text.utf8)
+  for isPlain in [false, true] {
+    for cut in 4..<max(5, bytes.count) {
+      var store = Store()
+      var server = SessionServer(lineByteLimit: 64, isPlain: isPlain)
+      var buffer = ByteBuffer()
+      var reason = store.feed(&server, &buffer, Array(bytes[..<min(cut, bytes.count)]))
+      if reason == nil { reason = store.feed(&server, &buffer, Array(bytes.dropFirst(cut))) }
+      #expect((reason == .request) == isRequest, "\(text) cut at \(cut)")
+      if isRequest { #expect(store.lines == []) }
+    }
+  }
+}

@@ -35,6 +35,17 @@ import Testing
     #expect(watch.look(7, now: 2 * look) == .hangs)
   }
 
+  @Test func `the start has a minute, unless it is stopped`() {
+    var watch = WorkerWatch()
+    for n in UInt64(0)..<12 { #expect(watch.look(1, now: n * look) == .look(at: (n + 1) * look)) }
+    #expect(watch.look(1, now: 12 * look) == .hangs)
+    watch = WorkerWatch()
+    watch.isStopped = true
+    _ = watch.look(1, now: 0)
+    _ = watch.look(1, now: look)
+    #expect(watch.look(1, now: 2 * look) == .hangs)
+  }
+
   @Test func `a pause of everything, however long, is one look`() {
     var watch = WorkerWatch()
     _ = watch.look(7, now: 0)

@@ -226,9 +226,9 @@ KINDS = {"lines": lines, "rejected": rejected, "bytes:": exchange, "frames": fra
 
 
 def anchors(text):
-    """As GitHub makes them of headings."""
+    """As GitHub makes them of headings, and those that are written out."""
     text = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
-    found = set()
+    found = set(re.findall(r'<a id="([^"]+)"></a>', text))
     for heading in re.findall(r"^#+ (.*)$", text, re.M):
         plain = re.sub(r"[`*]|\]\([^)]*\)|\[", "", heading).strip().lower()
         found.add(re.sub(r"[^\w\- ]", "", plain).replace(" ", "-"))

@@ -268,8 +268,12 @@ class Workflows(TestCase):
 
     def test_owned(self):
         """One command makes every image and link a fork's, and makes them somebody else's again."""
-        run(ROOT / "Scripts/owner", "--check")
         names = re.search(r"FILES = (\[.*?\])", (ROOT / "Scripts/owner").read_text(), re.DOTALL)[1]
+        mine = re.search(r"is of (\S+)", run(ROOT / "Scripts/owner", "--check"))[1]
+        naming = run("git", "grep", "-lE", f"github.com/{mine}|ghcr.io/{mine.split('/')[0]}/", "--",
+                     ":!Tests/System").split()
+        lost = [name for name in naming if f'"{name}"' not in names]
+        check(not lost, f"Scripts/owner leaves {lost} as they are")
         with tempfile.TemporaryDirectory() as folder:
             page = sorted((ROOT / "Sources/MetricsSidecar/Page").glob("*"))
             for name in ["Scripts/owner", "Scripts/page", *re.findall(r'"([^"]+)"', names),

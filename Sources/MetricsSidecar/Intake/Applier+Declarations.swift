@@ -48,11 +48,14 @@ extension Applier {
     _ event: EventLine, _ bytes: RawSpan, _ source: IntakeCounts.Source
   ) throws(LineError) {
     try applyEach(event, bytes, source)
+    let labels = bytes.extracting(event.exemplar)
+    guard Exemplars.areLabels(labels),
+      let targets = registry.targets(
+        bytes.extracting(event.name), event.kind.rawValue, bytes.extracting(event.tags))
+    else { return }
     var index = event.values.lowerBound
     while let value = try event.nextValue(bytes, &index) {
-      registry.keepExemplar(
-        bytes.extracting(event.exemplar), name: bytes.extracting(event.name),
-        type: event.kind.rawValue, tags: bytes.extracting(event.tags), value: value.number)
+      registry.keepExemplar(labels, targets, value: value.number)
     }
   }
 }

@@ -3,35 +3,53 @@ import SidecarPlatform
 
 /// StatsD's lines of several samples, each with its type: `jobs:1|c:320|ms|@0.1:5|g`. They have no
 /// tags. DogStatsD's several values of one type are `EventLine`'s.
+///
+/// What must stay true: work is linear in the line. The name is looked up once for each type, not for
+/// each of a thousand samples behind it.
 extension Applier {
   /// Applies `bytes`, which are not one event, if they are several; false if they are not that
   /// either. All samples count, or none.
   @inline(never)
   func samples(_ bytes: RawSpan, _ source: IntakeCounts.Source) -> Bool {
-    let count = bytes.byteCount
-    let colon = ByteScan.find(UInt8(ascii: ":"), in: bytes, from: 0, to: count)
-    guard colon < count else { return false }
-    var parsed: [(line: [UInt8], event: EventLine)] = []
+    let colon = ByteScan.find(UInt8(ascii: ":"), in: bytes, from: 0, to: bytes.byteCount)
+    var count = 0
+    let isSound = eachSample(bytes, after: colon) { event, line throws(LineError) in
+      count += 1
+      if !event.tags.isEmpty { throw .unknownType }
+      var index = event.values.lowerBound
+      while try event.nextValue(line, &index) != nil {}
+    }
+    guard isSound, count > 1 else { return false }
+    let name = bytes.extracting(0..<colon)
+    let noTags = bytes.extracting(0..<0)
+    var feeds: [(type: UInt8, feed: Registry.Feed)] = []
+    _ = eachSample(bytes, after: colon) { event, line throws(LineError) in
+      let type = event.kind.rawValue
+      var at = 0
+      while at < feeds.count, feeds[at].type != type { at += 1 }
+      if at == feeds.count { feeds.append((type, registry.feed(of: name, type, noTags))) }
+      try applyEach(
+        event, line, from: event.values.lowerBound, to: feeds[at].feed, noTags, source)
+    }
+    return true
+  }
+
+  /// Gives `body` each sample as an event of its own, with the line it is part of: a short one, whose
+  /// name stands for the real one. Whether all could be read.
+  private func eachSample(
+    _ bytes: RawSpan, after colon: Int, _ body: (EventLine, RawSpan) throws(LineError) -> Void
+  ) -> Bool {
+    var line = ByteBuffer(capacity: 64)
     var start = colon + 1
-    while start <= count {
-      let end = ByteScan.find(UInt8(ascii: ":"), in: bytes, from: start, to: count)
-      var line = SeriesKey.array(bytes.extracting(0..<colon + 1))
-      line += SeriesKey.array(bytes.extracting(start..<end))
+    while start <= bytes.byteCount {
+      let end = ByteScan.find(UInt8(ascii: ":"), in: bytes, from: start, to: bytes.byteCount)
+      line.removeAll()
+      line.append("_:")
+      line.append(bytes.extracting(start..<end))
       do throws(LineError) {
-        let span = unsafe line.span.bytes
-        let event = try EventLine.parse(span)
-        guard event.tags.isEmpty else { return false }
-        var index = event.values.lowerBound
-        while try event.nextValue(span, &index) != nil {}
-        parsed.append((line, event))
+        try body(EventLine.parse(line.bytes), line.bytes)
       } catch { return false }
       start = end + 1
-    }
-    guard parsed.count > 1 else { return false }
-    for (line, event) in parsed {
-      do throws(LineError) { try unsafe apply(event, line.span.bytes, source) } catch {
-        counts.reject(error)
-      }
     }
     return true
   }

@@ -9,8 +9,10 @@ final class Applier {
   var log = Log()
   var counts = IntakeCounts()
   var spectators: SpectatorSources
-  /// Bytes of long frames that have not ended, of all connections.
-  var heldByteCount = 0
+  /// `--gauge-minus`.
+  var gaugeMinus = GaugeMinus.auto
+  /// Whether a gauge's minus is a step in the lines that are being applied.
+  private var minusIsStep = false
   /// What connections read into; taken out meanwhile, so never `nil` between two calls.
   var scratch: ByteBuffer? = ByteBuffer(capacity: 4 * 65_536)
 
@@ -19,6 +21,11 @@ final class Applier {
     self.limits = limits
     spectators = SpectatorSources(
       limit: limits.series, timeToLive: limits.seriesTimeToLive)
+  }
+
+  /// The lines that follow are those of a StatsD client, or of one that speaks DogStatsD.
+  func begin(isStatsD: Bool) {
+    minusIsStep = gaugeMinus == .auto ? isStatsD : gaugeMinus == .step
   }
 
   /// The next newline at or after `start`.
@@ -51,11 +58,12 @@ final class Applier {
     unsafe bytes.withUnsafeBytes { buffer in
       let bytes = unsafe LineBytes(buffer)
       let limit = limits.lineByteCount
+      let key = registry.lines.key
       var start = first
       // Lines of one type come in runs, which are counted at their end.
       var type: UInt8 = 0
       var count: UInt64 = 0
-      while start < bytes.count, var line = PlainLine(bytes, from: start),
+      while start < bytes.count, var line = PlainLine(bytes, from: start, key),
         line.end &- start <= limit, registry.apply(&line)
       {
         if line.type != type {
@@ -120,9 +128,29 @@ final class Applier {
     let name = bytes.extracting(event.name)
     let tags = bytes.extracting(event.tags)
     var index = event.values.lowerBound
-    while let value = try event.nextValue(bytes, &index) {
-      apply(event, name, tags, value, source)
+    guard let first = try event.nextValue(bytes, &index) else { return }
+    if index >= event.values.upperBound { return apply(event, name, tags, first, source) }
+    let feed = registry.feed(of: name, event.kind.rawValue, tags)
+    index = event.values.lowerBound
+    try applyEach(event, bytes, from: index, to: feed, tags, source)
+  }
+
+  /// Adds the values of `line`, from `index` on, to what they feed together.
+  @_optimize(speed)
+  func applyEach(
+    _ event: EventLine, _ line: RawSpan, from index: Int, to feed: Registry.Feed, _ tags: RawSpan,
+    _ source: IntakeCounts.Source
+  ) throws(LineError) {
+    var index = index
+    while let value = try event.nextValue(line, &index) {
+      let move = GaugeMove(isDelta: isStep(value), isMinus: value.isMinus)
+      count(registry.add(value.number, event.weight, move, to: feed, tags), event, source)
     }
+  }
+
+  @inline(__always)
+  private func isStep(_ value: EventLine.Value) -> Bool {
+    value.isDelta && (minusIsStep || !value.isMinus)
   }
 
   @inline(__always)
@@ -133,7 +161,15 @@ final class Applier {
   ) {
     let rejection = registry.apply(
       name: name, type: event.kind.rawValue, tags: tags, value: value.number,
-      weight: event.weight, isDelta: value.isDelta)
+      weight: event.weight, isDelta: isStep(value), isMinus: value.isMinus)
+    count(rejection, event, source)
+  }
+
+  @inline(__always)
+  @_optimize(speed)
+  private func count(
+    _ rejection: Registry.Rejection?, _ event: EventLine, _ source: IntakeCounts.Source
+  ) {
     if let rejection {
       counts.reject(rejection)
     } else {
@@ -185,6 +221,8 @@ struct IntakeCounts {
   /// Datagrams and plain lines, likewise.
   var linesPoisoned: UInt64 = 0
   var connectionsRefused: UInt64 = 0
+  /// Clients that were closed to make room, for the memory they held, and for a request of HTTP.
+  var closed = (evicted: UInt64(0), memory: UInt64(0), request: UInt64(0))
 
   /// Lines and events that were not counted, for whatever reason.
   var rejectedCount: UInt64 {
@@ -203,14 +241,10 @@ struct IntakeCounts {
   }
 
   mutating func reject(_ error: LineError) {
-    for (index, known) in LineError.allCases.enumerated() where known == error {
-      lineErrors[index] += 1
-    }
+    lineErrors[error.rawValue] += 1
   }
 
   mutating func reject(_ error: Registry.Rejection) {
-    for (index, known) in Registry.Rejection.allCases.enumerated() where known == error {
-      rejections[index] += 1
-    }
+    rejections[error.rawValue] += 1
   }
 }

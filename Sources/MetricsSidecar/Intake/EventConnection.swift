@@ -26,16 +26,28 @@ final class EventConnection {
   private var windowByteCount = 0
   /// Waiting for the client to read its acknowledgements.
   private(set) var isBlocked = false
-  /// Bytes of a frame that has not ended, where they are more than a read takes.
+  /// Memory for a frame that has not ended and for acknowledgements that were not taken, in bytes.
   private(set) var heldByteCount = 0
+  /// Whether a frame or line has begun that has not ended.
+  private(set) var isUnfinished = false
+  /// The part of that which `ClientMemory` knows.
+  var chargedByteCount = 0
+  /// Where it has come in, for a person.
+  var socketName: String { source == .tcp ? "tcp" : "events.sock" }
+  /// When something came last, and when it last made progress: see `ClientMemory.weight`.
+  private(set) var heardAt: UInt64
+  private(set) var progressAt: UInt64
+  private var bytesSinceProgress = 0
   /// The client has gone. What it had handed to the kernel is still read, and acknowledged to nobody.
   private var isDeaf = false
 
   init(
     _ socket: consuming Descriptor, token: UInt32, source: IntakeCounts.Source, limits: Limits,
-    owner: UInt64
+    owner: UInt64, now: UInt64
   ) {
     self.socket = socket
+    heardAt = now
+    progressAt = now
     self.token = token
     self.source = source
     self.owner = owner
@@ -68,17 +80,24 @@ final class EventConnection {
     } else {
       outcome = receive(into: &input, applier, now)
     }
-    if input.count <= Self.readByteCount { input.shrink(to: Self.readByteCount) }
-    let held = input.count > Self.readByteCount ? input.count : 0
+    if input.count <= Self.readByteCount { input.shrink(to: max(input.count, Self.restByteCount)) }
+    isUnfinished = !input.isEmpty
+    heldByteCount = input.capacity + server.output.capacity
     applier.scratch = consume scratch
     self.input = consume input
-    applier.heldByteCount += held - heldByteCount
-    heldByteCount = held
-    if case .read = outcome, held > 0, applier.heldByteCount > applier.limits.heldByteCount {
-      applier.counts.framesRejected += 1
-      return .broken("long frames that have not ended, of all clients, take too much memory")
-    }
     return outcome
+  }
+
+  /// What is kept for the rest of a frame though none is there, so that a busy client needs no memory
+  /// at each read.
+  private static let restByteCount = 1024
+
+  /// Whether its end would give memory back.
+  var isHeavy: Bool { heldByteCount > 2 * Self.restByteCount }
+
+  /// What it weighs when somebody has to go; see `ClientMemory.weight`.
+  func weight(now: UInt64) -> UInt64 {
+    ClientMemory.weight(byteCount: heldByteCount, since: progressAt, now: now)
   }
 
   /// The most that one read takes.
@@ -100,12 +119,15 @@ final class EventConnection {
   ) -> Outcome {
     switch socket.receive(into: &input, capacity: Self.readByteCount) {
     case .bytes(let count):
+      heardAt = now
+      bytesSinceProgress += count
       return apply(&input, applier, now).map { .broken($0) } ?? .read(count)
     case .wouldBlock: return .nothing
     case .closed, .failed:
       // A last line may have come without its newline.
       if server.isPlain, !input.isEmpty {
         applier.registry.owners.current = owner
+        applier.begin(isStatsD: true)
         applier.plain(input.bytes, source)
         applier.registry.owners.current = 0
       }
@@ -126,16 +148,26 @@ final class EventConnection {
       case .needMore: break steps
       case .open(let id): open(id, applier, now)
       case .apply(let start, let end, let number):
+        applier.begin(isStatsD: server.isPlain)
         let bytes = input.bytes.extracting(start..<end)
         if server.isPlain { applier.plain(bytes, source) } else { applier.frame(bytes, source) }
         if number > 0, let slot { applier.registry.state.store(slot.positionCell, number) }
       case .close(let reason):
-        applier.counts.framesRejected += 1
+        if reason == .request {
+          applier.counts.closed.request += 1
+        } else {
+          applier.counts.framesRejected += 1
+        }
         failure = Self.words(reason)
         break steps
       }
     }
-    input.removeFirst(server.takeConsumed())
+    let consumed = server.takeConsumed()
+    if consumed > 0 || bytesSinceProgress >= ClientMemory.progressByteCount {
+      progressAt = now
+      bytesSinceProgress = 0
+    }
+    input.removeFirst(consumed)
     applier.counts.framesDuplicate += server.takeDuplicates()
     return failure
   }
@@ -167,6 +199,7 @@ final class EventConnection {
     case .gap: "frames are missing between two _seq"
     case .malformed: "not the session protocol: _session once, then _seq at each frame's start"
     case .sessionRefused: "no room for another session"
+    case .request: "it sends a request of HTTP: /metrics is on the port of --listen"
     }
   }
 

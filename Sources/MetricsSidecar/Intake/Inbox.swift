@@ -46,6 +46,7 @@ final class Inbox {
 
   @_optimize(speed)
   private func apply(_ source: IntakeCounts.Source, _ applier: Applier) {
+    applier.begin(isStatsD: source == .udp)
     for index in 0..<datagrams.count {
       if datagrams.isTruncated(index) {
         applier.counts.datagramsTruncated += 1

@@ -21,15 +21,14 @@ struct PlainLine {
   /// The line at `start`, or `nil` where it has another form.
   @inline(__always)
   @_optimize(speed)
-  init?(_ bytes: LineBytes, from start: Int) {
-    var hash = LineHash()
+  init?(_ bytes: LineBytes, from start: Int, _ hashKey: HashKey) {
+    var hash = LineHash(hashKey)
     var at = start
     guard let nameLast = Self.name(bytes, &at, &hash) else { return nil }
     let nameByteCount = at &- start
     guard let value = Self.value(bytes, &at), let type = Self.type(bytes, &at) else { return nil }
     self.value = value
     self.type = type
-    hash.add(type)
     guard let (tagsStart, tagsLast) = Self.tags(bytes, &at, &hash) else { return nil }
     hash.add(tagsLast)
     end = at
@@ -42,12 +41,17 @@ struct PlainLine {
   // Each goes on at `at` and leaves it where the next part is; they are parts of one pass, so all are
   // put into it.
 
+  /// A longer name, of which most is tags, goes the long way. The lines that follow one without a colon
+  /// are not looked through for it, which each of a thousand such lines would do.
+  private static var nameByteLimit: Int { 512 }
+
   /// The name, up to the colon: its last word.
   @inline(__always)
   @_optimize(speed)
   private static func name(
     _ bytes: LineBytes, _ at: inout Int, _ hash: inout LineHash
   ) -> UInt64? {
+    let end = min(bytes.count, at &+ nameByteLimit)
     while true {
       let word = bytes.word(at)
       let hit = zeros(word ^ colons)
@@ -60,7 +64,7 @@ struct PlainLine {
       }
       hash.add(word)
       at &+= 8
-      if at >= bytes.count { return nil }
+      if at >= end { return nil }
     }
   }
 

@@ -29,9 +29,14 @@ struct SpectatorSources {
 
   var count: Int { sources.count }
 
+  /// Names are told apart by 64 bits under a secret: nobody can choose two that are one.
+  private static func key(_ name: RawSpan, _ meter: UInt64) -> UInt64 {
+    HashKey.process.fold(HashKey.process.hash(name), meter)
+  }
+
   /// How far the source's total has moved; 0 for the first. `nil` when there is no room.
   mutating func increase(_ name: RawSpan, to total: Double, now: UInt64) -> Double? {
-    let key = Digest.hash(name, seed: 1)
+    let key = Self.key(name, 1)
     guard let known = exchange(key, total, now) else { return nil }
     return max(0, total - (known.time == 0 ? total : known.value))
   }
@@ -39,7 +44,7 @@ struct SpectatorSources {
   /// The same for a total that rolls over at 2^64: one that seems to have moved by more than half of
   /// that began anew.
   mutating func increase(_ name: RawSpan, toUnsigned total: UInt64, now: UInt64) -> Double? {
-    let key = Digest.hash(name, seed: 3)
+    let key = Self.key(name, 3)
     guard let known = exchange(key, Double(bitPattern: total), now) else { return nil }
     let increase = known.time == 0 ? 0 : total &- known.value.bitPattern
     return increase >> 63 == 0 ? Double(increase) : 0
@@ -47,7 +52,7 @@ struct SpectatorSources {
 
   /// The greatest value of this minute. `nil` when there is no room.
   mutating func maximum(_ name: RawSpan, _ value: Double, now: UInt64) -> Double? {
-    let key = Digest.hash(name, seed: 2)
+    let key = Self.key(name, 2)
     guard let known = exchange(key, value, now) else { return nil }
     guard known.time / Self.minute == now / Self.minute, known.value > value else { return value }
     sources[key]?.value = known.value

@@ -36,6 +36,20 @@ struct BucketTable {
     }
   }
 
+  /// Adds what another table has. How many samples had no bucket.
+  func add(_ other: BucketTable, in state: StateFile) -> UInt64 {
+    let schema = other.schema(in: state)
+    var rest: UInt64 = 0
+    for cell in other.control + 1...other.control + other.capacity {
+      let word = state.value(cell)
+      if word == 0 { continue }
+      let middle = ExponentialScale.middle(of: Self.index(word), schema: schema)
+      let count = word & Self.countLimit
+      if !add(Self.isNegative(word) ? -middle : middle, count, in: state) { rest += count }
+    }
+    return rest
+  }
+
   /// Empties the table.
   func clear(in state: StateFile) {
     for cell in control...control + capacity where state.value(cell) != 0 {

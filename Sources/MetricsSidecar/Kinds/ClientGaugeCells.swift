@@ -12,7 +12,7 @@ enum ClientGaugeCells {
   private static let hasRest = 2
   private static let firstPart = 3
   private static let partCells = 4
-  static let owner = 1
+  private static let owner = 1
   private static let number = 2
   private static let time = 3
   /// For which a client without a connection is taken to live.
@@ -20,14 +20,15 @@ enum ClientGaugeCells {
 
   static func count(_ options: KindOptions) -> Int { firstPart + options.maxClients * partCells }
 
-  /// Sets or moves a client's part. `false` where there is no room for the client.
+  /// Sets or moves a client's part. Who owned it before, 0 for nobody; `nil` where there was no room.
   static func set(
     _ value: Double, isDelta: Bool, client: GaugeClient, in state: StateFile, _ record: Int,
     now: UInt64, _ options: KindOptions, owners: ClientOwners
-  ) -> Bool {
+  ) -> UInt64? {
     // Stored at each event: the first cell says when the series had its last.
     state.store(record + rest, state.value(record + rest))
-    guard let part = part(client.key, in: state, record, now, options, owners) else { return false }
+    guard let part = part(client.key, in: state, record, now, options, owners) else { return nil }
+    let former = state.value(part) == 0 ? 0 : state.value(part + owner)
     if state.value(part) != client.key {
       state.store(part, client.key)
       state.store(part + number, 0.0)
@@ -35,7 +36,7 @@ enum ClientGaugeCells {
     if state.value(part + owner) != client.owner { state.store(part + owner, client.owner) }
     state.store(part + number, isDelta ? state.number(part + number) + value : value)
     state.store(part + time, now)
-    return true
+    return former
   }
 
   /// The client's cells, or free ones.
@@ -44,29 +45,72 @@ enum ClientGaugeCells {
     _ owners: ClientOwners
   ) -> Int? {
     var free: Int?
-    var oldest: Int?
     for part in parts(record, options) {
       let found = state.value(part)
       if found == key { return part }
-      let partOwner = state.value(part + owner)
-      if found == 0
-        || partOwner == 0 && hasExpired(state.value(part + time), now, options)
+      if free == nil,
+        found == 0
+          || state.value(part + owner) == 0 && hasExpired(state.value(part + time), now, options)
       {
-        free = free ?? part
-      } else if partOwner != 0, !options.isLive, !owners.contains(partOwner),
-        oldest.map({ state.value($0 + time) > state.value(part + time) }) ?? true
-      {
-        oldest = part
+        free = part
       }
     }
     if let free { return free }
-    guard let oldest else { return nil }
+    guard let oldest = oldest(in: state, record, options, owners) else { return nil }
     let value = state.number(oldest + number)
     let isFirst = state.value(record + hasRest) == 0
     state.store(
       record + rest, isFirst ? value : merged(state.number(record + rest), value, options))
     state.store(record + hasRest, UInt64(1))
     return oldest
+  }
+
+  /// The part that was reported longest ago, of those whose owner has gone. None of a live gauge.
+  private static func oldest(
+    in state: StateFile, _ record: Int, _ options: KindOptions, _ owners: ClientOwners
+  ) -> Int? {
+    var oldest: Int?
+    if options.isLive { return nil }
+    for part in parts(record, options) {
+      let partOwner = state.value(part + owner)
+      if partOwner != 0, !owners.contains(partOwner),
+        oldest.map({ state.value($0 + time) > state.value(part + time) }) ?? true
+      {
+        oldest = part
+      }
+    }
+    return oldest
+  }
+
+  /// Who owns parts, one or more times each; without 0.
+  static func owners(in state: StateFile, _ record: Int, _ options: KindOptions) -> [UInt64] {
+    var found: [UInt64] = []
+    for part in parts(record, options) where state.value(part) != 0 {
+      let owner = state.value(part + owner)
+      if owner != 0 { found.append(owner) }
+    }
+    return found
+  }
+
+  /// Ends the part of one client; whose it was, `nil` where it has none.
+  static func end(
+    _ key: UInt64, in state: StateFile, _ record: Int, _ options: KindOptions
+  ) -> UInt64? {
+    for part in parts(record, options) where state.value(part) == key {
+      state.store(part, UInt64(0))
+      return state.value(part + owner)
+    }
+    return nil
+  }
+
+  /// The owner has gone: its parts of a live gauge end. In others, what it reported last counts for a
+  /// window more, without an owner.
+  static func end(allOf gone: UInt64, in state: StateFile, _ record: Int, _ options: KindOptions) {
+    guard options.isLive || options.windowMilliseconds != 0 else { return }
+    for part in parts(record, options)
+    where state.value(part) != 0 && state.value(part + owner) == gone {
+      state.store(options.isLive ? part : part + owner, UInt64(0))
+    }
   }
 
   /// The first cell of each part: its key.

@@ -15,7 +15,14 @@ struct ClientOwners {
   var container: UInt64 = 0
   /// The client's time in Unix milliseconds, where the line has one; else 0.
   var time: UInt64 = 0
-  private var living: [UInt64] = []
+  private struct Owned {
+    /// Connections that it speaks through now; 0 for one that a restart has found.
+    var connectionCount = 0
+    /// Records in which a part ends with it, by their units.
+    var records: Set<UInt32> = []
+  }
+
+  private var owned: [UInt64: Owned] = [:]
   private var connections: UInt64 = 0
   /// Sessions that have not come back by then, in Unix milliseconds, have gone; 0 once that is done.
   var graceEnds: UInt64 = 0
@@ -33,15 +40,40 @@ struct ClientOwners {
   static func number(session high: UInt64, _ low: UInt64) -> UInt64 { Digest.mix(high, low) | 1 }
   static func isSession(_ owner: UInt64) -> Bool { owner & 1 == 1 }
 
-  func contains(_ owner: UInt64) -> Bool { living.contains(owner) }
-  mutating func insert(_ owner: UInt64) { living.append(owner) }
+  func contains(_ owner: UInt64) -> Bool { owned[owner].map { $0.connectionCount > 0 } ?? false }
+  mutating func insert(_ owner: UInt64) { owned[owner, default: Owned()].connectionCount += 1 }
 
   /// Whether that was the last connection of this owner.
   mutating func remove(_ owner: UInt64) -> Bool {
-    guard let index = living.firstIndex(of: owner) else { return false }
-    living.swapAt(index, living.count - 1)
-    living.removeLast()
-    return !living.contains(owner)
+    guard contains(owner) else { return false }
+    owned[owner]?.connectionCount -= 1
+    return !contains(owner)
+  }
+
+  // MARK: What ends with an owner
+
+  /// Whether a gauge has a part that ends with it.
+  func hasParts(_ owner: UInt64) -> Bool { owned[owner].map { !$0.records.isEmpty } ?? false }
+
+  /// The owner has a part in this record.
+  mutating func note(_ record: Record, of owner: UInt64) {
+    if owner != 0 { owned[owner, default: Owned()].records.insert(record.unit) }
+  }
+
+  /// It has none there any more.
+  mutating func forget(_ record: Record, of owner: UInt64) {
+    owned[owner]?.records.remove(record.unit)
+  }
+
+  /// An owner without a connection has gone: where it has parts.
+  mutating func takeRecords(of owner: UInt64) -> [Record] {
+    guard let gone = owned.removeValue(forKey: owner) else { return [] }
+    return gone.records.map { Record(unit: $0) }
+  }
+
+  /// Those that parts name and that have no connection.
+  func absent(withSessions: Bool) -> [UInt64] {
+    owned.keys.filter { !contains($0) && (withSessions || !Self.isSession($0)) }
   }
 
   /// The part that an event belongs to: by the tag that the rule names, else by who has sent it.

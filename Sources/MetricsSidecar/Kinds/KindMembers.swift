@@ -6,7 +6,7 @@ enum KindMembers {
   static let types = "counter, gauge, histogram, summary, set or event"
   static let names = [
     "native", "bucket_factor", "zero_threshold", "max_buckets", "quantiles", "exact", "merge",
-    "client", "exemplar", "window",
+    "client", "exemplar", "minus", "window",
   ]
 
   /// `index` is of `names`.
@@ -29,6 +29,11 @@ enum KindMembers {
       if options.exemplar.isEmpty || options.exemplar.count > 64 {
         throw json.mistake("expected the name of a tag, up to 64 bytes")
       }
+    case 9:
+      guard let minus = GaugeMinus(name: try json.text()), minus != .auto else {
+        throw json.mistake("\"minus\" is step or value")
+      }
+      options.minus = minus
     default:
       // As milliseconds within 32 bits.
       guard let window = Quantity.milliseconds(try json.text()), window >= 1000,
@@ -81,6 +86,7 @@ enum KindMembers {
     case 7: return kind == .clientGauge ? nil : "gauges with a \"merge\" of several clients"
     case 8:
       return isNative || kind == .counter || kind == .histogram ? nil : "counters and histograms"
+    case 9: return kind == .clientGauge || kind == .gauge ? nil : "gauges"
     default:
       return kind == .clientGauge || kind == .summary || kind == .set
         ? nil : "summaries, sets and gauges with a \"merge\" of several clients"

@@ -1,3 +1,41 @@
+/// What a minus before a gauge's value means.
+enum GaugeMinus: UInt8 {
+  /// As the way in has it: a step on UDP, TCP and plain lines, a value's sign on Unix datagrams and in
+  /// frames, whose clients speak DogStatsD. It has no steps.
+  case auto
+  case step, value
+
+  init?(name: String) {
+    switch name {
+    case "auto": self = .auto
+    case "step": self = .step
+    case "value": self = .value
+    default: return nil
+    }
+  }
+}
+
+/// How a gauge's value is meant.
+enum GaugeMove: UInt8 {
+  case set, step
+  /// The value has a minus, and the way in has this for it.
+  case minusSet, minusStep
+
+  @inline(__always)
+  init(isDelta: Bool, isMinus: Bool) {
+    self = isMinus ? (isDelta ? .minusStep : .minusSet) : isDelta ? .step : .set
+  }
+
+  /// Whether the gauge moves, where its family has `minus`.
+  @inline(__always)
+  func isStep(_ minus: GaugeMinus) -> Bool {
+    if minus == .auto || self == .set || self == .step {
+      return self == .step || self == .minusStep
+    }
+    return minus == .step
+  }
+}
+
 /// What a rule says of a family besides its name, type, labels and buckets; defaults where it says
 /// nothing. Not changed once the family is made.
 final class KindOptions {
@@ -24,6 +62,8 @@ final class KindOptions {
   /// The tag that tells clients apart; empty: their session, connection or container.
   var clientTag: [UInt8] = []
   var maxClients = 32
+  /// A gauge's.
+  var minus = GaugeMinus.auto
   /// The tag that names an event's trace; empty: no exemplars.
   var exemplar: [UInt8] = []
   /// In place of a tag: labels as an event of a declared family has them.

@@ -25,6 +25,12 @@ enum NativeHistogramCells {
     return control + 1 + (power < 0 ? power + exemplarCount : power)
   }
 
+  static func table(_ record: Int, _ options: KindOptions) -> BucketTable {
+    BucketTable(
+      control: record + control, capacity: capacity(options), limit: options.maxBuckets,
+      firstSchema: options.schema)
+  }
+
   /// Adds `whole` samples of `value`; the sum is the caller's.
   @_optimize(speed)
   static func observe(
@@ -32,9 +38,7 @@ enum NativeHistogramCells {
   ) {
     let options = family.options
     state.add(record + samples, whole)
-    let table = BucketTable(
-      control: record + control, capacity: capacity(options), limit: options.maxBuckets,
-      firstSchema: options.schema)
+    let table = table(record, options)
     if value.magnitude <= options.zeroThreshold
       || !table.add(value, BucketTable.count(whole), in: state)
     {

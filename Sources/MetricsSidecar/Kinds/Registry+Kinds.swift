@@ -6,7 +6,7 @@ extension Registry {
   @_optimize(speed)
   func addSketched(
     _ target: LineTable.Target, _ family: Family, _ value: Double, _ weight: Double,
-    _ isDelta: Bool
+    _ move: GaugeMove
   ) {
     let record = Int(target.cell)
     let options = family.options
@@ -14,15 +14,12 @@ extension Registry {
     switch family.kind {
     case .set: DistinctCells.insert(value, in: state, record, now: now, options)
     case .clientGauge:
-      let client = owners.client(tag: target.client)
-      if client.owner != 0, !owners.contains(client.owner) { owners.insert(client.owner) }
-      if !ClientGaugeCells.set(
-        value, isDelta: isDelta, client: client, in: state, record,
-        now: options.merge == .mostRecent && owners.time != 0 ? owners.time : now, options,
-        owners: owners)
-      {
-        refusedClients += 1
+      guard value.magnitude <= Self.greatestTerm else {
+        refusedValues += 1
+        return
       }
+      setPart(
+        Record(unit: target.cell), family, value, move.isStep(target.minus), tag: target.client)
     case .summary, .nativeHistogram:
       // Sum and carry lie where a histogram has them.
       state.add(record + HistogramCells.sum, value * weight)
@@ -41,43 +38,95 @@ extension Registry {
 
   // MARK: Clients of gauges
 
-  /// A connection has ended: if it was its owner's last, so do the parts of live gauges.
+  /// Sets or moves the part of whoever speaks now.
+  private func setPart(
+    _ record: Record, _ family: Family, _ value: Double, _ isDelta: Bool, tag: UInt32
+  ) {
+    let options = family.options
+    let client = owners.client(tag: tag)
+    if client.owner != 0, !owners.contains(client.owner) { owners.insert(client.owner) }
+    let former = ClientGaugeCells.set(
+      value, isDelta: isDelta, client: client, in: state, record.firstCell,
+      now: options.merge == .mostRecent && owners.time != 0 ? owners.time : now, options,
+      owners: owners)
+    guard let former else {
+      refusedClients += 1
+      return
+    }
+    owners.note(record, of: client.owner)
+    if former != client.owner { partEnded(of: former, record, options) }
+  }
+
+  /// Ends the client's part of one series.
+  func endPart(of client: GaugeClient, _ record: Record, _ options: KindOptions) {
+    guard let owner = ClientGaugeCells.end(client.key, in: state, record.firstCell, options) else {
+      return
+    }
+    partEnded(of: owner, record, options)
+  }
+
+  /// A part is not this owner's any more; it may have others in the same series.
+  private func partEnded(of owner: UInt64, _ record: Record, _ options: KindOptions) {
+    if owner != 0, !ClientGaugeCells.owners(in: state, record.firstCell, options).contains(owner) {
+      owners.forget(record, of: owner)
+    }
+  }
+
+  /// A connection has ended: if it was its owner's last, so do the parts of live gauges. The work is
+  /// that of what it owned.
   func connectionEnded(_ owner: UInt64) {
-    if owners.remove(owner) { removeParts(of: owner) }
+    if owners.remove(owner) { endParts(of: owner) }
   }
 
   /// At the start: connections do not outlive the sidecar, sessions may come back.
   func forgetConnections() {
-    removeParts(areSessions: false)
     owners.graceEnds = now + ClientOwners.graceMilliseconds
+    indexOwners()
   }
 
   /// Once, when the time in which sessions may come back is over: before a scrape.
   func forgetAbsentSessions() {
     guard owners.graceEnds != 0, now >= owners.graceEnds else { return }
     owners.graceEnds = 0
-    removeParts(areSessions: true)
+    endAbsent()
   }
 
-  /// Ends the parts of one owner, or of all sessions or connections that do not live now.
-  @inline(never)
-  private func removeParts(of owner: UInt64 = 0, areSessions: Bool = false) {
+  /// Looks for all parts and whose they are, and ends those of owners that have gone.
+  private func indexOwners() {
     for family in families where family.kind == .clientGauge {
-      let options = family.options
-      if !options.isLive && options.windowMilliseconds == 0 { continue }
       for record in family.series {
-        for part in ClientGaugeCells.parts(record.firstCell, options) {
-          let found = state.value(part + ClientGaugeCells.owner)
-          let hasGone =
-            owner != 0
-            ? found == owner
-            : found != 0 && ClientOwners.isSession(found) == areSessions && !owners.contains(found)
-          guard hasGone, state.value(part) != 0 else { continue }
-          // Without an owner, what it reported last counts for a window more.
-          state.store(options.isLive ? part : part + ClientGaugeCells.owner, UInt64(0))
+        for owner in ClientGaugeCells.owners(in: state, record.firstCell, family.options) {
+          owners.note(record, of: owner)
         }
       }
     }
+    endAbsent()
+  }
+
+  private func endAbsent() {
+    for owner in owners.absent(withSessions: owners.graceEnds == 0) { endParts(of: owner) }
+  }
+
+  /// A series of a gauge of several clients goes.
+  func forgetOwners(of record: Record, _ options: KindOptions) {
+    for owner in ClientGaugeCells.owners(in: state, record.firstCell, options) {
+      owners.forget(record, of: owner)
+    }
+  }
+
+  private func endParts(of owner: UInt64) {
+    for record in owners.takeRecords(of: owner) {
+      guard let family = familyIndex[name(of: record)].map({ families[$0] }) else { continue }
+      ClientGaugeCells.end(allOf: owner, in: state, record.firstCell, family.options)
+      #if DEBUG
+        recordsLookedAt += 1
+      #endif
+    }
+  }
+
+  func name(of record: Record) -> [UInt8] {
+    let state = self.state
+    return SeriesKey.array(state.key(record).extracting(0..<state.nameByteCount(record)))
   }
 }
 

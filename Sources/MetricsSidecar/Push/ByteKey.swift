@@ -1,31 +1,20 @@
-import CSidecarLinux
 import SidecarPlatform
 
-/// Bytes as the key of a dictionary, hashed once. The hash differs from run to run, so that nobody
-/// can choose keys that meet in one place.
+/// Bytes as the key of a dictionary, hashed once, by the secret of this process.
 struct ByteKey: Hashable {
   let bytes: [UInt8]
-  private let digest: UInt64
+  private let hash: UInt64
 
   init(_ bytes: [UInt8]) {
     self.bytes = bytes
-    digest = unsafe Digest.hash(bytes.span.bytes, seed: Self.seed)
+    hash = unsafe HashKey.process.hash(bytes.span.bytes)
   }
 
   init() { self.init([]) }
 
   static func == (left: ByteKey, right: ByteKey) -> Bool {
-    left.digest == right.digest && left.bytes == right.bytes
+    left.hash == right.hash && left.bytes == right.bytes
   }
 
-  func hash(into hasher: inout Hasher) { hasher.combine(digest) }
-
-  /// Drawn at the start of the process.
-  static let seed: UInt64 = {
-    var seed: UInt64 = 0
-    let result = unsafe withUnsafeMutableBytes(of: &seed) {
-      unsafe cl_random($0.baseAddress, $0.count)
-    }
-    return result < 0 ? Clock.unixNanoseconds : seed
-  }()
+  func hash(into hasher: inout Hasher) { hasher.combine(hash) }
 }

@@ -200,7 +200,7 @@ struct GroupWriter: ~Copyable {
     var at = family.metrics.lowerBound
     while at < family.metrics.upperBound {
       let metric = GroupBytes.metric(old, at: at)
-      let hash = Digest.hash(old.extracting(metric.labels), seed: ByteKey.seed)
+      let hash = HashKey.process.hash(old.extracting(metric.labels))
       oldMetrics.append(at)
       oldHashes.append(hash)
       let hashes = oldHashes
@@ -212,7 +212,7 @@ struct GroupWriter: ~Copyable {
   /// The old metric with the labels of the new one at `place`; it is not kept for itself then.
   private mutating func takeOld(_ old: RawSpan, _ place: Int) -> Int? {
     let labels = GroupBytes.metric(bytes.bytes, at: place).labels
-    let hash = Digest.hash(bytes.bytes.extracting(labels), seed: ByteKey.seed)
+    let hash = HashKey.process.hash(bytes.bytes.extracting(labels))
     var probe = metricSlots.probe(hash)
     while let index = metricSlots.next(&probe) {
       let at = oldMetrics[index]

@@ -93,7 +93,7 @@ final class PushBatch {
     if let last = families.last, ByteCompare.equal(bytes.bytes.extracting(last.name), name) {
       return families.count - 1
     }
-    let hash = Digest.hash(name, seed: ByteKey.seed)
+    let hash = HashKey.process.hash(name)
     var probe = familySlots.probe(hash)
     while let index = familySlots.next(&probe) {
       let family = families[index]
@@ -107,7 +107,7 @@ final class PushBatch {
   /// The family called `name`, made if it is new.
   func family(_ name: RawSpan) -> Int {
     if let known = findFamily(name) { return known }
-    let hash = Digest.hash(name, seed: ByteKey.seed)
+    let hash = HashKey.process.hash(name)
     families.append(Family(name: append(name), hash: hash))
     let index = families.count - 1
     familySlots.add(hash, index) { families[$0].hash }
@@ -189,9 +189,9 @@ final class PushBatch {
         if order == 0 {
           isOverridden = !own.isDefault
           if own.isDefault { next += 1 }
-          origin = Digest.hash(
-            body.extracting(label.value),
-            seed: Digest.hash(body.extracting(label.name), seed: origin &+ ByteKey.seed))
+          let key = HashKey.process
+          origin = key.fold(origin, key.hash(body.extracting(label.name)))
+          origin = key.fold(origin, key.hash(body.extracting(label.value)))
           break
         }
         appendKeyLabel(keyBytes, own.text, start)
@@ -248,8 +248,8 @@ final class PushBatch {
       if metrics[last].origin != origin { noteDuplicate(last) }
       return (last, false)
     }
-    let hash = Digest.hash(
-      bytes.bytes.extracting(labels), seed: ByteKey.seed &+ UInt64(truncatingIfNeeded: family))
+    let hash = HashKey.process.fold(
+      HashKey.process.hash(bytes.bytes.extracting(labels)), UInt64(truncatingIfNeeded: family))
     var probe = metricSlots.probe(hash)
     while let index = metricSlots.next(&probe) {
       let metric = metrics[index]

@@ -74,12 +74,22 @@ extension Registry: OtherFamilies {
     familyIndex[name].flatMap { families[$0].pushBounds }
   }
 
-  func hasSeries(_ key: RawSpan) -> Bool { table.find(key, in: state) != nil }
+  func hasSeries(_ key: RawSpan) -> Bool {
+    guard let plain = SeriesKey.withoutEmptyLabels(key) else {
+      return table.find(key, in: state) != nil
+    }
+    return table.find(plain.bytes, in: state) != nil
+  }
 
   /// Whether there was a series of that key at the moment of the page that is being written.
   func hadSeries(_ key: RawSpan) -> Bool {
+    guard let plain = SeriesKey.withoutEmptyLabels(key) else { return hadPlainSeries(key) }
+    return hadPlainSeries(plain.bytes)
+  }
+
+  private func hadPlainSeries(_ key: RawSpan) -> Bool {
     if let record = table.find(key, in: state), state.wasInUse(record) { return true }
-    return !removed.isEmpty && removed.contains(Digest.hash(key))
+    return !removed.isEmpty && removed.contains(HashKey.process.hash(key))
   }
 }
 

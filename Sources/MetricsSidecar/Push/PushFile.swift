@@ -337,13 +337,17 @@ final class PushFile {
     }
     guard let best else { throw .damaged("its header is damaged") }
     generation = best
-    let header = unsafe base + headerOffset(best)
-    start = Int(clamping: unsafe header.load(fromByteOffset: 4, as: UInt32.self)) * 8
-    end = start + Int(clamping: unsafe header.load(fromByteOffset: 8, as: UInt32.self)) * 8
-    used = Int(clamping: unsafe header.load(fromByteOffset: 16, as: UInt32.self)) * 8
-    guard start >= Self.regionsStart, start <= used, used <= end, end <= file.size else {
-      throw .damaged("its length is damaged")
+    // In 64 bits, which no 32 of them times 8 can leave: an `Int` of arm/v7 would trap.
+    func place(_ at: Int) -> UInt64 {
+      UInt64(unsafe (base + headerOffset(best)).load(fromByteOffset: at, as: UInt32.self)) * 8
     }
+    let (first, length, usedEnd) = (place(4), place(8), place(16))
+    guard first >= UInt64(Self.regionsStart), first <= usedEnd, usedEnd <= first + length,
+      first + length <= UInt64(file.size)
+    else { throw .damaged("its length is damaged") }
+    start = Int(first)
+    end = Int(first + length)
+    used = Int(usedEnd)
     var offset = start
     while offset < used { offset = try recoverRecord(at: offset) }
   }
@@ -356,8 +360,9 @@ final class PushFile {
     let byteCount = field(0)
     let keyByteCount = field(8)
     let groupByteCount = field(12)
-    guard byteCount >= Self.headByteCount, byteCount <= used - offset,
-      keyByteCount <= byteCount, groupByteCount <= byteCount,
+    let contentByteCount = byteCount - Self.headByteCount
+    guard contentByteCount >= 0, byteCount <= used - offset,
+      keyByteCount <= contentByteCount, groupByteCount <= contentByteCount - keyByteCount,
       byteCount == Self.recordByteCount(keyByteCount, groupByteCount)
     else { throw .damaged("the record at \(offset) is damaged") }
     let wanted = checksum(offset, byteCount)

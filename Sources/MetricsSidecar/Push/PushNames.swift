@@ -14,7 +14,7 @@ struct PushNames {
   private(set) var liveCount = 0
 
   func find(_ name: RawSpan) -> Int? {
-    let hash = Digest.hash(name, seed: ByteKey.seed)
+    let hash = HashKey.process.hash(name)
     var probe = slots.probe(hash)
     while let index = slots.next(&probe) {
       let entry = entries[index]
@@ -40,7 +40,7 @@ struct PushNames {
       entries[index].groupCount += 1
       return index
     }
-    let hash = Digest.hash(name, seed: ByteKey.seed)
+    let hash = HashKey.process.hash(name)
     entries.append(Entry(name: SeriesKey.array(name), hash: hash, type: type, groupCount: 1))
     liveCount += 1
     let index = entries.count - 1

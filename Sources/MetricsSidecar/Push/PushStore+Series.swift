@@ -23,7 +23,9 @@ extension PushStore {
             let name = batch.array(family.name)
             let series = name + [0] + other.key.identity.bytes
             if seen[series] == nil { seen[series] = file.labelHashes(other.key.identity, name) }
-            if let hashes = seen[series], unsafe hashes.contains(Digest.hash(labels.span.bytes)) {
+            if let hashes = seen[series],
+              unsafe hashes.contains(HashKey.process.hash(labels.span.bytes))
+            {
               throw Self.inconsistent(
                 "\(batch.describe(metric)) is there already, in the group \(other.key.description)")
             }
@@ -135,7 +137,7 @@ extension PushFile {
       var metric = family.metrics.lowerBound
       while metric < family.metrics.upperBound {
         let next = GroupBytes.metric(group, at: metric)
-        hashes.insert(Digest.hash(group.extracting(next.labels)))
+        hashes.insert(HashKey.process.hash(group.extracting(next.labels)))
         metric = next.range.upperBound
       }
     }

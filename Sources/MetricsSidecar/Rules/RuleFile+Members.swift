@@ -65,7 +65,7 @@ extension RuleFile {
   }
 
   static func scale(_ json: JSON) throws(JSON.Mistake) -> Double {
-    guard case .number(let number) = json.value, number != 0 else {
+    guard case .number(let number) = json.value, number != 0, number.isFinite else {
       throw json.mistake("expected a number that is not 0")
     }
     return number
@@ -109,20 +109,12 @@ extension RuleFile {
     return name
   }
 
-  /// What an entry may have some of.
-  static func few<Item>(_ items: [Item], _ json: JSON) throws(JSON.Mistake) -> [Item] {
-    guard items.count <= labelLimit else {
-      throw json.mistake("more than 256 of them: a series never has so many labels")
-    }
-    return items
-  }
-
   static func labels(_ json: JSON) throws(JSON.Mistake) -> [(
     name: String, source: FamilyRule.Source
   )] {
     var list: [(name: String, source: FamilyRule.Source)] = []
     if case .array(let items) = json.value {
-      for item in try few(items, json) {
+      for item in items {
         let name = try item.text()
         try check(label: name, at: item)
         list.append((name, .tag(Array(name.utf8))))
@@ -131,7 +123,7 @@ extension RuleFile {
       guard case .object(let members) = json.value else {
         throw json.mistake("\"labels\" is a list of tags, or an object of labels and their tags")
       }
-      for (name, tag) in try few(members, json) {
+      for (name, tag) in members {
         try check(label: name, at: tag)
         list.append((name, .tag(Array(try tag.text().utf8))))
       }
@@ -151,7 +143,9 @@ extension RuleFile {
   static func buckets(_ json: JSON) throws(JSON.Mistake) -> [Double] {
     var bounds: [Double] = []
     for item in try json.items() {
-      guard case .number(let bound) = item.value else { throw item.mistake("expected a number") }
+      guard case .number(let bound) = item.value, bound.isFinite else {
+        throw item.mistake("expected a number")
+      }
       if let last = bounds.last, bound <= last {
         throw item.mistake("each bucket is above the one before it")
       }

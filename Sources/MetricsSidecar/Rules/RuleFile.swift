@@ -17,10 +17,7 @@ enum RuleFile {
     return rules
   }
 
-  /// Reading ends behind so many mistakes.
-  static let mistakeLimit = 1000
-
-  /// What can be read of the rules, and the mistakes in the order of the text, up to a bound. A text that is not
+  /// What can be read of the rules, and every mistake in the order of the text. A text that is not
   /// JSON has one mistake: what stands behind it cannot be told.
   static func read(_ text: [UInt8]) -> (rules: Rules, mistakes: [JSON.Mistake]) {
     var rules = Rules()
@@ -54,9 +51,6 @@ enum RuleFile {
       } catch { mistakes.append(error) }
     }
     for item in families {
-      if mistakes.count >= mistakeLimit {
-        return mistakes.append(item.mistake("so many mistakes: the rest is not read"))
-      }
       do throws(JSON.Mistake) {
         try family(item, standard, into: &rules, &index, &mistakes)
       } catch { mistakes.append(error) }
@@ -150,7 +144,7 @@ enum RuleFile {
     case "help": entry.family.help = try value.text()
     case "labels": entry.family.labels += try labels(value)
     case "constants":
-      for (label, constant) in try few(try value.members(allowed: nil), value) {
+      for (label, constant) in try value.members(allowed: nil) {
         try check(label: label, at: constant)
         entry.family.labels.append((label, .constant(Template(try constant.text()))))
       }
@@ -158,7 +152,7 @@ enum RuleFile {
     case "ttl": entry.family.ttlSeconds = try timeToLive(value)
     case "action": entry.drops = try value.choice("drop", "feed", name)
     case "events":
-      for event in try value.items() where mistakes.count < mistakeLimit {
+      for event in try value.items() {
         do throws(JSON.Mistake) {
           var rule = try rule(event, standard, &mistakes)
           rule.family = number
@@ -243,9 +237,8 @@ enum RuleFile {
     }
     var stars = Int.max
     for event in events { stars = min(stars, event.event.starCount) }
-    var names: Set<String> = []
-    for label in family.labels {
-      if !names.insert(label.name).inserted {
+    for (index, label) in family.labels.enumerated() {
+      if family.labels[..<index].contains(where: { $0.name == label.name }) {
         mistakes.append(json.mistake(joined("the label ", label.name, " is there twice")))
       }
       guard case .constant(let template) = label.source else { continue }
@@ -275,7 +268,7 @@ enum RuleFile {
         case "scale": rule.scale = try scale(value)
         case "separator": divider = try separator(value)
         default:
-          for (tag, wanted) in try few(try value.members(allowed: nil), value) {
+          for (tag, wanted) in try value.members(allowed: nil) {
             rule.conditions.append(try condition(tag: Array(tag.utf8), wanted))
           }
         }

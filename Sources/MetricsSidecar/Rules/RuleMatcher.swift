@@ -88,10 +88,10 @@ struct RuleMatcher {
 
   // MARK: The hash
 
-  private static let start: UInt64 = 0xcbf2_9ce4_8422_2325
+  private static var start: UInt64 { HashKey.process.start }
 
   private static func step(_ hash: UInt64, _ byte: UInt8) -> UInt64 {
-    (hash ^ UInt64(byte)) &* 0x100_0000_01b3
+    HashKey.process.fold(hash, UInt64(byte))
   }
 
   /// The last eight bytes, the last one on top.
@@ -104,6 +104,7 @@ struct RuleMatcher {
   private static func hash(_ prefix: UInt64, _ tail: UInt64, _ shape: Shape) -> UInt32 {
     let suffix = shape.suffixCount == 0 ? 0 : tail >> UInt64(64 - shape.suffixCount * 8)
     let kind = UInt64(shape.suffixCount) << 1 | (shape.isExact ? 1 : 0)
-    return UInt32(truncatingIfNeeded: Digest.mix(prefix &+ kind, suffix) >> 32)
+    return UInt32(
+      truncatingIfNeeded: HashKey.process.fold(HashKey.process.fold(prefix, kind), suffix))
   }
 }

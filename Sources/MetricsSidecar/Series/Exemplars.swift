@@ -141,7 +141,7 @@ final class Exemplars {
 
   private func place(_ cell: Int) -> Int {
     let mask = cells.count - 1
-    var index = Int(truncatingIfNeeded: UInt32(cell) &* 0x9e37_79b1) & mask
+    var index = Int(truncatingIfNeeded: HashKey.process.hash(UInt64(cell))) & mask
     while cells[index] != 0, cells[index] != UInt32(cell) { index = (index + 1) & mask }
     return index
   }
@@ -271,40 +271,44 @@ extension Registry {
   @_optimize(speed)
   func applyTraced(
     _ exemplars: Exemplars, _ name: RawSpan, _ type: UInt8, _ tags: RawSpan, _ value: Double,
-    _ weight: Double, _ isDelta: Bool
+    _ weight: Double, _ move: GaugeMove
   ) -> Rejection? {
     guard var rest = exemplars.scratch.take() else { return nil }
     let rejection: Rejection?
     if exemplars.strip(tags, into: &rest) {
       rejection = applyPlain(
-        name: name, type: type, tags: rest.bytes, value: value, weight: weight, isDelta: isDelta)
+        name: name, type: type, tags: rest.bytes, value: value, weight: weight, move: move)
       if let targets = targets(name, type, rest.bytes) {
-        for index in 0..<targets.count { keep(exemplars, targets[index], tags, value) }
+        for index in 0..<targets.count {
+          guard let trace = trace(targets[index], in: tags) else { continue }
+          keep(exemplars, targets[index], tags.extracting(trace), value)
+        }
       }
     } else {
       rejection = applyPlain(
-        name: name, type: type, tags: tags, value: value, weight: weight, isDelta: isDelta)
+        name: name, type: type, tags: tags, value: value, weight: weight, move: move)
     }
     exemplars.scratch = consume rest
     return rejection
   }
 
-  private func keep(
-    _ exemplars: Exemplars, _ target: LineTable.Target, _ tags: RawSpan, _ value: Double
+  /// Where an event's tags have the trace that a target's family keeps.
+  func trace(_ target: LineTable.Target, in tags: RawSpan) -> Range<Int>? {
+    let tag = families[Int(target.family)].options.exemplar
+    guard !tag.isEmpty, tag != KindOptions.anyExemplar else { return nil }
+    return Exemplars.find(tag, in: tags)
+  }
+
+  func keep(
+    _ exemplars: Exemplars, _ target: LineTable.Target, _ trace: RawSpan, _ value: Double
   ) {
     let family = families[Int(target.family)]
-    let tag = family.options.exemplar
-    guard !tag.isEmpty, tag != KindOptions.anyExemplar, let range = Exemplars.find(tag, in: tags)
-    else { return }
-    keep(exemplars, target, trace: tags.extracting(range), nameByteCount: tag.count, value)
+    keep(exemplars, target, trace, nameByteCount: family.options.exemplar.count, value)
   }
 
   /// Keeps the labels that an event of a declared family brings: `trace_id:4bf92f35,span_id:00f0`.
   @inline(never)
-  func keepExemplar(
-    _ labels: RawSpan, name: RawSpan, type: UInt8, tags: RawSpan, value: Double
-  ) {
-    guard Exemplars.areLabels(labels), let targets = targets(name, type, tags) else { return }
+  func keepExemplar(_ labels: RawSpan, _ targets: LineTable.Targets, value: Double) {
     for index in 0..<targets.count {
       let target = targets[index]
       guard families[Int(target.family)].options.exemplar == KindOptions.anyExemplar else {
@@ -312,16 +316,17 @@ extension Registry {
       }
       let exemplars = exemplars ?? Exemplars(limit: limits.exemplars)
       self.exemplars = exemplars
-      keep(exemplars, target, trace: labels, nameByteCount: 0, value)
+      keep(exemplars, target, labels, nameByteCount: 0, value)
     }
   }
 
   private func keep(
-    _ exemplars: Exemplars, _ target: LineTable.Target, trace: RawSpan, nameByteCount: Int,
+    _ exemplars: Exemplars, _ target: LineTable.Target, _ trace: RawSpan, nameByteCount: Int,
     _ value: Double
   ) {
     let family = families[Int(target.family)]
     let scaled = target.scale == 0 ? value : value * scales[target.scale]
+    guard scaled.magnitude <= Self.greatestTerm else { return }
     let value = target.isMilliseconds ? scaled / 1000 : scaled
     var cell = Int(target.cell) + 1
     if family.kind == .histogram {
@@ -331,8 +336,8 @@ extension Registry {
     } else if family.kind == .nativeHistogram {
       let record = Int(target.cell)
       exemplars.set(
-        record + NativeHistogramCells.exemplar(value, family.options), value,
-        trace, nameByteCount: nameByteCount, now: now)
+        record + NativeHistogramCells.exemplar(value, family.options), value, trace,
+        nameByteCount: nameByteCount, now: now)
       if family.bounds.isEmpty { return }
       cell = record + NativeHistogramCells.firstBucket(family.options)
       for bound in family.bounds where value > bound { cell += 1 }

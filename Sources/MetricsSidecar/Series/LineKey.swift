@@ -36,20 +36,19 @@ struct LineKey {
     let sizes =
       UInt64(truncatingIfNeeded: nameByteCount) | UInt64(truncatingIfNeeded: tagsByteCount) << 16
     head = (nameByteCount | tagsByteCount) >> 16 == 0 ? sizes | UInt64(type) << 32 : .max
-    self.hash = hash.value
+    self.hash = hash.value(head)
   }
 
   /// Gives `body` the key of a line that was taken apart before.
   @inline(__always)
   @_optimize(speed)
   static func withKey<Result>(
-    name: RawSpan, type: UInt8, tags: RawSpan, _ body: (LineKey) -> Result
+    _ key: HashKey, name: RawSpan, type: UInt8, tags: RawSpan, _ body: (LineKey) -> Result
   ) -> Result {
     unsafe name.withUnsafeBytes { name in
       unsafe tags.withUnsafeBytes { tags in
-        var hash = LineHash()
+        var hash = LineHash(key)
         let nameLast = unsafe Self.takeIn(name, &hash)
-        hash.add(type)
         let tagsLast = unsafe Self.takeIn(tags, &hash)
         // No byte of an empty part is read.
         let nowhere = unsafe UnsafeRawPointer(bitPattern: 8)!
@@ -139,26 +138,26 @@ struct LineKey {
   }
 }
 
-/// The hash of a key, word by word: multiply and turn, so that a word costs the time of one
-/// multiplication. Only within one process, so that it may change.
+/// The hash of a key, word by word, under a secret: see `HashKey`. A word costs the time of one
+/// multiplication.
 struct LineHash {
-  private var state: UInt64 = 0x9e37_79b9_7f4a_7c15
+  private let key: HashKey
+  private var state: UInt64
 
   @inline(__always)
   @_optimize(speed)
-  mutating func add(_ word: UInt64) {
-    state = (state << 5 | state >> 59) ^ word
-    state &*= 0xd6e8_feb8_6659_fd93
+  init(_ key: HashKey) {
+    self.key = key
+    state = key.start
   }
 
   @inline(__always)
   @_optimize(speed)
-  mutating func add(_ type: UInt8) { state ^= UInt64(type) }
+  mutating func add(_ word: UInt64) { state = key.fold(state, word) }
 
+  /// After all words: `head` has the parts' sizes and the type, so that no other key has taken in the
+  /// same.
   @inline(__always)
   @_optimize(speed)
-  var value: UInt32 {
-    let folded = (state ^ state >> 32) &* 0x9e37_79b9_7f4a_7c15
-    return UInt32(truncatingIfNeeded: folded >> 32)
-  }
+  func value(_ head: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: key.fold(state, head)) }
 }

@@ -3,7 +3,9 @@ import SidecarPlatform
 /// From an event's name, type and tags, as bytes, to the cells it feeds. A known event costs one
 /// hash, one comparison and its additions; rules are looked at once for each new one.
 ///
-/// What must stay true: at most `limit` lines are known. A line beyond that is resolved each time.
+/// What must stay true: at most `limit` lines are known, in at most `byteLimit` bytes. A line beyond
+/// that is resolved each time; a full table forgets all of them now and then, so that it has room for
+/// the lines that come now.
 ///
 /// A slot is a hash and the place of an entry, in words of 8 bytes; the entries lie one after the
 /// other in chunks that never move:
@@ -28,6 +30,8 @@ struct LineTable: ~Copyable {
     var client: UInt32 = 0
     /// A number in `Registry.scales`; 0 where values are taken as they are.
     var scale: UInt8 = 0
+    /// What a gauge's minus means where its family says so.
+    var minus = GaugeMinus.auto
   }
 
   /// What a known line feeds.
@@ -64,15 +68,26 @@ struct LineTable: ~Copyable {
   private var used = 0
   private(set) var count = 0
   let limit: Int
+  /// The memory of slots and chunks together, in bytes.
+  let byteLimit: Int
+  /// Whether more would take the half that is for lines that feed something.
+  var isHalfFull: Bool { count >= limit / 2 || byteCount >= byteLimit / 2 }
+
+  /// Whether a line had no room.
+  private(set) var isFull = false
+  /// What lines are hashed with.
+  let key: HashKey
 
   fileprivate static var targetByteCount: Int { 16 }
   private static var chunkShift: Int { 15 }
   private static var chunkWordCount: Int { 1 << chunkShift }
   private static var firstSlotCount: Int { 256 }
 
-  init(limit: Int) {
+  init(limit: Int, byteLimit: Int, key: HashKey = .process) {
     precondition(MemoryLayout<Target>.stride <= Self.targetByteCount)
     self.limit = limit
+    self.byteLimit = byteLimit
+    self.key = key
     unsafe slots = Self.emptySlots(Self.firstSlotCount)
     mask = Self.firstSlotCount - 1
     unsafe chunks = .allocate(capacity: 1)
@@ -114,6 +129,19 @@ struct LineTable: ~Copyable {
     }
   }
 
+  #if DEBUG
+    /// Slots that are looked at to find a line's hash.
+    func steps(to key: LineKey) -> Int {
+      var index = Int(truncatingIfNeeded: key.hash) & mask
+      var steps = 1
+      while unsafe slots[index].entry != 0, unsafe slots[index].hash != key.hash {
+        index = (index &+ 1) & mask
+        steps += 1
+      }
+      return steps
+    }
+  #endif
+
   /// All of an entry's first word but the number of its targets.
   private static var keyMask: UInt64 { 0xff_ffff_ffff }
 
@@ -124,15 +152,26 @@ struct LineTable: ~Copyable {
     return unsafe chunks[place >> Self.chunkShift] + (place & (Self.chunkWordCount - 1)) &* 8
   }
 
+  /// Memory that slots and chunks take.
+  var byteCount: Int {
+    chunkCount * Self.chunkWordCount * 8 + (mask + 1) * MemoryLayout<Slot>.stride
+  }
+
   /// Remembers a line, while there is room.
   mutating func insert(_ key: LineKey, targets: [Target]) {
-    guard count < limit, key.isShort, targets.count < 256 else { return }
     let wordCount = 1 + targets.count * Self.targetByteCount / 8 + key.wordCount
-    if used + wordCount > chunkCount * Self.chunkWordCount {
-      guard chunkCount < Int(UInt32.max >> UInt32(Self.chunkShift)) else { return }
-      addChunk()
+    guard key.isShort, targets.count < 256, wordCount <= Self.chunkWordCount else { return }
+    let needsChunk = used + wordCount > chunkCount * Self.chunkWordCount
+    let needsSlots = (count + 1) * 2 > mask + 1
+    let grown =
+      byteCount + (needsChunk ? Self.chunkWordCount * 8 : 0)
+      + (needsSlots ? (mask + 1) * MemoryLayout<Slot>.stride : 0)
+    guard count < limit, grown <= byteLimit else {
+      isFull = true
+      return
     }
-    if (count + 1) * 2 > mask + 1 { grow() }
+    if needsChunk { addChunk() }
+    if needsSlots { grow() }
     let slot = Slot(hash: key.hash, entry: UInt32(used + 1))
     let entry = unsafe entry(slot)
     unsafe entry.storeBytes(of: key.head | UInt64(targets.count) << 40, as: UInt64.self)
@@ -161,7 +200,7 @@ struct LineTable: ~Copyable {
   }
 
   /// Forgets all lines: their targets are resolved anew.
-  mutating func removeAll() { self = LineTable(limit: limit) }
+  mutating func removeAll() { self = LineTable(limit: limit, byteLimit: byteLimit, key: key) }
 
   private mutating func place(_ slot: Slot) {
     var index = Int(truncatingIfNeeded: slot.hash) & mask

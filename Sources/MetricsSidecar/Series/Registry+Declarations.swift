@@ -18,9 +18,14 @@ struct Declarations {
     var owners: [UInt64] = []
     /// Whether more have than `owners` holds.
     var hasMoreOwners = false
+
+    /// What it takes here, in its family and in that one's header.
+    var byteCount: Int { 3 * text.count + 96 * declaration.bounds.count }
   }
 
   var entries: [[UInt8]: Entry] = [:]
+  /// What all take.
+  var byteCount = 0
   static let ownerLimit = 64
 }
 
@@ -68,33 +73,37 @@ extension Registry {
       if !isSame, let old, isInUse(old) { throw .declarationConflict }
       if !isSame, isSampleOfAnother(name, family.kind) { throw conflict(name) }
     }
-    if !isByRules {
-      let known = familyIndex[name].map { families[$0].header.count } ?? 0
-      let growth = family.header.count - known
-      if growth > 0, !hasRoom(for: growth) { throw .expositionLimit }
-    }
+    var entry = Declarations.Entry(
+      declaration: declaration, text: text, record: Record(unit: 0))
+    let byteCount = declarations.byteCount - (old?.byteCount ?? 0) + entry.byteCount
+    if byteCount > limits.declarationByteCount { throw .familyLimit }
     let record: Record
     do throws(Errno) {
       record = try unsafe state.allocate(
         kind: .declaration, key: text.span.bytes, nameByteCount: name.count, shape: 0, cellCount: 2)
     } catch { throw .stateFull }
     if let old { retire(old.record) }
-    declarations.entries[name] = Declarations.Entry(
-      declaration: declaration, text: text, record: record)
+    entry.record = record
+    declarations.entries[name] = entry
+    declarations.byteCount = byteCount
     if !isByRules { show(family) }
   }
 
   /// Makes the family, or has the one of this name be as declared.
   private func show(_ family: Family) {
+    var isSame = false
     if let index = familyIndex[family.name] {
+      let known = families[index]
+      isSame =
+        known.isDeclaredByClient && known.kind == family.kind && known.shape == family.shape
       replace(index, family)
     } else {
       _ = add(family)
     }
     expiry.use(timeToLive(family))
     expiry.arm(timeToLive(family), now: monotonicNow)
-    // Lines of this name may be known by what they meant before.
-    if lines.count > 0 { forgetLines() }
+    // Lines of this name may be known by what they meant before; another help text changes none.
+    if !isSame, lines.count > 0 { forgetLines() }
   }
 
   private func isRuled(_ family: Family) -> Bool {
@@ -165,11 +174,7 @@ extension Registry {
     } catch { return error }
     let found = table.find(key.bytes, in: state)
     guard let record = found else { return nil }
-    let client = owners.client(tag: 0).key
-    for part in ClientGaugeCells.parts(record.firstCell, families[index].options)
-    where state.value(part) == client {
-      state.store(part, UInt64(0))
-    }
+    endPart(of: owners.client(tag: 0), record, families[index].options)
     return nil
   }
 
@@ -219,8 +224,9 @@ extension Registry {
     do throws(LineError) {
       let declaration = try Declaration(text)
       guard declarations.entries[declaration.name] == nil else { return retire(record) }
-      declarations.entries[declaration.name] = Declarations.Entry(
-        declaration: declaration, text: text, record: record)
+      let entry = Declarations.Entry(declaration: declaration, text: text, record: record)
+      declarations.entries[declaration.name] = entry
+      declarations.byteCount += entry.byteCount
       if familyIndex[declaration.name] == nil {
         _ = add(declaration.family(clients: limits.gaugeClients))
       }

@@ -4,9 +4,8 @@ import SidecarPlatform
 /// What an event does: a known line adds to its cells, one that is new is resolved first.
 extension Registry {
   /// Why an event was not counted.
-  enum Rejection: Error, CaseIterable {
-    case typeConflict, unsupportedType, seriesLimit, expositionLimit, familyLimit, tooManyLabels,
-      nameTooLong
+  enum Rejection: Int, Error, CaseIterable {
+    case typeConflict, unsupportedType, seriesLimit, familyLimit, tooManyLabels, nameTooLong
     case valueTooLong, stateFull, dropped, mixedTags, declarationConflict, badEscape
 
     /// The label of `metrics_sidecar_events_rejected_total`.
@@ -15,7 +14,6 @@ extension Registry {
       case .typeConflict: "type_conflict"
       case .unsupportedType: "unsupported_type"
       case .seriesLimit: "series_limit"
-      case .expositionLimit: "exposition_limit"
       case .familyLimit: "family_limit"
       case .tooManyLabels: "too_many_labels"
       case .nameTooLong: "name_too_long"
@@ -30,36 +28,39 @@ extension Registry {
   }
 
   /// Adds `value`, which stands for `weight` samples, to everything that the event feeds.
-  /// `type` is the first letter of the event's type.
+  /// `type` is the first letter of the event's type; `isMinus` tells a gauge's value with a minus,
+  /// which is a step here if `isDelta`.
   @inline(__always)
   @_optimize(speed)
   func apply(
-    name: RawSpan, type: UInt8, tags: RawSpan, value: Double, weight: Double, isDelta: Bool
+    name: RawSpan, type: UInt8, tags: RawSpan, value: Double, weight: Double, isDelta: Bool,
+    isMinus: Bool = false
   ) -> Rejection? {
+    let move = GaugeMove(isDelta: isDelta, isMinus: isMinus)
     if let exemplars {
-      return applyTraced(exemplars, name, type, tags, value, weight, isDelta)
+      return applyTraced(exemplars, name, type, tags, value, weight, move)
     }
     return applyPlain(
-      name: name, type: type, tags: tags, value: value, weight: weight, isDelta: isDelta)
+      name: name, type: type, tags: tags, value: value, weight: weight, move: move)
   }
 
   /// The targets of a line that is known.
   func targets(_ name: RawSpan, _ type: UInt8, _ tags: RawSpan) -> LineTable.Targets? {
-    LineKey.withKey(name: name, type: type, tags: tags) { key in lines.find(key) }
+    LineKey.withKey(lines.key, name: name, type: type, tags: tags) { key in lines.find(key) }
   }
 
   @inline(__always)
   @_optimize(speed)
   func applyPlain(
-    name: RawSpan, type: UInt8, tags: RawSpan, value: Double, weight: Double, isDelta: Bool
+    name: RawSpan, type: UInt8, tags: RawSpan, value: Double, weight: Double, move: GaugeMove
   ) -> Rejection? {
-    LineKey.withKey(name: name, type: type, tags: tags) { key in
+    LineKey.withKey(lines.key, name: name, type: type, tags: tags) { key in
       if let targets = lines.find(key) {
         if targets.count == 0 { return .dropped }
-        for index in 0..<targets.count { add(targets[index], value, weight, isDelta) }
+        for index in 0..<targets.count { add(targets[index], value, weight, move) }
         return nil
       }
-      return applyNew(key, name, type, tags, value, weight, isDelta)
+      return applyNew(key, name, type, tags, value, weight, move)
     }
   }
 
@@ -73,55 +74,110 @@ extension Registry {
       if target.kind == .counter, target.scale == 0 {
         state.add(Int(target.cell) + 1, line.value)
       } else {
-        addPlain(target, line.value)
+        addOther(target, line.value, 1, .set)
       }
     }
     return true
   }
 
   @inline(never)
-  @_optimize(speed)
-  private func addPlain(_ target: LineTable.Target, _ value: Double) {
-    add(target, value, 1, false)
-  }
-
-  @inline(never)
   private func applyNew(
     _ key: LineKey, _ name: RawSpan, _ type: UInt8, _ tags: RawSpan, _ value: Double,
-    _ weight: Double, _ isDelta: Bool
+    _ weight: Double, _ move: GaugeMove
   ) -> Rejection? {
+    let outcome = resolveNew(key, name, type, tags)
+    for target in outcome.targets { add(target, value, weight, move) }
+    return outcome.targets.isEmpty ? outcome.refusal : nil
+  }
+
+  /// Asks the rules what a new line feeds, and remembers the answer.
+  private func resolveNew(
+    _ key: LineKey, _ name: RawSpan, _ type: UInt8, _ tags: RawSpan
+  ) -> Resolution {
+    #if DEBUG
+      resolvedLines += 1
+    #endif
     let resolver = Resolver(name: name, type: type, tags: tags, dialects: dialects)
     var outcome = Resolution()
     do throws(Rejection) {
       try resolve(resolver, into: &outcome)
     } catch {
       // Remembered as a line that feeds nothing; half of the room is for those that feed something.
-      if error == .dropped, lines.count < lines.limit / 2 { lines.insert(key, targets: []) }
-      return error
+      if error == .dropped, !lines.isHalfFull { lines.insert(key, targets: []) }
+      return Resolution(refusal: error)
     }
-    for target in outcome.targets { add(target, value, weight, isDelta) }
-    guard let refusal = outcome.refusal else {
-      lines.insert(key, targets: outcome.targets)
-      return nil
-    }
-    return outcome.targets.isEmpty ? refusal : nil
+    if outcome.refusal == nil { lines.insert(key, targets: outcome.targets) }
+    return outcome
   }
 
   @inline(__always)
   @_optimize(speed)
   private func add(
-    _ target: LineTable.Target, _ value: Double, _ weight: Double, _ isDelta: Bool
+    _ target: LineTable.Target, _ value: Double, _ weight: Double, _ move: GaugeMove
   ) {
+    if target.kind == .counter, target.scale == 0 {
+      state.add(Int(target.cell) + 1, value * weight)
+    } else {
+      addOther(target, value, weight, move)
+    }
+  }
+
+  @inline(never)
+  @_optimize(speed)
+  private func addOther(
+    _ target: LineTable.Target, _ value: Double, _ weight: Double, _ move: GaugeMove
+  ) {
+    var value = value
+    if target.scale != 0 {
+      guard let scaled = scaled(target, value, weight, move) else { return }
+      value = scaled
+    }
     let cell = Int(target.cell)
-    let value = target.scale == 0 ? value : value * scales[target.scale]
     switch target.kind {
     case .counter: state.add(cell + 1, value * weight)
-    case .gauge: if isDelta { state.add(cell + 1, value) } else { state.store(cell + 1, value) }
+    case .gauge:
+      if move == .set {
+        state.store(cell + 1, value)
+      } else {
+        step(target, value, move)
+      }
     case .histogram:
       let family = families[Int(target.family)]
       observe(cell, family, target.isMilliseconds ? value / 1000 : value, weight)
-    default: addSketched(target, families[Int(target.family)], value, weight, isDelta)
+    default: addSketched(target, families[Int(target.family)], value, weight, move)
     }
+  }
+
+  @inline(never)
+  private func step(_ target: LineTable.Target, _ value: Double, _ move: GaugeMove) {
+    let cell = Int(target.cell) + 1
+    if !move.isStep(target.minus) {
+      state.store(cell, value)
+    } else if value.magnitude <= Self.greatestTerm {
+      state.add(cell, value)
+    } else {
+      refusedValues += 1
+    }
+  }
+
+  /// No sum becomes infinite, which it would stay, while each term is at most this: an event has up
+  /// to 1e100 and stands for up to 1e15 samples, but a rule's scale may be any number.
+  static let greatestTerm = 1e200
+
+  /// The value as the rule scales it; `nil`, and counted, where the result cannot be added.
+  @inline(never)
+  private func scaled(
+    _ target: LineTable.Target, _ value: Double, _ weight: Double, _ move: GaugeMove
+  ) -> Double? {
+    let scaled = value * scales[target.scale]
+    // A gauge that is set may be infinite where the client says so.
+    let isSound =
+      target.kind == .gauge && !move.isStep(target.minus)
+      ? scaled.isFinite || !value.isFinite
+      : (scaled * weight).magnitude <= Self.greatestTerm
+        && (target.kind != .counter || scaled >= 0)
+    if !isSound { refusedValues += 1 }
+    return isSound ? scaled : nil
   }
 
   @inline(__always)
@@ -135,6 +191,71 @@ extension Registry {
     var bucket = 0
     while bucket < family.bounds.count, value > family.bounds[bucket] { bucket += 1 }
     state.add(cell + HistogramCells.firstBucket + bucket, whole)
+  }
+
+  // MARK: Lines of several values
+
+  /// What all values of one line feed: looked up once, however many they are.
+  struct Feed {
+    /// Of a known line.
+    private var known: LineTable.Targets?
+    /// Of one that is not known.
+    private var fresh: [LineTable.Target] = []
+    /// Why no value counts.
+    fileprivate var refusal: Rejection?
+    /// For each target where the line's tags have its trace; empty without one.
+    fileprivate var traces: [Range<Int>?] = []
+
+    fileprivate init(_ known: LineTable.Targets) {
+      self.known = known
+      if known.count == 0 { refusal = .dropped }
+    }
+
+    fileprivate init(_ fresh: Resolution) {
+      self.fresh = fresh.targets
+      if fresh.targets.isEmpty { refusal = fresh.refusal }
+    }
+
+    fileprivate var count: Int { known?.count ?? fresh.count }
+    fileprivate subscript(index: Int) -> LineTable.Target { known?[index] ?? fresh[index] }
+  }
+
+  /// Valid until the turn ends.
+  @inline(never)
+  func feed(of name: RawSpan, _ type: UInt8, _ tags: RawSpan) -> Feed {
+    guard let exemplars, var rest = exemplars.scratch.take() else {
+      return plainFeed(name, type, tags)
+    }
+    var feed: Feed
+    if exemplars.strip(tags, into: &rest) {
+      feed = plainFeed(name, type, rest.bytes)
+      for index in 0..<feed.count { feed.traces.append(trace(feed[index], in: tags)) }
+    } else {
+      feed = plainFeed(name, type, tags)
+    }
+    exemplars.scratch = consume rest
+    return feed
+  }
+
+  private func plainFeed(_ name: RawSpan, _ type: UInt8, _ tags: RawSpan) -> Feed {
+    LineKey.withKey(lines.key, name: name, type: type, tags: tags) { key in
+      lines.find(key).map { Feed($0) } ?? Feed(resolveNew(key, name, type, tags))
+    }
+  }
+
+  /// Adds one of the line's values; `tags` are the line's.
+  @_optimize(speed)
+  func add(
+    _ value: Double, _ weight: Double, _ move: GaugeMove, to feed: Feed, _ tags: RawSpan
+  ) -> Rejection? {
+    if let refusal = feed.refusal { return refusal }
+    for index in 0..<feed.count {
+      add(feed[index], value, weight, move)
+      if let exemplars, index < feed.traces.count, let trace = feed.traces[index] {
+        keep(exemplars, feed[index], tags.extracting(trace), value)
+      }
+    }
+    return nil
   }
 
   // MARK: Resolving a new event
@@ -165,7 +286,8 @@ extension Registry {
       LineTable.Target(
         cell: UInt32(record.firstCell), family: place,
         isMilliseconds: event.isMilliseconds, kind: family.kind,
-        client: family.options.client(event), scale: scales.number(of: scale)))
+        client: family.options.client(event), scale: scales.number(of: scale),
+        minus: family.options.minus))
   }
 
   /// A new series, or the one that takes what refused ones would have added. One family's refusal
@@ -176,7 +298,6 @@ extension Registry {
     do throws(Rejection) {
       let kept = family.series.count - (family.overflow == nil ? 0 : 1)
       if seriesCount >= limits.series || kept >= limits.familySeries { throw .seriesLimit }
-      guard hasRoom(for: family.textByteCount(key: key.byteCount)) else { throw .expositionLimit }
       let record = try make(key, family)
       seriesCount += 1
       family.series.append(record)
@@ -190,21 +311,12 @@ extension Registry {
     }
   }
 
-  /// Whether so many bytes more of text are below the limit and `further`.
-  func hasRoom(for byteCount: Int, further: Int = 0) -> Bool {
-    textByteCount + byteCount <= limits.expositionByteCount + further
-  }
-
   /// `name{overflow="true"}`: where series beyond the limit add up, so that totals stay right.
   private func overflow(of family: Family) -> Record? {
     if let record = family.overflow { return record }
     var key = ByteBuffer(capacity: 64)
     SeriesKey.append(
       family.name, [(Array("overflow".utf8), Array("true".utf8)[...])], to: &key)
-    // They are as many as families, and totals stay right by them.
-    guard
-      hasRoom(for: family.textByteCount(key: key.count), further: limits.expositionByteCount / 8)
-    else { return nil }
     do throws(Rejection) {
       let record = try make(key.bytes, family)
       family.overflow = record

@@ -25,6 +25,7 @@ extension Registry {
   func turnEnded(now: UInt64, isRead: Bool) {
     if expiry.isOn { expiry.note(state.committed, now: now) }
     if !isRead, !retired.isEmpty { recycleRetired() }
+    if lines.isFull { forgetFullLines(now: now) }
   }
 
   /// A connection that used the session has gone.

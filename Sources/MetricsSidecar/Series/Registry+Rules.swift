@@ -223,7 +223,6 @@ extension Registry {
       family.constants = []
     }
     for entry in new.families { declare(entry) }
-    indexMakers()
     showDeclared()
     remakeFamilies()
     // As new ones, families may not be what lines of others are called.

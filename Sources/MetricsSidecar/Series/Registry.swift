@@ -15,8 +15,6 @@ final class Registry {
   var ruleFamilies: [Int] = []
   /// Entries whose families are made by events.
   var makers: [Maker] = []
-  /// Which of `makers` may have made a family, by its name.
-  var makerMatcher = RuleMatcher([])
   var families: [Family] = []
   private(set) var familyIndex: [[UInt8]: Int] = [:]
   var table = SeriesTable()
@@ -34,21 +32,27 @@ final class Registry {
   var scales = Scales()
   /// Series kept, without the overflow series.
   var seriesCount = 0
-  /// Of all series and families, as `Family.textByteCount` counts them.
-  var textByteCount = 0
   /// Who speaks to gauges of several clients.
   var owners = ClientOwners()
   /// Clients of gauges that were refused, each time one would have had a part.
   var refusedClients: UInt64 = 0
+  /// Values that a family could not add: too large once scaled, or not finite where clients add up.
+  var refusedValues: UInt64 = 0
   var conflicts = TypeConflicts()
   /// Unix time in milliseconds, read once between two commits and only by those who need it.
   private var turnTime: UInt64 = 0
   #if DEBUG
+    /// Lines that the rules were asked about.
+    var resolvedLines = 0
+    /// Records that ends of connections had to look at.
+    var recordsLookedAt = 0
     /// The time that tests have.
     var testTime: UInt64?
     /// Monotonic nanoseconds that tests have; `nil` for the clock's.
     var testMonotonicTime: UInt64?
   #endif
+  /// When a full table of known lines may start again, in monotonic nanoseconds.
+  private var forgetsLinesAt: UInt64 = 0
   /// Times to live, and how far the look for expired series is.
   var expiry = Expiry()
   var look = ExpiryLook()
@@ -70,11 +74,10 @@ final class Registry {
     self.limits = limits
     self.rules = rules
     matcher = RuleMatcher(rules.rules)
-    lines = LineTable(limit: limits.series * 2)
+    lines = LineTable(limit: limits.series * 2, byteLimit: limits.knownLineByteCount)
     sessions = SessionTable(limit: limits.sessions)
     exemplars = Exemplars(rules, limit: limits.exemplars)
     for entry in rules.families { declare(entry) }
-    indexMakers()
     readState()
     makeConstantSeries()
     forgetConnections()
@@ -120,13 +123,14 @@ final class Registry {
   // MARK: Series
 
   /// A record for a series of this key, out of no list yet.
-  func make(_ key: RawSpan, _ family: Family) throws(Rejection) -> Record {
+  func make(
+    _ key: RawSpan, _ family: Family, createdMilliseconds: UInt64 = 0
+  ) throws(Rejection) -> Record {
     do throws(Errno) {
       let record = try state.allocate(
         kind: family.kind, key: key, nameByteCount: family.name.count, shape: family.shape,
-        cellCount: family.cellCount)
+        cellCount: family.cellCount, createdMilliseconds: createdMilliseconds)
       table.insert(record, key: key)
-      textByteCount += family.textByteCount(key: key.byteCount)
       return record
     } catch { throw .stateFull }
   }
@@ -137,7 +141,6 @@ final class Registry {
   func kind(of name: [UInt8]) -> Record.Kind? { familyIndex[name].map { families[$0].kind } }
 
   func add(_ family: Family) -> Int {
-    textByteCount += family.header.count
     if let index = freeFamilies.popLast() {
       familyIndex[family.name] = index
       families[index] = family
@@ -157,8 +160,8 @@ final class Registry {
   func removeSeries(_ record: Record, _ family: Family) {
     let state = self.state
     table.remove(record, key: state.key(record))
-    textByteCount -= family.textByteCount(key: state.keyByteCount(record))
-    if notesRemoved, state.kept.isOn { removed.insert(Digest.hash(state.key(record))) }
+    if notesRemoved, state.kept.isOn { removed.insert(HashKey.process.hash(state.key(record))) }
+    if family.kind == .clientGauge { forgetOwners(of: record, family.options) }
     // The key's cell stands for a native histogram's bucket to +Inf, which has none of its own.
     exemplars?.forget(record.firstCell..<record.firstCell + state.cellCount(record) + 1)
     if family.overflow == record { family.overflow = nil } else { seriesCount -= 1 }
@@ -179,11 +182,19 @@ final class Registry {
   /// Known lines are resolved anew.
   func forgetLines() { lines.removeAll() }
 
+  /// A full table starts again, once in so long: lines that nobody sends any more make room.
+  static let forgetNanoseconds: UInt64 = 60_000_000_000
+
+  func forgetFullLines(now: UInt64) {
+    guard now >= forgetsLinesAt else { return }
+    forgetsLinesAt = now + Self.forgetNanoseconds
+    forgetLines()
+  }
+
   /// A family without series leaves its place to another one.
   func forgetFamily(_ index: Int) {
     if let record = spellings.forget(family: families[index].name) { retire(record) }
     familyIndex[families[index].name] = nil
-    textByteCount -= families[index].header.count
     families[index] = Family(name: [], kind: .session, help: "", bounds: [])
     freeFamilies.append(index)
   }
@@ -208,14 +219,16 @@ final class Registry {
       // Before the series, since it says what they are.
       if state.kind(record) == .declaration { restoreDeclaration(record) }
     }
+    var emptyLabelled: [Record] = []
     forEachRecord { record in
       switch state.kind(record) {
       case .session: sessions.restore(record, in: state)
       case .spelling: restoreSpelling(record)
       case .declaration: break
-      default: restore(record)
+      default: restore(record, &emptyLabelled)
       }
     }
+    joinEmptyLabelled(emptyLabelled)
   }
 
   private func forEachRecord(_ body: (Record) -> Void) {
@@ -227,7 +240,7 @@ final class Registry {
     }
   }
 
-  private func restore(_ record: Record) {
+  private func restore(_ record: Record, _ emptyLabelled: inout [Record]) {
     let state = self.state
     let key = state.key(record)
     let nameByteCount = state.nameByteCount(record)
@@ -245,8 +258,8 @@ final class Registry {
     guard family.kind == kind, family.shape == state.shape(record),
       family.cellCount == state.cellCount(record)
     else { return retire(record) }
+    if SeriesKey.hasEmptyLabel(key) { return emptyLabelled.append(record) }
     table.insert(record, key: key)
-    textByteCount += family.textByteCount(key: key.byteCount)
     family.series.append(record)
     if SeriesKey.isOverflow(key, nameByteCount: nameByteCount) {
       family.overflow = record

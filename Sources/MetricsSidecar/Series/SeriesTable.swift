@@ -13,7 +13,7 @@ struct SeriesTable {
   private(set) var count = 0
 
   private static func hash(_ key: RawSpan) -> UInt32 {
-    UInt32(truncatingIfNeeded: Digest.hash(key) >> 7)
+    UInt32(truncatingIfNeeded: HashKey.process.hash(key))
   }
 
   func find(_ key: RawSpan, in state: StateFile) -> Record? {

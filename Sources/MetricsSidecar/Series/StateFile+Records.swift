@@ -15,11 +15,12 @@ extension StateFile {
   var endUnit: UInt32 { UInt32(usedByteCount / Self.cellByteCount) }
 
   /// Makes a record with `cellCount - 1` cells of zero, as part of the current transaction: in place
-  /// of a free one, or at the end. `cellCount` counts the head as one.
+  /// of a free one, or at the end. `cellCount` counts the head as one. 0 milliseconds are now.
   /// - Throws: `ENOSPC` when the disk is full, `ENOMEM` when the file has reached its limit or the
   ///   record would be longer than 2 MiB; nothing has changed then.
   func allocate(
-    kind: Record.Kind, key: RawSpan, nameByteCount: Int, shape: UInt32, cellCount: Int
+    kind: Record.Kind, key: RawSpan, nameByteCount: Int, shape: UInt32, cellCount: Int,
+    createdMilliseconds: UInt64 = 0
   ) throws(Errno) -> Record {
     let keyUnits = (key.byteCount + 31) / Self.cellByteCount
     let units = cellCount + keyUnits
@@ -32,7 +33,8 @@ extension StateFile {
     }
     let head = unsafe base + record.offset
     // The bytes of a record that is not in use mean nothing, so these stores need no care.
-    let milliseconds = max(1, Clock.unixNanoseconds / 1_000_000)
+    let milliseconds =
+      createdMilliseconds > 0 ? createdMilliseconds : max(1, Clock.unixNanoseconds / 1_000_000)
     unsafe head.storeBytes(of: shape, toByteOffset: 16, as: UInt32.self)
     unsafe head.storeBytes(
       of: UInt32(truncatingIfNeeded: milliseconds), toByteOffset: 20, as: UInt32.self)

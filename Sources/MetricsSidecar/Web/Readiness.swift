@@ -34,6 +34,11 @@ extension Sidecar {
         "clients wait to be taken: " + error.description
         + ". Raise the limit of open files (ulimit -n), or lower --max-connections"
     }
+    if found.isEmpty, hasRefused {
+      found =
+        "every place of the events socket is taken by clients that send, so others are refused. "
+        + "Raise --max-connections, or find out whose connections they are"
+    }
     if found.isEmpty, let error = applier.registry.state.retryGrowth() {
       found =
         "the state file cannot grow (" + error.description

@@ -1,5 +1,6 @@
-/// The hash of series keys and the checksums of the state file: multiply and fold, eight bytes a
-/// step. Not cryptographic; `seed` makes tables that strangers fill differ from run to run.
+/// The checksums of files, and the numbers that they keep of texts: multiply and fold, eight bytes a
+/// step, the same on every platform and in every version. Not cryptographic, and not for tables that
+/// strangers fill: those have `HashKey`.
 public enum Digest {
   @usableFromInline static var a: UInt64 { 0x9e37_79b9_7f4a_7c15 }
   @usableFromInline static var b: UInt64 { 0xd6e8_feb8_6659_fd93 }

@@ -23,7 +23,7 @@ public final class WorkerBoard {
 
   // MARK: In the parent
 
-  /// Before each fork: the next worker has not begun a turn.
+  /// Before each fork: the next worker is in its first turn, which is its start.
   public func beginLife() { unsafe cl_board_next(memory) }
 
   /// Odd while the worker is in a turn of its loop, even while it rests.

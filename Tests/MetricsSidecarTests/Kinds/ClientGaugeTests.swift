@@ -55,6 +55,70 @@ import Testing
     }
   }
 
+  @Test func `the end of a connection looks at what it owned and at nothing else`() throws {
+    var limits = Limits()
+    limits.gaugeClients = 4
+    let fixture = try Fixture(
+      rules: """
+        {"families": [
+          {"name": "busy", "type": "gauge", "merge": "livesum", "labels": ["n"],
+           "events": [{"event": "busy"}]}]}
+        """, limits: limits)
+    fixture.time(0)
+    fixture.from(2) {
+      for number in 0..<1000 { fixture.apply("busy", "g", 1, tags: "n:\(number)") }
+    }
+    for owner in 2..<102 {
+      fixture.from(UInt64(owner * 2)) { fixture.apply("busy", "g", 5, tags: "n:\(owner)") }
+    }
+    fixture.registry.owners.insert(1001)
+    for owner in 2..<102 { fixture.registry.connectionEnded(UInt64(owner * 2)) }
+    fixture.registry.connectionEnded(1001)
+    #expect(fixture.registry.recordsLookedAt == 100)
+    #expect(fixture.value(#"busy{n="50"}"#) == 1)
+    fixture.registry.connectionEnded(2)
+    #expect(fixture.registry.recordsLookedAt == 1100)
+    #expect(fixture.value(#"busy{n="50"}"#) == 0)
+  }
+
+  @Test func `a part whose series has expired is not looked for in what came after it`() throws {
+    let fixture = try fixture("livesum", #", "ttl": "10s""#)
+    fixture.registry.testMonotonicTime = 1_000_000_000
+    fixture.from(2) { fixture.apply("busy", "g", 1) }
+    #expect(fixture.registry.owners.hasParts(2))
+    let family = fixture.registry.families[0]
+    fixture.registry.forgetSeries(family)
+    #expect(!fixture.registry.owners.hasParts(2))
+  }
+
+  @Test func `a client that comes back under another owner takes its part along`() throws {
+    let fixture = try fixture("livesum", #", "client": "pid""#)
+    fixture.from(2) { fixture.apply("busy", "g", 3, tags: "pid:1") }
+    fixture.from(4) { fixture.apply("busy", "g", 4, tags: "pid:1") }
+    #expect(!fixture.registry.owners.hasParts(2))
+    fixture.registry.connectionEnded(2)
+    #expect(fixture.value("busy") == 4)
+    fixture.registry.connectionEnded(4)
+    #expect(fixture.value("busy") == 0)
+  }
+
+  @Test func `a gauge that a reload makes live ends with connections of before`() throws {
+    let rules = { (merge: String) in
+      try RuleFile.parse(
+        Array(
+          """
+          {"families": [{"name": "busy", "type": "gauge", "merge": "\(merge)",
+                         "events": [{"event": "busy"}]}]}
+          """.utf8))
+    }
+    let fixture = try fixture("sum")
+    fixture.from(2) { fixture.apply("busy", "g", 3) }
+    fixture.from(4) { fixture.apply("busy", "g", 4) }
+    fixture.registry.reload(try rules("livesum"))
+    fixture.registry.connectionEnded(2)
+    #expect(fixture.value("busy") == 4)
+  }
+
   @Test func `a session's second connection keeps its part`() throws {
     let fixture = try fixture("livesum")
     fixture.registry.owners.insert(3)

@@ -86,7 +86,7 @@ final class BesideFixture {
     #expect(both.events.apply("jobs", tags: Self.tags) == nil)
     for _ in 0..<2 {
       let (text, hidden) = both.page()
-      #expect(text.contains("jobs_total{instance=\"\",job=\"j\"} 1.0\n"))
+      #expect(text.contains("jobs_total{job=\"j\"} 1.0\n"))
       #expect(text.contains("jobs_total{instance=\"\",job=\"j\",k=\"a\"} 6.0\n"))
       #expect(!text.contains("} 5.0"))
       #expect(hidden == ["jobs_total": 1])
@@ -152,7 +152,7 @@ final class BesideFixture {
           """#.utf8)))
     let (text, hidden) = both.page()
     #expect(hidden == ["a": 1, "b": 1], "\(text)")
-    #expect(text.contains("b{instance=\"\",job=\"j\"} 0.0\n"))
+    #expect(text.contains("b{job=\"j\"} 0.0\n"))
     #expect(both.repeated == [])
   }
 
@@ -161,7 +161,7 @@ final class BesideFixture {
     try both.pushes.push("/j", "x 1\n")
     both.events.apply("push_time_seconds", "g", 7, tags: Self.tags)
     both.events.apply("push_failure_time", "m", 7)
-    #expect(both.page().text.contains("exported_push_time_seconds{instance=\"\",job=\"j\"} 7.0"))
+    #expect(both.page().text.contains("exported_push_time_seconds{job=\"j\"} 7.0"))
     #expect(both.page().text.contains("exported_push_failure_time_seconds_count 1.0"))
     #expect(both.repeated == [])
     #expect(throws: (any Error).self) {

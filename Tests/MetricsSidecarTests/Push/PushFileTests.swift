@@ -112,7 +112,7 @@ import Testing
       for round in 0..<5 { try replace(file, "key\(round)", "value \(round)") }
     }
     let whole = try Data(contentsOf: URL(fileURLWithPath: path))
-    for at in [0, 9, 64, 68, 72, 76, 4096, 4100, 4104, 4108, 4113, 4118, 4200] {
+    for at in [0, 9, 64, 68, 72, 76, 83, 4096, 4100, 4104, 4108, 4113, 4118, 4200] {
       var bent = whole
       bent[at] ^= 0x41
       try bent.write(to: URL(fileURLWithPath: path))

@@ -10,7 +10,7 @@ import Testing
     ("jobs_total", "c", "", "jobs_total"),
     ("load-1 min", "g", "", "load_1_min"),
     ("9lives", "g", "", "_9lives"),
-    ("a", "g", "b:c,x.y:z:w,bare", #"a{b="c",bare="",x_y="z:w"}"#),
+    ("a", "g", "b:c,x.y:z:w,bare", #"a{b="c",x_y="z:w"}"#),
     ("a", "g", "q:say \"hi\"\\,n:x", #"a{n="x",q="say \"hi\"\\"}"#),
     ("a", "g", "k:1,k:2", #"a{k="1"}"#),
     ("a", "g", "ü:ä", #"a{_="ä"}"#),

@@ -1,0 +1,77 @@
+import SidecarPlatform
+
+/// Series of a state file whose keys have labels without a value, as versions before this one made
+/// them. Prometheus takes such a label for none, so each is one with its twin, the series of the other
+/// labels: what both have counted adds up, and of what does not add up the later one stays.
+extension Registry {
+  /// After all series have been found, in the same transaction.
+  func joinEmptyLabelled(_ records: [Record]) {
+    let state = self.state
+    for record in records {
+      guard let key = SeriesKey.withoutEmptyLabels(state.key(record)),
+        let index = familyIndex[name(of: record)]
+      else { continue }
+      let family = families[index]
+      if let twin = table.find(key.bytes, in: state) {
+        add(record, to: twin, family)
+      } else if let twin = moved(record, to: key.bytes, family) {
+        family.series.append(twin)
+        seriesCount += 1
+      } else {
+        // Without room for another key it keeps its own.
+        table.insert(record, key: state.key(record))
+        family.series.append(record)
+        seriesCount += 1
+        continue
+      }
+      retire(record)
+    }
+  }
+
+  /// The same cells and time of creation under another key.
+  private func moved(_ record: Record, to key: RawSpan, _ family: Family) -> Record? {
+    do throws(Rejection) {
+      let twin = try make(
+        key, family, createdMilliseconds: state.createdMilliseconds(record))
+      copy(record, to: twin)
+      return twin
+    } catch { return nil }
+  }
+
+  private func copy(_ record: Record, to twin: Record) {
+    for cell in 1..<state.cellCount(record) {
+      state.store(twin.firstCell + cell, state.value(record.firstCell + cell))
+    }
+  }
+
+  private func add(_ record: Record, to twin: Record, _ family: Family) {
+    let isLater =
+      state.transaction(record.firstCell + 1) > state.transaction(twin.firstCell + 1)
+    var sums: Range<Int>
+    switch family.kind {
+    case .counter, .histogram: sums = 1..<state.cellCount(record)
+    case .summary, .nativeHistogram:
+      sums = 1..<NativeHistogramCells.zeros
+      if family.kind == .nativeHistogram {
+        sums = 1..<NativeHistogramCells.control
+        addBuckets(record, to: twin, family)
+      }
+    default:
+      if isLater { copy(record, to: twin) }
+      return
+    }
+    for cell in sums {
+      state.add(twin.firstCell + cell, state.number(record.firstCell + cell))
+    }
+  }
+
+  private func addBuckets(_ record: Record, to twin: Record, _ family: Family) {
+    let first = NativeHistogramCells.firstBucket(family.options)
+    for cell in first..<first + family.bounds.count {
+      state.add(twin.firstCell + cell, state.number(record.firstCell + cell))
+    }
+    let table = NativeHistogramCells.table(twin.firstCell, family.options)
+    let rest = table.add(NativeHistogramCells.table(record.firstCell, family.options), in: state)
+    state.add(twin.firstCell + NativeHistogramCells.zeros, Double(rest))
+  }
+}

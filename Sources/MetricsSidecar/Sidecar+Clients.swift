@@ -1,0 +1,189 @@
+import SidecarEvents
+import SidecarHTTP
+import SidecarPlatform
+
+/// Clients of events.sock and `--statsd-tcp`: taken, charged for what they hold, and closed.
+///
+/// What must stay true: each way in has places of its own. Who makes room has been silent, was read to
+/// its end, and loses nothing that a session would not send again; clients that own a gauge or have
+/// half a frame here go last.
+extension Sidecar: ClientMemoryHolder {
+  /// One that was heard within this time makes no room: two that send would close each other in turn.
+  private static let silentNanoseconds: UInt64 = 10_000_000_000
+  /// Of one that goes last: otherwise it would be the only one to choose, having been silent for a
+  /// moment longer than the others.
+  private static let lastSilentNanoseconds: UInt64 = 60_000_000_000
+
+  /// Takes connections that wait, 64 at most; whether more may wait.
+  @discardableResult
+  func accept(_ listener: Int32, _ source: IntakeCounts.Source) -> Bool {
+    guard listener >= 0 else { return false }
+    let now = Clock.monotonicNanoseconds
+    for _ in 0..<64 {
+      let socket: Descriptor
+      do throws(Errno) {
+        socket = try Socket.accept(listener)
+      } catch {
+        if error.isShortage, Socket.hasWaiting(listener) {
+          acceptFailure = error
+          pause(listener, source)
+        }
+        return false
+      }
+      guard hasRoom(source) || makePlace(source, now) else {
+        applier.counts.connectionsRefused += 1
+        if source == .events { hasRefused = true }
+        continue
+      }
+      add(socket, source, now)
+    }
+    return true
+  }
+
+  private func add(_ socket: consuming Descriptor, _ source: IntakeCounts.Source, _ now: UInt64) {
+    let slot = freeConnections.popLast() ?? connections.count
+    let token = Self.firstConnection + UInt32(slot)
+    let descriptor = socket.raw
+    let connection = EventConnection(
+      socket, token: token, source: source, limits: applier.limits,
+      owner: applier.registry.owners.connect(), now: now)
+    if slot == connections.count {
+      connections.append(connection)
+    } else {
+      connections[slot] = connection
+    }
+    count(source, 1)
+    do throws(Errno) {
+      try server?.watch(descriptor, .readable, token: token)
+    } catch { close(connection) }
+  }
+
+  private func count(_ source: IntakeCounts.Source, _ change: Int) {
+    if source == .tcp { clientCounts.tcp += change } else { clientCounts.events += change }
+    selfMetrics.connections = clientCounts.events + clientCounts.tcp
+    if clientCounts.events < settings.limits.connections { hasRefused = false }
+  }
+
+  private func hasRoom(_ source: IntakeCounts.Source) -> Bool {
+    source == .tcp
+      ? clientCounts.tcp < settings.limits.tcpConnections
+      : clientCounts.events < settings.limits.connections
+  }
+
+  /// Closes the client of that way in that was silent longest, if one was silent.
+  private func makePlace(_ source: IntakeCounts.Source, _ now: UInt64) -> Bool {
+    var chosen: EventConnection?
+    var isChosenLast = true
+    for case let connection? in connections where connection.source == source {
+      let silence = now &- min(now, connection.heardAt)
+      guard silence >= Self.silentNanoseconds else { continue }
+      let isLast = goesLast(connection)
+      if isLast, silence < Self.lastSilentNanoseconds { continue }
+      guard let best = chosen else {
+        (chosen, isChosenLast) = (connection, isLast)
+        continue
+      }
+      if isLast == isChosenLast ? connection.heardAt < best.heardAt : isChosenLast {
+        (chosen, isChosenLast) = (connection, isLast)
+      }
+    }
+    guard let chosen else { return false }
+    // What it has sent meanwhile counts.
+    for _ in 0..<64 where isOpen(chosen) && read(chosen, now) > 0 {}
+    guard isOpen(chosen) else { return true }
+    applier.counts.closed.evicted += 1
+    finish(chosen)
+    return true
+  }
+
+  private func goesLast(_ connection: EventConnection) -> Bool {
+    connection.isUnfinished || applier.registry.owners.hasParts(connection.owner)
+  }
+
+  private func isOpen(_ connection: EventConnection) -> Bool {
+    self.connection(connection.token) === connection
+  }
+
+  /// Those who wait stay with the kernel until a client goes, or for a moment. Told of them all the
+  /// time, the loop would spin.
+  private func pause(_ listener: Int32, _ source: IntakeCounts.Source) {
+    if resumeAt == .max { resumeAt = Clock.monotonicNanoseconds + Self.pauseNanoseconds }
+    do throws(Errno) {
+      try server?.change(listener, [], token: Self.token(of: source))
+    } catch {}
+  }
+
+  func resumeListeners() {
+    resumeAt = .max
+    for (listener, token) in [(sockets.events, Self.eventsToken), (sockets.tcp, Self.tcpToken)]
+    where listener >= 0 {
+      do throws(Errno) { try server?.change(listener, .readable, token: token) } catch {}
+    }
+  }
+
+  /// Takes what a listener's queue can hold (`net.core.somaxconn`), not what keeps coming.
+  func acceptQueue(_ listener: Int32, _ source: IntakeCounts.Source) {
+    for _ in 0..<64 {
+      guard accept(listener, source) else { return }
+    }
+  }
+
+  func connection(_ token: UInt32) -> EventConnection? {
+    guard token >= Self.firstConnection else { return nil }
+    let slot = Int(token - Self.firstConnection)
+    return slot < connections.count ? connections[slot] : nil
+  }
+
+  /// Commits what it has sent, tells it so, and closes.
+  func finish(_ connection: EventConnection) {
+    applier.registry.commit()
+    connection.acknowledge(applier)
+    close(connection)
+  }
+
+  func close(_ connection: EventConnection) {
+    let slot = Int(connection.token - Self.firstConnection)
+    guard slot < connections.count, connections[slot] === connection else { return }
+    if let id = connection.sessionID { applier.registry.close(id) }
+    applier.registry.connectionEnded(connection.owner)
+    clientMemory.change(by: -connection.chargedByteCount)
+    server?.unwatch(connection.socket.raw)
+    connections[slot] = nil
+    freeConnections.append(slot)
+    count(connection.source, -1)
+    if resumeAt != .max { resumeAt = 0 }
+  }
+
+  // MARK: Memory
+
+  /// Charges what the client holds now. Whoever has to go for it may be this one.
+  func settle(_ connection: EventConnection, _ now: UInt64) {
+    let change = connection.heldByteCount - connection.chargedByteCount
+    if change == 0 { return }
+    clientMemory.change(by: change)
+    connection.chargedByteCount += change
+    if clientMemory.isExceeded { clientMemory.makeRoom(now: now) }
+  }
+
+  private func heaviest(_ now: UInt64) -> (connection: EventConnection, weight: UInt64)? {
+    var found: (connection: EventConnection, weight: UInt64)?
+    for case let connection? in connections where connection.isHeavy {
+      var weight = connection.weight(now: now)
+      // The end of its connection would change a number.
+      if applier.registry.owners.hasParts(connection.owner) { weight = 1 }
+      if weight > found?.weight ?? 0 { found = (connection, weight) }
+    }
+    return found
+  }
+
+  func heaviestWeight(now: UInt64) -> UInt64 { heaviest(now)?.weight ?? 0 }
+
+  func closeHeaviest(now: UInt64) {
+    guard let connection = heaviest(now)?.connection else { return }
+    applier.counts.closed.memory += 1
+    settings.log.warning(
+      "\(connection.socketName): closed a client: of all that clients hold, beyond "
+        + "--max-client-memory, half a frame of it has been here longest")
+    finish(connection)
+  }
+}
