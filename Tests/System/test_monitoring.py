@@ -278,6 +278,9 @@ class Lived(TestCase):
     def test_2_series(self):
         """What a pod costs is what the guide says, without what pushes bring."""
         value = self.lab.prometheus.value
+        every = {rule["record"] for rule in monitoring_lab.rules("record")}
+        wait_for(lambda: {labels["__name__"] for labels, _ in self.lab.query(
+            '{__name__=~".+:.+"}')} == every, "every recorded series", PATIENCE)
         pushes = value(f'count({{__name__=~"metrics_sidecar_push.+", job="{JOB}"}})')
         pushed = value('count({job="backup"})')
         samples = value(f'scrape_samples_scraped{{job="{JOB}"}}') - pushes - pushed

@@ -202,8 +202,9 @@ class Lab:
         return self.get_json(self.slack, "/") or []
 
     def restart_sidecar(self, damage):
-        self.pair.sidecar.kill()
-        self.pair.sidecar.wait()
+        # Killed, a supervisor would leave the sockets to its worker for a moment.
+        self.pair.sidecar.terminate()
+        self.pair.sidecar.wait(60)
         if damage:
             pathlib.Path(self.pair.path("state")).write_bytes(b"no state file" * 1000)
         self.pair.start_sidecar(*FLAGS)
