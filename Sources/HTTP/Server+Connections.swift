@@ -37,6 +37,8 @@ extension Server {
     var isAnswered = false
     /// Since when it has held what it holds without progress.
     var heldSince: UInt64
+    /// Whether anything was read from it.
+    var hasSent = false
     /// Bytes read and sent since then.
     private var movedByteCount = 0
 
@@ -49,6 +51,9 @@ extension Server {
       self.generation = generation
       heldSince = now
     }
+
+    /// Whether it has come within the last second, and has sent nothing.
+    func isNew(_ now: UInt64) -> Bool { !hasSent && now < heldSince + 1_000_000_000 }
 
     /// Takes note of bytes that came or went.
     func moved(_ byteCount: Int, _ now: UInt64) {
@@ -69,6 +74,10 @@ extension Server {
         guard Socket.hasWaiting(listener.raw) else { return }
         if isWorthWaiting(now) { return }
       }
+      let isGuest = connectionCount - guestCount >= limits.connections
+      let hasPlace = !isGuest || hasGuestPlace(now)
+      // Guests that were turned away in this turn make room once they have their answer.
+      if !hasPlace, !sends.isEmpty { return }
       let socket: Descriptor
       do throws(Errno) {
         socket = try Socket.accept(listener.raw)
@@ -78,13 +87,12 @@ extension Server {
         guard error.isShortage, isFirst, Socket.hasWaiting(listener.raw) else { return }
         if hasMadeRoom || !makeRoom(now) {
           responder.clientsWait(error, now: now)
-          return pauseListener(now)
+          return pauseListener(until: now + 250_000_000)
         }
         hasMadeRoom = true
         continue
       }
-      let isGuest = connectionCount - guestCount >= limits.connections
-      if isGuest, !hasGuestPlace(now) {
+      guard hasPlace else {
         closed.refused += 1
         continue
       }
@@ -94,21 +102,26 @@ extension Server {
   }
 
   /// Makes room, or says that new ones had better wait with the kernel: some of those here are about
-  /// to be answered, and can make room then. Not for long, since a probe may be among the new ones.
+  /// to be answered, or have just come, and can make room then. Not for long, since a probe may be among
+  /// the new ones.
   private func isWorthWaiting(_ now: UInt64) -> Bool {
     if closeIdlest(now) {
       fullSince = .max
       return false
     }
     if fullSince == .max { fullSince = now }
-    return !(pending.isEmpty && sends.isEmpty) && now < fullSince + 100_000_000
+    guard now < fullSince + 100_000_000 else { return false }
+    if !readable.isEmpty || !pending.isEmpty || !sends.isEmpty { return true }
+    guard clients.contains(where: { $0?.isNew(now) == true }) else { return false }
+    pauseListener(until: now + 10_000_000)
+    return true
   }
 
   /// Whether one of the places for probes is free; the guest there for longest makes room if it has
   /// sent no request.
   private func hasGuestPlace(_ now: UInt64) -> Bool {
     if guestCount < limits.probeConnections { return true }
-    return closeOldest(now) { $0.connection.isGuest && (self.isUnfinished($0) || $0.isLingering) }
+    return closeOldest(now, amongGuests: true) { self.isUnfinished($0) || $0.isLingering }
   }
 
   // MARK: No descriptors left
@@ -118,8 +131,8 @@ extension Server {
 
   /// Those who wait stay with the kernel until something of ours is closed, or for a moment: others'
   /// descriptors may be what is missing. Told of them all the time, the loop would spin.
-  private func pauseListener(_ now: UInt64) {
-    resumeAt = now + 250_000_000
+  private func pauseListener(until time: UInt64) {
+    resumeAt = time
     do throws(Errno) {
       try poller.modify(listener.raw, [], data: Kind.listener.rawValue << 56)
     } catch {}
@@ -184,7 +197,7 @@ extension Server {
       sendRest(slot, client, now)
       settle(slot, client, now)
     } else {
-      postpone(slot, client)
+      line(up: slot, client)
     }
   }
 
@@ -196,6 +209,7 @@ extension Server {
     case .bytes(let count):
       readCount &+= 1
       if client.connection.isAtRest { client.heldSince = now }
+      client.hasSent = true
       client.moved(count, now)
       let start = response.buffer.count
       response.ticket = Ticket(slot: slot, generation: client.generation)
@@ -215,9 +229,9 @@ extension Server {
   func resume(_ slot: Int, _ now: UInt64) {
     guard let client = clients[slot], client.isPending else { return }
     client.isPending = false
-    guard client.isSent, !client.isAnswered, !client.isLingering,
-      client.connection.phase != .waiting
-    else { return }
+    // The answers of this turn go out first.
+    if client.isAnswered { return postpone(slot, client) }
+    guard client.isSent, !client.isLingering, client.connection.phase != .waiting else { return }
     guard client.connection.hasMore else {
       let wasIdle = isIdle(client)
       receive(slot, client, now)
@@ -290,34 +304,39 @@ extension Server {
 
   // MARK: Room for new ones
 
-  /// Makes room: closes who is done with, else who has been idle longest, else whose request has been
-  /// unfinished longest, else who has taken nothing of an answer for longest and for two seconds.
-  /// Who has sent a whole request is answered, also if nobody has read it yet.
+  /// Makes room: closes who has been idle longest, else who is done with, else whose request has been
+  /// unfinished longest, else who has taken nothing of an answer for longest and for two seconds. Who
+  /// has sent a whole request is answered, also if nobody has read it yet, and whoever has just come
+  /// has a second to send one.
   func closeIdlest(_ now: UInt64) -> Bool {
-    closeOldest(now) { !$0.connection.isGuest && $0.isLingering }
-      || closeOldest(now) { !$0.connection.isGuest && !$0.isPending && self.isIdle($0) }
-      || closeOldest(now) { !$0.connection.isGuest && self.isUnfinished($0) }
-      || closeOldest(now) {
-        !$0.connection.isGuest && !$0.isSent && !$0.isAnswered
-          && now > $0.heldSince + 2_000_000_000
-      }
+    closeOldest(now) { self.isIdle($0) && !$0.isPending && !$0.isNew(now) }
+      || closeOldest(now) { $0.isLingering }
+      || closeOldest(now) { self.isUnfinished($0) && !$0.isNew(now) }
+      || closeOldest(now) { !$0.isSent && !$0.isAnswered && now > $0.heldSince + 2_000_000_000 }
   }
 
   /// Whether a request of the client has begun, or may have, and is not here as a whole.
   func isUnfinished(_ client: Client) -> Bool {
-    (client.connection.phase == .head || client.connection.phase == .body)
-      && client.isSent && !client.isPending && !client.isAnswered && !client.isLingering
+    (client.connection.phase == .head && !client.connection.hasMore
+      || client.connection.phase == .body)
+      && client.isSent && !client.isAnswered && !client.isLingering
   }
 
-  /// Closes the oldest of the candidates; whether there was one.
-  private func closeOldest(_ now: UInt64, where isCandidate: (Client) -> Bool) -> Bool {
-    while let slot = oldest(where: isCandidate), let client = clients[slot] {
+  /// Closes the oldest of the candidates; whether there was one. What it has sent is looked at first.
+  private func closeOldest(
+    _ now: UInt64, amongGuests: Bool = false, where isCandidate: (Client) -> Bool
+  ) -> Bool {
+    var readCount = 0
+    while let slot = oldest(amongGuests, where: isCandidate), let client = clients[slot] {
       if client.isSent, !client.isLingering {
-        // What it has sent is read in its turn.
-        if Socket.readableByteCount(client.socket.raw) ?? 0 > 0 {
-          postpone(slot, client)
+        // Whoever goes on sending is no reason to read from all of them here.
+        readCount += 1
+        if readCount > 8 { return false }
+        if isIdle(client), Socket.readableByteCount(client.socket.raw) ?? 0 > 0 {
+          line(up: slot, client)
           continue
         }
+        response.visitEnd = 0
         receive(slot, client, now)
         // It has gone by itself.
         guard clients[slot] === client else { return true }
@@ -330,11 +349,12 @@ extension Server {
     return false
   }
 
-  func oldest(where isCandidate: (Client) -> Bool) -> Int? {
+  private func oldest(_ amongGuests: Bool, where isCandidate: (Client) -> Bool) -> Int? {
     var oldest: Int?
     var oldestDeadline = UInt64.max
     for slot in clients.indices {
-      guard let client = clients[slot] else { continue }
+      guard let client = clients[slot], client.connection.isGuest == amongGuests
+      else { continue }
       let deadline =
         client.isSent && !client.isLingering ? client.connection.deadline : client.writeDeadline
       guard deadline < oldestDeadline, isCandidate(client) else { continue }

@@ -22,7 +22,10 @@ public final class Server<R: Responder> {
   var slab = ByteBuffer(capacity: 65_536)
   var response = ResponseWriter()
   var sends: [Send] = []
-  /// Connections with something to read or to go on with, in the order of their turns.
+  /// Connections with something to read, in the order of their turns.
+  var readable: [Int] = []
+  /// Connections that go on with requests that are here already: after those, so that a heap of them
+  /// keeps nobody waiting who asks once.
   var pending: [Int] = []
   /// What each client holds, by slot: read as one piece when memory has to be found.
   var holdings: [Holding] = []
@@ -66,6 +69,9 @@ public final class Server<R: Responder> {
     self.memory = memory
     sends.reserveCapacity(1024)
   }
+
+  /// Whether new connections find no place, but for probes.
+  public var isFull: Bool { fullSince != .max }
 
   /// The port that it listens on.
   public var port: UInt16 {
@@ -155,7 +161,7 @@ public final class Server<R: Responder> {
   }
 
   func timeout(_ now: UInt64) -> Int32 {
-    if !pending.isEmpty { return 0 }
+    if !pending.isEmpty || !readable.isEmpty { return 0 }
     let due = min(min(nextSweep, responder.nextDeadline()), min(stopAt, resumeAt))
     if due == .max { return -1 }
     if due <= now { return 0 }
@@ -176,7 +182,10 @@ public final class Server<R: Responder> {
       }
       if response.buffer.count > 1 << 20 { flush(now) }
     }
-    servePending(now)
+    // Those that get an answer here go on in the next turn.
+    let goingOnCount = pending.count
+    readable.removeFirst(serve(isGoingOn: false, readable.count, now, limits.turnNanoseconds))
+    pending.removeFirst(serve(isGoingOn: true, goingOnCount, now, limits.turnNanoseconds / 2))
     // After the others: whoever has sent its request by now does not have to make room.
     if hasNew, isListening { accept(now) }
     if now >= responder.nextDeadline() { responder.deadlineReached(now: now) }
@@ -185,27 +194,23 @@ public final class Server<R: Responder> {
     flush(now)
   }
 
-  /// A slice of what is pending, by the clock. Each connection has its share of it; one that has more
-  /// to do then goes to the end of the line.
-  func servePending(_ now: UInt64) {
-    guard !pending.isEmpty else { return }
-    let count = pending.count
-    var index = 0
+  /// Serves connections of a line for about so long, and at least one; how many. Each has its share of
+  /// the time; one that has more to do then goes to the end of its line.
+  private func serve(
+    isGoingOn: Bool, _ lineCount: Int, _ now: UInt64, _ nanoseconds: UInt64
+  ) -> Int {
+    guard lineCount > 0 else { return 0 }
+    var count = 0
     var time = Clock.monotonicNanoseconds
-    let end = time + limits.turnNanoseconds
+    let end = time + nanoseconds
     repeat {
       response.visitEnd = time + limits.visitNanoseconds
-      let slot = pending[index]
-      index += 1
-      resume(slot, now)
+      resume(isGoingOn ? pending[count] : readable[count], now)
+      count += 1
       if response.buffer.count > 1 << 20 { flush(now) }
       time = Clock.monotonicNanoseconds
-    } while index < count && time < end
-    if index == pending.count {
-      pending.removeAll(keepingCapacity: true)
-    } else {
-      pending.removeFirst(index)
-    }
+    } while count < lineCount && time < end
+    return count
   }
 
   /// The end of a turn: first the responder, then one send for each connection.
@@ -247,9 +252,17 @@ public final class Server<R: Responder> {
     settle(ticket.slot, client, now)
   }
 
+  /// Has the client go on in its turn.
   func postpone(_ slot: Int, _ client: Client) {
     guard !client.isPending else { return }
     client.isPending = true
     pending.append(slot)
+  }
+
+  /// Has the client be read in its turn.
+  func line(up slot: Int, _ client: Client) {
+    guard !client.isPending else { return }
+    client.isPending = true
+    readable.append(slot)
   }
 }

@@ -1,5 +1,21 @@
 /// Every bound of the sidecar in one place. Each is a flag with this default, a counter of what it
 /// refused, and a test.
+///
+/// What must stay true: the work of a turn and the memory of all clients together are bounded, and a
+/// limit is checked before the work that it bounds. At the defaults anonymous and shared memory come to
+/// less than the 64 MiB that the chart gives:
+///
+///     24 MiB   clients, over HTTP and the events socket: unfinished requests and frames, answers
+///              and expositions that nobody has read yet
+///     10 MiB   the exposition being written: a kibibyte a series
+///      8 MiB   10,000 series with their labels, the table of known lines, exemplars, sessions
+///      6 MiB   a push: its body, that decompressed, what it says
+///      4 MiB   datagrams on their way, kept where the next worker finds them
+///      3 MiB   a turn's answers, what a read takes, 1,280 connections at rest
+///
+/// The state file and that of pushed groups are mapped from disk and not part of it: the kernel writes
+/// their pages back when it needs room. In a volume of memory they are, so such a volume has its size
+/// beside the 64 MiB.
 struct Limits: Sendable {
   /// Series kept, over all families. Beyond it new ones are refused and known ones go on.
   var series = 10_000

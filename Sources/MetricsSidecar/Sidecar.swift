@@ -39,6 +39,8 @@ final class Sidecar: Responder {
   var acceptFailure: Errno?
   /// What keeps intake from being whole, as far as the last look at it; empty: nothing.
   var trouble = ""
+  /// What is still to be read of what a scrape has to see.
+  var draining = Drain()
   /// Those that have read something since the last commit.
   var touched: [UInt32] = []
 
@@ -243,7 +245,7 @@ final class Sidecar: Responder {
   }
 
   /// Writes what the last commit allows to say, once for each connection that was read.
-  private func acknowledge() {
+  func acknowledge() {
     guard !touched.isEmpty else { return }
     for token in touched {
       guard let connection = connection(token) else { continue }
@@ -256,38 +258,8 @@ final class Sidecar: Responder {
 
   // MARK: Datagrams
 
-  private func receiveDatagrams(_ raw: Int32, _ source: IntakeCounts.Source) {
+  func receiveDatagrams(_ raw: Int32, _ source: IntakeCounts.Source) {
     guard raw >= 0 else { return }
     inbox.receive(from: raw, source, applier)
-  }
-
-  /// Takes everything that the kernel holds for us, so that a scrape sees what was accepted before
-  /// it came; not what a flood adds meanwhile.
-  func drain(_ now: UInt64) {
-    acceptFailure = nil
-    acceptQueue(sockets.events, .events)
-    acceptQueue(sockets.tcp, .tcp)
-    for connection in connections {
-      guard let connection else { continue }
-      var left = Socket.readableByteCount(connection.socket.raw) ?? 4 << 20
-      while left >= 0, self.connection(connection.token) === connection {
-        let byteCount = read(connection, now)
-        if byteCount == 0 { break }
-        left -= byteCount
-      }
-    }
-    receiveDatagrams(sockets.statsd, .statsd)
-    receiveDatagrams(sockets.udp, .udp)
-    receiveDatagrams(sockets.spectator, .spectator)
-    for former in formers { receiveDatagrams(former.socket.raw, former.source) }
-    applier.registry.forgetAbsentSessions()
-    applier.registry.commit()
-    acknowledge()
-    if sockets.udp >= 0 { selfMetrics.udpDropCount = Socket.dropCount(sockets.udp) }
-    if let server { selfMetrics.http = (server.connectionCount, server.closed) }
-    selfMetrics.clientMemoryByteCount = clientMemory.byteCount
-    if settings.supervises {
-      selfMetrics.supervision = (inbox.restartCount, inbox.recoveredCount, inbox.lostCount)
-    }
   }
 }

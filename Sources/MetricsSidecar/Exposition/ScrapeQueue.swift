@@ -121,9 +121,11 @@ final class ScrapeJob {
 /// come while a page is written wait for one of their own; they share it where they ask for the same.
 struct ScrapeQueue {
   var current: ScrapeJob?
+  /// Those that the next page is for, while what it has to see is still being read.
+  var next: (kind: ScrapeKind, tickets: [Ticket])?
   private var waiting: [(ticket: Ticket, kind: ScrapeKind)] = []
 
-  var isIdle: Bool { current == nil && waiting.isEmpty }
+  var isIdle: Bool { current == nil && next == nil && waiting.isEmpty }
 
   mutating func wait(_ ticket: Ticket, _ kind: ScrapeKind) { waiting.append((ticket, kind)) }
 

@@ -26,6 +26,8 @@ final class EventConnection {
   private var windowByteCount = 0
   /// Waiting for the client to read its acknowledgements.
   private(set) var isBlocked = false
+  /// Bytes that it has sent and that were read.
+  private(set) var readByteCount: UInt64 = 0
   /// Memory for a frame that has not ended and for acknowledgements that were not taken, in bytes.
   private(set) var heldByteCount = 0
   /// Whether a frame or line has begun that has not ended.
@@ -121,6 +123,7 @@ final class EventConnection {
     case .bytes(let count):
       heardAt = now
       bytesSinceProgress += count
+      readByteCount &+= UInt64(count)
       return apply(&input, applier, now).map { .broken($0) } ?? .read(count)
     case .wouldBlock: return .nothing
     case .closed, .failed:

@@ -10,7 +10,7 @@ import SidecarPlatform
 extension Sidecar {
   /// `/-/ready`: 200, or 503 with a line that says why and what to do.
   func answerReady(_ response: inout ResponseWriter) {
-    drain(Clock.monotonicNanoseconds)
+    takeWaitingClients()
     lookAtIntake()
     if trouble.isEmpty { return say("ready\n", &response) }
     response.begin(status: 503, contentType: "text/plain; charset=utf-8")
@@ -20,7 +20,7 @@ extension Sidecar {
     response.end()
   }
 
-  /// Mends what can be mended and sets `trouble`. After `drain`.
+  /// Mends what can be mended and sets `trouble`. After `takeWaitingClients`.
   func lookAtIntake() {
     var found = ""
     for file in sockets.files where !file.file.isBound {
@@ -48,6 +48,11 @@ extension Sidecar {
       found =
         "the file of pushed groups cannot grow (" + error.description
         + "), so pushes are answered 507; groups that are there stay. Make room on its disk"
+    }
+    if found.isEmpty, server?.isFull == true {
+      found =
+        "every HTTP connection is taken and none makes room, so scrapes are refused. Raise "
+        + "--max-http-connections, or find out whose connections they are"
     }
     guard found != trouble else { return }
     trouble = found

@@ -21,7 +21,12 @@ extension Sidecar {
 
   private func answer(_ kind: ScrapeKind, into response: inout ResponseWriter) {
     guard scrapes.isIdle else { return scrapes.wait(response.postpone(), kind) }
-    let job = makeJob(kind, Clock.monotonicNanoseconds)
+    let now = Clock.monotonicNanoseconds
+    guard isDrained(for: kind, isNew: true, now) else {
+      scrapes.next = (kind, [response.postpone()])
+      return
+    }
+    let job = makeJob(kind, now)
     if job.writeSlice() {
       response.begin(
         status: 200, contentType: job.contentType, extraFields: job.fields)
@@ -34,9 +39,20 @@ extension Sidecar {
     }
   }
 
-  /// One slice of the page being written, or the start of the next one.
+  /// Whether everything is applied that the kernel held when the scrape came; reads a slice of it.
+  private func isDrained(for kind: ScrapeKind, isNew: Bool, _ now: UInt64) -> Bool {
+    if kind.isGroups { return true }
+    if isNew { beginDrainForRequest(now) }
+    return continueDrain(now, until: Clock.monotonicNanoseconds + Drain.sliceNanoseconds)
+  }
+
+  /// A slice of what the next page has to see, or of the page being written.
   func continueScrapes(_ now: UInt64) {
-    if scrapes.current == nil, let next = scrapes.takeNext() {
+    if scrapes.current == nil {
+      let isNew = scrapes.next == nil
+      if isNew { scrapes.next = scrapes.takeNext() }
+      guard let next = scrapes.next, isDrained(for: next.kind, isNew: isNew, now) else { return }
+      scrapes.next = nil
       let job = makeJob(next.kind, now)
       job.tickets = next.tickets
       scrapes.current = job
@@ -47,13 +63,12 @@ extension Sidecar {
     ended(job)
   }
 
-  /// Takes what was accepted before now, and the values as they are then.
+  /// Takes the values as they are now. After what was accepted before is applied.
   private func makeJob(_ kind: ScrapeKind, _ now: UInt64) -> ScrapeJob {
     if kind.isGroups, let push {
       let moment = PushText(push.store, now: Double(Clock.unixNanoseconds) / 1e9)
       return ScrapeJob(kind, GroupsText(moment), startedAt: now)
     }
-    drain(now)
     lookAtIntake()
     let snapshot = Snapshot(
       applier.registry, filter: kind.filter, isOpenMetrics: kind.shape.format.isOpenMetrics)

@@ -43,23 +43,23 @@ class Pair:
     def path(self, name):
         return os.path.join(self.folder, name)
 
-    def start_sidecar(self, *flags, wait=True, environment=None):
+    def start_sidecar(self, *flags, wait=True, environment=None, preexec_fn=None):
         self.sidecar = subprocess.Popen(
             [os.path.join(self.programs, "metrics-sidecar"), "--listen",
              f"127.0.0.1:{self.metrics}",
              "--events-socket", self.path("events.sock"), "--statsd-socket",
              self.path("statsd.sock"),
              "--state", self.path("state"), "--rules", self.rules, *flags],
-            stdout=self.log, stderr=self.log,
+            stdout=self.log, stderr=self.log, preexec_fn=preexec_fn,
             env={**os.environ, **(environment or {})})
         if wait:
             wait_for(lambda: self.get(self.metrics, "/-/ready") is not None, "the sidecar")
 
-    def start_app(self, *flags, wait=True, environment=None):
+    def start_app(self, *flags, wait=True, environment=None, preexec_fn=None):
         self.app = subprocess.Popen(
             [os.path.join(self.programs, "simple-server"), "--listen", f"127.0.0.1:{self.api}",
              "--events-socket", self.path("events.sock"), *flags],
-            stdout=self.log, stderr=self.log,
+            stdout=self.log, stderr=self.log, preexec_fn=preexec_fn,
             env={**os.environ, **(environment or {})})
         if wait:
             wait_for(lambda: listening(self.api), "the App")
