@@ -69,7 +69,7 @@ let tests: [Target] =
     .target(name: "SidecarFuzzSupport", path: "Tests/FuzzSupport", exclude: ["README.md"]),
     .target(name: "CSidecarCanary", path: "Tests/CCanary"),
     test("FuzzSupportTests", of: "SidecarFuzzSupport", "CSidecarCanary"),
-    test("PlatformTests", of: "SidecarPlatform"),
+    test("PlatformTests", of: "SidecarPlatform", "SidecarFuzzSupport"),
     test("HTTPTests", of: "SidecarHTTP", "SidecarFuzzSupport"),
     test("EventsTests", of: "SidecarEvents", "SidecarFuzzSupport"),
     test("AppTests", of: "SidecarApp"),
