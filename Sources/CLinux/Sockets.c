@@ -2,11 +2,26 @@
 #include "Call.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
 int cl_accept(int fd) { FAULT("accept"); return REPEAT(int, accept4(fd, NULL, NULL, SOCKET_FLAGS)); }
+uint64_t cl_peer(int fd) {
+  union { struct sockaddr any; struct sockaddr_in v4; struct sockaddr_in6 v6; } where;
+  socklen_t length = sizeof where;
+  uint64_t number = 0;
+  memset(&where, 0, sizeof where);
+  if (getpeername(fd, &where.any, &length) < 0) return 0;
+  if (where.any.sa_family == AF_INET) return (uint64_t)1 << 32 | where.v4.sin_addr.s_addr;
+  if (where.any.sa_family != AF_INET6) return 0;
+  const unsigned char *bytes = where.v6.sin6_addr.s6_addr;
+  // An IPv4 address in IPv6's form.
+  memcpy(&number, bytes + (IN6_IS_ADDR_V4MAPPED(&where.v6.sin6_addr) ? 8 : 0), 8);
+  return number;
+}
 int64_t cl_receive(int fd, void *bytes, size_t count) {
   FAULT("recv");
   return REPEAT(int64_t, recv(fd, bytes, count, MSG_DONTWAIT));

@@ -264,6 +264,29 @@ public struct Connection: ~Copyable {
     return !response.isHead
   }
 
+  /// Has `write` answer the request that was postponed; it may postpone it again.
+  mutating func answer<R: Responder>(
+    now: UInt64, limits: HTTPLimits, responder: R, into response: inout ResponseWriter,
+    _ write: (inout ResponseWriter) -> Void
+  ) {
+    prepare(&response)
+    response.route = request.route
+    response.isPostponed = false
+    let start = response.buffer.count
+    write(&response)
+    if response.isPostponed, response.buffer.count == start { return }
+    if response.buffer.count == start { response.unanswered() }
+    responder.answered(
+      Answer(
+        route: response.route, method: request.method, status: response.status,
+        arrivedAt: request.arrivedAt))
+    phase = request.isKeptAlive ? .head : .closing
+    if phase == .closing, !input.isEmpty { mustLinger = true }
+    hasMore = phase == .head && !input.isEmpty
+    arrivedAt = now
+    rest(now, limits)
+  }
+
   /// Answers with an error of ours and takes no more requests: where one was not understood, nobody
   /// knows where the next one starts.
   mutating func refuse<R: Responder>(

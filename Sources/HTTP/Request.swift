@@ -30,7 +30,7 @@ public struct Request {
   var isChunked = false
   var expectsContinue = false
   /// Bytes of the head, with the empty line.
-  var headByteCount = 0
+  public internal(set) var headByteCount = 0
 
   /// The value of the first field called `name`, which is given in lower case.
   @_lifetime(copy bytes)

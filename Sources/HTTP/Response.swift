@@ -41,7 +41,7 @@ public struct ResponseWriter: ~Copyable {
   var isKeptAlive = true
   var isHTTP10 = false
   /// Which connection is being answered.
-  var ticket = Ticket(slot: -1, generation: 0)
+  public internal(set) var ticket = Ticket(slot: -1, generation: 0)
   var isPostponed = false
   /// When the connection being answered has had its share of this turn, in monotonic nanoseconds.
   var visitEnd = UInt64.max

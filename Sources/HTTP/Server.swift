@@ -252,6 +252,33 @@ public final class Server<R: Responder> {
     settle(ticket.slot, client, now)
   }
 
+  /// Has `write` answer a request that was postponed, as `respond` does; it may postpone it again. Not
+  /// from within `respond`; nothing happens where the client has gone.
+  public func answer(_ ticket: Ticket, now: UInt64, _ write: (inout ResponseWriter) -> Void) {
+    guard ticket.slot >= 0, ticket.slot < clients.count, let client = clients[ticket.slot],
+      client.generation == ticket.generation, client.connection.phase == .waiting
+    else { return }
+    let start = response.buffer.count
+    response.ticket = ticket
+    serving = ticket.slot
+    client.connection.answer(
+      now: now, limits: limits, responder: responder, into: &response, write)
+    serving = -1
+    if client.connection.phase == .waiting { return }
+    if client.isSent { setInterest(ticket.slot, client, .readable) }
+    guard clients[ticket.slot] != nil else { return }
+    finish(ticket.slot, client, start)
+    settle(ticket.slot, client, now)
+  }
+
+  /// A number for the address of a client, of IPv6 for its first 64 bits; 0 where it has gone.
+  public func peer(_ ticket: Ticket) -> UInt64 {
+    guard ticket.slot >= 0, ticket.slot < clients.count, let client = clients[ticket.slot],
+      client.generation == ticket.generation
+    else { return 0 }
+    return Socket.peer(client.socket.raw)
+  }
+
   /// Has the client go on in its turn.
   func postpone(_ slot: Int, _ client: Client) {
     guard !client.isPending else { return }

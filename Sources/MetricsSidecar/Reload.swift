@@ -8,6 +8,10 @@ struct Reloads {
   var hasLastSucceeded = true
   /// In Unix time.
   var lastSuccessSeconds = Double(Clock.unixSeconds)
+  /// What the rules in force were read from, and what was refused last and why: the same bytes again are
+  /// answered without being parsed.
+  var inForce: RuleLoading.Mark?
+  var refused: (mark: RuleLoading.Mark, failure: RuleLoading.Failure)?
 }
 
 /// What a worker leaves to its successor under a supervisor: the board, and the last text without a
@@ -32,13 +36,17 @@ extension Sidecar {
     Phase.reload.enter()
     reloadPasswords()
     do throws(RuleLoading.Failure) {
-      let rules = try RuleLoading.load(settings.rules, kept: kept?.rules)
+      guard
+        let rules = try RuleLoading.load(settings.rules, kept: kept?.rules, &selfMetrics.reloads)
+      else {
+        succeeded()
+        settings.log.info("Reloaded the rules: they are those in force")
+        return ""
+      }
       // What was sent under the old rules counts by them.
       drain(Clock.monotonicNanoseconds)
       applier.registry.reload(rules)
-      selfMetrics.reloads.successCount += 1
-      selfMetrics.reloads.hasLastSucceeded = true
-      selfMetrics.reloads.lastSuccessSeconds = Double(Clock.unixSeconds)
+      succeeded()
       settings.log.info("Reloaded the rules: \(rules.families.count) families")
       return ""
     } catch {
@@ -47,6 +55,12 @@ extension Sidecar {
       settings.log.error("The rules stay as they were: \(error.message)")
       return error.lines
     }
+  }
+
+  private func succeeded() {
+    selfMetrics.reloads.successCount += 1
+    selfMetrics.reloads.hasLastSucceeded = true
+    selfMetrics.reloads.lastSuccessSeconds = Double(Clock.unixSeconds)
   }
 
   /// `POST /-/reload`: 200, or 400 with every mistake.

@@ -68,6 +68,13 @@ struct SelfMetrics: OwnMetricLines {
       "metrics_sidecar_series_limit", "gauge", "Series that may be kept",
       Double(registry.limits.series), &page)
     one(
+      "metrics_sidecar_exposition_bytes", "gauge", "Text of all series' lines, about",
+      Double(registry.textByteCount), &page)
+    one(
+      "metrics_sidecar_exposition_limit_bytes", "gauge",
+      "Text of all series' lines that there may be",
+      Double(registry.limits.expositionByteCount), &page)
+    one(
       "metrics_sidecar_series_refused_total", "counter",
       "Events whose series was refused at the limit", Double(registry.refusedSeries), &page)
     one(

@@ -62,6 +62,10 @@ struct Settings: Sendable {
       "Rules that turn events into families (JSON), read again on SIGHUP and POST /-/reload. Empty: "
         + "every event has its own name."),
     Option("max-series", "N", "10000", "Series kept; beyond it new ones are refused and counted."),
+    Option(
+      "max-exposition-size", "SIZE", "0",
+      "Text of all series' lines, and as much of pushed ones; beyond it new series are refused and "
+        + "counted. 0: 1KiB for each of --max-series, at least 1MiB."),
     Option("max-family-series", "N", "0", "Series kept of one family; 0: as many as of all."),
     Option("max-families", "N", "5000", "Families; events without a rule make no more."),
     Option(
@@ -165,6 +169,10 @@ struct Settings: Sendable {
     state = options.text("state")
     rules = options.text("rules")
     limits.series = try options.number("max-series", in: 1...10_000_000)
+    limits.expositionByteCount = try options.byteCount("max-exposition-size", in: 0...(1 << 30))
+    if limits.expositionByteCount == 0 {
+      limits.expositionByteCount = min(max(limits.series, 1024), 1 << 20) << 10
+    }
     let familySeries = try options.number("max-family-series", in: 0...10_000_000)
     limits.familySeries = familySeries == 0 ? limits.series : familySeries
     limits.seriesTimeToLive = try Self.timeToLive(options, "series-ttl")

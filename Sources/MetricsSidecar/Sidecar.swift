@@ -35,6 +35,8 @@ final class Sidecar: Responder {
   var kept: KeptFiles?
   /// Sockets whose files were removed; clients that hold them still come in.
   var formers: [FormerSocket] = []
+  /// When to go on with passwords of pushes.
+  var passwordsDue = UInt64.max
   /// Why the kernel gave us no connection since the last `drain` began.
   var acceptFailure: Errno?
   /// What keeps intake from being whole, as far as the last look at it; empty: nothing.
@@ -162,13 +164,18 @@ final class Sidecar: Responder {
   }
 
   func nextDeadline() -> UInt64 {
-    scrapes.isIdle ? min(min(nextLook, resumeAt), applier.registry.expiry.due) : 0
+    scrapes.isIdle
+      ? min(min(nextLook, resumeAt), min(passwordsDue, applier.registry.expiry.due)) : 0
   }
 
   func deadlineReached(now: UInt64) {
     if !scrapes.isIdle {
       Phase.page.enter()
       continueScrapes(now)
+    }
+    if now >= passwordsDue {
+      Phase.request.enter()
+      continuePasswords(now)
     }
     Phase.events.enter()
     if now >= nextLook { look(now) }
@@ -196,12 +203,15 @@ final class Sidecar: Responder {
   }
 
   private func handleSignals(_ now: UInt64) {
+    var isReload = false
     while let signal = signals.next() {
       switch signal {
-      case .hangup: _ = reload()
+      case .hangup: isReload = true
       case .terminate, .interrupt: server?.stop(now: now)
       }
     }
+    // Those that wait are one.
+    if isReload { _ = reload() }
   }
 
   // MARK: Connections

@@ -84,13 +84,16 @@ private func work(
   let rules: Rules
   var reloads = Reloads()
   do throws(RuleLoading.Failure) {
-    rules = try RuleLoading.load(settings.rules, kept: kept?.rules)
+    rules = try RuleLoading.load(settings.rules, kept: kept?.rules, &reloads) ?? Rules()
   } catch {
     // One that takes over goes on with the rules of the one before: a bad file never ends it.
     guard let last = RuleLoading.last(kept?.rules) else { fail(error.message, .usage) }
     settings.log.error("The worker that takes over keeps the last good rules: \(error.message)")
     rules = last.rules
-    reloads = Reloads(failureCount: 1, hasLastSucceeded: false, lastSuccessSeconds: last.seconds)
+    reloads.failureCount = 1
+    reloads.hasLastSucceeded = false
+    reloads.lastSuccessSeconds = last.seconds
+    reloads.inForce = last.mark
   }
   do throws(StateOpening.Failure) {
     let opened = try StateOpening.open(settings, kept?.board)

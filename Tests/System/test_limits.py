@@ -8,6 +8,7 @@ import contextlib
 import gzip
 import http.client
 import json
+import re
 import socket
 from unittest import TestCase, main
 
@@ -16,6 +17,9 @@ from support.pair import resident
 from support.flags import flags, metrics_at_limits
 from support.sidecar import Sidecar, Wire, frame
 
+OPEN = "application/openmetrics-text;version=1.0.0"
+PROTO = ("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;"
+         "encoding=delimited")
 REASON = 'metrics_sidecar_events_rejected_total{reason="%s"}'
 PUSHES = 'metrics_sidecar_pushes_total{result="%s"}'
 HTTP = 'metrics_sidecar_http_connections_closed_total{reason="%s"}'
@@ -31,6 +35,9 @@ LINES = [
     ("--max-series=1", ["new:1|c", "newer:2|h", "level:1|g"],
      {REFUSED: 3, REASON % "series_limit": 1, 'new_total{overflow="true"}': 1,
       'newer_count{overflow="true"}': 1,
+      'metrics_sidecar_overflowing_family{family="new_total"}': 1}),
+    ("--max-exposition-size=512", ["new:1|c|#t:" + "v" * 600, "level:1|g|#t:" + "v" * 600],
+     {REFUSED: 2, REASON % "exposition_limit": 1, 'new_total{overflow="true"}': 1,
       'metrics_sidecar_overflowing_family{family="new_total"}': 1}),
     ("--max-family-series=1", ["many:1|c|#t:a", "many:2|c|#t:b", "many:4|c|#t:c", "many:8|c|#t:a"],
      {REFUSED: 2, 'many_total{t="a"}': 9, 'many_total{overflow="true"}': 6}),
@@ -256,6 +263,26 @@ class Limits(TestCase):
             for client in clients:
                 client.close()
             sidecar.expect({"metrics_sidecar_client_memory_bytes": 0})
+
+    def test_exposition_memory(self):
+        """--max-exposition-size=10MiB, the default: series with the longest labels that there may be
+        cost a scrape of any kind no more than that, and what the page is sent from."""
+        formats = [{}, {"accept": OPEN}, {"accept": PROTO},
+                   {"accept": PROTO, "accept_encoding": "gzip"}]
+        with Sidecar("--max-exposition-size=10MiB") as sidecar:
+            long = ",".join(f"t{n}:" + "v" * 1000 for n in range(7))
+            for start in range(0, 10_000, 1):
+                sidecar.send(f"many:1|c|#n:{start},{long}")
+            values = sidecar.values()
+            sizes = [len(sidecar.get(**fields)[1]) for fields in formats]
+            check(max(sizes) < 11 << 20, f"pages of {sizes} bytes")
+            check(values[REFUSED] > 8000 and sum(
+                value for name, value in values.items() if name.startswith("many_total")) == 10_000,
+                f"{values[REFUSED]} were refused, of 10,000 series of 7 KB")
+            with open(f"/proc/{sidecar.process.pid}/status", encoding="utf-8") as file:
+                peak = int(re.search(r"^VmHWM:\s+(\d+) kB", file.read(), re.M)[1])
+            check(peak < 56 << 10, f"the peak is {peak} KiB")
+            print(f"  pages of {sizes} bytes, a peak of {peak} KiB")
 
     def test_unread_pages(self):
         """--max-unread-pages: readers that take nothing are closed, and a page costs what it costs

@@ -2,11 +2,15 @@
 
     Tests/System/run push_beyond
 """
+import base64
 import gzip
+import hashlib
+import http.client
 import os
 import re
 import socket
 import tempfile
+import threading
 import time
 from unittest import TestCase, main
 
@@ -56,6 +60,51 @@ class Beyond(TestCase):
             check(program.request("PUT", "/api/v1/admin/wipe")[0] == 404,
                   "wipe without --push-admin")
             print("  aggregate, dry run, time to live, limits, a gzip bomb of 50 MB")
+
+    def test_passwords(self):
+        """A flood of wrong passwords from one address: a right one from another is taken within
+        seconds, and everything else goes on meanwhile."""
+        salt, count = b"0123456789abcdef", 1000
+        words = [base64.b64encode(each).decode() for each in (
+            salt, hashlib.pbkdf2_hmac("sha256", b"right", salt, count))]
+        line = f"ci:pbkdf2-sha256${count}${words[0]}${words[1]}\n"
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write(line)
+            file.flush()
+            with sidecar("--push-auth", file.name) as program:
+                def push(password, source):
+                    address = (source, 0)
+                    connection = http.client.HTTPConnection(
+                        "127.0.0.1", program.port, timeout=60, source_address=address)
+                    word = base64.b64encode(f"ci:{password}".encode()).decode()
+                    connection.request("PUT", "/metrics/job/j", b"x 1\n",
+                                       {"Authorization": "Basic " + word})
+                    status = connection.getresponse().status
+                    connection.close()
+                    return status
+
+                statuses = []
+
+                def guess(thread):
+                    for number in range(20):
+                        statuses.append(push(f"{thread}-{number}", "127.0.0.2"))
+
+                threads = [threading.Thread(target=guess, args=(n,)) for n in range(8)]
+                for thread in threads:
+                    thread.start()
+                while not statuses:
+                    time.sleep(0.001)
+                start = time.monotonic()
+                check(push("right", "127.0.0.1") == 200, "the right password")
+                took = time.monotonic() - start
+                check(took < 20, f"the right password waited {took:.1f} s")
+                for thread in threads:
+                    thread.join()
+                check(set(statuses) <= {401, 429} and 401 in statuses, set(statuses))
+                check(push("right", "127.0.0.2") == 200, "a known password")
+                page = program.request("GET", "/metrics")[1]
+                check(b'pushes_total{result="unauthorized"} 160.0' in page, "each is counted")
+                print(f"  160 guesses; the right one waited {took:.2f} s")
 
     def test_beside_events(self):
         """Families that events have, a damaged file and a full one."""

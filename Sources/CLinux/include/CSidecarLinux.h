@@ -59,6 +59,7 @@ int cl_send_descriptor(int source, int fd, uint64_t device, uint64_t number);
 int cl_look_from_first(int target);
 int cl_receive_descriptor(int target, int keeps, uint64_t *device, uint64_t *number);
 int cl_accept(int fd);
+uint64_t cl_peer(int fd);   // a number for its address, of IPv6 the first 64 bits; 0 if not known
 int cl_is_readable(int fd);   // or somebody waits to be accepted; 0 or 1
 int64_t cl_receive(int fd, void *bytes, size_t count);
 int64_t cl_send(int fd, const void *bytes, size_t count);

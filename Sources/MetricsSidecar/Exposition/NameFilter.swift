@@ -5,6 +5,9 @@ import SidecarPlatform
 struct NameFilter: Equatable {
   /// Empty: every family.
   private(set) var names: [[UInt8]] = []
+  /// The families that these mean: a query may have hundreds of names, and there may be thousands of
+  /// families.
+  private var families: Set<[UInt8]> = []
 
   init() {}
 
@@ -15,36 +18,24 @@ struct NameFilter: Equatable {
       while end < query.byteCount, query.at(end) != UInt8(ascii: "&") { end += 1 }
       let pair = Self.decoded(query.extracting(start..<end))
       let key = Array("name[]=".utf8)
-      if pair.starts(with: key) { names.append(Self.plain(pair.dropFirst(key.count))) }
+      if pair.starts(with: key) { add(Self.plain(pair.dropFirst(key.count))) }
       start = end + 1
     }
   }
 
-  func includes(_ family: [UInt8]) -> Bool {
-    names.isEmpty || names.contains { Self.means($0, family) }
-  }
+  func includes(_ family: [UInt8]) -> Bool { names.isEmpty || families.contains(family) }
 
-  private static func means(_ name: [UInt8], _ family: [UInt8]) -> Bool {
-    // A query may have hundreds of names, and there may be thousands of families.
-    let more = name.count - family.count
-    guard more >= -6, more <= 8 else { return false }
-    guard name != family else { return true }
-    for suffix: StaticString in ["_total", "_bucket", "_count", "_sum", "_created"] {
-      let count = suffix.utf8CodeUnitCount
-      if name.count == family.count + count, name.starts(with: family),
-        OpenMetricsFormat.hasSuffix(name, suffix)
-      {
-        return true
-      }
-      // OpenMetrics calls `a_total` the family `a` with samples `a_total` and `a_created`.
-      if OpenMetricsFormat.hasSuffix(family, "_total"),
-        OpenMetricsFormat.hasSuffix(name, "_created"),
-        name.dropLast(8) == family.dropLast(6)
-      {
-        return true
-      }
+  private mutating func add(_ name: [UInt8]) {
+    names.append(name)
+    families.insert(name)
+    for suffix: StaticString in ["_total", "_bucket", "_count", "_sum", "_created"]
+    where OpenMetricsFormat.hasSuffix(name, suffix) {
+      families.insert(Array(name.dropLast(suffix.utf8CodeUnitCount)))
     }
-    return OpenMetricsFormat.hasSuffix(family, "_total") && name[...] == family.dropLast(6)
+    // OpenMetrics calls `a_total` the family `a` with samples `a_total` and `a_created`.
+    let total = Array("_total".utf8)
+    families.insert(name + total)
+    if OpenMetricsFormat.hasSuffix(name, "_created") { families.insert(name.dropLast(8) + total) }
   }
 
   /// `my.name` means the family that is `my_name` to others.

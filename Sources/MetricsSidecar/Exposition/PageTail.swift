@@ -59,8 +59,11 @@ final class PageTail {
     }
     unsafe lines.append(own.span.bytes.extracting(at..<own.count))
     at = own.count
+    // Names that are not on the page cost time, too.
+    var left = 4096
     while name < pushed.text.nameCount {
-      if lines.count >= end { return false }
+      if lines.count >= end || left == 0 { return false }
+      left -= 1
       if pushed.isShown(name), filter.includes(pushed.text.text(of: name)),
         !pushed.text.write(name, hasHead: true, to: &lines, end: end)
       {

@@ -13,6 +13,10 @@ final class PushAPI {
   var log = Log()
   /// Who may push; everybody where there is none.
   var auth: PushAuth?
+  /// Requests whose password is not known yet.
+  var asked: [AskedPush] = []
+  /// A number for the address of the client with a ticket.
+  var peer: (Ticket) -> UInt64 = { _ in 0 }
   private let batch = PushBatch()
   private var plain = ByteBuffer(capacity: 4096)
   /// Grouping keys of paths that came lately.
@@ -63,7 +67,7 @@ final class PushAPI {
       return response.problem(
         status: 405, detail: "PUT, POST and DELETE only", extraFields: Self.methods)
     }
-    guard isAllowed(request, head, &response) else { return }
+    guard isAllowed(request, head, body, &response) else { return }
     do throws(PushError) {
       let key = try groupingKey(path)
       if request.method == .delete {
@@ -179,31 +183,9 @@ final class PushAPI {
     guard request.method == .put else {
       return response.problem(status: 405, detail: "PUT only", extraFields: "Allow: PUT\r\n")
     }
-    guard isAllowed(request, head, &response) else { return }
+    guard isAllowed(request, head, RawSpan(), &response) else { return }
     store.deleteAll()
     response.send(Self.accepted)
-  }
-
-  private func isAllowed(
-    _ request: Request, _ head: RawSpan, _ response: inout ResponseWriter
-  ) -> Bool {
-    guard auth != nil else { return true }
-    let verdict = auth!.check(
-      request.field("authorization", in: head), now: Clock.monotonicNanoseconds)
-    switch verdict {
-    case .allowed: return true
-    case .refused:
-      counts.refuse(401)
-      response.problem(
-        status: 401, detail: "a name and a password that --push-auth knows are needed",
-        extraFields: "WWW-Authenticate: Basic realm=\"push\"\r\n")
-    case .tooMany:
-      counts.refuse(429)
-      response.problem(
-        status: 429, detail: "too many wrong passwords; try again in a second",
-        extraFields: "Retry-After: 1\r\n")
-    }
-    return false
   }
 }
 

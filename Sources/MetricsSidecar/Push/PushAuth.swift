@@ -5,8 +5,7 @@ import SidecarPlatform
 /// as `metrics-sidecar hash-password NAME` writes them.
 ///
 /// A password that was right is remembered by a fast hash under a key of this process, so only the
-/// first push pays for the slow one. Slow checks are few a second, so that a stranger who guesses
-/// can hold up neither events nor those whose password is known.
+/// first push pays for the slow one. The slow ones wait in line, see `PasswordLine`.
 struct PushAuth {
   private struct Entry {
     let name: [UInt8]
@@ -15,20 +14,25 @@ struct PushAuth {
     let hash: [UInt8]
   }
 
-  enum Verdict { case allowed, refused, tooMany }
+  enum Verdict: Equatable {
+    case allowed, refused, tooMany
+    /// Known later, by this number: see `goOn`.
+    case waits(Int)
+  }
 
   static let iterations = 20_000
   private static let iterationLimit = 1_000_000
-  private static let checksPerSecond = 2
   private static let knownLimit = 256
+  private static let wrongLimit = 1024
 
   /// The file as it was read.
   let text: [UInt8]
   private var entries: [Entry] = []
   private var known: Set<[UInt8]> = []
+  /// Those that were wrong lately, so that one that is sent again and again costs nothing.
+  private var wrong: Set<[UInt8]> = []
+  private var line = PasswordLine()
   private let key: [UInt8]
-  private var second: UInt64 = 0
-  private var checkCount = 0
 
   /// Reads a password file. Empty lines and those that start with `#` are skipped.
   init(_ text: [UInt8]) throws(PushError) {
@@ -69,8 +73,8 @@ struct PushAuth {
       + Base64.encodeStandard(hash)
   }
 
-  /// Judges an `Authorization` field (RFC 7617).
-  mutating func check(_ field: RawSpan?, now: UInt64) -> Verdict {
+  /// Judges an `Authorization` field (RFC 7617) of a client with this address.
+  mutating func check(_ field: RawSpan?, from address: UInt64) -> Verdict {
     guard let field, field.byteCount > 6, field.extracting(0..<6).equalsIgnoringCase("basic ")
     else {
       return .refused
@@ -81,23 +85,36 @@ struct PushAuth {
     else { return .refused }
     let print = SHA256.HMAC(key: key).digest(plain)
     if known.contains(print) { return .allowed }
-    if now / 1_000_000_000 != second {
-      second = now / 1_000_000_000
-      checkCount = 0
-    }
-    guard checkCount < Self.checksPerSecond else { return .tooMany }
-    checkCount += 1
+    if wrong.contains(print) { return .refused }
+    if let number = line.find(print) { return .waits(number) }
     let name = Array(plain[..<colon])
-    let password = Array(plain[(colon + 1)...])
     // An unknown name takes as long as a known one.
     let entry =
       entries.first { $0.name == name }
       ?? Entry(name: [], iterations: entries.first?.iterations ?? 1, salt: key, hash: [])
-    let hash = SHA256.pbkdf2(password, salt: entry.salt, iterations: entry.iterations)
-    guard SHA256.isEqual(hash, entry.hash) else { return .refused }
-    if known.count >= Self.knownLimit { known.removeAll() }
-    known.insert(print)
-    return .allowed
+    guard line.hasRoom(from: address, name) else { return .tooMany }
+    return .waits(
+      line.add(
+        print, from: address, name, entry.hash,
+        SHA256.PBKDF2(Array(plain[(colon + 1)...]), salt: entry.salt, iterations: entry.iterations))
+    )
+  }
+
+  /// Whether passwords wait.
+  var isBusy: Bool { !line.isEmpty }
+
+  /// Works on one password until `end`, monotonic nanoseconds. Its number and whether it was right,
+  /// once that is known.
+  mutating func goOn(until end: UInt64) -> (number: Int, isRight: Bool)? {
+    guard let done = line.goOn(until: end) else { return nil }
+    if done.isRight {
+      if known.count >= Self.knownLimit { known.removeAll() }
+      known.insert(done.print)
+    } else {
+      if wrong.count >= Self.wrongLimit { wrong.removeAll() }
+      wrong.insert(done.print)
+    }
+    return (done.number, done.isRight)
   }
 
   private static func random(_ count: Int) -> [UInt8] {

@@ -32,14 +32,23 @@ enum PushOpening {
 
   /// The password file, `nil` where none is named. One without a mistake is put to `kept`.
   static func auth(_ path: String, _ kept: KeptFiles?) throws(Failure) -> PushAuth? {
-    if path.isEmpty { return nil }
+    path.isEmpty ? nil : try auth(try text(path), path, kept)
+  }
+
+  static func text(_ path: String) throws(Failure) -> [UInt8] {
     var text = ByteBuffer()
     do throws(Errno) {
       try Files.read(path, limit: authByteLimit, into: &text)
     } catch { throw Failure(message: "cannot read --push-auth \(path): \(error.description)") }
+    return text.array
+  }
+
+  static func auth(
+    _ text: [UInt8], _ path: String, _ kept: KeptFiles?
+  ) throws(Failure) -> PushAuth {
     do throws(PushError) {
-      let auth = try PushAuth(text.array)
-      kept?.passwords.store(text.bytes, note: 0)
+      let auth = try PushAuth(text)
+      unsafe kept?.passwords.store(text.span.bytes, note: 0)
       return auth
     } catch { throw Failure(message: "\(path): \(error.message)") }
   }

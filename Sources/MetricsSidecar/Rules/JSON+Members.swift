@@ -40,6 +40,7 @@ extension JSON {
     var list: [(name: String, value: JSON)] = []
     for (name, value) in try members(allowed: nil) {
       if known.contains(name) { list.append((name, value)); continue }
+      if mistakes.count >= RuleFile.mistakeLimit { continue }
       mistakes.append(value.mistake(Self.unknown(name, known)))
     }
     return list

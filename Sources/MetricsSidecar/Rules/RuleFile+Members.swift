@@ -109,12 +109,20 @@ extension RuleFile {
     return name
   }
 
+  /// What an entry may have some of.
+  static func few<Item>(_ items: [Item], _ json: JSON) throws(JSON.Mistake) -> [Item] {
+    guard items.count <= labelLimit else {
+      throw json.mistake("more than 256 of them: a series never has so many labels")
+    }
+    return items
+  }
+
   static func labels(_ json: JSON) throws(JSON.Mistake) -> [(
     name: String, source: FamilyRule.Source
   )] {
     var list: [(name: String, source: FamilyRule.Source)] = []
     if case .array(let items) = json.value {
-      for item in items {
+      for item in try few(items, json) {
         let name = try item.text()
         try check(label: name, at: item)
         list.append((name, .tag(Array(name.utf8))))
@@ -123,7 +131,7 @@ extension RuleFile {
       guard case .object(let members) = json.value else {
         throw json.mistake("\"labels\" is a list of tags, or an object of labels and their tags")
       }
-      for (name, tag) in members {
+      for (name, tag) in try few(members, json) {
         try check(label: name, at: tag)
         list.append((name, .tag(Array(try tag.text().utf8))))
       }

@@ -17,7 +17,10 @@ enum RuleFile {
     return rules
   }
 
-  /// What can be read of the rules, and every mistake in the order of the text. A text that is not
+  /// Reading ends behind so many mistakes.
+  static let mistakeLimit = 1000
+
+  /// What can be read of the rules, and the mistakes in the order of the text, up to a bound. A text that is not
   /// JSON has one mistake: what stands behind it cannot be told.
   static func read(_ text: [UInt8]) -> (rules: Rules, mistakes: [JSON.Mistake]) {
     var rules = Rules()
@@ -51,6 +54,9 @@ enum RuleFile {
       } catch { mistakes.append(error) }
     }
     for item in families {
+      if mistakes.count >= mistakeLimit {
+        return mistakes.append(item.mistake("so many mistakes: the rest is not read"))
+      }
       do throws(JSON.Mistake) {
         try family(item, standard, into: &rules, &index, &mistakes)
       } catch { mistakes.append(error) }
@@ -144,7 +150,7 @@ enum RuleFile {
     case "help": entry.family.help = try value.text()
     case "labels": entry.family.labels += try labels(value)
     case "constants":
-      for (label, constant) in try value.members(allowed: nil) {
+      for (label, constant) in try few(try value.members(allowed: nil), value) {
         try check(label: label, at: constant)
         entry.family.labels.append((label, .constant(Template(try constant.text()))))
       }
@@ -152,7 +158,7 @@ enum RuleFile {
     case "ttl": entry.family.ttlSeconds = try timeToLive(value)
     case "action": entry.drops = try value.choice("drop", "feed", name)
     case "events":
-      for event in try value.items() {
+      for event in try value.items() where mistakes.count < mistakeLimit {
         do throws(JSON.Mistake) {
           var rule = try rule(event, standard, &mistakes)
           rule.family = number
@@ -237,8 +243,9 @@ enum RuleFile {
     }
     var stars = Int.max
     for event in events { stars = min(stars, event.event.starCount) }
-    for (index, label) in family.labels.enumerated() {
-      if family.labels[..<index].contains(where: { $0.name == label.name }) {
+    var names: Set<String> = []
+    for label in family.labels {
+      if !names.insert(label.name).inserted {
         mistakes.append(json.mistake(joined("the label ", label.name, " is there twice")))
       }
       guard case .constant(let template) = label.source else { continue }
@@ -268,7 +275,7 @@ enum RuleFile {
         case "scale": rule.scale = try scale(value)
         case "separator": divider = try separator(value)
         default:
-          for (tag, wanted) in try value.members(allowed: nil) {
+          for (tag, wanted) in try few(try value.members(allowed: nil), value) {
             rule.conditions.append(try condition(tag: Array(tag.utf8), wanted))
           }
         }

@@ -12,24 +12,53 @@ enum RuleLoading {
   /// The longest file, in bytes.
   static let byteLimit = 4 << 20
 
-  /// The rules in `path`; none, so that every event has its own name, where no file is named. Rules
-  /// without a mistake are put to `kept`.
-  static func load(_ path: String, kept: SharedText? = nil) throws(Failure) -> Rules {
-    guard !path.isEmpty else { return Rules() }
+  /// Tells texts apart: by their length and a hash.
+  struct Mark: Equatable {
+    let byteCount: Int
+    let hash: UInt64
+
+    init(_ text: RawSpan) {
+      byteCount = text.byteCount
+      hash = Digest.hash(text)
+    }
+  }
+
+  /// The rules in `path`; none, so that every event has its own name, where no file is named. `nil`
+  /// where they are those in force. Rules without a mistake are put to `kept`.
+  static func load(
+    _ path: String, kept: SharedText? = nil, _ reloads: inout Reloads
+  ) throws(Failure) -> Rules? {
     var text = ByteBuffer()
+    if !path.isEmpty { try read(path, into: &text) }
+    let mark = Mark(text.bytes)
+    if mark == reloads.inForce { return nil }
+    if let refused = reloads.refused, refused.mark == mark { throw refused.failure }
+    do throws(Failure) {
+      let rules = path.isEmpty ? Rules() : try parse(text.array, path)
+      if !path.isEmpty { kept?.store(text.bytes, note: UInt64(clamping: Clock.unixSeconds)) }
+      reloads.inForce = mark
+      return rules
+    } catch {
+      reloads.refused = (mark, error)
+      throw error
+    }
+  }
+
+  private static func read(_ path: String, into text: inout ByteBuffer) throws(Failure) {
     do throws(Errno) {
       try Files.read(path, limit: byteLimit, into: &text)
     } catch {
       let message = joined("cannot read the rules file ", path, ": ", error.description)
       throw Failure(message: message, lines: message + "\n")
     }
-    let (rules, mistakes) = RuleFile.read(text.array)
-    guard let first = mistakes.first else {
-      kept?.store(text.bytes, note: UInt64(clamping: Clock.unixSeconds))
-      return rules
-    }
-    var lines = ""
-    for mistake in mistakes { lines += joined(path, ": ", mistake.description, "\n") }
+  }
+
+  private static func parse(_ text: [UInt8], _ path: String) throws(Failure) -> Rules {
+    let (rules, mistakes) = RuleFile.read(text)
+    guard let first = mistakes.first else { return rules }
+    var told = ByteBuffer(capacity: 256)
+    for mistake in mistakes { told.append(joined(path, ": ", mistake.description, "\n")) }
+    let lines = String(copying: told.bytes)
     let more =
       mistakes.count > 1
       ? joined(" (and ", (mistakes.count - 1).description, " more: see check-rules)") : ""
@@ -38,16 +67,19 @@ enum RuleLoading {
 
   /// The last rules without a mistake that a worker before this one has loaded, and when, in Unix
   /// time.
-  static func last(_ kept: SharedText?) -> (rules: Rules, seconds: Double)? {
+  static func last(_ kept: SharedText?) -> (rules: Rules, mark: Mark, seconds: Double)? {
     guard let found = kept?.load() else { return nil }
     let (rules, mistakes) = RuleFile.read(found.text)
-    return mistakes.isEmpty ? (rules, Double(found.note)) : nil
+    return mistakes.isEmpty
+      ? unsafe (rules, Mark(found.text.span.bytes), Double(found.note)) : nil
   }
 
   /// `check-rules`: says everything that is wrong, a line each, or how much there is.
   static func check(_ path: String) -> ExitCode {
     do throws(Failure) {
-      let rules = try load(path)
+      var text = ByteBuffer()
+      try read(path, into: &text)
+      let rules = try parse(text.array, path)
       Process.write(
         joined(
           path, ": good; families: ", rules.families.count.description, ", events: ",

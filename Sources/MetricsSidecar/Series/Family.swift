@@ -65,6 +65,16 @@ final class Family {
     }
   }
 
+  /// About the bytes of its lines on a text page, of a series whose key has so many.
+  func textByteCount(key byteCount: Int) -> Int {
+    switch kind {
+    case .counter, .gauge, .session, .spelling, .declaration, .set, .clientGauge: byteCount + 24
+    case .histogram, .summary: (boundTexts.count + 2) * (byteCount + 40)
+    // In protobuf it has a few bytes for each of its buckets.
+    case .nativeHistogram: (boundTexts.count + 2) * (byteCount + 40) + 8 * cellCount
+    }
+  }
+
   private static func header(_ name: [UInt8], _ kind: Record.Kind, _ help: String) -> [UInt8] {
     var text = ByteBuffer(capacity: 128)
     if !help.isEmpty {
@@ -83,7 +93,8 @@ final class Family {
     text.append("# TYPE ")
     text.append(name)
     switch kind {
-    case .counter: text.append(" counter\n")
+    // The official Python parsers would have no name left.
+    case .counter: text.append(name.elementsEqual("_total".utf8) ? " untyped\n" : " counter\n")
     case .histogram, .nativeHistogram: text.append(" histogram\n")
     case .summary: text.append(" summary\n")
     case .gauge, .set, .clientGauge, .session, .spelling, .declaration: text.append(" gauge\n")

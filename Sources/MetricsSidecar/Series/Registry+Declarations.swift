@@ -77,6 +77,11 @@ extension Registry {
       declaration: declaration, text: text, record: Record(unit: 0))
     let byteCount = declarations.byteCount - (old?.byteCount ?? 0) + entry.byteCount
     if byteCount > limits.declarationByteCount { throw .familyLimit }
+    if !isByRules {
+      let known = familyIndex[name].map { families[$0].header.count } ?? 0
+      let growth = family.header.count - known
+      if growth > 0, !hasRoom(for: growth) { throw .expositionLimit }
+    }
     let record: Record
     do throws(Errno) {
       record = try unsafe state.allocate(

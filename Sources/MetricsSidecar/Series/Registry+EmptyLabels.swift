@@ -20,6 +20,7 @@ extension Registry {
       } else {
         // Without room for another key it keeps its own.
         table.insert(record, key: state.key(record))
+        textByteCount += family.textByteCount(key: state.keyByteCount(record))
         family.series.append(record)
         seriesCount += 1
         continue

@@ -5,7 +5,8 @@ import SidecarPlatform
 extension Registry {
   /// Why an event was not counted.
   enum Rejection: Int, Error, CaseIterable {
-    case typeConflict, unsupportedType, seriesLimit, familyLimit, tooManyLabels, nameTooLong
+    case typeConflict, unsupportedType, seriesLimit, expositionLimit, familyLimit, tooManyLabels,
+      nameTooLong
     case valueTooLong, stateFull, dropped, mixedTags, declarationConflict, badEscape
 
     /// The label of `metrics_sidecar_events_rejected_total`.
@@ -14,6 +15,7 @@ extension Registry {
       case .typeConflict: "type_conflict"
       case .unsupportedType: "unsupported_type"
       case .seriesLimit: "series_limit"
+      case .expositionLimit: "exposition_limit"
       case .familyLimit: "family_limit"
       case .tooManyLabels: "too_many_labels"
       case .nameTooLong: "name_too_long"
@@ -298,6 +300,7 @@ extension Registry {
     do throws(Rejection) {
       let kept = family.series.count - (family.overflow == nil ? 0 : 1)
       if seriesCount >= limits.series || kept >= limits.familySeries { throw .seriesLimit }
+      guard hasRoom(for: family.textByteCount(key: key.byteCount)) else { throw .expositionLimit }
       let record = try make(key, family)
       seriesCount += 1
       family.series.append(record)
@@ -311,12 +314,21 @@ extension Registry {
     }
   }
 
+  /// Whether so many bytes more of text are below the limit and `further`.
+  func hasRoom(for byteCount: Int, further: Int = 0) -> Bool {
+    textByteCount + byteCount <= limits.expositionByteCount + further
+  }
+
   /// `name{overflow="true"}`: where series beyond the limit add up, so that totals stay right.
   private func overflow(of family: Family) -> Record? {
     if let record = family.overflow { return record }
     var key = ByteBuffer(capacity: 64)
     SeriesKey.append(
       family.name, [(Array("overflow".utf8), Array("true".utf8)[...])], to: &key)
+    // They are as many as families, and totals stay right by them.
+    guard
+      hasRoom(for: family.textByteCount(key: key.count), further: limits.expositionByteCount / 8)
+    else { return nil }
     do throws(Rejection) {
       let record = try make(key.bytes, family)
       family.overflow = record

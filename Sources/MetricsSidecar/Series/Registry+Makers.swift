@@ -12,6 +12,11 @@ extension Registry {
     let name: Pattern
   }
 
+  /// After the entries have been declared.
+  func indexMakers() {
+    makerMatcher = RuleMatcher(makers.map { Rule(event: $0.name, conditions: []) })
+  }
+
   /// The family that an entry would make of this name, if its series are of this form.
   private func remade(
     _ name: [UInt8], _ kind: Record.Kind, _ shape: UInt32, _ cellCount: Int
@@ -21,7 +26,9 @@ extension Registry {
     if plain.starts(with: prefix), Names.isReserved(Array(plain.dropFirst(prefix.count))) {
       plain = plain.dropFirst(prefix.count)
     }
-    for maker in makers where maker.name.matches(plain) {
+    for place in makerMatcher.candidates(for: Array(plain)) where makers[place].name.matches(plain)
+    {
+      let maker = makers[place]
       let rule = rules.families[maker.entry]
       let isOwn =
         rule.kind.map { $0 == kind }
@@ -74,9 +81,14 @@ extension Registry {
   /// they do not.
   func replace(_ index: Int, _ family: Family) {
     let known = families[index]
+    textByteCount += family.header.count - known.header.count
     if known.kind == family.kind, known.shape == family.shape {
       family.series = known.series
       family.overflow = known.overflow
+      for record in family.series {
+        let byteCount = state.keyByteCount(record)
+        textByteCount += family.textByteCount(key: byteCount) - known.textByteCount(key: byteCount)
+      }
     } else {
       forgetSeries(known)
     }

@@ -223,6 +223,7 @@ extension Registry {
       family.constants = []
     }
     for entry in new.families { declare(entry) }
+    indexMakers()
     showDeclared()
     remakeFamilies()
     // As new ones, families may not be what lines of others are called.

@@ -15,6 +15,8 @@ final class Registry {
   var ruleFamilies: [Int] = []
   /// Entries whose families are made by events.
   var makers: [Maker] = []
+  /// Which of `makers` may have made a family, by its name.
+  var makerMatcher = RuleMatcher([])
   var families: [Family] = []
   private(set) var familyIndex: [[UInt8]: Int] = [:]
   var table = SeriesTable()
@@ -32,6 +34,8 @@ final class Registry {
   var scales = Scales()
   /// Series kept, without the overflow series.
   var seriesCount = 0
+  /// Of all series and families, as `Family.textByteCount` counts them.
+  var textByteCount = 0
   /// Who speaks to gauges of several clients.
   var owners = ClientOwners()
   /// Clients of gauges that were refused, each time one would have had a part.
@@ -78,6 +82,7 @@ final class Registry {
     sessions = SessionTable(limit: limits.sessions)
     exemplars = Exemplars(rules, limit: limits.exemplars)
     for entry in rules.families { declare(entry) }
+    indexMakers()
     readState()
     makeConstantSeries()
     forgetConnections()
@@ -131,6 +136,7 @@ final class Registry {
         kind: family.kind, key: key, nameByteCount: family.name.count, shape: family.shape,
         cellCount: family.cellCount, createdMilliseconds: createdMilliseconds)
       table.insert(record, key: key)
+      textByteCount += family.textByteCount(key: key.byteCount)
       return record
     } catch { throw .stateFull }
   }
@@ -141,6 +147,7 @@ final class Registry {
   func kind(of name: [UInt8]) -> Record.Kind? { familyIndex[name].map { families[$0].kind } }
 
   func add(_ family: Family) -> Int {
+    textByteCount += family.header.count
     if let index = freeFamilies.popLast() {
       familyIndex[family.name] = index
       families[index] = family
@@ -160,6 +167,7 @@ final class Registry {
   func removeSeries(_ record: Record, _ family: Family) {
     let state = self.state
     table.remove(record, key: state.key(record))
+    textByteCount -= family.textByteCount(key: state.keyByteCount(record))
     if notesRemoved, state.kept.isOn { removed.insert(HashKey.process.hash(state.key(record))) }
     if family.kind == .clientGauge { forgetOwners(of: record, family.options) }
     // The key's cell stands for a native histogram's bucket to +Inf, which has none of its own.
@@ -195,6 +203,7 @@ final class Registry {
   func forgetFamily(_ index: Int) {
     if let record = spellings.forget(family: families[index].name) { retire(record) }
     familyIndex[families[index].name] = nil
+    textByteCount -= families[index].header.count
     families[index] = Family(name: [], kind: .session, help: "", bounds: [])
     freeFamilies.append(index)
   }
@@ -260,6 +269,7 @@ final class Registry {
     else { return retire(record) }
     if SeriesKey.hasEmptyLabel(key) { return emptyLabelled.append(record) }
     table.insert(record, key: key)
+    textByteCount += family.textByteCount(key: key.byteCount)
     family.series.append(record)
     if SeriesKey.isOverflow(key, nameByteCount: nameByteCount) {
       family.overflow = record

@@ -5,6 +5,7 @@ extension Sidecar {
   /// Switches pushing on. No group may have a family of the sidecar's with another type.
   func take(_ push: PushAPI) {
     self.push = push
+    push.peer = { [unowned self] ticket in server?.peer(ticket) ?? 0 }
     push.store.others = applier.registry
     applier.registry.notesRemoved = true
   }
@@ -13,12 +14,47 @@ extension Sidecar {
   func reloadPasswords() {
     guard let push, push.auth != nil else { return }
     do throws(PushOpening.Failure) {
-      let read = try PushOpening.auth(settings.push.authFile, kept)
       // Of the same file, the passwords that were right stay remembered.
-      if read?.text == push.auth?.text { return }
-      push.auth = read
+      let text = try PushOpening.text(settings.push.authFile)
+      if text == push.auth?.text { return }
+      push.auth = try PushOpening.auth(text, settings.push.authFile, kept)
+      // Those that wait ask again.
+      let asked = push.asked
+      push.asked = []
+      answer(asked, Clock.monotonicNanoseconds)
       settings.log.info("push: the passwords were read again")
     } catch { settings.log.error("push: the passwords stay as they were: \(error.message)") }
+  }
+
+  /// Of one turn, for passwords, and from one such turn to the next.
+  private static let passwordNanoseconds: UInt64 = 2_000_000
+  private static let passwordPauseNanoseconds: UInt64 = 8_000_000
+
+  /// Has passwords looked at from the next turn on, if some are not known yet.
+  func expectPasswords(_ push: PushAPI) {
+    if passwordsDue == .max, push.auth?.isBusy == true { passwordsDue = 0 }
+  }
+
+  /// Looks at passwords for two milliseconds, and answers the requests that have waited for one. The
+  /// pauses in between leave most of the processor to others.
+  func continuePasswords(_ now: UInt64) {
+    passwordsDue = .max
+    guard let push, push.auth != nil else { return }
+    if let done = push.auth!.goOn(until: now + Self.passwordNanoseconds) {
+      answer(push.takeAsked(done.number), now)
+    }
+    if push.auth!.isBusy { passwordsDue = now + Self.passwordPauseNanoseconds }
+  }
+
+  private func answer(_ asked: [AskedPush], _ now: UInt64) {
+    guard let push else { return }
+    for each in asked {
+      server?.answer(each.ticket, now: now) { response in
+        _ = unsafe push.respond(
+          to: each.request, head: each.head.span.bytes, body: each.body.span.bytes, into: &response)
+      }
+    }
+    expectPasswords(push)
   }
 
   /// What was pushed, for one page, and what the sidecar says about it at the end of `text`.

@@ -29,7 +29,8 @@ extension Sidecar {
     {
       groups(into: &response)
     } else if let push, push.respond(to: request, head: head, body: body, into: &response) {
-      // A push, or another of its paths: answered.
+      // A push, or another of its paths: answered, or its password is looked at first.
+      expectPasswords(push)
     } else {
       response.problem(
         status: 404, detail: "the paths are /metrics, /, /-/healthy, /-/ready and /-/reload")

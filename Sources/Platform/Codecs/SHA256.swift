@@ -108,14 +108,36 @@ public enum SHA256 {
 
   /// RFC 8018 §5.2 with HMAC-SHA-256, 32 bytes.
   public static func pbkdf2(_ password: [UInt8], salt: [UInt8], iterations: Int) -> [UInt8] {
-    let hmac = HMAC(key: password)
-    var step = hmac.digest(salt + [0, 0, 0, 1])
-    var result = step
-    for _ in 1..<max(iterations, 1) {
-      step = hmac.digest(step)
-      for index in result.indices { result[index] ^= step[index] }
+    var work = PBKDF2(password, salt: salt, iterations: iterations)
+    _ = work.goOn(.max)
+    return work.result
+  }
+
+  /// The same in parts, for those who have other things to do meanwhile.
+  public struct PBKDF2 {
+    private let hmac: HMAC
+    private var step: [UInt8]
+    private var left: Int
+    /// The 32 bytes, once `goOn` has said that they are.
+    public private(set) var result: [UInt8]
+
+    /// Begins, with the first of so many iterations.
+    public init(_ password: [UInt8], salt: [UInt8], iterations: Int) {
+      hmac = HMAC(key: password)
+      step = hmac.digest(salt + [0, 0, 0, 1])
+      result = step
+      left = max(iterations, 1) - 1
     }
-    return result
+
+    /// Goes on, at most `count` iterations; whether that was the last one.
+    public mutating func goOn(_ count: Int) -> Bool {
+      for _ in 0..<min(count, left) {
+        step = hmac.digest(step)
+        for index in result.indices { result[index] ^= step[index] }
+      }
+      left -= min(count, left)
+      return left == 0
+    }
   }
 
   /// Compares in a time that does not tell where the difference is.

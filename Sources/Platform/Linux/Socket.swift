@@ -114,6 +114,9 @@ public enum Socket {
     _ = cl_set_timeouts(descriptor, Int64(milliseconds))
   }
 
+  /// A number for the peer's address, of IPv6 for its first 64 bits; 0 where it is not known.
+  public static func peer(_ raw: Int32) -> UInt64 { cl_peer(raw) }
+
   /// Tells the peer that nothing more comes. The corresponding C function is `shutdown`.
   public static func shutdownWrite(_ descriptor: Int32) { _ = cl_shutdown_write(descriptor) }
 
