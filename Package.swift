@@ -8,8 +8,8 @@ import PackageDescription
 let isEmbedded = Context.environment["EMBEDDED"] == "1"
 
 /// For a target whose most code is not run for each event; functions that are say
-/// `@_optimize(speed)`. One pass is left out: the compiler (6.3) takes the stores of an array literal
-/// for dead where only its span is read.
+/// `@_optimize(speed)`. One pass is left out: the compiler (6.3) takes the stores of an array
+/// literal for dead where only its span is read.
 let forSize = ["-Osize", "-Xllvm", "-sil-disable-pass=dead-store-elimination"]
 
 func swiftSettings(optimised flags: [String] = ["-O"]) -> [SwiftSetting] {
@@ -23,8 +23,8 @@ let cSettings: [CSetting] =
   [.define("CLINUX_FAULTS", .when(configuration: .debug))]
   + (isEmbedded ? [.define("CLINUX_WITHOUT_UNICODE_TABLES")] : [])
 
-// Folders have the short names; modules have a prefix, so that a package with a target `App` or `HTTP`
-// of its own can depend on this one.
+// Folders have the short names; modules have a prefix, so that a package with a target `App` or
+// `HTTP` of its own can depend on this one.
 let libraries: [Target] = [
   .target(
     name: "CSidecarLinux", path: "Sources/CLinux", cSettings: cSettings,
@@ -69,6 +69,8 @@ let tests: [Target] =
     .target(name: "SidecarFuzzSupport", path: "Tests/FuzzSupport", exclude: ["README.md"]),
     .target(name: "CSidecarCanary", path: "Tests/CCanary"),
     test("FuzzSupportTests", of: "SidecarFuzzSupport", "CSidecarCanary"),
+    // The countable rules of the house, looked for in every tracked file.
+    test("TidyTests"),
     test("PlatformTests", of: "SidecarPlatform", "SidecarFuzzSupport"),
     test("HTTPTests", of: "SidecarHTTP", "SidecarFuzzSupport"),
     test("EventsTests", of: "SidecarEvents", "SidecarFuzzSupport"),

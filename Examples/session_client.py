@@ -6,9 +6,9 @@
     events.close(timeout=10)    # waits until everything is acknowledged
 
 An increment is in one place: a sum that no frame has taken, or a frame that is not acknowledged,
-which keeps its number until the sidecar has it, through any number of connections. Threads may share
-a client. After a fork the parent keeps what it has counted; the child's client starts empty, with a
-session of its own.
+which keeps its number until the sidecar has it, through any number of connections. Threads may
+share a client. After a fork the parent keeps what it has counted; the child's client starts empty,
+with a session of its own.
 """
 import contextlib
 import os

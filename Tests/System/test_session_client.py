@@ -56,7 +56,7 @@ class Shared(TestCase):
                   f"switches of {interval} s")
 
     def test_fork(self):
-        """A process that forks while its threads count keeps its counts; its children have their own."""
+        """A process that forks while its threads count keeps its counts; a child has its own."""
         sys.setswitchinterval(1e-5)
         children = []
 
