@@ -1,38 +1,17 @@
 # syntax=docker/dockerfile:1
 # with (what an empty one means) or without: see the stage swagger-ui.
 ARG SWAGGER_UI
-# The build stage runs on the builder's own platform and cross-compiles, so no emulation is needed.
-# Both Dockerfiles have the same one: the second image is built from the first one's cache.
+# The build stage cross-compiles on the builder's own platform; Scripts/image says how. Both
+# Dockerfiles have the same one, so the second image is built from the first one's cache.
 FROM --platform=$BUILDPLATFORM docker.io/library/swift:6.3-bookworm@sha256:7060a792f4cd9eaa0d00826d941cec00ab8d252d33b8b28bc8e105f51f2dba73 AS build
-# A compiler and a C library for each platform; the builder's own compiler is plain `gcc`.
-# hadolint ignore=SC2086
-RUN missing=; \
-    command -v make >/dev/null || missing="$missing make"; \
-    command -v gcc >/dev/null || missing="$missing gcc"; \
-    set -- x86_64 x86-64 gnu amd64 aarch64 aarch64 gnu arm64 arm arm gnueabi armel; \
-    while [ $# -gt 0 ]; do \
-      [ "$1" = "$(uname -m)" ] || command -v "$1-linux-$3-gcc" >/dev/null \
-        || missing="$missing gcc-$2-linux-$3"; \
-      [ -e "/usr/include/$1-linux-musl${3#gnu}" ] \
-        || { missing="$missing musl-dev:$4"; dpkg --add-architecture "$4"; }; \
-      shift 4; \
-    done; \
-    [ -z "$missing" ] || { apt-get update \
-      && apt-get install -y --no-install-recommends $missing \
-      && rm -rf /var/lib/apt/lists/*; }
 WORKDIR /src
+COPY Scripts/image Scripts/
+RUN Scripts/image tools
 COPY . .
 ARG VERSION=dev
-RUN sed -i "s/number = \"[^\"]*\"/number = \"$VERSION\"/" Sources/Platform/Program/Version.swift
 ARG TARGETARCH
 ARG TARGETVARIANT=
-# The folders are copied as what others hold, or they would lose their mode: a volume that is new
-# takes it over, and the pair's common group may write.
-RUN make "dist-$TARGETARCH$TARGETVARIANT" \
-    && mv "dist/linux-$TARGETARCH$TARGETVARIANT" /out \
-    && rm -rf .build-* \
-    && install -d -m 2770 /folders/run/metrics /folders/lib/metrics-sidecar \
-    && install -d /folders/swagger-ui
+RUN Scripts/image programs "$VERSION" "$TARGETARCH$TARGETVARIANT"
 
 # Swagger UI's files, for /docs. `--build-arg SWAGGER_UI=without` leaves them out: /docs is then a
 # plain page, and the image is smaller than 1 MiB.

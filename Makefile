@@ -42,7 +42,7 @@ lint: ## Check formatting, warnings and shell scripts
 	Scripts/page --check
 	Scripts/no-warnings
 	@command -v shellcheck >/dev/null || { echo "no shellcheck: install Debian's package of that name" >&2; exit 1; }
-	shellcheck .ci/run .ci/python .ci/helm $(addprefix Scripts/,run-pair coverage no-warnings sizes collect) \
+	shellcheck .ci/run .ci/python .ci/helm $(addprefix Scripts/,run-pair coverage no-warnings sizes collect image) \
 	  Tests/System/smoke-arm Tests/System/smoke-images
 
 format: ## Format the sources

@@ -12,6 +12,7 @@ qemu-user, and the pair as processes of two users.
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -299,7 +300,10 @@ def under_qemu(folders):
 
 class Images(TestCase):
     def test_lint(self):
-        """Both Dockerfiles are clean by hadolint."""
+        """Both Dockerfiles are clean by hadolint, and have one build stage, so one cache."""
+        stages = {re.search(r"(?s)\nFROM [^\n]+ AS build\n.*?\n\n", (ROOT / entry[0]).read_text())[0]
+                  for entry in PROGRAMS.values()}
+        check(len(stages) == 1, "the build stages differ:", *stages)
         beside = pathlib.Path(sys.executable).parent / "hadolint"
         hadolint = os.environ.get("HADOLINT", str(beside) if beside.exists() else "hadolint")
         check(shutil.which(hadolint), f"no {hadolint}: install it or set HADOLINT")
