@@ -42,15 +42,21 @@ let libraries: [Target] = [
 ]
 
 let programs: [Target] = [
+  // The browser's page, by #embed; Scripts/page writes it.
+  .target(
+    name: "CSidecarDashboard", path: "Sources/CDashboard",
+    exclude: ["page.html.gz", "policy.txt"]),
   .executableTarget(
     name: "SidecarApp", dependencies: ["SidecarPlatform", "SidecarHTTP", "SidecarEvents"],
     path: "Sources/App", swiftSettings: swiftSettings()),
   .executableTarget(
     name: "MetricsSidecar",
-    dependencies: ["CSidecarLinux", "SidecarPlatform", "SidecarHTTP", "SidecarEvents"],
+    dependencies: [
+      "CSidecarLinux", "CSidecarDashboard", "SidecarPlatform", "SidecarHTTP", "SidecarEvents",
+    ],
     exclude: [
-      "README.md", "Page/page.html", "Page/page.css", "Page/store.js", "Page/format.js",
-      "Page/list.js", "Page/detail.js", "Page/main.js",
+      "README.md", "Dashboard/page.html", "Dashboard/page.css", "Dashboard/store.js",
+      "Dashboard/format.js", "Dashboard/list.js", "Dashboard/detail.js", "Dashboard/main.js",
     ],
     swiftSettings: swiftSettings(optimised: forSize)),
 ]

@@ -10,7 +10,7 @@ import SidecarPlatform
 final class Sidecar: Responder {
   let applier: Applier
   let settings: Settings
-  let page: Page
+  let dashboard: Dashboard
   var server: Server<Sidecar>?
   let sockets: IntakeSockets
   private let signals: Signals
@@ -69,7 +69,7 @@ final class Sidecar: Responder {
     applier.log = settings.log
     applier.gaugeMinus = settings.gaugeMinus
     self.settings = settings
-    page = Page(flags: settings.push.isAdmin ? "push-admin" : "")
+    dashboard = Dashboard(flags: settings.push.isAdmin ? "push-admin" : "")
     self.sockets = sockets
     self.signals = signals
     inbox = Inbox(datagrams, isSupervised: settings.supervises)

@@ -275,7 +275,8 @@ class Workflows(TestCase):
         lost = [name for name in naming if f'"{name}"' not in names]
         check(not lost, f"Scripts/owner leaves {lost} as they are")
         with tempfile.TemporaryDirectory() as folder:
-            page = sorted((ROOT / "Sources/MetricsSidecar/Page").glob("*"))
+            page = [*(ROOT / "Sources/MetricsSidecar/Dashboard").glob("*"),
+                    *(ROOT / "Sources/CDashboard").glob("p*")]
             for name in ["Scripts/owner", "Scripts/page", *re.findall(r'"([^"]+)"', names),
                          *(path.relative_to(ROOT) for path in page)]:
                 target = pathlib.Path(folder) / name
@@ -291,7 +292,7 @@ class Workflows(TestCase):
             check("https://github.com/bob/other.name/blob/main/docs/runbook.md#" in alerts,
                   "runbooks")
             run(pathlib.Path(folder) / "Scripts/page", "--check")
-            page = pathlib.Path(folder) / "Sources/MetricsSidecar/Page/page.html"
+            page = pathlib.Path(folder) / "Sources/MetricsSidecar/Dashboard/page.html"
             check("https://github.com/bob/other.name/blob/main/docs/" in page.read_text(),
                   "the page")
         print("  Scripts/owner gives a fork its own images and links")

@@ -12,8 +12,8 @@ extension Sidecar {
     let path = head.extracting(request.path)
     if path.isEqual(to: "/metrics") || path.isEqual(to: "/") {
       guard isRead(request, &response) else { return }
-      if path.byteCount == 1, Page.isWanted(request.field("accept", in: head)) {
-        return page.send(into: &response)
+      if path.byteCount == 1, Dashboard.isWanted(request.field("accept", in: head)) {
+        return dashboard.send(into: &response)
       }
       scrape(request, head, into: &response)
     } else if path.isEqual(to: "/-/healthy") {

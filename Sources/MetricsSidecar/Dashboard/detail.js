@@ -213,7 +213,7 @@ function groupPath(labels) {
 function pushPane(pane) {
   const rows = (store.families.get('push_time_seconds')?.rows || []).filter((row) => store.value(row) === store.value(row))
   const failed = store.families.get('push_failure_time_seconds')?.byLabels
-  const mayDelete = document.documentElement.dataset.flags.includes('push-admin')
+  const mayDelete = document.firstChild.data?.includes('push-admin')
   pane.shows = null
   // A group that has the focus must not move away under it.
   if (pane.querySelector('.group :focus-visible')) return

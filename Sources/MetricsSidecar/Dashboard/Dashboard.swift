@@ -1,19 +1,21 @@
+import CSidecarDashboard
 import SidecarHTTP
 import SidecarPlatform
 
 /// `GET /` for a browser: one document without outside requests. Its only script and style are named
 /// by their hashes, so nothing that a label or a help text holds can run. It lies compressed in the
 /// program, and is unpacked for each answer: browsers ask once, and memory stays free.
-struct Page {
+struct Dashboard {
+  /// More than the page has, unpacked; `Scripts/page` sees to it.
+  static let maximumByteCount = 60_000
+
   /// Words of ours that the script looks for: `push-admin`.
   let flags: StaticString
 
   func send(into response: inout ResponseWriter) {
     var fields = ByteBuffer(capacity: 512)
-    fields.append("Content-Security-Policy: default-src 'none'; script-src ")
-    fields.append(PageText.scriptHash)
-    fields.append("; style-src ")
-    fields.append(PageText.styleHash)
+    fields.append("Content-Security-Policy: default-src 'none'; ")
+    Self.appendPolicy(to: &fields)
     fields.append("; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; ")
     fields.append("frame-ancestors 'none'\r\nX-Content-Type-Options: nosniff\r\n")
     fields.append("Referrer-Policy: no-referrer\r\nCache-Control: no-cache\r\nVary: Accept\r\n")
@@ -23,14 +25,23 @@ struct Page {
     response.end()
   }
 
-  /// Appends the document.
+  /// Appends the document, and before it a comment with the flags.
   func write(into buffer: inout ByteBuffer) {
-    buffer.append(PageText.before)
+    buffer.append("<!--")
     buffer.append(flags)
-    let words = PageText.words
-    let packed = unsafe words.span.bytes.extracting(0..<PageText.packedByteCount)
-    // Our own bytes, which a test has unpacked.
-    try? Inflate.gunzip(packed, limit: PageText.byteCount, into: &buffer)
+    buffer.append("-->\n")
+    let page = unsafe cd_page()
+    // Our own bytes, which a test has unpacked. Sound: they live as long as the program.
+    unsafe try? Inflate.gunzip(
+      RawSpan(_unsafeStart: page.bytes, byteCount: page.count), limit: Self.maximumByteCount,
+      into: &buffer)
+  }
+
+  /// Appends what the policy says of the one script and the one style.
+  static func appendPolicy(to fields: inout ByteBuffer) {
+    let policy = unsafe cd_policy()
+    // Sound: they live as long as the program.
+    unsafe fields.append(RawSpan(_unsafeStart: policy.bytes, byteCount: policy.count))
   }
 
   /// Whether `Accept` names `text/html`, as browsers do first and scrapers never do.
