@@ -20,8 +20,9 @@ struct Limits: Sendable {
   /// Series kept, over all families. Beyond it new ones are refused and known ones go on.
   var series = 10_000
   /// Text of all series' lines and their families' heads, in bytes as `Family.textByteCount` counts
-  /// them, and as much of pushed ones: so a page has a bound in each format. Beyond it new series are
-  /// refused as beyond `series`; those that take what was refused may go an eighth further.
+  /// them: so what events bring to a page has a bound in each format. Beyond it new series are refused
+  /// as beyond `series`; those that take what was refused may go an eighth further. Pushed series have
+  /// bounds of their own.
   var expositionByteCount = 10_000 << 10
   /// How long a series outlives its last event, in nanoseconds; 0 is for ever.
   var seriesTimeToLive: UInt64 = 0

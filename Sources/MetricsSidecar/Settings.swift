@@ -64,8 +64,8 @@ struct Settings: Sendable {
     Option("max-series", "N", "10000", "Series kept; beyond it new ones are refused and counted."),
     Option(
       "max-exposition-size", "SIZE", "0",
-      "Text of all series' lines, and as much of pushed ones; beyond it new series are refused and "
-        + "counted. 0: 1KiB for each of --max-series, at least 1MiB."),
+      "Text of all series' lines, without pushed ones; beyond it new series are refused and counted. "
+        + "0: 1KiB for each of --max-series, at least 1MiB."),
     Option("max-family-series", "N", "0", "Series kept of one family; 0: as many as of all."),
     Option("max-families", "N", "5000", "Families; events without a rule make no more."),
     Option(
