@@ -1,3 +1,4 @@
+import SidecarHTTP
 import SidecarPlatform
 
 /// What pushing adds to the sidecar.
@@ -5,7 +6,8 @@ extension Sidecar {
   /// Switches pushing on. No group may have a family of the sidecar's with another type.
   func take(_ push: PushAPI) {
     self.push = push
-    push.peer = { [unowned self] ticket in server?.peer(ticket) ?? 0 }
+    // Both live as long as the program.
+    push.peer = { ticket in self.server?.peer(ticket) ?? 0 }
     push.store.others = applier.registry
     applier.registry.notesRemoved = true
   }

@@ -253,9 +253,11 @@ final class MappingFile {
       return false
     }
     for suffix in Record.Kind.sampleSuffixes {
+      // By bytes: characters would need Unicode's tables.
+      let (name, end) = (Array(mapping.name.utf8), Array(suffix.utf8))
       let isLine =
-        mapping.name.utf8.count > suffix.utf8.count && mapping.name.hasSuffix(suffix)
-        && written[String(mapping.name.dropLast(suffix.count))]?.events == .timing
+        name.count > end.count && name.suffix(end.count) == end[...]
+        && written[String(decoding: name.dropLast(end.count), as: UTF8.self)]?.events == .timing
       if isLine || mapping.events == .timing && written[mapping.name + suffix] != nil {
         note(json, "the mapping is left out: its name is a line of another family")
         return false
