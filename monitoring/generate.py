@@ -28,8 +28,8 @@ def rules():
 
 MORE = """#
 # By choice, beside the first file: alerts of severity high go to a channel of their own, and the
-# dead-man's switch MetricsWatchdog to a service that tells you when it hears nothing for some minutes.
-# Both addresses are in the Secret beside the first one:
+# dead-man's switch MetricsWatchdog to a service that tells you when it hears nothing for some
+# minutes. Both addresses are in the Secret beside the first one:
 #
 #   kubectl -n monitoring create secret generic alertmanager-slack --from-literal=url=… \\
 #     --from-literal=url-high=https://hooks.slack.com/services/… --from-literal=heartbeat=https://…

@@ -1,5 +1,5 @@
-"""Neighbours that attack by HTTP, all at once, on both programs in containers of 64 MiB: memory stays
-within the limit, probes are answered, and each count is right.
+"""Neighbours that attack by HTTP, all at once, on both programs in containers of 64 MiB: memory
+stays within the limit, probes are answered, and each count is right.
 
     Tests/System/run attacks [SECONDS=8]
 """
@@ -149,8 +149,9 @@ class Attacks(TestCase):
               f"{session.number} frames counted; closed {closed}")
 
     def test_full_buffers(self):
-        """A scrape has to see what hundreds of clients had sent before it, 40 MB of it, to the event;
-        it is read in slices, and a probe that comes after the scrape is answered before it."""
+        """A scrape has to see what hundreds of clients had sent before it, 40 MB of it, to the
+        event; it is read in slices, and a probe that comes after the scrape is answered before
+        it."""
         with Sidecar() as sidecar:
             sidecar.process.send_signal(signal.SIGSTOP)
             clients, lines = [], 0
@@ -181,8 +182,8 @@ class Attacks(TestCase):
             print(f"  {lines} lines of {len(clients)} clients are on the page")
 
     def test_heaps_of_probes(self):
-        """64 KiB of requests for /-/ready beside 900 clients of events.sock look at these once for each
-        read, and others are answered between."""
+        """64 KiB of requests for /-/ready beside 900 clients of events.sock look at these once for
+        each read, and others are answered between."""
         with Sidecar() as sidecar:
             clients = [sidecar.unix("events.sock", socket.SOCK_STREAM) for _ in range(900)]
             before = cpu(sidecar.process)

@@ -301,7 +301,8 @@ def under_qemu(folders):
 class Images(TestCase):
     def test_lint(self):
         """Both Dockerfiles are clean by hadolint, and have one build stage, so one cache."""
-        stages = {re.search(r"(?s)\nFROM [^\n]+ AS build\n.*?\n\n", (ROOT / entry[0]).read_text())[0]
+        stages = {re.search(r"(?s)\nFROM [^\n]+ AS build\n.*?\n\n",
+                            (ROOT / entry[0]).read_text())[0]
                   for entry in PROGRAMS.values()}
         check(len(stages) == 1, "the build stages differ:", *stages)
         beside = pathlib.Path(sys.executable).parent / "hadolint"

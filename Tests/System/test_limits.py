@@ -265,8 +265,8 @@ class Limits(TestCase):
             sidecar.expect({"metrics_sidecar_client_memory_bytes": 0})
 
     def test_exposition_memory(self):
-        """--max-exposition-size=10MiB, the default: series with the longest labels that there may be
-        cost a scrape of any kind no more than that, and what the page is sent from."""
+        """--max-exposition-size=10MiB, the default: series with the longest labels that there may
+        be cost a scrape of any kind no more than that, and what the page is sent from."""
         formats = [{}, {"accept": OPEN}, {"accept": PROTO},
                    {"accept": PROTO, "accept_encoding": "gzip"}]
         with Sidecar("--max-exposition-size=10MiB") as sidecar:

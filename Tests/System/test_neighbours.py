@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What one client of the line sockets may do to the others: take places, hold half frames, send what
-is no line. Standard library.
+"""What one client of the line sockets may do to the others: take places, hold half frames, send
+what is no line. Standard library.
 
     Tests/System/run neighbours
 """

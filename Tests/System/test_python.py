@@ -107,8 +107,8 @@ class PythonTests(TestCase):
         self.assertEqual(run.returncode, 0, run.stderr)
 
     def test_fastapi(self):
-        """FastAPI under eight gunicorn workers, new ones every 50 requests each, the sidecar killed:
-        prometheus-fastapi-instrumentator's numbers are the requests that were answered."""
+        """FastAPI under eight gunicorn workers, new ones every 50 requests each, the sidecar
+        killed: prometheus-fastapi-instrumentator's numbers are the requests that were answered."""
         count = self.serve(FASTAPI, "--worker-class", "uvicorn_worker.UvicornWorker")
         total = 'http_requests_total{handler="/hello",method="GET",status="2xx"}'
         each = 'http_request_duration_seconds_%s{handler="/hello",method="GET"%s}'
@@ -143,8 +143,8 @@ class PythonTests(TestCase):
             finally:
                 process.send_signal(signal.SIGTERM)
                 process.wait()
-            # Its workers have gone, and so have their parts: a minute after a restart of the sidecar
-            # those, too, whose sessions have not come back.
+            # Its workers have gone, and so have their parts: a minute after a restart of the
+            # sidecar those, too, whose sessions have not come back.
             values = sidecar.expect({"serving": 0, "in_progress": 0}, seconds=80)
             self.assertEqual(values["metrics_sidecar_worker_restarts_total"], KILLS)
             refused = {name: value for name, value in values.items() if value
@@ -161,7 +161,8 @@ class PythonTests(TestCase):
             while answers[index] < REQUESTS // 8:
                 answers[index] += 1 if ask(port) else 0
 
-        threads = [threading.Thread(target=work, args=[index], daemon=True) for index in range(1, 9)]
+        threads = [threading.Thread(target=work, args=[index], daemon=True)
+                   for index in range(1, 9)]
         for thread in threads:
             thread.start()
         for kill in range(1, KILLS + 1):

@@ -256,8 +256,8 @@ class Rules(TestCase):
                   f"a start with a bad file: {started.returncode} {started.stderr}")
 
     def test_same_again(self):
-        """1,000 rules, reloaded a thousand times by requests in one write and by signals: what has not
-        changed is not parsed again."""
+        """1,000 rules, reloaded a thousand times by requests in one write and by signals: what has
+        not changed is not parsed again."""
         rules = {"families": [family(f"f{n}_total", [f"e{n}"]) for n in range(1000)]}
         with Ruled(rules) as sidecar:
             before = cpu(sidecar.process)

@@ -6,7 +6,7 @@ enum HouseRule: String, CaseIterable, Sendable {
   case `no leftovers`
   case `no file of code over 400 lines`
   case `no function over 70 lines`
-  case `no line of a script over 120 columns`
+  case `no line of a script over 100 columns`
 
   /// What breaks the rule in a file, a sentence each.
   func breaches(in file: TrackedFile) -> [String] {
@@ -23,7 +23,7 @@ enum HouseRule: String, CaseIterable, Sendable {
         ? ["\(file.path) has \(file.lines.count - 1) lines"] : []
     case .`no function over 70 lines`:
       file.suffix == "swift" ? Self.longFunctions(file) : []
-    case .`no line of a script over 120 columns`:
+    case .`no line of a script over 100 columns`:
       file.isScript ? Self.wideLines(file) : []
     }
   }
@@ -45,7 +45,7 @@ enum HouseRule: String, CaseIterable, Sendable {
   }
 
   private static func wideLines(_ file: TrackedFile) -> [String] {
-    file.lines.indices.filter { file.lines[$0].count > 120 }.map {
+    file.lines.indices.filter { file.lines[$0].count > 100 }.map {
       "\(file.path):\($0 + 1) has \(file.lines[$0].count) columns"
     }
   }

@@ -38,9 +38,9 @@ import Testing
     ),
     (.`no function over 70 lines`, function(lineCount: 71), function(lineCount: 70)),
     (
-      .`no line of a script over 120 columns`,
-      TrackedFile("a.py", text: String(repeating: "ü", count: 121)),
-      TrackedFile("a.py", text: String(repeating: "ü", count: 120))
+      .`no line of a script over 100 columns`,
+      TrackedFile("a.py", text: String(repeating: "ü", count: 101)),
+      TrackedFile("a.py", text: String(repeating: "ü", count: 100))
     ),
   ])
   func `each rule finds what breaks it, and takes what just does not`(

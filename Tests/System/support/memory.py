@@ -7,7 +7,8 @@ CGROUP = pathlib.Path("/sys/fs/cgroup/memory")
 
 
 def taken(pid):
-    """Anonymous and shared memory of a process in bytes; what it maps from disk is not part of it."""
+    """Anonymous and shared memory of a process in bytes; what it maps from disk is not part of
+    it."""
     with open(f"/proc/{pid}/status", encoding="utf-8") as file:
         parts = dict(re.findall(r"^Rss(Anon|Shmem):\s+(\d+) kB$", file.read(), re.M))
     return sum(int(kibibytes) << 10 for kibibytes in parts.values())
