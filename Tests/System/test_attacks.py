@@ -119,6 +119,7 @@ class Attacks(TestCase):
                 while time.monotonic() < end:
                     session.put("counted:3|c")
                     session.flush()
+                    session.close()
                     for port, path, expected in ((pair.metrics, "/-/healthy", b"healthy"),
                                                  (pair.metrics, "/-/ready", b"HTTP/1.1 "),
                                                  (pair.api, "/health", b'"ok"')):
