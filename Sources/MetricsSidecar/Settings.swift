@@ -115,6 +115,9 @@ struct Settings: Sendable {
         + "decompressed."),
     Option("max-push-groups", "N", "10000", "Groups kept."),
     Option("max-push-series", "N", "100000", "Series kept over all groups."),
+    Option(
+      "max-push-group-size", "SIZE", "8MiB",
+      "The most bytes of one group, with the labels of its path in each series."),
     Option("log-format", "text|json", "text", "How log lines look."),
     Option("log-level", "LEVEL", "info", "debug, info, warning or error."),
   ]

@@ -164,8 +164,8 @@ final class Sidecar: Responder {
   }
 
   func nextDeadline() -> UInt64 {
-    scrapes.isIdle
-      ? min(min(nextLook, resumeAt), min(passwordsDue, applier.registry.expiry.due)) : 0
+    guard scrapes.isIdle, push?.isBusy != true else { return 0 }
+    return min(min(nextLook, resumeAt), min(passwordsDue, applier.registry.expiry.due))
   }
 
   func deadlineReached(now: UInt64) {
@@ -176,6 +176,10 @@ final class Sidecar: Responder {
     if now >= passwordsDue {
       Phase.request.enter()
       continuePasswords(now)
+    }
+    if push?.isBusy == true {
+      Phase.request.enter()
+      continuePushes(now)
     }
     Phase.events.enter()
     if now >= nextLook { look(now) }

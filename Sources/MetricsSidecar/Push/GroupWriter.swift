@@ -1,33 +1,5 @@
 import SidecarPlatform
 
-/// How gauges of an aggregated push meet those that are there.
-enum GaugeRule: String {
-  case last, sum, max
-
-  /// What may be added: no push, however often it comes, makes a sum infinite, which it would stay.
-  static let greatest = 1e100
-
-  /// Why a value cannot be added up, as with events; `nil` where it can.
-  func mistake(_ type: FamilyType, _ part: PushBatch.Part, _ value: Double) -> String? {
-    let isFinite = value.magnitude <= Self.greatest
-    switch type {
-    case .counter:
-      return isFinite && value >= 0
-        ? nil : "a counter that is added up is a number from 0 to 1e100"
-    case .gauge, .untyped:
-      return isFinite || self != .sum ? nil : "a gauge that is added up is finite, up to 1e100"
-    case .histogram, .gaugeHistogram, .summary:
-      switch part {
-      case .sum: return isFinite ? nil : "a sum that is added up is finite, up to 1e100"
-      case .bucket, .count:
-        return isFinite && value >= 0
-          ? nil : "a count that is added up is a number from 0 to 1e100"
-      case .whole: return nil
-      }
-    }
-  }
-}
-
 /// Writes a group's bytes from a push and from what the group had before.
 struct GroupWriter: ~Copyable {
   enum Mode: Equatable {
@@ -55,59 +27,137 @@ struct GroupWriter: ~Copyable {
   private(set) var bytes = ByteBuffer(capacity: 4096)
   private(set) var families: [Written] = []
   private(set) var seriesCount = 0
+  /// Series of families that stay as they were.
+  private(set) var keptSeriesCount = 0
+  private var mode = Mode.replace
+  private var times = GroupBytes.Times()
+  private var stage = Stage.keep
+  /// How far the old group has been looked at.
+  private var oldAt = 0
+  /// For each family of the batch where the group has it, if that is added to; -1 for nowhere.
+  private var oldFamilies: [Int32] = []
+  /// The next family of the batch; the one being written, where it starts, and its next metric.
+  private var nextFamily = 0
+  private var current = -1
+  private var start = 0
+  private var nextMetric = -1
+  private var metricCount = 0
+  private var oldFamily: GroupBytes.Family?
   private var metricSlots = IndexSlots()
+  /// Metrics of the old family; -1 for one that was added to the batch's, of which there are so many.
   private var oldMetrics: [Int] = []
+  private var oldCount = 0
+  /// The next one to take over.
+  private var nextOld = 0
   private var oldHashes: [UInt64] = []
 
-  /// Writes the group that `batch` makes of `old`.
-  mutating func write(
-    _ batch: PushBatch, over old: RawSpan, mode: Mode, times: GroupBytes.Times
-  ) throws(PushError) {
+  private enum Stage { case keep, family, index, metrics, rest, end, done }
+
+  /// Begins the group that a batch makes of another.
+  mutating func begin(_ mode: Mode, _ times: GroupBytes.Times) {
+    clear()
+    self.mode = mode
+    self.times = times
+    stage = mode == .replace ? .family : .keep
+    oldAt = GroupBytes.headByteCount
+    nextFamily = 0
+    oldFamilies.removeAll(keepingCapacity: true)
+    GroupBytes.appendHead(times, to: &bytes)
+  }
+
+  private mutating func clear() {
     bytes.removeAll()
-    bytes.shrink(to: 1 << 20)
     families.removeAll(keepingCapacity: true)
     seriesCount = 0
-    GroupBytes.appendHead(times, to: &bytes)
-    if mode != .replace { keep(old, except: batch) }
-    for index in 0..<batch.families.count where batch.families[index].metricCount > 0 {
-      if batch.isPushTime(index) { continue }
-      families.append(Written(offset: bytes.count, batchIndex: index))
-      var oldFamily: GroupBytes.Family?
-      if case .aggregate = mode { oldFamily = batch.find(index, in: old) }
-      try family(batch, index, old, oldFamily, mode, times.pushed)
+    keptSeriesCount = 0
+  }
+
+  /// Gives back what a large group took.
+  mutating func trim() {
+    guard heldByteCount > PushBatch.keptByteCount else { return }
+    clear()
+    bytes.shrink(to: 4096)
+    families = []
+    oldFamilies = []
+    oldMetrics = []
+    oldHashes = []
+    metricSlots.removeAll()
+  }
+
+  /// The memory of its parts.
+  var heldByteCount: Int {
+    bytes.capacity + families.capacity * MemoryLayout<Written>.stride + 4 * oldFamilies.capacity
+      + 16 * oldMetrics.capacity
+  }
+
+  /// Goes on: about `left` series, which it counts down. Whether all is written.
+  mutating func goOn(
+    _ batch: PushBatch, over old: RawSpan, limit: Int, _ left: inout Int
+  ) throws(PushError) -> Bool {
+    while stage != .done {
+      guard left > 0 else { return false }
+      if bytes.count > limit {
+        throw PushError(
+          "the group would have more than \(limit) bytes, with the labels of its path", status: 507)
+      }
+      switch stage {
+      case .keep: keep(old, except: batch, &left)
+      case .family: beginFamily(batch, old)
+      case .index: indexOld(old, &left)
+      case .metrics: try metrics(batch, old, limit, &left)
+      case .rest: rest(old, &left)
+      case .end: endFamily()
+      case .done: break
+      }
     }
+    return true
   }
 
   /// The same group with other times.
   mutating func write(_ old: RawSpan, times: GroupBytes.Times) {
-    bytes.removeAll()
-    families.removeAll(keepingCapacity: true)
-    seriesCount = 0
-    GroupBytes.appendHead(times, to: &bytes)
-    if old.byteCount > GroupBytes.headByteCount { keep(old, except: nil) }
+    begin(.merge, times)
+    var left = Int.max
+    keep(old, except: nil, &left)
   }
 
-  private mutating func keep(_ old: RawSpan, except batch: PushBatch?) {
-    var at = GroupBytes.headByteCount
-    while let family = GroupBytes.family(old, at: at) {
-      at = family.range.upperBound
+  /// Takes over the families that the batch has not, and finds those that are added to.
+  private mutating func keep(_ old: RawSpan, except batch: PushBatch?, _ left: inout Int) {
+    if mode.rule != nil, oldFamilies.isEmpty, let batch {
+      oldFamilies = [Int32](repeating: -1, count: batch.families.count)
+    }
+    while let family = GroupBytes.family(old, at: oldAt) {
+      if left <= 0 { return }
+      left -= 1 + family.range.count >> 10
+      let at = oldAt
+      oldAt = family.range.upperBound
       if let batch, let known = batch.findFamily(old.extracting(family.name)),
         batch.families[known].metricCount > 0
       {
+        if mode.rule != nil { oldFamilies[known] = Int32(truncatingIfNeeded: at) }
         continue
       }
       families.append(Written(offset: bytes.count, batchIndex: -1))
       seriesCount += family.metricCount
+      keptSeriesCount += family.metricCount
       bytes.append(old.extracting(family.range))
     }
+    stage = .family
   }
 
-  private mutating func family(
-    _ batch: PushBatch, _ index: Int, _ old: RawSpan, _ oldFamily: GroupBytes.Family?, _ mode: Mode,
-    _ time: Double
-  ) throws(PushError) {
-    let family = batch.families[index]
-    let start = bytes.count
+  /// Begins the batch's next family that has metrics.
+  private mutating func beginFamily(_ batch: PushBatch, _ old: RawSpan) {
+    while nextFamily < batch.families.count,
+      batch.families[nextFamily].metricCount == 0 || batch.isPushTime(nextFamily)
+    { nextFamily += 1 }
+    guard nextFamily < batch.families.count else { return stage = .done }
+    current = nextFamily
+    nextFamily += 1
+    start = bytes.count
+    families.append(Written(offset: start, batchIndex: current))
+    let family = batch.families[current]
+    oldFamily =
+      mode.rule != nil && oldFamilies.count > current && oldFamilies[current] >= 0
+      ? GroupBytes.family(old, at: Int(oldFamilies[current])) : nil
     bytes.append32(0)
     bytes.append(family.type.rawValue)
     bytes.append(UInt8(0))
@@ -115,98 +165,128 @@ struct GroupWriter: ~Copyable {
     bytes.append(UInt8(truncatingIfNeeded: family.name.count >> 8))
     bytes.append32(family.help.count)
     bytes.append32(family.metricCount)
-    bytes.append(time)
+    bytes.append(times.pushed)
     batch.copy(family.name, to: &bytes)
     batch.copy(family.help, to: &bytes)
+    metricCount = family.metricCount
+    nextMetric = family.firstMetric
+    oldMetrics.removeAll(keepingCapacity: true)
+    oldHashes.removeAll(keepingCapacity: true)
+    oldCount = 0
     if let oldFamily {
-      try aggregate(batch, family, old, oldFamily, mode, start)
+      metricSlots.removeAll()
+      oldAt = oldFamily.metrics.lowerBound
+      stage = .index
     } else {
-      var metric = family.firstMetric
-      while metric >= 0 {
-        self.metric(batch, metric, family.type)
-        metric = batch.metrics[metric].next
-      }
-      seriesCount += family.metricCount
+      stage = .metrics
     }
+  }
+
+  private mutating func metrics(
+    _ batch: PushBatch, _ old: RawSpan, _ limit: Int, _ left: inout Int
+  ) throws(PushError) {
+    let family = batch.families[current]
+    if let oldFamily, oldFamily.type != family.type {
+      throw PushError(
+        "\(batch.name(of: family)) is a \(oldFamily.type.text) in its group, and a "
+          + "\(family.type.text) cannot be added to it")
+    }
+    while nextMetric >= 0, left > 0, bytes.count <= limit {
+      let place = bytes.count
+      metric(batch, nextMetric, family.type)
+      left -= 1 + (bytes.count - place) >> 8
+      if oldFamily != nil, let match = takeOld(old, place) {
+        try add(GroupBytes.metric(old, at: match), of: old, at: place, family, batch, mode)
+        oldCount += 1
+      }
+      nextMetric = batch.metrics[nextMetric].next
+    }
+    if nextMetric < 0 {
+      nextOld = 0
+      stage = .rest
+    }
+  }
+
+  /// Takes over the old metrics that were not added to, neighbours at once.
+  private mutating func rest(_ old: RawSpan, _ left: inout Int) {
+    while nextOld < oldMetrics.count {
+      if left <= 0 { return }
+      if oldMetrics[nextOld] < 0 {
+        left -= 1
+        nextOld += 1
+        continue
+      }
+      let first = oldMetrics[nextOld]
+      var last = nextOld
+      while last + 1 < oldMetrics.count, oldMetrics[last + 1] >= 0, last - nextOld < 1024 {
+        last += 1
+      }
+      let range = first..<GroupBytes.metric(old, at: oldMetrics[last]).range.upperBound
+      left -= 1 + (last - nextOld) >> 4 + range.count >> 12
+      bytes.append(old.extracting(range))
+      nextOld = last + 1
+    }
+    stage = .end
+  }
+
+  private mutating func endFamily() {
+    let count = metricCount + oldMetrics.count - oldCount
+    bytes.patch32(at: start + 12, count)
     bytes.patch32(at: start, bytes.count - start)
+    seriesCount += count
+    stage = .family
   }
 
   private mutating func metric(_ batch: PushBatch, _ index: Int, _ type: FamilyType) {
     let metric = batch.metrics[index]
     let start = bytes.count
-    let lacksInfinity =
-      type.isHistogram
-      && (metric.lastPoint < 0 || batch.points[metric.lastPoint].bound != .infinity)
     bytes.append32(0)
     bytes.append32(metric.labels.count)
-    bytes.append32(metric.pointCount + (lacksInfinity ? 1 : 0))
+    bytes.append32(0)
     batch.copy(metric.labels, to: &bytes)
     bytes.append(metric.value)
-    if type.hasPoints {
-      let last = metric.lastPoint >= 0 ? batch.points[metric.lastPoint].value : 0
-      let count = metric.count.isNaN ? (type.isHistogram ? last : 0) : metric.count
-      bytes.append(count)
-      var point = metric.firstPoint
-      while point >= 0 {
-        bytes.append(batch.points[point].bound)
-        bytes.append(batch.points[point].value)
-        point = batch.points[point].next
-      }
-      if lacksInfinity {
-        bytes.append(Double.infinity)
-        bytes.append(count)
-      }
-      batch.copy(metric.native, to: &bytes)
-    }
+    if type.hasPoints { points(batch, batch.pointList(index), type, start) }
     bytes.patch32(at: start, bytes.count - start)
+  }
+
+  private mutating func points(
+    _ batch: PushBatch, _ list: PushBatch.Points, _ type: FamilyType, _ start: Int
+  ) {
+    let lacksInfinity =
+      type.isHistogram && (list.last < 0 || batch.points[list.last].bound != .infinity)
+    bytes.patch32(at: start + 8, list.pointCount + (lacksInfinity ? 1 : 0))
+    let last = list.last >= 0 ? batch.points[list.last].value : 0
+    let count = list.count.isNaN ? (type.isHistogram ? last : 0) : list.count
+    bytes.append(count)
+    var point = list.first
+    while point >= 0 {
+      bytes.append(batch.points[point].bound)
+      bytes.append(batch.points[point].value)
+      point = batch.points[point].next
+    }
+    if lacksInfinity {
+      bytes.append(Double.infinity)
+      bytes.append(count)
+    }
+    batch.copy(list.native, to: &bytes)
   }
 
   // MARK: Aggregation
 
-  /// Metrics that are in both are added, the others are taken as they are.
-  private mutating func aggregate(
-    _ batch: PushBatch, _ family: PushBatch.Family, _ old: RawSpan, _ oldFamily: GroupBytes.Family,
-    _ mode: Mode, _ start: Int
-  ) throws(PushError) {
-    guard oldFamily.type == family.type else {
-      throw PushError(
-        "\(batch.name(of: family)) is a \(oldFamily.type.text) in its group, and a "
-          + "\(family.type.text) cannot be added to it")
-    }
-    indexOld(old, oldFamily)
-    var count = oldFamily.metricCount
-    var metric = family.firstMetric
-    while metric >= 0 {
-      let place = bytes.count
-      self.metric(batch, metric, family.type)
-      if let match = takeOld(old, place) {
-        try add(GroupBytes.metric(old, at: match), of: old, at: place, family, batch, mode)
-      } else {
-        count += 1
-      }
-      metric = batch.metrics[metric].next
-    }
-    for index in 0..<oldMetrics.count where oldMetrics[index] >= 0 {
-      bytes.append(old.extracting(GroupBytes.metric(old, at: oldMetrics[index]).range))
-    }
-    bytes.patch32(at: start + 12, count)
-    seriesCount += count
-  }
-
-  private mutating func indexOld(_ old: RawSpan, _ family: GroupBytes.Family) {
-    oldMetrics.removeAll(keepingCapacity: true)
-    oldHashes.removeAll(keepingCapacity: true)
-    metricSlots.removeAll()
-    var at = family.metrics.lowerBound
-    while at < family.metrics.upperBound {
-      let metric = GroupBytes.metric(old, at: at)
+  private mutating func indexOld(_ old: RawSpan, _ left: inout Int) {
+    guard let family = oldFamily else { return stage = .metrics }
+    while oldAt < family.metrics.upperBound {
+      if left <= 0 { return }
+      left -= 1
+      let metric = GroupBytes.metric(old, at: oldAt)
       let hash = HashKey.process.hash(old.extracting(metric.labels))
-      oldMetrics.append(at)
+      let index = oldMetrics.count
+      oldMetrics.append(oldAt)
       oldHashes.append(hash)
-      let hashes = oldHashes
-      metricSlots.add(hash, hashes.count - 1) { hashes[$0] }
-      at = metric.range.upperBound
+      metricSlots.add(hash, index, in: oldHashes)
+      oldAt = metric.range.upperBound
     }
+    stage = .metrics
   }
 
   /// The old metric with the labels of the new one at `place`; it is not kept for itself then.
@@ -305,42 +385,5 @@ struct GroupWriter: ~Copyable {
       bytes.replace(
         at: offset + index, with: UInt8(truncatingIfNeeded: bits >> UInt64(8 * index)))
     }
-  }
-}
-
-extension PushBatch {
-  func copy(_ range: Range<Int>, to buffer: inout ByteBuffer) {
-    bytes.copy(range, to: &buffer)
-  }
-
-  func name(of family: Family) -> String { bytes.text(family.name) }
-
-  /// Whether it is one of the two families that every group has of itself; a pushed one is dropped.
-  func isPushTime(_ index: Int) -> Bool {
-    let name = families[index].name
-    guard name.count == 17 || name.count == 25 else { return false }
-    return Names.isPushTime(array(name))
-  }
-
-  /// The family of the same name in a group.
-  func find(_ index: Int, in group: RawSpan) -> GroupBytes.Family? {
-    var at = GroupBytes.headByteCount
-    while let family = GroupBytes.family(group, at: at) {
-      if bytes.isEqual(families[index].name, group.extracting(family.name)) { return family }
-      at = family.range.upperBound
-    }
-    return nil
-  }
-}
-
-extension ByteBuffer {
-  func copy(_ range: Range<Int>, to other: inout ByteBuffer) {
-    other.append(bytes.extracting(range))
-  }
-
-  func array(_ range: Range<Int>) -> [UInt8] { SeriesKey.array(bytes.extracting(range)) }
-
-  func isEqual(_ range: Range<Int>, _ other: RawSpan) -> Bool {
-    ByteCompare.equal(bytes.extracting(range), other)
   }
 }

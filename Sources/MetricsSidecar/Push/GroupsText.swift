@@ -52,7 +52,7 @@ final class GroupsText {
     page.append(times.failed <= times.pushed ? "true" : "false")
     if times.timeToLive > 0 {
       page.append(",\"expires\":\"")
-      JSONText.append(time: group.expiry, to: &page)
+      JSONText.append(time: moment.expiry(of: group), to: &page)
       page.append("\"")
     }
     appendTime(PushText.pushedName, PushText.pushedHelp, group, times.pushed, to: &page)

@@ -33,6 +33,12 @@ struct IndexSlots {
     insert(hash, index)
   }
 
+  /// The same, where the hashes are in an array.
+  @inline(__always)
+  mutating func add(_ hash: UInt64, _ index: Int, in hashes: [UInt64]) {
+    add(hash, index) { hashes[$0] }
+  }
+
   private mutating func insert(_ hash: UInt64, _ index: Int) {
     var at = probe(hash).at
     while slots[at] >= 0 { at = (at + 1) & mask }

@@ -9,16 +9,68 @@ struct ProtobufParser {
   private let batch: PushBatch
   private let limits: PushLimits
 
+  /// How far a body has been read: between two families, or two metrics of one.
+  struct Place {
+    /// The next family.
+    fileprivate var at = 0
+    /// What is left of the one being read.
+    fileprivate var rest: Range<Int>?
+    fileprivate var family = 0
+    fileprivate var type = FamilyType.untyped
+  }
+
   static func parse(
     _ body: RawSpan, into batch: PushBatch, limits: PushLimits
   ) throws(PushError) {
-    let parser = ProtobufParser(batch: batch, limits: limits)
-    var reader = WireReader(body, 0..<body.byteCount)
-    while !reader.isAtEnd { try parser.family(body, try reader.lengthPrefixed()) }
-    batch.finish()
+    var place = Place()
+    var left = Int.max
+    _ = try parse(body, &place, into: batch, limits: limits, &left)
   }
 
-  private func family(_ body: RawSpan, _ message: Range<Int>) throws(PushError) {
+  /// Goes on reading a body: about `left` series, which it counts down. Whether that is all.
+  static func parse(
+    _ body: RawSpan, _ place: inout Place, into batch: PushBatch, limits: PushLimits,
+    _ left: inout Int
+  ) throws(PushError) -> Bool {
+    let parser = ProtobufParser(batch: batch, limits: limits)
+    while true {
+      guard try parser.metrics(body, &place, &left) else { return false }
+      var reader = WireReader(body, place.at..<body.byteCount)
+      if reader.isAtEnd { break }
+      let message = try reader.lengthPrefixed()
+      place.at = reader.position
+      left -= 1 + message.count / 1024
+      try parser.family(body, message, &place)
+    }
+    batch.finish()
+    return true
+  }
+
+  /// Reads metrics of the family that has begun; whether those are all.
+  private func metrics(
+    _ body: RawSpan, _ place: inout Place, _ left: inout Int
+  ) throws(PushError) -> Bool {
+    if left <= 0 { return false }
+    guard let rest = place.rest else { return true }
+    var reader = WireReader(body, rest)
+    while let field = try reader.next() {
+      guard field.number == 4 else { continue }
+      if left <= 0 {
+        place.rest = field.start..<rest.upperBound
+        return false
+      }
+      let message = try field.bytes()
+      try metric(place.family, place.type, body, message)
+      try batch.check(limits)
+      left -= 1 + message.count / PushAPI.unitByteCount
+    }
+    place.rest = nil
+    return true
+  }
+
+  private func family(
+    _ body: RawSpan, _ message: Range<Int>, _ place: inout Place
+  ) throws(PushError) {
     var name = message.lowerBound..<message.lowerBound
     var help: Range<Int>?
     var typeNumber: UInt64 = 0
@@ -53,10 +105,9 @@ struct ProtobufParser {
       LabelText.appendEscapedHelp(body.extracting(help), to: &escaped)
       batch.setHelp(family, escaped.bytes)
     }
-    var again = WireReader(body, message)
-    while let field = try again.next() {
-      if field.number == 4 { try metric(family, type, body, try field.bytes()) }
-    }
+    place.family = family
+    place.type = type
+    place.rest = message
   }
 
   private func metric(
@@ -236,112 +287,5 @@ struct ProtobufParser {
     let count = float == 0 ? Double(whole) : float
     try check(metric, type, .bucket, count)
     batch.addPoint(metric, bound: bound, value: count)
-  }
-}
-
-/// Fields of a protobuf message, one after the other.
-/// https://protobuf.dev/programming-guides/encoding/
-struct WireReader: ~Escapable {
-  private let bytes: RawSpan
-  private var at: Int
-  private let end: Int
-
-  struct Field {
-    let number: Int
-    fileprivate let type: UInt64
-    fileprivate let bits: UInt64
-    fileprivate let range: Range<Int>
-
-    func varint() throws(PushError) -> UInt64 {
-      guard type == 0 else { throw WireReader.malformed }
-      return bits
-    }
-
-    func double() throws(PushError) -> Double {
-      guard type == 1 else { throw WireReader.malformed }
-      return Double(bitPattern: bits)
-    }
-
-    /// Numbers one after the other, or a message or text.
-    var isPacked: Bool { type == 2 }
-
-    func bytes() throws(PushError) -> Range<Int> {
-      guard type == 2 else { throw WireReader.malformed }
-      return range
-    }
-  }
-
-  static var malformed: PushError { PushError("the body is no delimited protobuf of MetricFamily") }
-
-  @_lifetime(copy bytes)
-  init(_ bytes: RawSpan, _ range: Range<Int>) {
-    self.bytes = bytes
-    at = range.lowerBound
-    end = range.upperBound
-  }
-
-  var isAtEnd: Bool { at >= end }
-
-  mutating func next() throws(PushError) -> Field? {
-    guard at < end else { return nil }
-    let key = try varint()
-    guard let number = Int(exactly: key >> 3), number > 0 else { throw Self.malformed }
-    let type = key & 7
-    var bits: UInt64 = 0
-    var range = at..<at
-    switch type {
-    case 0: bits = try varint()
-    case 1: bits = try fixed(8)
-    case 2: range = try lengthPrefixed()
-    case 3: try skipGroup()
-    case 5: bits = try fixed(4)
-    default: throw Self.malformed
-    }
-    return Field(number: number, type: type, bits: bits, range: range)
-  }
-
-  /// What an old kind of message holds, up to its end; nobody here reads it.
-  private mutating func skipGroup() throws(PushError) {
-    var depth = 1
-    while depth > 0 {
-      switch try varint() & 7 {
-      case 0: _ = try varint()
-      case 1: _ = try fixed(8)
-      case 2: _ = try lengthPrefixed()
-      case 3: depth += 1
-      case 4: depth -= 1
-      case 5: _ = try fixed(4)
-      default: throw Self.malformed
-      }
-    }
-  }
-
-  mutating func lengthPrefixed() throws(PushError) -> Range<Int> {
-    let length = try varint()
-    guard length <= UInt64(end - at) else { throw Self.malformed }
-    let start = at
-    at += Int(length)
-    return start..<at
-  }
-
-  mutating func varint() throws(PushError) -> UInt64 {
-    var value: UInt64 = 0
-    var shift: UInt64 = 0
-    while at < end, shift < 64 {
-      let byte = bytes.at(at)
-      at += 1
-      value |= UInt64(byte & 0x7f) << shift
-      if byte < 0x80 { return value }
-      shift += 7
-    }
-    throw Self.malformed
-  }
-
-  mutating func fixed(_ count: Int) throws(PushError) -> UInt64 {
-    guard end - at >= count else { throw Self.malformed }
-    var value: UInt64 = 0
-    for index in 0..<count { value |= UInt64(bytes.at(at + index)) << UInt64(8 * index) }
-    at += count
-    return value
   }
 }

@@ -3,6 +3,9 @@ import SidecarPlatform
 
 /// Pushgateway's API: `PUT`, `POST` and `DELETE` of `/metrics/job/<job>{/<label>/<value>}`.
 /// https://github.com/prometheus/pushgateway#api
+///
+/// A small change is made and answered at once. A larger one is made between the turns of the loop
+/// (`PushAPI+Turns`), its answer postponed; changes that come meanwhile wait for it.
 final class PushAPI {
   let store: PushStore
   let settings: PushSettings
@@ -17,15 +20,21 @@ final class PushAPI {
   var asked: [AskedPush] = []
   /// A number for the address of the client with a ticket.
   var peer: (Ticket) -> UInt64 = { _ in 0 }
-  private let batch = PushBatch()
-  private var plain = ByteBuffer(capacity: 4096)
+  let batch = PushBatch()
+  /// The body of the change that is being made, decompressed; empty where it is the request's own.
+  var plain = ByteBuffer(capacity: 4096)
+  var parser = PushParsing()
+  /// The change that is being made, and those that wait for it.
+  var current: PushTask?
+  var waiting: [PushTask] = []
+  var waitingByteCount = 0
+  /// Groups whose time has come are left over from the last turn.
+  var isExpiring = false
   /// Grouping keys of paths that came lately.
   private var keys: [ByteKey: GroupingKey] = [:]
-  private static let keyLimit = 4096
-  private static let applied = PreparedResponse(
-    status: 200, contentType: "text/plain; charset=utf-8", body: [])
-  private static let accepted = PreparedResponse(
-    status: 202, contentType: "text/plain; charset=utf-8", body: [])
+  private static let keyLimit = 1024
+  /// The longest path that is kept with its key.
+  private static let keptPathByteCount = 512
 
   init(store: PushStore, settings: PushSettings, auth: PushAuth? = nil, stateResets: UInt64 = 0) {
     self.stateResets = stateResets
@@ -51,7 +60,7 @@ final class PushAPI {
     return true
   }
 
-  // MARK: Pushes
+  // MARK: Changes
 
   private static let methods: StaticString = "Allow: DELETE, OPTIONS, POST, PUT\r\n"
 
@@ -71,107 +80,43 @@ final class PushAPI {
     do throws(PushError) {
       let key = try groupingKey(path)
       if request.method == .delete {
-        store.delete(key.identity)
-        counts.deleted += 1
-        return response.send(Self.accepted)
+        return make(PushTask(.delete, key), RawSpan(), &response)
       }
-      try push(key, request, head, body, &response)
+      let task = PushTask(.push, key)
+      task.options = try PushOptions(
+        query: head.extracting(request.query), field: request.field("push-ttl", in: head),
+        isPut: request.method == .put, settings)
+      task.encoding = try encoding(request, head)
+      if let type = request.field("content-type", in: head) {
+        task.isProtobuf = MediaType.isProtobuf(type)
+      }
+      make(task, body, &response)
     } catch { refuse(error, &response) }
   }
 
-  private func push(
-    _ key: GroupingKey, _ request: Request, _ head: RawSpan, _ body: RawSpan,
-    _ response: inout ResponseWriter
-  ) throws(PushError) {
-    let options = try PushOptions(
-      query: head.extracting(request.query), field: request.field("push-ttl", in: head),
-      isPut: request.method == .put, settings)
-    guard InFlight.begin(body) else {
-      Poison.report(body, "push", log)
-      throw PushError("this body has ended the sidecar's worker twice in a row", status: 422)
-    }
-    defer { InFlight.end() }
-    batch.begin(key, adds: options.mode.rule)
-    try read(request, head, body)
-    let now = Double(Clock.unixNanoseconds) / 1e9
-    do throws(PushError) {
-      try store.push(
-        key, batch, mode: options.mode, timeToLive: options.timeToLive, now: now,
-        isDryRun: options.isDryRun)
-    } catch {
-      if !options.isDryRun { store.fail(key, timeToLive: options.timeToLive, now: now) }
-      throw error
-    }
-    guard options.isDryRun else {
-      counts.applied += 1
-      return response.send(Self.applied)
-    }
-    response.begin(status: 200, contentType: "text/plain; charset=utf-8")
-    response.buffer.append(
-      "ok: \(batch.families.count) families, \(batch.metrics.count) series\n")
-    response.end()
-  }
-
-  /// Decompresses and parses the body into the batch.
-  private func read(
-    _ request: Request, _ head: RawSpan, _ body: RawSpan
-  ) throws(PushError) {
+  private func encoding(
+    _ request: Request, _ head: RawSpan
+  ) throws(PushError) -> PushTask.Encoding {
     guard let encoding = request.field("content-encoding", in: head), encoding.byteCount > 0,
       !encoding.equalsIgnoringCase("identity")
-    else { return try parse(request, head, body) }
-    let isSnappy = encoding.equalsIgnoringCase("snappy")
-    guard isSnappy || encoding.equalsIgnoringCase("gzip") else {
+    else { return .plain }
+    if encoding.equalsIgnoringCase("snappy") { return .snappy }
+    guard encoding.equalsIgnoringCase("gzip") else {
       throw PushError("a body is plain, gzip or snappy", status: 415)
     }
-    plain.removeAll()
-    plain.shrink(to: 1 << 20)
-    do throws(Inflate.Failure) {
-      let limit = settings.limits.bodyByteCount
-      if isSnappy {
-        try Snappy.decode(body, limit: limit, into: &plain)
-      } else {
-        try Inflate.gunzip(body, limit: limit, into: &plain)
-      }
-    } catch {
-      switch error {
-      case .malformed: throw PushError("the body is not what its Content-Encoding says")
-      case .tooLarge:
-        throw PushError(
-          "decompressed, the body has more than \(settings.limits.bodyByteCount) bytes", status: 413
-        )
-      }
-    }
-    var body = ByteBuffer(capacity: 16)
-    swap(&body, &plain)
-    defer { swap(&body, &plain) }
-    try parse(request, head, body.bytes)
-  }
-
-  private func parse(
-    _ request: Request, _ head: RawSpan, _ body: RawSpan
-  ) throws(PushError) {
-    if let type = request.field("content-type", in: head), MediaType.isProtobuf(type) {
-      try ProtobufParser.parse(body, into: batch, limits: settings.limits)
-    } else {
-      try TextParser.parse(body, into: batch, limits: settings.limits)
-    }
+    return .gzip
   }
 
   private func groupingKey(_ path: RawSpan) throws(PushError) -> GroupingKey {
+    guard path.byteCount <= Self.keptPathByteCount else {
+      return try GroupingKey(path: path, limits: settings.limits)
+    }
     let bytes = ByteKey(SeriesKey.array(path))
     if let known = keys[bytes] { return known }
     let key = try GroupingKey(path: path, limits: settings.limits)
     if keys.count >= Self.keyLimit { keys.removeAll(keepingCapacity: true) }
     keys[bytes] = key
     return key
-  }
-
-  private func refuse(_ error: PushError, _ response: inout ResponseWriter) {
-    counts.refuse(error.status)
-    response.begin(status: error.status, contentType: "text/plain; charset=utf-8")
-    response.buffer.append(error.message)
-    response.buffer.append("\n")
-    response.end()
   }
 
   // MARK: Administration
@@ -184,8 +129,7 @@ final class PushAPI {
       return response.problem(status: 405, detail: "PUT only", extraFields: "Allow: PUT\r\n")
     }
     guard isAllowed(request, head, RawSpan(), &response) else { return }
-    store.deleteAll()
-    response.send(Self.accepted)
+    make(PushTask(.wipe, GroupingKey()), RawSpan(), &response)
   }
 }
 
@@ -196,7 +140,7 @@ struct PushCounts {
   var malformed: UInt64 = 0
   /// Over `--max-push-size`, by the server's count of its answers.
   var tooLarge: UInt64 = 0
-  /// Over `--max-push-groups` or `--max-push-series`.
+  /// Over `--max-push-groups`, `--max-push-series` or `--max-push-group-size`, or too many at once.
   var limited: UInt64 = 0
   var unauthorized: UInt64 = 0
   /// Left out since they had ended two workers in a row.
@@ -207,7 +151,7 @@ struct PushCounts {
     case 401, 429: unauthorized += 1
     case 413: break
     case 422: poisoned += 1
-    case 507: limited += 1
+    case 503, 507: limited += 1
     default: malformed += 1
     }
   }

@@ -6,49 +6,11 @@ import SidecarPlatform
 /// What must stay true: all ranges lie in `bytes`; a metric's labels are sorted by name, escaped as
 /// the text format has them and free of duplicates; no two metrics of a family have the same labels.
 final class PushBatch {
-  struct Family {
-    var name: Range<Int>
-    /// Escaped as in the text format.
-    var help = 0..<0
-    var type = FamilyType.untyped
-    var hasHelp = false
-    var hasType = false
-    var firstMetric = -1
-    var lastMetric = -1
-    var metricCount = 0
-    fileprivate var hash: UInt64
-  }
-
-  struct Metric {
-    var labels: Range<Int>
-    var family: Int
-    var next = -1
-    /// The value, or the sum of a histogram or summary.
-    var value = 0.0
-    /// The number of observations, histograms and summaries only.
-    var count = Double.nan
-    var firstPoint = -1
-    var lastPoint = -1
-    var pointCount = 0
-    fileprivate var isSorted = true
-    /// What labels of the body gave way to the grouping key's; see `mergeLabels`.
-    fileprivate var origin: UInt64
-    /// The bytes of a `NativeHistogram`.
-    var native = 0..<0
-    fileprivate var hash: UInt64
-  }
-
-  /// A bucket with its cumulative count, or a quantile with its value.
-  struct Point {
-    var bound: Double
-    var value: Double
-    var next = -1
-  }
-
   private(set) var bytes = ByteBuffer(capacity: 4096)
   private(set) var families: [Family] = []
   private(set) var metrics: [Metric] = []
-  private(set) var points: [Point] = []
+  var points: [Point] = []
+  var pointLists: [Points] = []
   /// The first thing that makes a readable body inconsistent; nothing of it may be stored.
   private(set) var problem: String?
   private var key = GroupingKey()
@@ -57,7 +19,7 @@ final class PushBatch {
   private var familySlots = IndexSlots()
   private var metricSlots = IndexSlots()
   private var labels: [Label] = []
-  private var hasUnsorted = false
+  var hasUnsorted = false
 
   /// A label of the line being read, as ranges of the body.
   private struct Label {
@@ -72,15 +34,57 @@ final class PushBatch {
     self.key = key
     self.adds = adds
     bytes.removeAll()
-    bytes.shrink(to: 1 << 20)
     families.removeAll(keepingCapacity: true)
     metrics.removeAll(keepingCapacity: true)
     points.removeAll(keepingCapacity: true)
+    pointLists.removeAll(keepingCapacity: true)
     labels.removeAll(keepingCapacity: true)
     problem = nil
     hasUnsorted = false
     familySlots.removeAll()
     metricSlots.removeAll()
+  }
+
+  /// Forgets the body, and gives back what a large one took.
+  func trim() {
+    guard heldByteCount > Self.keptByteCount else { return }
+    begin(GroupingKey())
+    bytes.shrink(to: 4096)
+    families = []
+    metrics = []
+    points = []
+    pointLists = []
+  }
+
+  /// What is kept from one push to the next, so that pushes of a known shape allocate nothing.
+  static let keptByteCount = 256 << 10
+
+  /// The memory of its parts.
+  var heldByteCount: Int {
+    bytes.capacity + families.capacity * MemoryLayout<Family>.stride
+      + metrics.capacity * MemoryLayout<Metric>.stride
+      + points.capacity * MemoryLayout<Point>.stride
+      + pointLists.capacity * MemoryLayout<Points>.stride
+  }
+
+  /// Refuses a body that would take more room than all groups or one may have, before all of it is
+  /// read.
+  @inline(__always)
+  func check(_ limits: PushLimits) throws(PushError) {
+    if metrics.count > limits.series || bytes.count > limits.groupByteCount {
+      throw tooLarge(limits)
+    }
+  }
+
+  @inline(never)
+  private func tooLarge(_ limits: PushLimits) -> PushError {
+    metrics.count > limits.series
+      ? PushError(
+        "\(metrics.count) pushed series would be more than the limit of \(limits.series)",
+        status: 507)
+      : PushError(
+        "the group would have more than \(limits.groupByteCount) bytes, with the labels of its path",
+        status: 507)
   }
 
   func note(_ problem: @autoclosure () -> String) {
@@ -93,7 +97,10 @@ final class PushBatch {
     if let last = families.last, ByteCompare.equal(bytes.bytes.extracting(last.name), name) {
       return families.count - 1
     }
-    let hash = HashKey.process.hash(name)
+    return findFamily(name, SeriesHash.family(name))
+  }
+
+  private func findFamily(_ name: RawSpan, _ hash: UInt64) -> Int? {
     var probe = familySlots.probe(hash)
     while let index = familySlots.next(&probe) {
       let family = families[index]
@@ -106,9 +113,12 @@ final class PushBatch {
 
   /// The family called `name`, made if it is new.
   func family(_ name: RawSpan) -> Int {
-    if let known = findFamily(name) { return known }
-    let hash = HashKey.process.hash(name)
-    families.append(Family(name: append(name), hash: hash))
+    if let last = families.last, ByteCompare.equal(bytes.bytes.extracting(last.name), name) {
+      return families.count - 1
+    }
+    let hash = SeriesHash.family(name)
+    if let known = findFamily(name, hash) { return known }
+    families.append(Family(namePlace: Place(append(name)), hash: hash))
     let index = families.count - 1
     familySlots.add(hash, index) { families[$0].hash }
     return index
@@ -136,7 +146,7 @@ final class PushBatch {
   ]
 
   func setHelp(_ family: Int, _ help: RawSpan) {
-    families[family].help = append(help)
+    families[family].helpPlace = Place(append(help))
     families[family].hasHelp = true
   }
 
@@ -241,15 +251,15 @@ final class PushBatch {
 
   /// The metric of `family` with the labels added since the last one, made if it is new.
   func metric(_ family: Int, _ body: RawSpan) -> (index: Int, isNew: Bool) {
-    let (labels, origin) = mergeLabels(body)
-    let last = families[family].lastMetric
+    let (labels, digest) = mergeLabels(body)
+    let origin = UInt32(truncatingIfNeeded: digest)
+    let last = Int(families[family].last)
     if last >= 0, isEqual(metrics[last].labels, labels) {
       bytes.truncate(to: labels.lowerBound)
       if metrics[last].origin != origin { noteDuplicate(last) }
       return (last, false)
     }
-    let hash = HashKey.process.fold(
-      HashKey.process.hash(bytes.bytes.extracting(labels)), UInt64(truncatingIfNeeded: family))
+    let hash = SeriesHash.series(bytes.bytes.extracting(labels), of: families[family].hash)
     var probe = metricSlots.probe(hash)
     while let index = metricSlots.next(&probe) {
       let metric = metrics[index]
@@ -260,12 +270,19 @@ final class PushBatch {
       }
     }
     let index = metrics.count
-    metrics.append(Metric(labels: labels, family: family, origin: origin, hash: hash))
+    let number = Int32(index)
+    metrics.append(
+      Metric(
+        labelPlace: Place(labels), familyIndex: Int32(family), hash: hash, origin: origin))
     metricSlots.add(hash, index) { metrics[$0].hash }
-    if last >= 0 { metrics[last].next = index } else { families[family].firstMetric = index }
-    families[family].lastMetric = index
-    families[family].metricCount += 1
-    if families[family].type.hasPoints { checkPointLabel(index) }
+    if last >= 0 { metrics[last].nextIndex = number } else { families[family].first = number }
+    families[family].last = number
+    families[family].count += 1
+    if families[family].type.hasPoints {
+      metrics[index].points = Int32(pointLists.count)
+      pointLists.append(Points(metric: index))
+      checkPointLabel(index)
+    }
     return (index, true)
   }
 
@@ -285,71 +302,17 @@ final class PushBatch {
 
   func setValue(_ metric: Int, _ value: Double) { metrics[metric].value = value }
   func setSum(_ metric: Int, _ sum: Double) { metrics[metric].value = sum }
-  func setCount(_ metric: Int, _ count: Double) { metrics[metric].count = count }
+  func setCount(_ metric: Int, _ count: Double) {
+    pointLists[Int(metrics[metric].points)].count = count
+  }
+
+  /// What a histogram or summary has.
+  func pointList(_ metric: Int) -> Points { pointLists[Int(metrics[metric].points)] }
 
   func setNative(_ metric: Int, _ native: NativeHistogram) {
     let start = bytes.count
     native.append(to: &bytes)
-    metrics[metric].native = start..<bytes.count
-  }
-
-  /// Adds a bucket or quantile. They are in the order of their bounds once `finish` has been called.
-  func addPoint(_ metric: Int, bound: Double, value: Double) {
-    let index = points.count
-    points.append(Point(bound: bound, value: value))
-    metrics[metric].pointCount += 1
-    let last = metrics[metric].lastPoint
-    metrics[metric].lastPoint = index
-    guard last >= 0 else { return metrics[metric].firstPoint = index }
-    points[last].next = index
-    if !(points[last].bound < bound) {
-      metrics[metric].isSorted = false
-      hasUnsorted = true
-    }
-  }
-
-  /// Ends the body.
-  func finish() {
-    guard hasUnsorted else { return }
-    hasUnsorted = false
-    for metric in metrics.indices where !metrics[metric].isSorted { sortPoints(metric) }
-  }
-
-  /// For the rare metric whose bounds do not rise.
-  private func sortPoints(_ metric: Int) {
-    metrics[metric].isSorted = true
-    var rest = metrics[metric].firstPoint
-    var at = sorted(&rest, metrics[metric].pointCount)
-    metrics[metric].firstPoint = at
-    while points[at].next >= 0 {
-      let next = points[at].next
-      if points[next].bound == points[at].bound { note("\(describe(metric)) has a bound twice") }
-      at = next
-    }
-    metrics[metric].lastPoint = at
-  }
-
-  /// Takes `count` points from the list `rest`, and gives the first of them as a sorted list.
-  private func sorted(_ rest: inout Int, _ count: Int) -> Int {
-    if count == 1 {
-      let point = rest
-      rest = points[point].next
-      points[point].next = -1
-      return point
-    }
-    var left = sorted(&rest, count / 2)
-    var right = sorted(&rest, count - count / 2)
-    var first = -1
-    var last = -1
-    while left >= 0 || right >= 0 {
-      let isLeft = right < 0 || left >= 0 && points[left].bound <= points[right].bound
-      let point = isLeft ? left : right
-      if isLeft { left = points[point].next } else { right = points[point].next }
-      if last >= 0 { points[last].next = point } else { first = point }
-      last = point
-    }
-    points[last].next = -1
-    return first
+    pointLists[Int(metrics[metric].points)].native = start..<bytes.count
   }
 
   func noteDuplicate(_ metric: Int) { note("\(describe(metric)) is there twice") }

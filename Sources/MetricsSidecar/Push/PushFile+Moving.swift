@@ -1,11 +1,12 @@
 import SidecarPlatform
 
-/// Moving to another region when the one in use is almost full: a part with each push, in proportion
-/// to it, so that no push has to wait until all of the others' groups are copied.
+/// Moving to another region when the one in use is almost full: a part with each push and each turn of
+/// the loop, so that none has to wait until all groups are copied. A push that needs room before the
+/// move is over goes on with it, some of it a call.
 ///
 /// What must stay true: until the new region is opened, the old one has everything; what is written
 /// or deleted meanwhile is so in both. In the new one a key's records have the order in which they
-/// were written, too. A move that cannot go on is given up: `makeRoom` copies everything at once then.
+/// were written, too. A move that cannot go on is given up.
 extension PushFile {
   struct Move {
     /// The new region, and how far it is used.
@@ -19,9 +20,9 @@ extension PushFile {
 
   /// So much is looked at with one push, and so many times its own length if that is more: a move is
   /// over long before the quarter of a region is full that is free when it begins.
-  private static let sliceByteCount = 256 << 10
-  private static let sliceFactor = 8
-  /// The file grows by so much with one push, likewise: some file systems clear it then.
+  static func sliceByteCount(after byteCount: Int) -> Int { max(256 << 10, byteCount * 8) }
+
+  /// The file grows by so much at once: some file systems clear it then.
   private static let growthByteCount = 1 << 20
 
   /// Where the group's bytes are.
@@ -46,34 +47,92 @@ extension PushFile {
     move?.used += byteCount
   }
 
-  /// Goes on with the move, or begins one if it is time, after a push of so many bytes.
-  func goOnMoving(after byteCount: Int) {
-    if move == nil, end - used < (end - start) / 4 { begin() }
-    guard var next = move else { return }
-    var left = max(Self.sliceByteCount, byteCount * Self.sliceFactor)
+  /// Goes on with a move that has begun, some bytes of it; how many those were.
+  @discardableResult
+  func goOnMoving(_ byteCount: Int) -> Int {
+    guard var next = move else { return 0 }
+    var left = byteCount
     while next.next < next.last, left > 0 {
       let before = next.next
-      guard moveRecord(&next) else { return move = nil }
+      guard moveRecord(&next) else {
+        move = nil
+        return byteCount - left
+      }
       left -= next.next - before
     }
     move = next
     // The new region has to be there whole before it is the one in use.
     let fileEnd = next.start + next.size
-    if file.size < fileEnd {
-      let growth = max(Self.growthByteCount, byteCount * Self.sliceFactor)
-      guard grow(to: min(fileEnd, file.size + growth)) else { return move = nil }
+    while file.size < fileEnd, left > 0 {
+      left -= Self.growthByteCount / 4
+      guard grow(to: min(fileEnd, file.size + Self.growthByteCount)) else {
+        move = nil
+        return byteCount - left
+      }
     }
-    guard next.next >= next.last, file.size >= fileEnd else { return }
+    guard next.next >= next.last, file.size >= fileEnd else { return byteCount - left }
     move = nil
     openRegion(generation &+ 1, start: next.start, size: next.size, used: next.used)
+    return byteCount - left
   }
 
-  private func begin() {
+  /// Begins a move if it is time.
+  func beginMovingEarly() {
+    guard move == nil, end - used < (end - start) / 4 else { return }
     let size = Self.pages(max(Self.leastRegionByteCount, liveByteCount * 3 + (end - used)))
     let target = start - Self.regionsStart >= size ? Self.regionsStart : end
-    guard target + size <= file.limit else { return }
+    begin(target, size)
+  }
+
+  /// Whether the file may have such a region.
+  @discardableResult
+  private func begin(_ target: Int, _ size: Int) -> Bool {
+    guard target + size <= file.limit else { return false }
     moveCount &+= 1
     move = Move(start: target, size: size, used: target, next: start, last: used)
+    return true
+  }
+
+  // MARK: Room
+
+  /// Moves to another region if `byteCount` more do not fit into this one; work of about `left` series,
+  /// which it counts down. Whether there is room now.
+  func makeRoom(_ byteCount: Int, _ left: inout Int) throws(Errno) -> Bool {
+    while used + byteCount > end {
+      if move == nil { try begin(for: byteCount) }
+      let budget = min(max(left, 1), Self.unboundedWork) * Self.unitByteCount
+      left -= 1 + goOnMoving(budget) / Self.unitByteCount
+      if move != nil, left <= 0 { return false }
+    }
+    attempts = 0
+    moveFailure = nil
+    return true
+  }
+
+  /// Bytes that are copied in the time that a series of a push takes.
+  static let unitByteCount = 1024
+  private static let unboundedWork = 1 << 20
+
+  /// Begins a move for a push that needs so much room: before the region in use if there is room, else
+  /// behind it. Near the limit, or on a full disk, one that is just large enough will do.
+  private func begin(for byteCount: Int) throws(Errno) {
+    let before = start - Self.regionsStart
+    let wanted = Self.pages(max(Self.leastRegionByteCount, (liveByteCount + byteCount) * 3))
+    let least = Self.pages((liveByteCount + byteCount) * 5 / 4 + 4096)
+    while attempts < 4 {
+      attempts += 1
+      let hasBegun =
+        switch attempts {
+        case 1: before >= wanted && begin(Self.regionsStart, wanted)
+        case 2: begin(end, wanted)
+        case 3: before >= least && begin(Self.regionsStart, before)
+        default: begin(end, max(least, (file.size - end) & ~4095))
+        }
+      if hasBegun { return }
+    }
+    attempts = 0
+    defer { moveFailure = nil }
+    throw moveFailure ?? .outOfMemory
   }
 
   /// Copies the next record of the old region if it is live and not in the new one; whether there was
@@ -89,9 +148,8 @@ extension PushFile {
     move.next += byteCount
     guard let place = live[key], offset(place) == groupOffset, !isMoved(place) else { return true }
     guard hasRoom(move, byteCount) else { return false }
-    let group = unsafe RawSpan(
-      _unsafeStart: UnsafeRawPointer(base + groupOffset), byteCount: place.byteCount)
-    unsafe write(key.bytes.span.bytes, group, at: move.used)
+    // As it stands, with its checksum.
+    unsafe (base + move.used).copyMemory(from: record, byteCount: byteCount)
     stored()
     live[key] = Place(
       offset: groupOffset, byteCount: place.byteCount,
@@ -109,7 +167,12 @@ extension PushFile {
   }
 
   private func grow(to byteCount: Int) -> Bool {
-    do throws(Errno) { try file.grow(to: byteCount) } catch { return false }
-    return true
+    do throws(Errno) {
+      try file.grow(to: byteCount)
+      return true
+    } catch {
+      moveFailure = error
+      return false
+    }
   }
 }

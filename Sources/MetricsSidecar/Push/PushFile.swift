@@ -60,6 +60,10 @@ final class PushFile {
   var move: Move?
   var moveCount: UInt32 = 0
   private(set) var lastMove: UInt32 = 0
+  /// How many places for a region have been tried for the push that needs room, and why the file did
+  /// not grow for one.
+  var attempts = 0
+  var moveFailure: Errno?
   /// The live record of each key.
   var live: [ByteKey: Place] = [:]
   private(set) var liveByteCount = 0
@@ -128,15 +132,32 @@ final class PushFile {
 
   /// Makes `group` the content of `key`. When this returns, a kill does not undo it.
   func replace(_ key: ByteKey, with group: borrowing ByteBuffer) throws(Errno) {
-    let byteCount = Self.recordByteCount(key.bytes.count, group.count)
+    var left = Int.max
+    _ = try prepare(key, group.count, &left)
+    store(key, group)
+    goOnMoving(Self.sliceByteCount(after: group.count))
+  }
+
+  /// Makes room for a group of so many bytes: work of about `left` series, which it counts down.
+  /// Whether there is room now.
+  func prepare(_ key: ByteKey, _ groupByteCount: Int, _ left: inout Int) throws(Errno) -> Bool {
+    let byteCount = Self.recordByteCount(key.bytes.count, groupByteCount)
     do throws(Errno) {
-      try makeRoom(byteCount)
+      guard try makeRoom(byteCount, &left) else { return false }
       if byteCount >= refusedByteCount { growthFailure = nil }
+      return true
     } catch {
       if error != .outOfMemory { growthFailure = error }
       refusedByteCount = byteCount
       throw error
     }
+  }
+
+  /// Makes `group` the content of `key`, for which `prepare` has found room. When this returns, a kill
+  /// does not undo it.
+  func store(_ key: ByteKey, _ group: borrowing ByteBuffer) {
+    let byteCount = Self.recordByteCount(key.bytes.count, group.count)
+    precondition(used + byteCount <= end)
     let offset = used
     unsafe write(key.bytes.span.bytes, group.bytes, at: offset)
     commit(offset + byteCount)
@@ -146,7 +167,7 @@ final class PushFile {
     alsoMove(key, group.bytes, &place)
     live[key] = place
     liveByteCount += byteCount
-    goOnMoving(after: byteCount)
+    beginMovingEarly()
   }
 
   /// Deletes the group, for which a full file has room too. When this returns, a kill does not undo
@@ -160,9 +181,10 @@ final class PushFile {
 
   private func remove(_ key: ByteKey, _ place: Place, at groupOffset: Int) {
     let offset = groupOffset - key.bytes.count - Self.headByteCount
-    let byteCount = Self.recordByteCount(key.bytes.count, place.byteCount)
+    // Of a live record, that it is right.
+    let checksum = unsafe (base + offset).load(fromByteOffset: 4, as: UInt32.self)
     stored()
-    unsafe cl_store_32(base + offset + 4, ~checksum(offset, byteCount))
+    unsafe cl_store_32(base + offset + 4, ~checksum)
     stored()
   }
 
@@ -213,52 +235,20 @@ final class PushFile {
 
   private func headerOffset(_ generation: UInt32) -> Int { generation & 1 == 0 ? 64 : 96 }
 
-  /// Why the file cannot grow, if it could not the last time: tried again now.
+  /// Why the file cannot grow, if it could not the last time: tried again now, as far as a turn of the
+  /// loop allows.
   func retryGrowth() -> Errno? {
     guard growthFailure != nil else { return nil }
+    var left = Self.retryWork
     do throws(Errno) {
-      try makeRoom(refusedByteCount)
-      growthFailure = nil
+      if try makeRoom(refusedByteCount, &left) { growthFailure = nil }
     } catch { growthFailure = error }
     return growthFailure
   }
 
-  /// Copies all that is live to another region if `byteCount` more do not fit, where a move was not
-  /// possible or has not come to its end: before the one in use if there is room, else behind it.
-  private func makeRoom(_ byteCount: Int) throws(Errno) {
-    if used + byteCount <= end { return }
-    let before = start - Self.regionsStart
-    let wanted = Self.pages(max(Self.leastRegionByteCount, (liveByteCount + byteCount) * 3))
-    if before >= wanted { return copyLive(to: Self.regionsStart, wanted) }
-    do throws(Errno) {
-      try file.grow(to: end + wanted)
-      return copyLive(to: end, wanted)
-    } catch {}
-    // Near the limit, or on a full disk, one that is just large enough will do.
-    let least = Self.pages((liveByteCount + byteCount) * 5 / 4 + 4096)
-    if before >= least { return copyLive(to: Self.regionsStart, before) }
-    try file.grow(to: end + least)
-    copyLive(to: end, (file.size - end) & ~4095)
-  }
+  private static let retryWork = 1 << 16
 
   static func pages(_ byteCount: Int) -> Int { (byteCount + 4095) & ~4095 }
-
-  @inline(never)
-  private func copyLive(to target: Int, _ size: Int) {
-    move = nil
-    moveCount &+= 1
-    var offset = target
-    for (key, place) in live {
-      let group = unsafe RawSpan(
-        _unsafeStart: UnsafeRawPointer(base + self.offset(place)), byteCount: place.byteCount)
-      unsafe write(key.bytes.span.bytes, group, at: offset)
-      live[key]?.moved = offset + Self.headByteCount + key.bytes.count
-      live[key]?.move = moveCount
-      offset += Self.recordByteCount(key.bytes.count, place.byteCount)
-      stored()
-    }
-    openRegion(generation &+ 1, start: target, size: size, used: offset)
-  }
 
   /// Makes a region the one that counts, where the last move went to.
   func openRegion(_ generation: UInt32, start: Int, size: Int, used: Int) {

@@ -62,15 +62,17 @@ struct PushNames {
   func collision(
     of name: RawSpan, _ type: FamilyType, _ others: (any OtherFamilies)? = nil
   ) -> String? {
-    for (suffix, isBucket) in [("_count", false), ("_sum", false), ("_bucket", true)] {
+    for (suffix, isBucket) in Self.suffixes {
       if type.isHistogram || type == .summary && !isBucket {
-        let longer = SeriesKey.array(name) + Array(suffix.utf8)
+        let longer = SeriesKey.array(name) + suffix.array
         if unsafe self.type(of: longer.span.bytes) != nil || others?.type(of: longer) != nil {
           return String(decoding: longer, as: UTF8.self)
         }
       }
-      let count = name.byteCount - suffix.utf8.count
-      guard count > 0, endsWith(name, suffix) else { continue }
+      let count = name.byteCount - suffix.utf8CodeUnitCount
+      guard count > 0, name.extracting(count..<name.byteCount).isEqual(to: suffix) else {
+        continue
+      }
       let base = name.extracting(0..<count)
       let baseType = self.type(of: base) ?? others?.type(of: SeriesKey.array(base))
       if baseType?.isHistogram == true || baseType == .summary && !isBucket {
@@ -80,9 +82,13 @@ struct PushNames {
     return nil
   }
 
-  private func endsWith(_ name: RawSpan, _ suffix: String) -> Bool {
-    let bytes = Array(suffix.utf8)
-    return unsafe ByteCompare.equal(
-      name.extracting((name.byteCount - bytes.count)..<name.byteCount), bytes.span.bytes)
+  private static let suffixes: [(StaticString, Bool)] = [
+    ("_count", false), ("_sum", false), ("_bucket", true),
+  ]
+}
+
+extension StaticString {
+  fileprivate var array: [UInt8] {
+    unsafe [UInt8](UnsafeBufferPointer(start: utf8Start, count: utf8CodeUnitCount))
   }
 }

@@ -2,9 +2,11 @@ import SidecarPlatform
 
 /// What the query and the header of a push say.
 struct PushOptions {
-  var mode: GroupWriter.Mode
-  var timeToLive: Double
+  var mode = GroupWriter.Mode.replace
+  var timeToLive = 0.0
   var isDryRun = false
+
+  init() {}
 
   init(
     query: RawSpan, field: RawSpan?, isPut: Bool, _ settings: PushSettings

@@ -32,6 +32,8 @@ struct PushSettings: Sendable {
     limits.bodyByteCount = try options.byteCount("max-push-size", in: 1024...(64 << 20))
     limits.groups = try options.number("max-push-groups", in: 1...1_000_000)
     limits.series = try options.number("max-push-series", in: 1...10_000_000)
+    limits.groupByteCount = try options.byteCount(
+      "max-push-group-size", in: (64 << 10)...(256 << 20))
     limits.labels = labels
     flags = Settings.table.map { ($0.name, options.text($0.name)) }
   }
@@ -43,6 +45,8 @@ struct PushLimits: Sendable {
   var groups = 10_000
   /// Series kept over all groups.
   var series = 100_000
+  /// One group in bytes, with the labels of its path in each series.
+  var groupByteCount = 8 << 20
   /// A push's body in bytes, before and after it is decompressed.
   var bodyByteCount = 1 << 20
   /// Labels of a series.

@@ -4,6 +4,8 @@ import SidecarPlatform
 final class PushGroup {
   let key: GroupingKey
   var times = GroupBytes.Times()
+  /// When it goes, by the steady clock; infinity for never.
+  var deadline = Double.infinity
   var seriesCount = 0
   /// Where its families start in its bytes, and which entries of `PushNames` they are.
   var families: [(offset: Int, name: Int)] = []
@@ -17,42 +19,51 @@ final class PushGroup {
     self.page = page
   }
 
-  /// When it goes, in Unix seconds; infinity for never. A push that failed does not prolong it.
-  var expiry: Double {
+  /// What is left of its time to live. A push that failed does not prolong it. The wall clock may have
+  /// been set since the push.
+  fileprivate func left(at now: PushMoment) -> Double {
     guard times.timeToLive > 0 else { return .infinity }
-    return (times.pushed > 0 ? times.pushed : times.failed) + times.timeToLive
+    let last = times.pushed > 0 ? times.pushed : times.failed
+    return min(max(last + times.timeToLive - now.unix, 0), times.timeToLive)
   }
 }
 
 /// All groups. A change is checked whole before anything is changed, and has survived a kill when
-/// the call returns.
+/// it is said to be done. Changes come one after the other: while one is on its way, some steps a
+/// call, there is no other.
 ///
 /// What must stay true: a name has one type over all groups; no series is there twice; `names` counts
-/// what the groups have.
+/// what the groups have, and `series` has each of theirs.
 final class PushStore {
   let file: PushFile
   let limits: PushLimits
   private(set) var groups: [PushGroup?] = []
   private var free: [Int] = []
   private var index: [ByteKey: Int] = [:]
-  private(set) var names = PushNames()
-  private(set) var seriesCount = 0
+  var names = PushNames()
+  var series = SeriesIndex()
+  var seriesCount = 0
   private(set) var expiredCount: UInt64 = 0
   private var nextExpiry = Double.infinity
-  private var writer = GroupWriter()
-  /// How many groups have each set of label names.
-  private(set) var shapes: [[UInt8]: Int] = [:]
+  /// How far a look for groups whose time has come is, and when the next one of those it has seen is
+  /// due.
+  private var expiryPlace = 0
+  private var seenExpiry = Double.infinity
+  private var wipePlace = 0
+  var writer = GroupWriter()
+  /// The push that is on its way.
+  var change = PushChange()
   /// Whether a page is being written from the groups as they were, and how many pages there were.
-  private var isRead = false
+  private(set) var isRead = false
   private var pageCount: UInt64 = 0
   /// The families that events and the sidecar itself have.
   var others: (any OtherFamilies)?
 
-  init(file: PushFile, limits: PushLimits) {
+  init(file: PushFile, limits: PushLimits, now: PushMoment = .now) {
     self.file = file
     self.limits = limits
     for identity in file.keys.sorted(by: { $0.bytes.lexicographicallyPrecedes($1.bytes) }) {
-      restore(identity)
+      restore(identity, now)
     }
   }
 
@@ -60,129 +71,118 @@ final class PushStore {
 
   func group(_ identity: ByteKey) -> PushGroup? { index[identity].flatMap { groups[$0] } }
 
+  /// Its place in `groups`; -1 where there is none.
+  func place(_ identity: ByteKey) -> Int { index[identity] ?? -1 }
+
   // MARK: Changes
-
-  /// Puts what `batch` has into the group of `key`, or tells why not and changes nothing.
-  func push(
-    _ key: GroupingKey, _ batch: PushBatch, mode: GroupWriter.Mode, timeToLive: Double,
-    now: Double, isDryRun: Bool = false
-  ) throws(PushError) {
-    expire(now)
-    if let problem = batch.problem { throw Self.inconsistent(problem) }
-    let known = group(key.identity)
-    if known == nil, groupCount >= limits.groups {
-      throw PushError("there are \(limits.groups) groups, which is the limit", status: 507)
-    }
-    var times = GroupBytes.Times(pushed: now, failed: 0, timeToLive: timeToLive)
-    if let known { times.failed = known.times.failed }
-    let file = self.file
-    try writer.write(batch, over: file.group(key.identity), mode: mode, times: times)
-    let newSeries = seriesCount - (known?.seriesCount ?? 0) + writer.seriesCount
-    guard newSeries <= limits.series else {
-      throw PushError(
-        "\(newSeries) pushed series would be more than the limit of \(limits.series)", status: 507)
-    }
-    try checkSeries(key, batch)
-    try checkOthers(batch)
-    let isSame = known.map { hasSameFamilies($0, batch) } ?? false
-    let names = isSame ? [] : try retainNames(known, batch)
-    if isDryRun {
-      if !isSame { restoreNames(known, names) }
-      return
-    }
-    let next = keep(known)
-    do throws(Errno) {
-      try file.replace(key.identity, with: writer.bytes)
-    } catch {
-      if !isSame { restoreNames(known, names) }
-      throw Self.full(error)
-    }
-    let group = next ?? add(key)
-    if isSame {
-      for at in group.families.indices { group.families[at].offset = writer.families[at].offset }
-    } else {
-      group.families = zip(writer.families, names).map { ($0.offset, $1) }
-      rebuildNames()
-    }
-    take(group, times)
-  }
-
-  /// Notes that a push into the group of `key` has failed, as Pushgateway does.
-  func fail(_ key: GroupingKey, timeToLive: Double, now: Double) {
-    let known = group(key.identity)
-    if known == nil, groupCount >= limits.groups || twin(of: key) != nil { return }
-    var times = known?.times ?? GroupBytes.Times(timeToLive: timeToLive)
-    times.failed = now
-    let file = self.file
-    writer.write(file.group(key.identity), times: times)
-    let next = keep(known)
-    do throws(Errno) {
-      try file.replace(key.identity, with: writer.bytes)
-    } catch { return }
-    take(next ?? add(key), times)
-  }
 
   /// Whether there was such a group.
   @discardableResult
   func delete(_ identity: ByteKey) -> Bool {
     guard let place = index[identity], let group = groups[place] else { return false }
     _ = keep(group)
+    forgetSeries(of: group, place)
     file.remove(identity)
     index[identity] = nil
     groups[place] = nil
     free.append(place)
     for family in group.families { names.release(family.name) }
     seriesCount -= group.seriesCount
-    let shape = group.key.shape
-    if let count = shapes[shape] { shapes[shape] = count > 1 ? count - 1 : nil }
     rebuildNames()
     return true
   }
 
-  func deleteAll() {
-    for group in groups { if let group { delete(group.key.identity) } }
+  private func forgetSeries(of group: PushGroup, _ place: Int) {
+    let file = self.file
+    let bytes = file.group(group.key.identity)
+    for family in group.families {
+      guard let family = GroupBytes.family(bytes, at: family.offset) else { continue }
+      GroupBytes.forEachSeries(bytes, family) { series.remove($0, place) }
+    }
   }
 
-  /// Removes the groups whose time has come.
-  func expire(_ now: Double) {
-    guard now >= nextExpiry else { return }
-    nextExpiry = .infinity
-    for group in groups {
-      guard let group else { continue }
-      if group.expiry <= now {
+  /// What it costs to delete a group, in series.
+  private func cost(_ group: PushGroup) -> Int { 4 + group.seriesCount }
+
+  func deleteAll() {
+    var left = Int.max
+    _ = deleteAll(&left)
+  }
+
+  /// Deletes groups of about `left` series, which it counts down. Whether that was all.
+  func deleteAll(_ left: inout Int) -> Bool {
+    while wipePlace < groups.count {
+      if left <= 0 { return false }
+      left -= 1
+      if let group = groups[wipePlace] {
+        left -= cost(group)
         delete(group.key.identity)
-        expiredCount += 1
-      } else {
-        nextExpiry = min(nextExpiry, group.expiry)
       }
+      wipePlace += 1
     }
+    wipePlace = 0
+    return true
+  }
+
+  func expire(_ now: Double) {
+    var left = Int.max
+    _ = expire(now, &left)
+  }
+
+  /// Removes groups whose time has come, by the steady clock: as many as have about `left` series,
+  /// which it counts down. Whether that was all.
+  func expire(_ now: Double, _ left: inout Int) -> Bool {
+    guard now >= nextExpiry else { return true }
+    while expiryPlace < groups.count {
+      if left <= 0 { return false }
+      left -= 1
+      if let group = groups[expiryPlace] {
+        if group.deadline <= now {
+          left -= cost(group)
+          delete(group.key.identity)
+          expiredCount += 1
+        } else {
+          seenExpiry = min(seenExpiry, group.deadline)
+        }
+      }
+      expiryPlace += 1
+    }
+    nextExpiry = seenExpiry
+    seenExpiry = .infinity
+    expiryPlace = 0
+    return true
+  }
+
+  /// The groups whose time has not come.
+  func liveGroups(_ now: Double) -> [PushGroup?] {
+    guard now >= nextExpiry else { return groups }
+    return groups.map { $0.flatMap { $0.deadline > now ? $0 : nil } }
   }
 
   static func inconsistent(_ problem: String) -> PushError {
     PushError("pushed metrics are invalid or inconsistent with existing metrics: \(problem)")
   }
 
-  private static func full(_ error: Errno) -> PushError {
+  static func full(_ error: Errno) -> PushError {
     PushError(
       error == .outOfMemory
         ? "the file of pushed groups has reached its limit; raise --state-size or delete groups"
         : "the file of pushed groups cannot grow: \(error.description)", status: 507)
   }
 
-  private func add(_ key: GroupingKey) -> PushGroup {
+  func add(_ key: GroupingKey) -> PushGroup {
     let group = PushGroup(key, page: isRead ? pageCount : 0)
     let place = free.popLast() ?? groups.count
     if place == groups.count { groups.append(group) } else { groups[place] = group }
     index[key.identity] = place
-    shapes[key.shape, default: 0] += 1
     return group
   }
 
-  private func take(_ group: PushGroup, _ times: GroupBytes.Times) {
+  func take(_ group: PushGroup, _ times: GroupBytes.Times) {
     group.times = times
     seriesCount += writer.seriesCount - group.seriesCount
     group.seriesCount = writer.seriesCount
-    nextExpiry = min(nextExpiry, group.expiry)
+    nextExpiry = min(nextExpiry, group.deadline)
   }
 
   // MARK: A page
@@ -201,7 +201,7 @@ final class PushStore {
   }
 
   /// The group to change in place of `group`, which stays as it is for the page that is being written.
-  private func keep(_ group: PushGroup?) -> PushGroup? {
+  func keep(_ group: PushGroup?) -> PushGroup? {
     guard isRead, let group, group.page != pageCount, let place = index[group.key.identity] else {
       return group
     }
@@ -209,102 +209,18 @@ final class PushStore {
     group.kept = SeriesKey.array(file.group(group.key.identity))
     let next = PushGroup(group.key, page: pageCount)
     next.times = group.times
+    next.deadline = group.deadline
     next.seriesCount = group.seriesCount
     next.families = group.families
     groups[place] = next
     return next
   }
 
-  // MARK: Names and types
+  // MARK: Names
 
-  /// Whether the group has exactly the families that were written, in this order: then their types
-  /// have been checked before.
-  private func hasSameFamilies(_ group: PushGroup, _ batch: PushBatch) -> Bool {
-    guard group.families.count == writer.families.count else { return false }
-    for (known, written) in zip(group.families, writer.families) {
-      guard let family = GroupBytes.family(writer.bytes.bytes, at: written.offset) else {
-        return false
-      }
-      let entry = names.entries[known.name]
-      guard entry.type == family.type, writer.isName(family.name, entry.name) else { return false }
-    }
-    return true
-  }
-
-  /// Counts the new families' names in place of the group's old ones; undone where one is refused.
-  private func retainNames(
-    _ group: PushGroup?, _ batch: PushBatch
-  ) throws(PushError) -> [Int] {
-    if let group { for family in group.families { names.release(family.name) } }
-    var retained: [Int] = []
-    for written in writer.families {
-      do throws(PushError) {
-        retained.append(try retainName(written.offset))
-      } catch {
-        restoreNames(group, retained)
-        throw error
-      }
-    }
-    return retained
-  }
-
-  private func retainName(_ offset: Int) throws(PushError) -> Int {
-    let (name, type) = writer.nameAndType(at: offset)
-    let text = String(decoding: name, as: UTF8.self)
-    if text.utf8.starts(with: "metrics_sidecar_".utf8) {
-      throw Self.inconsistent("\(text) is one of the sidecar's own families")
-    }
-    if let other = others?.type(of: name), other != type {
-      throw Self.inconsistent("\(text) is a \(other.text) here, not a \(type.text)")
-    }
-    if let other = unsafe names.collision(of: name.span.bytes, type, others) {
-      throw Self.inconsistent("\(text) would be taken for lines of \(other)")
-    }
-    guard let index = unsafe names.retain(name.span.bytes, type) else {
-      let known = unsafe names.type(of: name.span.bytes)?.text ?? "family of another type"
-      throw Self.inconsistent("\(text) is a \(known) in another group, not a \(type.text)")
-    }
-    return index
-  }
-
-  /// Refuses what would spoil a family that events have: their series, and histograms with other
-  /// buckets than theirs.
-  private func checkOthers(_ batch: PushBatch) throws(PushError) {
-    guard let others else { return }
-    for written in writer.families where written.batchIndex >= 0 {
-      let (name, type) = writer.nameAndType(at: written.offset)
-      guard others.type(of: name) == type else { continue }
-      if type == .histogram, let bounds = others.bounds(of: name),
-        !writer.hasBounds(bounds, at: written.offset)
-      {
-        throw Self.inconsistent(
-          "\(String(decoding: name, as: UTF8.self)) has other buckets here, as the rules have them")
-      }
-      var series = OtherSeries(name)
-      var metric = batch.families[written.batchIndex].firstMetric
-      while metric >= 0 {
-        if others.hasSeries(series.key(batch.bytes.bytes.extracting(batch.metrics[metric].labels)))
-        {
-          throw Self.inconsistent("\(batch.describe(metric)) is there already, from events")
-        }
-        metric = batch.metrics[metric].next
-      }
-    }
-  }
-
-  private func restoreNames(_ group: PushGroup?, _ retained: [Int]) {
-    for index in retained { names.release(index) }
-    guard let group else { return }
-    for family in group.families {
-      let entry = names.entries[family.name]
-      let type = file.familyType(group.key.identity, at: family.offset) ?? entry.type
-      _ = unsafe names.retain(entry.name.span.bytes, type)
-    }
-  }
-
-  /// Once most names are those of groups that have gone, and no page has their numbers.
-  private func rebuildNames() {
-    guard names.isMostlyDead, !isRead else { return }
+  /// Once most names are those of groups that have gone, and no page or push has their numbers.
+  func rebuildNames() {
+    guard names.isMostlyDead, !isRead, !change.hasNames else { return }
     var fresh = PushNames()
     for group in groups {
       guard let group else { continue }
@@ -316,52 +232,27 @@ final class PushStore {
     names = fresh
   }
 
-  private func restore(_ identity: ByteKey) {
+  // MARK: The start
+
+  private func restore(_ identity: ByteKey, _ now: PushMoment) {
     let key = unsafe GroupingKey(identity: identity.bytes.span.bytes)
     guard key.identity == identity else { return }
     let group = add(key)
+    let place = self.place(identity)
     let file = self.file
     let bytes = file.group(identity)
     guard bytes.byteCount >= GroupBytes.headByteCount else { return }
     group.times = GroupBytes.times(bytes)
+    group.deadline = now.steady + group.left(at: now)
     var at = GroupBytes.headByteCount
     while let family = GroupBytes.family(bytes, at: at) {
       at = family.range.upperBound
       guard let name = names.retain(bytes.extracting(family.name), family.type) else { continue }
       group.families.append((family.range.lowerBound, name))
       group.seriesCount += family.metricCount
+      GroupBytes.forEachSeries(bytes, family) { series.insert($0, place) }
     }
     seriesCount += group.seriesCount
-    nextExpiry = min(nextExpiry, group.expiry)
-  }
-}
-
-extension GroupWriter {
-  func isName(_ range: Range<Int>, _ name: [UInt8]) -> Bool {
-    unsafe bytes.isEqual(range, name.span.bytes)
-  }
-
-  func nameAndType(at offset: Int) -> (name: [UInt8], type: FamilyType) {
-    guard let family = GroupBytes.family(bytes.bytes, at: offset) else { return ([], .untyped) }
-    return (SeriesKey.array(bytes.bytes.extracting(family.name)), family.type)
-  }
-}
-
-extension GroupWriter {
-  func hasBounds(_ bounds: [Double], at offset: Int) -> Bool {
-    guard let family = GroupBytes.family(bytes.bytes, at: offset) else { return false }
-    var at = family.metrics.lowerBound
-    while at < family.metrics.upperBound {
-      let metric = GroupBytes.metric(bytes.bytes, at: at)
-      if !GroupBytes.hasBounds(metric, of: bytes.bytes, bounds) { return false }
-      at = metric.range.upperBound
-    }
-    return true
-  }
-}
-
-extension PushFile {
-  func familyType(_ identity: ByteKey, at offset: Int) -> FamilyType? {
-    GroupBytes.family(group(identity), at: offset)?.type
+    nextExpiry = min(nextExpiry, group.deadline)
   }
 }

@@ -10,6 +10,7 @@ final class PushText {
   private let store: PushStore
   private let format: PageFormat
   let groups: [PushGroup?]
+  private let now: PushMoment
   private let groupCount: Int
   /// The blocks of each name, one after the other: where each name's start, and where each is.
   private let starts: [Int]
@@ -31,22 +32,30 @@ final class PushText {
   /// Series looked at in one call: they cost time where they are left out, too.
   private static let sliceCount = 1024
 
-  /// Removes what has expired, and takes the moment.
-  init(_ store: PushStore, now: Double, format: PageFormat = .text004) {
-    store.expire(now)
+  /// Takes the moment: groups whose time has come are not in it any more.
+  init(_ store: PushStore, now: PushMoment, format: PageFormat = .text004) {
     store.beginReading()
     self.store = store
     self.format = format
-    groups = store.groups
-    groupCount = store.groupCount
+    self.now = now
+    groups = store.liveGroups(now.steady)
+    // Not by the names' own counts: a push may be in the middle of changing those.
     var starts = [Int](repeating: 0, count: store.names.entries.count + 1)
-    for name in store.names.entries.indices {
-      starts[name + 1] = starts[name] + store.names.entries[name].groupCount
+    var groupCount = 0
+    for group in groups {
+      guard let group else { continue }
+      groupCount += 1
+      for family in group.families { starts[family.name + 1] += 1 }
     }
+    for name in starts.indices.dropFirst() { starts[name] += starts[name - 1] }
+    self.groupCount = groupCount
     self.starts = starts
     next = starts
     blocks = [(group: Int, offset: Int)](repeating: (0, 0), count: starts.last ?? 0)
   }
+
+  /// When a group's time to live is over, in Unix seconds.
+  func expiry(of group: PushGroup) -> Double { now.unix + group.deadline - now.steady }
 
   deinit { store.endReading() }
 

@@ -19,21 +19,49 @@ struct TextParser: ~Escapable {
     self.limits = limits
   }
 
+  /// How far a body has been read: between two lines.
+  struct Place {
+    fileprivate var at = 0
+    fileprivate var line = 1
+  }
+
   static func parse(
     _ body: RawSpan, into batch: PushBatch, limits: PushLimits
   ) throws(PushError) {
-    guard body.byteCount > 0 else { return }
+    var place = Place()
+    var left = Int.max
+    _ = try parse(body, &place, into: batch, limits: limits, &left)
+  }
+
+  /// Goes on reading a body: lines of about `left` series, which it counts down. Whether that is all.
+  static func parse(
+    _ body: RawSpan, _ place: inout Place, into batch: PushBatch, limits: PushLimits,
+    _ left: inout Int
+  ) throws(PushError) -> Bool {
+    guard body.byteCount > 0 else { return true }
     var parser = TextParser(body, batch, limits)
+    parser.at = place.at
+    parser.line = place.line
     // With a newline at the very end, no other place has to look for the end of the body.
     let endsWell = body.at(body.byteCount - 1) == UInt8(ascii: "\n")
     let end = endsWell ? body.byteCount : parser.lastLineStart()
-    while parser.at < end { try parser.oneLine() }
+    while parser.at < end {
+      if left <= 0 {
+        place = Place(at: parser.at, line: parser.line)
+        return false
+      }
+      let start = parser.at
+      try parser.oneLine()
+      try batch.check(limits)
+      left -= 1 + (parser.at - start) / PushAPI.unitByteCount
+    }
     if !endsWell {
       parser.lineStart = end
       parser.at = body.byteCount
       throw parser.mistake("the last line does not end with a newline")
     }
     batch.finish()
+    return true
   }
 
   private func lastLineStart() -> Int {

@@ -28,6 +28,11 @@ extension Sidecar {
     } catch { settings.log.error("push: the passwords stay as they were: \(error.message)") }
   }
 
+  /// Goes on with changes of the groups that take more than a turn.
+  func continuePushes(_ now: UInt64) {
+    push?.goOn { ticket, head, body in server?.answer(ticket, head, body, now: now) }
+  }
+
   /// Of one turn, for passwords, and from one such turn to the next.
   private static let passwordNanoseconds: UInt64 = 2_000_000
   private static let passwordPauseNanoseconds: UInt64 = 8_000_000
@@ -62,8 +67,9 @@ extension Sidecar {
   /// What was pushed, for one page, and what the sidecar says about it at the end of `text`.
   func pushed(to text: inout ByteBuffer, _ format: PageFormat) -> PushPage? {
     guard let push else { return nil }
-    let pushed = PushText(
-      push.store, now: Double(Clock.unixNanoseconds) / 1e9, format: format)
+    let now = PushMoment.now
+    push.expire(now)
+    let pushed = PushText(push.store, now: now, format: format)
     return PushPage(pushed, applier.registry, hiddenAt: push.appendSelfMetrics(to: &text))
   }
 }

@@ -66,7 +66,7 @@ extension Sidecar {
   /// Takes the values as they are now. After what was accepted before is applied.
   private func makeJob(_ kind: ScrapeKind, _ now: UInt64) -> ScrapeJob {
     if kind.isGroups, let push {
-      let moment = PushText(push.store, now: Double(Clock.unixNanoseconds) / 1e9)
+      let moment = PushText(push.store, now: .now)
       return ScrapeJob(kind, GroupsText(moment), startedAt: now)
     }
     lookAtIntake()

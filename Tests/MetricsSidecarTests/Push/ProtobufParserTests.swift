@@ -10,7 +10,7 @@ import Testing
     let key = try PushFixture.key("/j")
     fixture.batch.begin(key)
     try ProtobufParser.parse(body.span.bytes, into: fixture.batch, limits: fixture.limits)
-    try fixture.store.push(key, fixture.batch, mode: .replace, timeToLive: 0, now: fixture.now)
+    try fixture.store.push(key, fixture.batch, mode: .replace, timeToLive: 0, now: fixture.moment)
     return fixture.page
   }
 

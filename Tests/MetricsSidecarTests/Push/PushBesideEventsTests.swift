@@ -33,7 +33,7 @@ final class BesideFixture {
     let snapshot = Snapshot(
       events.registry, filter: NameFilter(), isOpenMetrics: format.isOpenMetrics)
     let pushed = PushPage(
-      PushText(pushes.store, now: pushes.now, format: format), events.registry,
+      PushText(pushes.store, now: pushes.moment, format: format), events.registry,
       hiddenAt: 0)
     snapshot.pushed = pushed
     let writer = PageWriter(snapshot, shape: PageShape(format: format), filter: NameFilter())
@@ -284,7 +284,7 @@ final class BesideFixture {
   @Test func `groups as JSON in slices are those at once, and as they were when it began`() throws {
     let both = try filled()
     func json(_ slice: Int, between: () -> Void = {}) -> [UInt8] {
-      let text = GroupsText(PushText(both.pushes.store, now: both.pushes.now))
+      let text = GroupsText(PushText(both.pushes.store, now: both.pushes.moment))
       var page = ByteBuffer()
       while !text.write(into: &page, byteCount: slice) { between() }
       return page.array

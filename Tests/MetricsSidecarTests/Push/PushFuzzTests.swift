@@ -30,12 +30,12 @@ import Testing
         let before = fixture.page
         do {
           try fixture.store.push(
-            key, fixture.batch, mode: mode, timeToLive: 0, now: fixture.now, isDryRun: isDryRun)
+            key, fixture.batch, mode: mode, timeToLive: 0, now: fixture.moment, isDryRun: isDryRun)
           takenCount += 1
           if isDryRun { #expect(fixture.page == before, "\(label)") }
         } catch {
           #expect(fixture.page == before, "\(label)")
-          fixture.store.fail(key, timeToLive: 0, now: fixture.now)
+          fixture.store.fail(key, timeToLive: 0, now: fixture.moment)
         }
       } catch {}
       round += 1
@@ -46,12 +46,14 @@ import Testing
 
   private func checkRestart(_ fixture: PushFixture, _ label: String) throws {
     let page = Set(fixture.page.split(separator: "\n"))
+    #expect(fixture.store.series.count == fixture.store.seriesCount, "\(label)")
     let (series, times) = (fixture.store.seriesCount, Set(fixture.times.split(separator: "\n")))
     try fixture.reopen()
     // The order of groups and names may be another.
     #expect(Set(fixture.page.split(separator: "\n")) == page, "\(label)")
     #expect(fixture.store.seriesCount == series, "\(label)")
     #expect(Set(fixture.times.split(separator: "\n")) == times, "\(label)")
+    #expect(fixture.store.series.count == series, "\(label)")
     let lines = fixture.page.split(separator: "\n").filter { !$0.hasPrefix("#") }
     let names = lines.map { $0[..<$0.lastIndex(of: " ")!] }
     #expect(Set(names).count == names.count, "a series twice, \(label)")

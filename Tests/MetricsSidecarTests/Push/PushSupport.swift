@@ -26,8 +26,15 @@ final class PushFixture {
   func reopen() throws {
     store = nil
     store = PushStore(
-      file: try PushFile(try MappedFile(path: path, limit: fileByteCount)), limits: limits)
+      file: try PushFile(try MappedFile(path: path, limit: fileByteCount)), limits: limits,
+      now: moment)
   }
+
+  /// What somebody has set the wall clock by.
+  var wallShift = 0.0
+
+  /// Now, by both clocks.
+  var moment: PushMoment { PushMoment(unix: now + wallShift, steady: now - 1_600_000_000) }
 
   static func key(_ path: String) throws -> GroupingKey {
     let bytes = Array(path.utf8)
@@ -49,7 +56,7 @@ final class PushFixture {
     isDryRun: Bool = false
   ) throws {
     let key = try parse(path, text, mode: mode)
-    try store.push(key, batch, mode: mode, timeToLive: ttl, now: now, isDryRun: isDryRun)
+    try store.push(key, batch, mode: mode, timeToLive: ttl, now: moment, isDryRun: isDryRun)
   }
 
   func push(
@@ -58,7 +65,33 @@ final class PushFixture {
     let key = try Self.key(path)
     batch.begin(key, adds: mode.rule)
     try ProtobufParser.parse(protobuf.span.bytes, into: batch, limits: limits)
-    try store.push(key, batch, mode: mode, timeToLive: 0, now: now, isDryRun: isDryRun)
+    try store.push(key, batch, mode: mode, timeToLive: 0, now: moment, isDryRun: isDryRun)
+  }
+
+  /// The same in steps of so many series; how many there were, and what is called after each.
+  @discardableResult
+  func push(
+    _ path: String, _ text: String, mode: GroupWriter.Mode = .replace, isDryRun: Bool = false,
+    step: Int, afterStep: () -> Void = {}
+  ) throws -> Int {
+    let key = try Self.key(path)
+    batch.begin(key, adds: mode.rule)
+    let body = Array(text.utf8)
+    var place = TextParser.Place()
+    var count = 0
+    var left = 0
+    repeat {
+      count += 1
+      left = step
+      afterStep()
+    } while try !TextParser.parse(body.span.bytes, &place, into: batch, limits: limits, &left)
+    store.begin(key, mode: mode, timeToLive: 0, now: moment, isDryRun: isDryRun)
+    repeat {
+      count += 1
+      left = step
+      afterStep()
+    } while try !store.goOn(batch, &left)
+    return count
   }
 
   func delete(_ path: String) {
@@ -66,7 +99,7 @@ final class PushFixture {
   }
 
   func fail(_ path: String) {
-    if let key = try? Self.key(path) { store.fail(key, timeToLive: 0, now: now) }
+    if let key = try? Self.key(path) { store.fail(key, timeToLive: 0, now: moment) }
   }
 
   /// The message with which a push is refused.
@@ -79,7 +112,8 @@ final class PushFixture {
 
   /// All lines of the exposition, so many bytes a call.
   func lines(_ format: PageFormat = .text004, slice: Int = 1 << 20) -> ByteBuffer {
-    let text = PushText(store, now: now, format: format)
+    store.expire(moment.steady)
+    let text = PushText(store, now: moment, format: format)
     var left = Int.max
     precondition(text.sort(&left))
     var page = ByteBuffer()

@@ -1,0 +1,294 @@
+import SidecarHTTP
+import SidecarPlatform
+
+/// A change of the groups: what a request asks for.
+final class PushTask {
+  enum Kind { case push, delete, wipe }
+  enum Encoding { case plain, gzip, snappy }
+  enum Phase { case decoding, parsing, applying, failing }
+
+  let kind: Kind
+  let key: GroupingKey
+  var options = PushOptions()
+  var encoding = Encoding.plain
+  var isProtobuf = false
+  fileprivate(set) var phase = Phase.decoding
+  /// Who waits for the answer; `nil` while it may be given at once.
+  fileprivate(set) var ticket: Ticket?
+  /// Whether the body is decompressed: it is not the request's any more.
+  fileprivate var isDecoded = false
+  /// The request's body, while the task waits.
+  fileprivate var body = ByteBuffer(capacity: 16)
+  /// Why a push is refused, while that is noted in its group.
+  fileprivate var refusal: PushError?
+
+  init(_ kind: Kind, _ key: GroupingKey) {
+    self.kind = kind
+    self.key = key
+  }
+}
+
+/// Changes between the turns of the loop: one at a time, some work a turn.
+///
+/// What must stay true: they are made in the order in which they came; the batch, the writer and the
+/// decompressed body are those of `current`; a change is kept before it is answered.
+extension PushAPI {
+  /// Of one turn, in series: some milliseconds where each is new.
+  static let turnWork = 8192
+  /// Bytes that are parsed in the time that a series takes otherwise.
+  static let unitByteCount = 64
+
+  /// Bodies that wait, in bytes of all together: for four of the longest.
+  private var waitingLimit: Int { 4 * settings.limits.bodyByteCount }
+  private static let waitingCountLimit = 1024
+
+  /// Whether there is something to do in the next turn.
+  var isBusy: Bool { current != nil || isExpiring || store.file.move != nil }
+
+  /// Makes a change, or a part of it if it is a large one, or has it wait.
+  func make(_ task: PushTask, _ body: RawSpan, _ response: inout ResponseWriter) {
+    guard current == nil else { return wait(task, body, &response) }
+    var left = Self.turnWork
+    begin(task)
+    guard let answer = work(task, body, &left) else {
+      if !task.isDecoded { plain.append(body) }
+      task.ticket = response.postpone()
+      current = task
+      return
+    }
+    ended()
+    response.begin(status: answer.status, contentType: Self.contentType)
+    response.buffer.append(answer.text)
+    response.end()
+  }
+
+  private static let contentType: StaticString = "text/plain; charset=utf-8"
+
+  private func wait(_ task: PushTask, _ body: RawSpan, _ response: inout ResponseWriter) {
+    guard waiting.count < Self.waitingCountLimit,
+      waitingByteCount + body.byteCount <= waitingLimit
+    else {
+      return refuse(
+        PushError("too many pushes at once; try again in a second", status: 503), &response,
+        extraFields: "Retry-After: 1\r\n")
+    }
+    task.body.reserve(body.byteCount)
+    task.body.append(body)
+    waitingByteCount += body.byteCount
+    task.ticket = response.postpone()
+    waiting.append(task)
+  }
+
+  func refuse(
+    _ error: PushError, _ response: inout ResponseWriter, extraFields: StaticString = ""
+  ) {
+    counts.refuse(error.status)
+    response.begin(status: error.status, contentType: Self.contentType, extraFields: extraFields)
+    response.buffer.append(error.message)
+    response.buffer.append("\n")
+    response.end()
+  }
+
+  /// A turn's work. `answer` is called for each change that is made.
+  func goOn(_ answer: (Ticket, PostponedHead, ResponseBody) -> Void) {
+    var left = Self.turnWork
+    repeat {
+      if current == nil, !waiting.isEmpty { beginNext() }
+      guard let task = current else { break }
+      guard let made = work(task, RawSpan(), &left) else { return }
+      current = nil
+      ended()
+      guard let ticket = task.ticket else { continue }
+      var text = ByteBuffer(capacity: made.text.utf8.count + 16)
+      text.append(made.text)
+      let body = ResponseBody()
+      body.append(text)
+      answer(
+        ticket,
+        PostponedHead(
+          status: made.status, contentType: Array("text/plain; charset=utf-8".utf8)), body)
+    } while left > 0
+    guard current == nil, left > 0 else { return }
+    if isExpiring { expire(.now) }
+    store.file.goOnMoving(left * PushFile.unitByteCount)
+  }
+
+  /// Removes groups whose time has come, as far as a turn allows.
+  func expire(_ now: PushMoment) {
+    // A change has its own look.
+    guard current == nil else { return }
+    var left = Self.turnWork
+    isExpiring = !store.expire(now.steady, &left)
+  }
+
+  private func beginNext() {
+    let task = waiting.removeFirst()
+    waitingByteCount -= task.body.count
+    begin(task)
+    if task.encoding == .plain {
+      swap(&plain, &task.body)
+      task.phase = .parsing
+    }
+    current = task
+  }
+
+  private func begin(_ task: PushTask) {
+    plain.removeAll()
+    parser = PushParsing()
+    if task.kind == .push { batch.begin(task.key, adds: task.options.mode.rule) }
+    task.phase = task.encoding == .plain ? .parsing : .decoding
+  }
+
+  /// What a large change took is given back.
+  private func ended() {
+    batch.trim()
+    store.writer.trim()
+    plain.removeAll()
+    plain.shrink(to: 64 << 10)
+    if waiting.isEmpty { waiting = [] }
+  }
+
+  // MARK: The work
+
+  private typealias Answer = (status: Int, text: String)
+
+  /// Goes on with a task; `nil` where it has to go on later. `body` is the request's, while it is here.
+  private func work(_ task: PushTask, _ body: RawSpan, _ left: inout Int) -> Answer? {
+    switch task.kind {
+    case .delete:
+      left -= store.group(task.key.identity)?.seriesCount ?? 0
+      store.delete(task.key.identity)
+      counts.deleted += 1
+      return (202, "")
+    case .wipe: return store.deleteAll(&left) ? (202, "") : nil
+    case .push:
+      do throws(PushError) {
+        guard beginFlight(task, body) else { throw poisoned(task, body) }
+        defer { InFlight.end() }
+        return try push(task, body, &left)
+      } catch {
+        let isNoted = task.phase == .applying && !task.options.isDryRun
+        guard isNoted else { return refused(error) }
+        task.refusal = error
+        task.phase = .failing
+        return push(failed: task, &left)
+      }
+    }
+  }
+
+  /// Says what is worked on: the body as it came, or decompressed.
+  private func beginFlight(_ task: PushTask, _ body: RawSpan) -> Bool {
+    guard task.isDecoded || task.ticket != nil else { return InFlight.begin(body) }
+    if !plain.isEmpty { return Self.beginFlight(plain) }
+    return Self.beginFlight(task.body)
+  }
+
+  private static func beginFlight(_ bytes: borrowing ByteBuffer) -> Bool {
+    InFlight.begin(bytes.bytes)
+  }
+
+  private func poisoned(_ task: PushTask, _ body: RawSpan) -> PushError {
+    if task.phase == .applying { store.abandon() }
+    task.phase = .parsing
+    Poison.report(body.byteCount > 0 ? body : RawSpan(), "push", log)
+    return PushError("this body has ended the sidecar's worker twice in a row", status: 422)
+  }
+
+  private func refused(_ error: PushError) -> Answer {
+    counts.refuse(error.status)
+    return (error.status, error.message + "\n")
+  }
+
+  private func push(
+    _ task: PushTask, _ body: RawSpan, _ left: inout Int
+  ) throws(PushError) -> Answer? {
+    if task.phase == .decoding {
+      try decode(task, body)
+      left -= plain.count / Self.unitByteCount
+      task.phase = .parsing
+    }
+    if task.phase == .parsing {
+      guard try parse(task, body, &left) else { return nil }
+      task.phase = .applying
+      store.begin(
+        task.key, mode: task.options.mode, timeToLive: task.options.timeToLive, now: .now,
+        isDryRun: task.options.isDryRun)
+    }
+    if task.phase == .failing { return push(failed: task, &left) }
+    guard try store.goOn(batch, &left) else { return nil }
+    guard task.options.isDryRun else {
+      counts.applied += 1
+      return (200, "")
+    }
+    return (200, "ok: \(batch.families.count) families, \(batch.metrics.count) series\n")
+  }
+
+  private func push(failed task: PushTask, _ left: inout Int) -> Answer? {
+    guard
+      store.fail(task.key, timeToLive: task.options.timeToLive, now: .now, &left)
+    else { return nil }
+    return refused(task.refusal ?? PushError("the push is refused"))
+  }
+
+  /// Decompresses the body.
+  private func decode(_ task: PushTask, _ body: RawSpan) throws(PushError) {
+    // A task that waited has it; nobody needs it afterwards.
+    var kept = ByteBuffer(capacity: 16)
+    swap(&kept, &task.body)
+    if kept.isEmpty {
+      try decode(task.encoding, body)
+    } else {
+      try decode(task.encoding, kept.bytes)
+    }
+    task.isDecoded = true
+  }
+
+  private func decode(_ encoding: PushTask.Encoding, _ body: RawSpan) throws(PushError) {
+    let limit = settings.limits.bodyByteCount
+    do throws(Inflate.Failure) {
+      if encoding == .snappy {
+        try Snappy.decode(body, limit: limit, into: &plain)
+      } else {
+        try Inflate.gunzip(body, limit: limit, into: &plain)
+      }
+    } catch {
+      switch error {
+      case .malformed: throw PushError("the body is not what its Content-Encoding says")
+      case .tooLarge:
+        throw PushError("decompressed, the body has more than \(limit) bytes", status: 413)
+      }
+    }
+  }
+
+  private func parse(
+    _ task: PushTask, _ body: RawSpan, _ left: inout Int
+  ) throws(PushError) -> Bool {
+    guard task.isDecoded || task.ticket != nil else {
+      return try parser.goOn(
+        body, isProtobuf: task.isProtobuf, into: batch, settings.limits, &left)
+    }
+    // Moved out for the time being, so that it can be borrowed while this changes.
+    var own = ByteBuffer(capacity: 16)
+    swap(&own, &plain)
+    defer { swap(&own, &plain) }
+    return try parser.goOn(
+      own.bytes, isProtobuf: task.isProtobuf, into: batch, settings.limits, &left)
+  }
+}
+
+/// How far a body has been parsed.
+struct PushParsing {
+  var text = TextParser.Place()
+  var protobuf = ProtobufParser.Place()
+
+  /// Goes on: about `left` series, which it counts down. Whether the body is parsed.
+  mutating func goOn(
+    _ body: RawSpan, isProtobuf: Bool, into batch: PushBatch, _ limits: PushLimits,
+    _ left: inout Int
+  ) throws(PushError) -> Bool {
+    if isProtobuf {
+      return try ProtobufParser.parse(body, &protobuf, into: batch, limits: limits, &left)
+    }
+    return try TextParser.parse(body, &text, into: batch, limits: limits, &left)
+  }
+}

@@ -1,0 +1,380 @@
+import SidecarPlatform
+
+/// How far a push is on its way into its group.
+struct PushChange {
+  enum Phase { case expiry, writing, series, others, names, room, done }
+
+  fileprivate(set) var phase = Phase.done
+  fileprivate var key = GroupingKey()
+  fileprivate var mode = GroupWriter.Mode.replace
+  fileprivate var timeToLive = 0.0
+  fileprivate var now = PushMoment(unix: 0, steady: 0)
+  fileprivate var isDryRun = false
+  fileprivate var times = GroupBytes.Times()
+  /// Where its group is; -1 for a new one.
+  fileprivate var place = -1
+  /// The family that is looked at, of those that were written, and the metric; -1 before the first.
+  fileprivate var family = 0
+  fileprivate var metric = -1
+  /// Series of the push that its group has already.
+  fileprivate var ownCount = 0
+  fileprivate var seriesCount = 0
+  /// The names of the group's families as they will be, in place of those that it has.
+  fileprivate var names: [Int] = []
+  /// Whether `names` are counted, in place of the group's.
+  fileprivate(set) var hasNames = false
+}
+
+/// A push in steps: what it costs follows from what it brings and from its own group.
+extension PushStore {
+  /// Puts what `batch` has into the group of `key`, or tells why not and changes nothing.
+  func push(
+    _ key: GroupingKey, _ batch: PushBatch, mode: GroupWriter.Mode, timeToLive: Double,
+    now: PushMoment, isDryRun: Bool = false
+  ) throws(PushError) {
+    begin(key, mode: mode, timeToLive: timeToLive, now: now, isDryRun: isDryRun)
+    var left = Int.max
+    _ = try goOn(batch, &left)
+  }
+
+  /// Begins a push. `goOn` does it.
+  func begin(
+    _ key: GroupingKey, mode: GroupWriter.Mode, timeToLive: Double, now: PushMoment,
+    isDryRun: Bool
+  ) {
+    change = PushChange()
+    change.phase = .expiry
+    change.key = key
+    change.mode = mode
+    change.timeToLive = timeToLive
+    change.now = now
+    change.isDryRun = isDryRun
+  }
+
+  /// Goes on with the push that has begun: about `left` series, which it counts down. Whether it is
+  /// done; where it throws, it has changed nothing.
+  func goOn(_ batch: PushBatch, _ left: inout Int) throws(PushError) -> Bool {
+    do throws(PushError) {
+      while change.phase != .done {
+        guard left > 0, try step(batch, &left) else { return false }
+      }
+    } catch {
+      abandon()
+      throw error
+    }
+    return true
+  }
+
+  /// Gives up a push that has begun: it has changed nothing.
+  func abandon() {
+    undoNames()
+    change = PushChange()
+  }
+
+  /// One phase, or a part of it; whether it is over.
+  private func step(_ batch: PushBatch, _ left: inout Int) throws(PushError) -> Bool {
+    switch change.phase {
+    case .expiry:
+      guard expire(change.now.steady, &left) else { return false }
+      try beginWriting(batch)
+      change.phase = .writing
+    case .writing:
+      let file = self.file
+      guard
+        try writer.goOn(
+          batch, over: file.group(change.key.identity), limit: limits.groupByteCount, &left)
+      else { return false }
+      try checkCount()
+      beginFamilies(.series)
+    case .series:
+      guard try checkSeries(batch, &left) else { return false }
+      beginFamilies(.others)
+    case .others:
+      guard try checkOthers(batch, &left) else { return false }
+      beginNames()
+    case .names:
+      guard try retainNames(&left) else { return false }
+      if change.isDryRun {
+        undoNames()
+        change.phase = .done
+      } else {
+        change.phase = .room
+      }
+    case .room:
+      do throws(Errno) {
+        guard try file.prepare(change.key.identity, writer.bytes.count, &left) else { return false }
+      } catch { throw Self.full(error) }
+      commit(batch)
+      change.phase = .done
+    case .done: break
+    }
+    return true
+  }
+
+  private func beginWriting(_ batch: PushBatch) throws(PushError) {
+    if let problem = batch.problem { throw Self.inconsistent(problem) }
+    let key = change.key
+    change.place = place(key.identity)
+    let known = group(key.identity)
+    if known == nil {
+      if groupCount >= limits.groups {
+        throw PushError("there are \(limits.groups) groups, which is the limit", status: 507)
+      }
+      if let other = twin(of: key) {
+        throw Self.inconsistent("the group \(other.key.description) has the same series")
+      }
+    }
+    change.times = GroupBytes.Times(
+      pushed: change.now.unix, failed: known?.times.failed ?? 0, timeToLive: change.timeToLive)
+    writer.begin(change.mode, change.times)
+  }
+
+  private func checkCount() throws(PushError) {
+    let known = group(change.key.identity)?.seriesCount ?? 0
+    let count = seriesCount - known + writer.seriesCount
+    guard count <= limits.series else {
+      throw PushError(
+        "\(count) pushed series would be more than the limit of \(limits.series)", status: 507)
+    }
+  }
+
+  private func beginFamilies(_ phase: PushChange.Phase) {
+    change.phase = phase
+    change.family = 0
+    change.metric = -1
+  }
+
+  // MARK: Checks
+
+  /// Refuses a series that another group has.
+  private func checkSeries(_ batch: PushBatch, _ left: inout Int) throws(PushError) -> Bool {
+    while change.family < writer.families.count {
+      if left <= 0 { return false }
+      left -= 1
+      let written = writer.families[change.family].batchIndex
+      if written >= 0 {
+        if change.metric < 0 { change.metric = batch.families[written].firstMetric }
+        // One at least, so that each call gets further.
+        repeat {
+          left -= 1
+          let metric = batch.metrics[change.metric]
+          let found = series.find(metric.hash, own: change.place)
+          if found.isOwn { change.ownCount += 1 }
+          change.seriesCount += 1
+          if found.other >= 0, let other = groups[found.other], has(other, metric, of: batch) {
+            throw Self.inconsistent(
+              "\(batch.describe(change.metric)) is there already, in the group "
+                + other.key.description)
+          }
+          change.metric = metric.next
+        } while change.metric >= 0 && left > 0
+        if change.metric >= 0 { return false }
+      }
+      change.family += 1
+    }
+    return true
+  }
+
+  /// Whether it is not the hash alone that both have.
+  private func has(
+    _ group: PushGroup, _ metric: PushBatch.Metric, of batch: PushBatch
+  ) -> Bool {
+    let file = self.file
+    return batch.bytes.areSeries(
+      batch.families[metric.family].name, metric.labels, of: file.group(group.key.identity))
+  }
+
+  /// Refuses what would spoil a family that events have: their series, and histograms with other
+  /// buckets than theirs.
+  private func checkOthers(_ batch: PushBatch, _ left: inout Int) throws(PushError) -> Bool {
+    guard let others else { return true }
+    while change.family < writer.families.count {
+      if left <= 0 { return false }
+      left -= 1
+      let written = writer.families[change.family]
+      if written.batchIndex >= 0,
+        try !checkOthers(batch, written, others, &left)
+      {
+        return false
+      }
+      change.family += 1
+    }
+    return true
+  }
+
+  private func checkOthers(
+    _ batch: PushBatch, _ written: GroupWriter.Written, _ others: any OtherFamilies,
+    _ left: inout Int
+  ) throws(PushError) -> Bool {
+    let (name, type) = writer.nameAndType(at: written.offset)
+    guard others.type(of: name) == type else { return true }
+    if change.metric < 0 {
+      change.metric = batch.families[written.batchIndex].firstMetric
+      if type == .histogram, let bounds = others.bounds(of: name),
+        !writer.hasBounds(bounds, at: written.offset)
+      {
+        throw Self.inconsistent(
+          "\(String(decoding: name, as: UTF8.self)) has other buckets here, as the rules have them")
+      }
+    }
+    var series = OtherSeries(name)
+    repeat {
+      left -= 1
+      let metric = batch.metrics[change.metric]
+      if others.hasSeries(series.key(batch.bytes.bytes.extracting(metric.labels))) {
+        throw Self.inconsistent("\(batch.describe(change.metric)) is there already, from events")
+      }
+      change.metric = metric.next
+    } while change.metric >= 0 && left > 0
+    return change.metric < 0
+  }
+
+  // MARK: Names and types
+
+  /// Counts the new families' names in place of the group's old ones, unless they are the same: then
+  /// their types have been checked before.
+  private func beginNames() {
+    change.phase = .names
+    change.family = 0
+    let known = group(change.key.identity)
+    if let known, hasSameFamilies(known) {
+      change.family = writer.families.count
+      return
+    }
+    change.hasNames = true
+    if let known { for family in known.families { names.release(family.name) } }
+  }
+
+  private func hasSameFamilies(_ group: PushGroup) -> Bool {
+    guard group.families.count == writer.families.count else { return false }
+    for (known, written) in zip(group.families, writer.families) {
+      guard let family = GroupBytes.family(writer.bytes.bytes, at: written.offset) else {
+        return false
+      }
+      let entry = names.entries[known.name]
+      guard entry.type == family.type, writer.isName(family.name, entry.name) else { return false }
+    }
+    return true
+  }
+
+  private func retainNames(_ left: inout Int) throws(PushError) -> Bool {
+    while change.family < writer.families.count {
+      if left <= 0 { return false }
+      left -= 8
+      change.names.append(try retainName(writer.families[change.family].offset))
+      change.family += 1
+    }
+    return true
+  }
+
+  private func retainName(_ offset: Int) throws(PushError) -> Int {
+    let (name, type) = writer.nameAndType(at: offset)
+    let span = unsafe name.span.bytes
+    func text() -> String { String(decoding: name, as: UTF8.self) }
+    if span.starts(with: "metrics_sidecar_") {
+      throw Self.inconsistent("\(text()) is one of the sidecar's own families")
+    }
+    if let other = others?.type(of: name), other != type {
+      throw Self.inconsistent("\(text()) is a \(other.text) here, not a \(type.text)")
+    }
+    if let other = names.collision(of: span, type, others) {
+      throw Self.inconsistent("\(text()) would be taken for lines of \(other)")
+    }
+    guard let index = names.retain(span, type) else {
+      let known = names.type(of: span)?.text ?? "family of another type"
+      throw Self.inconsistent("\(text()) is a \(known) in another group, not a \(type.text)")
+    }
+    return index
+  }
+
+  /// Counts the group's old names again.
+  private func undoNames() {
+    guard change.hasNames else { return }
+    change.hasNames = false
+    for index in change.names { names.release(index) }
+    guard let group = group(change.key.identity) else { return }
+    for family in group.families {
+      let entry = names.entries[family.name]
+      let type = file.familyType(group.key.identity, at: family.offset) ?? entry.type
+      _ = unsafe names.retain(entry.name.span.bytes, type)
+    }
+  }
+
+  // MARK: The change
+
+  /// Makes the change, which nothing can refuse any more.
+  private func commit(_ batch: PushBatch) {
+    let next = keep(group(change.key.identity))
+    let group = next ?? add(change.key)
+    change.place = place(change.key.identity)
+    indexSeries(batch, group)
+    file.store(change.key.identity, writer.bytes)
+    if change.hasNames {
+      group.families = zip(writer.families, change.names).map { ($0.offset, $1) }
+    } else {
+      for at in group.families.indices { group.families[at].offset = writer.families[at].offset }
+    }
+    change.hasNames = false
+    group.deadline =
+      change.timeToLive > 0 ? change.now.steady + change.timeToLive : .infinity
+    take(group, change.times)
+    rebuildNames()
+  }
+
+  /// Has `series` know what the group will have. A push of what is there already leaves it alone.
+  private func indexSeries(_ batch: PushBatch, _ group: PushGroup) {
+    let place = change.place
+    let isAdded = change.mode.rule != nil
+    let replacedCount = isAdded ? change.ownCount : group.seriesCount - writer.keptSeriesCount
+    let hasAll = change.ownCount == replacedCount
+    if !hasAll {
+      let file = self.file
+      let old = file.group(change.key.identity)
+      for family in group.families {
+        guard let family = GroupBytes.family(old, at: family.offset) else { continue }
+        if change.mode == .merge {
+          let known = batch.findFamily(old.extracting(family.name))
+          guard let known, batch.families[known].metricCount > 0 else { continue }
+        }
+        GroupBytes.forEachSeries(old, family) { series.remove($0, place) }
+      }
+    }
+    if hasAll, change.ownCount == change.seriesCount { return }
+    for written in writer.families where written.batchIndex >= 0 {
+      var metric = batch.families[written.batchIndex].firstMetric
+      while metric >= 0 {
+        let hash = batch.metrics[metric].hash
+        if !hasAll || !series.find(hash, own: place).isOwn { series.insert(hash, place) }
+        metric = batch.metrics[metric].next
+      }
+    }
+  }
+
+  /// Notes that a push into the group of `key` has failed, as Pushgateway does.
+  func fail(_ key: GroupingKey, timeToLive: Double, now: PushMoment) {
+    var left = Int.max
+    _ = fail(key, timeToLive: timeToLive, now: now, &left)
+  }
+
+  /// The same in steps; whether it is noted, or cannot be.
+  func fail(
+    _ key: GroupingKey, timeToLive: Double, now: PushMoment, _ left: inout Int
+  ) -> Bool {
+    let known = group(key.identity)
+    if known == nil, groupCount >= limits.groups || twin(of: key) != nil { return true }
+    var times = known?.times ?? GroupBytes.Times(timeToLive: timeToLive)
+    times.failed = now.unix
+    let file = self.file
+    let byteCount = max(GroupBytes.headByteCount, file.group(key.identity).byteCount)
+    do throws(Errno) {
+      guard try file.prepare(key.identity, byteCount, &left) else { return false }
+    } catch { return true }
+    writer.write(file.group(key.identity), times: times)
+    let next = keep(known)
+    file.store(key.identity, writer.bytes)
+    let group = next ?? add(key)
+    if known == nil, timeToLive > 0 { group.deadline = now.steady + timeToLive }
+    take(group, times)
+    return true
+  }
+}
