@@ -64,6 +64,11 @@ final class EventConnection {
     case closed
     /// The client has broken the protocol, in these words.
     case broken(StaticString)
+
+    /// Whether more may be there.
+    var isFull: Bool {
+      if case .read(EventConnection.readByteCount) = self { true } else { false }
+    }
   }
 
   /// Reads once and applies what is whole. Does not commit.
@@ -82,7 +87,11 @@ final class EventConnection {
     } else {
       outcome = receive(into: &input, applier, now)
     }
-    if input.count <= Self.readByteCount { input.shrink(to: max(input.count, Self.restByteCount)) }
+    // A client that sends more than a read takes keeps what it has: giving it back and taking it again
+    // at each read would cost a third of the work.
+    if !outcome.isFull, input.count <= Self.readByteCount {
+      input.shrink(to: max(input.count, Self.restByteCount))
+    }
     isUnfinished = !input.isEmpty
     heldByteCount = input.capacity + server.output.capacity
     applier.scratch = consume scratch
