@@ -14,7 +14,9 @@ enum OwnFile: Int {
       let file = try MappedFile(path: path, limit: settings.limits.stateByteCount)
       file.sayWhenCut(
         rawValue,
-        "metrics-sidecar: \(file.path) was cut short while it was in use, or its disk has failed. "
+        joined(
+          "metrics-sidecar: ", file.path,
+          " was cut short while it was in use, or its disk has failed. ")
           + "Start again: what is damaged is set aside then\n")
       return file
     } catch {
@@ -31,11 +33,13 @@ enum OwnFile: Int {
     guard file.size == 0 else { return false }
     let path = file.path
     guard let board, board.addShared(2 + rawValue, 0) > 0 else {
-      if file.wasEmpty { log.warning("\(path) was there and empty, so \(consequence)") }
+      if file.wasEmpty { log.warning(joined(path, " was there and empty, so ", consequence.description)) }
       return false
     }
     log.error(
-      "\(path) was emptied or removed while it was in use: what it had is lost, and \(consequence)")
+      joined(
+        path, " was emptied or removed while it was in use: what it had is lost, and ", consequence.description)
+    )
     return true
   }
 
@@ -62,11 +66,13 @@ enum OwnFile: Int {
     for _ in 0..<max(0, last.count - max(0, limit - 1)) {
       let oldest = Files.paths(beginning: prefix).path
       Files.remove(oldest)
-      settings.log.warning("\(oldest) is removed: --max-damaged-files \(limit) are kept")
+      settings.log.warning(
+        joined(oldest, " is removed: --max-damaged-files ", limit.description, " are kept"))
     }
     guard limit > 0 else {
       Files.remove(path)
-      return settings.log.error("\(path) is not trusted: \(why). It is removed, and \(consequence)")
+      return settings.log.error(
+        joined(path, " is not trusted: ", why, ". It is removed, and ", consequence.description))
     }
     let first = prefix + String(Clock.unixSeconds)
     var aside = first
@@ -83,7 +89,7 @@ enum OwnFile: Int {
       }
     }
     settings.log.error(
-      "\(path) is not trusted: \(why). It is kept as \(aside), and \(consequence)")
+      joined(path, " is not trusted: ", why, ". It is kept as ", aside, ", and ", consequence.description))
   }
 
   /// The number of the next name after `last`: 1 where that is of another second.
@@ -98,7 +104,9 @@ enum OwnFile: Int {
     let limit = settings.limits.stateByteCount
     guard usedByteCount > limit else { return }
     settings.log.warning(
-      "\(path) has \(usedByteCount) bytes in use, more than the \(limit) of --state-size: all of them "
+      joined(
+        path, " has ", usedByteCount.description, " bytes in use, more than the ",
+        limit.description, " of --state-size: all of them ")
         + "are kept, and it does not grow")
   }
 
@@ -108,12 +116,13 @@ enum OwnFile: Int {
     switch code {
     case .wouldBlock: why = "another sidecar has it. Give each sidecar a --state of its own"
     case .permissionDenied, .readOnlyFileSystem:
-      why = "\(code.description). Mount a folder that this user may write, or name another --state"
+      why = joined(
+        code.description, ". Mount a folder that this user may write, or name another --state")
     case .noSpace: why = "the disk is full"
     case .isDirectory: why = "it is a folder. Name a file in it with --state"
     case .invalid: why = "a device, a pipe or a socket is no file. Name another --state"
-    default: why = "\(code.description) (\(code.name))"
+    default: why = joined(code.description, " (", code.name, ")")
     }
-    return "cannot use the state file \(path): \(why)"
+    return joined("cannot use the state file ", path, ": ", why)
   }
 }

@@ -47,12 +47,13 @@ extension Sidecar {
       drain(Clock.monotonicNanoseconds)
       applier.registry.reload(rules)
       succeeded()
-      settings.log.info("Reloaded the rules: \(rules.families.count) families")
+      settings.log.info(
+        joined("Reloaded the rules: ", rules.families.count.description, " families"))
       return ""
     } catch {
       selfMetrics.reloads.failureCount += 1
       selfMetrics.reloads.hasLastSucceeded = false
-      settings.log.error("The rules stay as they were: \(error.message)")
+      settings.log.error(joined("The rules stay as they were: ", error.message))
       return error.lines
     }
   }

@@ -100,7 +100,8 @@ final class Sidecar: Responder {
     ] where raw >= 0 { try watch(raw, source) }
     if settings.supervises { try takeParked() }
     settings.log.info(
-      "Serving metrics on http://\(settings.listen.description)/metrics (CTRL + C to quit)")
+      joined(
+        "Serving metrics on http://", settings.listen.description, "/metrics (CTRL + C to quit)"))
     server.run()
     Phase.end.enter()
     drain(Clock.monotonicNanoseconds)
@@ -244,7 +245,7 @@ final class Sidecar: Responder {
       close(connection)
       return 0
     case .broken(let reason):
-      settings.log.warning("\(connection.socketName): closed a client: \(reason)")
+      settings.log.warning(joined(connection.socketName, ": closed a client: ", reason.description))
       finish(connection)
       return 0
     }

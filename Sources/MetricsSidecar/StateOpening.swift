@@ -29,7 +29,7 @@ enum StateOpening {
       return (state, OwnFile.state.opened(resets: 1, board), path)
     } catch {
       guard case .system(let code) = error else {
-        throw Failure(message: "cannot make a new state file \(path)")
+        throw Failure(message: joined("cannot make a new state file ", path))
       }
       throw Failure(message: OwnFile.mistake(path, code))
     }
@@ -44,7 +44,9 @@ enum StateOpening {
     }
     let fallback = sockets + "/state"
     settings.log.warning(
-      "state: \(folder) cannot be written, so the state file is \(fallback): it lasts as long as "
+      joined(
+        "state: ", folder, " cannot be written, so the state file is ", fallback,
+        ": it lasts as long as ")
         + "that folder. Mount a writable folder there, or name a file with --state")
     return fallback
   }

@@ -45,7 +45,9 @@ struct Supervisor {
         pauseMilliseconds = Self.firstPause
       }
       log.error(
-        "The worker was killed by signal \(signal); another starts in \(pauseMilliseconds) ms, and "
+        joined(
+          "The worker was killed by signal ", signal.description, "; another starts in ",
+          pauseMilliseconds.description, " ms, and ")
           + "datagrams wait in the kernel")
       datagrams.addShared(Self.restarts, 1)
       pause()
@@ -62,15 +64,18 @@ struct Supervisor {
       case .worker: return false
       case .parent(let id): worker = id
       }
-      if failedForks > 0 { log.info("A worker has started after \(failedForks) tries that failed") }
+      if failedForks > 0 {
+        log.info(
+          joined("A worker has started after ", failedForks.description, " tries that failed"))
+      }
       failedForks = 0
     } catch {
       // Too many processes or too little memory, for now. The first few tries are told.
       failedForks += 1
       if pauseMilliseconds < Self.lastPause {
         log.error(
-          "No worker can be started (\(error.description)); it is tried again in "
-            + "\(pauseMilliseconds) ms, and then at least each second")
+          joined("No worker can be started (", error.description, "); it is tried again in ")
+            + joined(pauseMilliseconds.description, " ms, and then at least each second"))
       }
       pause()
     }
@@ -86,7 +91,7 @@ struct Supervisor {
       case .killed(let signal): return signal
       case .stopped(let signal):
         watch.isStopped = true
-        log.warning("The worker was stopped by signal \(signal)")
+        log.warning(joined("The worker was stopped by signal ", signal.description))
         if stopAt != .max { ForkedProcess.send(Self.goOn, to: worker) }
       case .continued: watch.isStopped = false
       case .timedOut: break
@@ -111,7 +116,10 @@ struct Supervisor {
   private mutating func look() -> Int64 {
     let now = Clock.monotonicNanoseconds
     if now >= stopAt {
-      log.error("The worker has not ended within \(Self.stopSeconds) s (\(phase)), so it is killed")
+      log.error(
+        joined(
+          "The worker has not ended within ", Self.stopSeconds.description, " s (", phase,
+          "), so it is killed"))
       ForkedProcess.send(Self.kill, to: worker)
       Process.exit(.failure)
     }
@@ -122,7 +130,7 @@ struct Supervisor {
       case .rests: if !board.stopWatching() { continue }
       case .look(let time): next = min(next, time)
       case .hangs:
-        log.error("The worker hangs (\(phase)), so it is killed")
+        log.error(joined("The worker hangs (", phase, "), so it is killed"))
         ForkedProcess.send(Self.kill, to: worker)
         watch = WorkerWatch()
         next = min(next, now + WorkerWatch.lookNanoseconds)
@@ -135,7 +143,7 @@ struct Supervisor {
   private var phase: String {
     let words = (Phase(rawValue: board.phase) ?? .start).words
     let state = watch.isStopped ? "stopped " : board.turn & 1 == 0 ? "at rest, last " : ""
-    return state + "\(words)"
+    return state + words.description
   }
 
   private mutating func pause() {

@@ -5,7 +5,7 @@ import SidecarPlatform
 // Starts things; the work is in Sidecar.swift, and README.md walks one event through it.
 
 private func fail(_ message: String, _ code: ExitCode = .failure) -> Never {
-  Process.write("metrics-sidecar: \(message)\n", to: 2)
+  Process.write(joined("metrics-sidecar: ", message, "\n"), to: 2)
   Process.exit(code)
 }
 
@@ -50,12 +50,16 @@ private func serve(_ settings: Settings) {
   let datagrams: Datagrams
   do throws(Errno) {
     datagrams = try Datagrams(maximumByteCount: settings.limits.datagramByteCount)
-  } catch { fail("no memory for datagrams: \(error.description)") }
+  } catch { fail(joined("no memory for datagrams: ", error.description)) }
   guard settings.supervises else {
-    do throws(Errno) { try WorkerBoard.beAlone() } catch { fail("signals: \(error.description)") }
+    do throws(Errno) { try WorkerBoard.beAlone() } catch {
+      fail(joined("signals: ", error.description))
+    }
     Signals.endWithin(
       seconds: Supervisor.stopSeconds,
-      or: "metrics-sidecar: it has not ended within \(Supervisor.stopSeconds) s of the signal\n")
+      or: joined(
+        "metrics-sidecar: it has not ended within ", Supervisor.stopSeconds.description,
+        " s of the signal\n"))
     return work(settings, datagrams, nil, nil, nil)
   }
   // From here on everything is done by workers, with the parent's sockets.
@@ -71,7 +75,7 @@ private func serve(_ settings: Settings) {
     try sockets.share()
     var supervisor = Supervisor(log: settings.log, board: kept.board)
     try supervisor.run(datagrams)
-  } catch { fail("cannot start a worker: \(error.description)") }
+  } catch { fail(joined("cannot start a worker: ", error.description)) }
   work(settings, datagrams, sockets, listener, kept)
 }
 
@@ -80,7 +84,9 @@ private func work(
   _ listener: consuming Descriptor?, _ kept: KeptFiles?
 ) {
   let signals: Signals
-  do throws(Errno) { signals = try Signals() } catch { fail("signals: \(error.description)") }
+  do throws(Errno) { signals = try Signals() } catch {
+    fail(joined("signals: ", error.description))
+  }
   let rules: Rules
   var reloads = Reloads()
   do throws(RuleLoading.Failure) {
@@ -88,7 +94,8 @@ private func work(
   } catch {
     // One that takes over goes on with the rules of the one before: a bad file never ends it.
     guard let last = RuleLoading.last(kept?.rules) else { fail(error.message, .usage) }
-    settings.log.error("The worker that takes over keeps the last good rules: \(error.message)")
+    settings.log.error(
+      joined("The worker that takes over keeps the last good rules: ", error.message))
     rules = last.rules
     reloads.failureCount = 1
     reloads.hasLastSucceeded = false
@@ -112,7 +119,9 @@ private func work(
       sidecar.selfMetrics.reloads = reloads
       sidecar.kept = kept
       if let push { sidecar.take(push) }
-      do throws(Errno) { try sidecar.run(socket) } catch { fail("epoll: \(error.description)") }
+      do throws(Errno) { try sidecar.run(socket) } catch {
+        fail(joined("epoll: ", error.description))
+      }
     } catch {
       // Nothing was counted, so the file is as whole as it was before.
       opened.state.endInOrder()
@@ -147,7 +156,7 @@ private func listen(_ settings: Settings) throws(StateOpening.Failure) -> Descri
       default: error.description
       }
     throw StateOpening.Failure(
-      message: "cannot listen on \(settings.listen.description): \(hint)")
+      message: joined("cannot listen on ", settings.listen.description, ": ", hint))
   }
 }
 

@@ -83,12 +83,16 @@ final class Inbox {
     guard count > 0, let source = IntakeCounts.Source(rawValue: datagrams.source) else { return }
     if datagrams.addShared(Self.attempts, 1) > UInt64(Self.attemptLimit) {
       datagrams.addShared(Self.lost, UInt64(count))
-      log.error("\(count) datagrams are given up: \(Self.attemptLimit) workers died of them")
+      log.error(
+        joined(
+          count.description, " datagrams are given up: ", Self.attemptLimit.description,
+          " workers died of them"))
       commit(applier)
     } else {
       apply(source, applier)
       datagrams.addShared(Self.recovered, UInt64(count))
-      log.info("\(count) datagrams that the killed worker had received are applied")
+      log.info(
+        joined(count.description, " datagrams that the killed worker had received are applied"))
     }
     datagrams.addShared(Self.attempts, 0 &- datagrams.shared(Self.attempts))
   }

@@ -75,8 +75,10 @@ final class IntakeSockets {
     let granted = Socket.growReceiveBuffer(socket.raw, byteCount: wanted)
     if granted < wanted {
       settings.log.info(
-        "udp: the kernel grants a receive buffer of \(granted) bytes; raise net.core.rmem_max to "
-          + "have the \(wanted) of --receive-buffer")
+        joined(
+          "udp: the kernel grants a receive buffer of ", granted.description,
+          " bytes; raise net.core.rmem_max to ")
+          + joined("have the ", wanted.description, " of --receive-buffer"))
     }
     return socket
   }
@@ -93,14 +95,17 @@ final class IntakeSockets {
   ) -> Failure {
     let hint: String
     switch code {
-    case .addressInUse: hint = "another program listens there; choose another with \(flag)"
+    case .addressInUse: hint = joined("another program listens there; choose another with ", flag)
     case .addressNotAvailable:
-      hint = "this machine has no such address; \(flag) 0.0.0.0:\(address.port) takes all it has"
-    case .permissionDenied: hint = "ports below 1024 need a privilege; choose another with \(flag)"
-    case .invalid: hint = "\(flag) takes an address in numbers, or localhost"
-    default: hint = "\(code.description) (\(code.name))"
+      hint = joined(
+        "this machine has no such address; ", flag, " 0.0.0.0:", address.port.description,
+        " takes all it has")
+    case .permissionDenied:
+      hint = joined("ports below 1024 need a privilege; choose another with ", flag)
+    case .invalid: hint = joined(flag, " takes an address in numbers, or localhost")
+    default: hint = joined(code.description, " (", code.name, ")")
     }
-    return Failure(message: "cannot listen on \(address.description): \(hint)")
+    return Failure(message: joined("cannot listen on ", address.description, ": ", hint))
   }
 }
 
@@ -149,11 +154,13 @@ final class IntakeFile {
   ) -> IntakeSockets.Failure {
     let message: String
     switch failure {
-    case .inUse: message = "\(path) \(inUse) \(flag)"
+    case .inUse: message = joined(path, " ", inUse, " ", flag)
     case .pathTooLong(let count):
       message =
-        "\(path) has \(count) bytes; a Unix socket's path has at most \(Socket.unixPathLimit). "
-        + "Choose a shorter \(flag)"
+        joined(
+          path, " has ", count.description, " bytes; a Unix socket's path has at most ",
+          Socket.unixPathLimit.description, ". ")
+        + joined("Choose a shorter ", flag)
     case .lock(let code), .bind(let code): message = cannotBind(path, code, flag, settings)
     }
     return IntakeSockets.Failure(message: message)
@@ -165,18 +172,24 @@ final class IntakeFile {
     let folder = Files.parent(of: path) ?? "."
     switch code {
     case .notPermitted where settings.socketGroup >= 0:
-      return "cannot give \(path) to group \(settings.socketGroup): this user is not in it. Add "
+      return joined(
+        "cannot give ", path, " to group ", settings.socketGroup.description,
+        ": this user is not in it. Add ")
         + "it (supplementalGroups in Kubernetes), or leave --socket-group out"
     case .permissionDenied, .readOnlyFileSystem:
-      return "cannot make \(path): this user may not write to \(folder). Mount a volume there that "
-        + "its group may write (fsGroup in Kubernetes), or choose another \(flag)"
+      return joined(
+        "cannot make ", path, ": this user may not write to ", folder,
+        ". Mount a volume there that ")
+        + joined("its group may write (fsGroup in Kubernetes), or choose another ", flag)
     case .noSuchFile, .notDirectory:
-      return "cannot make \(path): there is no folder \(folder). Mount a volume there, or choose "
-        + "another \(flag)"
+      return joined(
+        "cannot make ", path, ": there is no folder ", folder, ". Mount a volume there, or choose ")
+        + joined("another ", flag)
     case .addressInUse, .isDirectory:
-      return "cannot make \(path): something that is not a stale socket is in its place. Remove "
-        + "it, or choose another \(flag)"
-    default: return "cannot make \(path): \(code.description) (\(code.name))"
+      return joined(
+        "cannot make ", path, ": something that is not a stale socket is in its place. Remove ")
+        + joined("it, or choose another ", flag)
+    default: return joined("cannot make ", path, ": ", code.description, " (", code.name, ")")
     }
   }
 }

@@ -51,12 +51,14 @@ final class StateFile {
       case .otherBoot:
         "the machine has restarted since it was written, and its sidecar had not ended in order, so parts "
           + "of it may be older than others"
-      case .version(let found): "it has version \(found), this is version \(StateFile.version)"
+      case .version(let found):
+        joined(
+          "it has version ", found.description, ", this is version ", StateFile.version.description)
       case .header: "its header is damaged"
       case .commitNumber: "its commit number is damaged"
       case .recordsLength: "its length is damaged"
-      case .record(let offset): "the record at \(offset) is damaged"
-      case .cell(let offset): "the cell at \(offset) is damaged"
+      case .record(let offset): joined("the record at ", offset.description, " is damaged")
+      case .cell(let offset): joined("the cell at ", offset.description, " is damaged")
       }
     }
   }

@@ -59,23 +59,26 @@ extension Sidecar {
     if found.isEmpty {
       settings.log.info("Ready again")
     } else {
-      settings.log.error("Not ready: \(found)")
+      settings.log.error(joined("Not ready: ", found))
     }
   }
 
   /// Binds a socket whose file is not there any more; what is in the way, or "".
   private func bindAgain(_ file: IntakeFile) -> String {
     if formers.count == Self.formerLimit {
-      return "\(file.file.path) was removed too often. Find out who removes it, and restart this"
+      return joined(
+        file.file.path, " was removed too often. Find out who removes it, and restart this")
     }
     do throws(IntakeSockets.Failure) {
       let former = try sockets.bindAgain(file, settings)
       do throws(Errno) {
         try exchange(former, for: file)
-      } catch { throw IntakeSockets.Failure(message: "epoll: \(error.description)") }
+      } catch { throw IntakeSockets.Failure(message: joined("epoll: ", error.description)) }
     } catch { return error.message }
     settings.log.warning(
-      "\(file.file.path) was removed or replaced, so it is bound anew: clients that connect from now "
+      joined(
+        file.file.path,
+        " was removed or replaced, so it is bound anew: clients that connect from now ")
         + "on come in. Find out who removes it")
     return ""
   }
