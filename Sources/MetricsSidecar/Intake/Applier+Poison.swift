@@ -63,7 +63,9 @@ enum Poison {
   @inline(never)
   static func report(_ bytes: RawSpan, _ what: StaticString, _ log: Log) {
     log.error(
-      "A \(what) of \(bytes.byteCount) bytes ended two workers in a row, so it is left out. "
+      joined(
+        "A ", what.description, " of ", bytes.byteCount.description,
+        " bytes ended two workers in a row, so it is left out. ")
         + "It begins: " + text(bytes, limit: 256))
   }
 

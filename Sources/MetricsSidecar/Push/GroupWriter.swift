@@ -98,7 +98,9 @@ struct GroupWriter: ~Copyable {
       guard left > 0 else { return false }
       if bytes.count > limit {
         throw PushError(
-          "the group would have more than \(limit) bytes, with the labels of its path", status: 507)
+          joined(
+            "the group would have more than ", limit.description,
+            " bytes, with the labels of its path"), status: 507)
       }
       switch stage {
       case .keep: keep(old, except: batch, &left)
@@ -188,8 +190,10 @@ struct GroupWriter: ~Copyable {
     let family = batch.families[current]
     if let oldFamily, oldFamily.type != family.type {
       throw PushError(
-        "\(batch.name(of: family)) is a \(oldFamily.type.text) in its group, and a "
-          + "\(family.type.text) cannot be added to it")
+        joined(
+          batch.name(of: family), " is a ", oldFamily.type.text.description, " in its group, and a "
+        )
+          + joined(family.type.text.description, " cannot be added to it"))
     }
     while nextMetric >= 0, left > 0, bytes.count <= limit {
       let place = bytes.count
@@ -322,7 +326,9 @@ struct GroupWriter: ~Copyable {
     case .summary, .histogram, .gaugeHistogram:
       if family.type == .summary, metric.pointCount + new.pointCount > 0 {
         throw PushError(
-          "quantiles cannot be added: \(batch.name(of: family)) has some. Push its _sum and _count "
+          joined(
+            "quantiles cannot be added: ", batch.name(of: family),
+            " has some. Push its _sum and _count ")
             + "alone, or a histogram")
       }
       try checkBounds(metric, old, new, family, batch)
@@ -345,12 +351,13 @@ struct GroupWriter: ~Copyable {
     guard let known, var sum = pushed else {
       if known == nil, pushed == nil { return }
       throw PushError(
-        "\(batch.name(of: family)) is a native histogram in the "
+        joined(batch.name(of: family), " is a native histogram in the ")
           + (known == nil ? "push but not in its group" : "group but not in the push"))
     }
     guard sum.add(known) else {
       throw PushError(
-        "\(batch.name(of: family)) has a zero bucket of another width than its group has, and "
+        joined(
+          batch.name(of: family), " has a zero bucket of another width than its group has, and ")
           + "cannot be added to it")
     }
     bytes.truncate(to: new.native.lowerBound)
@@ -368,7 +375,8 @@ struct GroupWriter: ~Copyable {
     }
     if !areSame {
       throw PushError(
-        "\(batch.name(of: family)) has other buckets than its group has, and cannot be added to "
+        joined(
+          batch.name(of: family), " has other buckets than its group has, and cannot be added to ")
           + "them. Push it into a group of its own, or delete the group first")
     }
   }

@@ -35,7 +35,7 @@ struct GroupingKey {
       throw PushError("a label without a value: after the job come pairs of /LABEL/VALUE")
     }
     guard rest.count / 2 < limits.labels else {
-      throw PushError("more than \(limits.labels) labels in the path")
+      throw PushError(joined("more than ", limits.labels.description, " labels in the path"))
     }
     var pairs = [(name: Array("job".utf8), value: job)]
     for index in stride(from: rest.startIndex, to: rest.endIndex, by: 2) {
@@ -109,7 +109,7 @@ struct GroupingKey {
     let plain = isEncoded ? name.dropLast(base64.count) : name
     let text = String(decoding: plain, as: UTF8.self)
     guard Names.isLabelName(text) else {
-      throw PushError("\"\(text)\" in the path is no label name")
+      throw PushError(joined("\"", text, "\" in the path is no label name"))
     }
     return (Array(plain), try self.value(value, isEncoded: isEncoded, text))
   }
@@ -119,7 +119,7 @@ struct GroupingKey {
   ) throws(PushError) -> [UInt8] {
     guard isEncoded else { return Array(part) }
     guard let value = Base64.decodeURL(part) else {
-      throw PushError("the value of \(name)@base64 in the path is no base64url")
+      throw PushError(joined("the value of ", name, "@base64 in the path is no base64url"))
     }
     return value
   }

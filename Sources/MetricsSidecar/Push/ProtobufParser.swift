@@ -91,11 +91,15 @@ struct ProtobufParser {
       throw PushError(mistake)
     }
     let nameSpan = body.extracting(name)
-    guard let type = UInt8(exactly: typeNumber).flatMap(FamilyType.init(rawValue:)) else {
-      throw PushError("\(String(copying: nameSpan)) has the type \(typeNumber), which is not known")
+    guard let type = UInt8(exactly: typeNumber).flatMap(FamilyType.init(rawValue:))
+    else {
+      throw PushError(
+        joined(
+          String(copying: nameSpan), " has the type ", typeNumber.description,
+          ", which is not known"))
     }
     guard batch.findFamily(nameSpan) == nil else {
-      throw PushError("the family \(String(copying: nameSpan)) is there twice")
+      throw PushError(joined("the family ", String(copying: nameSpan), " is there twice"))
     }
     let family = batch.family(nameSpan)
     batch.setType(family, type)
@@ -121,18 +125,19 @@ struct ProtobufParser {
       case 1:
         // Before the work that each further label makes.
         guard labelCount < limits.labels else {
-          throw PushError("more than \(limits.labels) labels")
+          throw PushError(joined("more than ", limits.labels.description, " labels"))
         }
         labelCount += 1
         try label(body, try field.bytes())
-      case 6: batch.note("pushed metrics must not have timestamps (\(batch.name(family)))")
+      case 6:
+        batch.note(joined("pushed metrics must not have timestamps (", batch.name(family), ")"))
       case Self.contentField(type): content = try field.bytes()
       default: break
       }
     }
     let metric = batch.addMetric(family, body)
     guard let content else {
-      batch.note("\(batch.describe(metric)) has no \(type.text) value")
+      batch.note(joined(batch.describe(metric), " has no ", type.text.description, " value"))
       return
     }
     switch type {
@@ -150,7 +155,7 @@ struct ProtobufParser {
     _ metric: Int, _ type: FamilyType, _ part: PushBatch.Part, _ value: Double
   ) throws(PushError) {
     if let rule = batch.adds, let reason = rule.mistake(type, part, value) {
-      throw PushError("\(batch.describe(metric)): \(reason)")
+      throw PushError(joined(batch.describe(metric), ": ", reason.description))
     }
   }
 
@@ -178,13 +183,20 @@ struct ProtobufParser {
     }
     func text() -> String { String(copying: body.extracting(name)) }
     if body.extracting(name).starts(with: "__") {
-      return batch.note("the label \(text()) is Prometheus's own")
+      return batch.note(joined("the label ", text(), " is Prometheus's own"))
     }
     guard value.count <= limits.labelValueByteCount else {
-      throw PushError("a value of \(text()) has more than \(limits.labelValueByteCount) bytes")
+      throw PushError(
+        joined(
+          "a value of ", text(), " has more than ", limits.labelValueByteCount.description, " bytes"
+        ))
     }
-    guard body.isUTF8(value) else { return batch.note("a value of \(text()) is not UTF-8") }
-    if batch.hasLabel(name, in: body) { return batch.note("the label \(text()) is there twice") }
+    guard body.isUTF8(value) else {
+      return batch.note(joined("a value of ", text(), " is not UTF-8"))
+    }
+    if batch.hasLabel(name, in: body) {
+      return batch.note(joined("the label ", text(), " is there twice"))
+    }
     batch.addLabel(name: name, value: value, isRaw: true)
   }
 
@@ -198,7 +210,7 @@ struct ProtobufParser {
     if isName { return nil }
     let shown = name.prefix(100)
     let text = String(copying: body.extracting(shown.startIndex..<shown.endIndex))
-    return "\(what) that Prometheus does not allow: \"\(text)\""
+    return joined(what, " that Prometheus does not allow: \"", text, "\"")
   }
 
   private func value(_ body: RawSpan, _ message: Range<Int>) throws(PushError) -> Double {
@@ -248,7 +260,8 @@ struct ProtobufParser {
     batch.setCount(metric, parser.count)
     guard parser.native.isNative else { return }
     if let mistake = parser.mistake(sum: sum) {
-      return batch.note("\(batch.describe(metric)) is a native histogram with \(mistake)")
+      return batch.note(
+        joined(batch.describe(metric), " is a native histogram with ", mistake.description))
     }
     batch.setNative(metric, parser.native)
   }

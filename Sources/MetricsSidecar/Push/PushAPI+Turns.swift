@@ -220,7 +220,12 @@ extension PushAPI {
       counts.applied += 1
       return (200, "")
     }
-    return (200, "ok: \(batch.families.count) families, \(batch.metrics.count) series\n")
+    return (
+      200,
+      joined(
+        "ok: ", batch.families.count.description, " families, ", batch.metrics.count.description,
+        " series\n")
+    )
   }
 
   private func push(failed task: PushTask, _ left: inout Int) -> Answer? {
@@ -255,7 +260,8 @@ extension PushAPI {
       switch error {
       case .malformed: throw PushError("the body is not what its Content-Encoding says")
       case .tooLarge:
-        throw PushError("decompressed, the body has more than \(limit) bytes", status: 413)
+        throw PushError(
+          joined("decompressed, the body has more than ", limit.description, " bytes"), status: 413)
       }
     }
   }

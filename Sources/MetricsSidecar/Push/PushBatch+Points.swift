@@ -1,3 +1,5 @@
+import SidecarPlatform
+
 /// Buckets and quantiles: lists of points, in the order of their bounds at the end.
 extension PushBatch {
   /// Adds a bucket or quantile. They are in the order of their bounds once `finish` has been called.
@@ -32,7 +34,7 @@ extension PushBatch {
     while points[at].next >= 0 {
       let next = points[at].next
       if points[next].bound == points[at].bound {
-        note("\(describe(pointLists[list].metric)) has a bound twice")
+        note(joined(describe(pointLists[list].metric), " has a bound twice"))
       }
       at = next
     }

@@ -80,10 +80,14 @@ final class PushBatch {
   private func tooLarge(_ limits: PushLimits) -> PushError {
     metrics.count > limits.series
       ? PushError(
-        "\(metrics.count) pushed series would be more than the limit of \(limits.series)",
+        joined(
+          metrics.count.description, " pushed series would be more than the limit of ",
+          limits.series.description),
         status: 507)
       : PushError(
-        "the group would have more than \(limits.groupByteCount) bytes, with the labels of its path",
+        joined(
+          "the group would have more than ", limits.groupByteCount.description,
+          " bytes, with the labels of its path"),
         status: 507)
   }
 
@@ -292,7 +296,7 @@ final class PushBatch {
     let name: StaticString =
       families[metrics[metric].family].type == .summary ? "quantile" : "le"
     if LabelText.has(name, bytes.bytes.extracting(metrics[metric].labels)) {
-      note("\(describe(metric)) has a label \(name) of its own")
+      note(joined(describe(metric), " has a label ", name.description, " of its own"))
     }
   }
 
@@ -315,10 +319,10 @@ final class PushBatch {
     pointLists[Int(metrics[metric].points)].native = start..<bytes.count
   }
 
-  func noteDuplicate(_ metric: Int) { note("\(describe(metric)) is there twice") }
+  func noteDuplicate(_ metric: Int) { note(joined(describe(metric), " is there twice")) }
 
   func describe(_ metric: Int) -> String {
-    "\(name(metrics[metric].family)){\(text(metrics[metric].labels))}"
+    joined(name(metrics[metric].family), "{", text(metrics[metric].labels), "}")
   }
 
   private func text(_ range: Range<Int>) -> String {

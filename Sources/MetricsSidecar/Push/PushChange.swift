@@ -118,10 +118,12 @@ extension PushStore {
     let known = group(key.identity)
     if known == nil {
       if groupCount >= limits.groups {
-        throw PushError("there are \(limits.groups) groups, which is the limit", status: 507)
+        throw PushError(
+          joined("there are ", limits.groups.description, " groups, which is the limit"),
+          status: 507)
       }
       if let other = twin(of: key) {
-        throw Self.inconsistent("the group \(other.key.description) has the same series")
+        throw Self.inconsistent(joined("the group ", other.key.description, " has the same series"))
       }
     }
     change.times = GroupBytes.Times(
@@ -134,7 +136,9 @@ extension PushStore {
     let count = seriesCount - known + writer.seriesCount
     guard count <= limits.series else {
       throw PushError(
-        "\(count) pushed series would be more than the limit of \(limits.series)", status: 507)
+        joined(
+          count.description, " pushed series would be more than the limit of ",
+          limits.series.description), status: 507)
     }
   }
 
@@ -163,7 +167,7 @@ extension PushStore {
           change.seriesCount += 1
           if found.other >= 0, let other = groups[found.other], has(other, metric, of: batch) {
             throw Self.inconsistent(
-              "\(batch.describe(change.metric)) is there already, in the group "
+              joined(batch.describe(change.metric), " is there already, in the group ")
                 + other.key.description)
           }
           change.metric = metric.next
@@ -214,7 +218,9 @@ extension PushStore {
         !writer.hasBounds(bounds, at: written.offset)
       {
         throw Self.inconsistent(
-          "\(String(decoding: name, as: UTF8.self)) has other buckets here, as the rules have them")
+          joined(
+            String(decoding: name, as: UTF8.self), " has other buckets here, as the rules have them"
+          ))
       }
     }
     var series = OtherSeries(name)
@@ -222,7 +228,8 @@ extension PushStore {
       left -= 1
       let metric = batch.metrics[change.metric]
       if others.hasSeries(series.key(batch.bytes.bytes.extracting(metric.labels))) {
-        throw Self.inconsistent("\(batch.describe(change.metric)) is there already, from events")
+        throw Self.inconsistent(
+          joined(batch.describe(change.metric), " is there already, from events"))
       }
       change.metric = metric.next
     } while change.metric >= 0 && left > 0
@@ -272,17 +279,20 @@ extension PushStore {
     let span = unsafe name.span.bytes
     func text() -> String { String(decoding: name, as: UTF8.self) }
     if span.starts(with: "metrics_sidecar_") {
-      throw Self.inconsistent("\(text()) is one of the sidecar's own families")
+      throw Self.inconsistent(joined(text(), " is one of the sidecar's own families"))
     }
     if let other = others?.type(of: name), other != type {
-      throw Self.inconsistent("\(text()) is a \(other.text) here, not a \(type.text)")
+      throw Self.inconsistent(
+        joined(text(), " is a ", other.text.description, " here, not a ", type.text.description))
     }
     if let other = names.collision(of: span, type, others) {
-      throw Self.inconsistent("\(text()) would be taken for lines of \(other)")
+      throw Self.inconsistent(joined(text(), " would be taken for lines of ", other))
     }
     guard let index = names.retain(span, type) else {
       let known = names.type(of: span)?.text ?? "family of another type"
-      throw Self.inconsistent("\(text()) is a \(known) in another group, not a \(type.text)")
+      throw Self.inconsistent(
+        joined(
+          text(), " is a ", known.description, " in another group, not a ", type.text.description))
     }
     return index
   }

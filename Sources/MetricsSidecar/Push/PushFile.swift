@@ -309,7 +309,9 @@ final class PushFile {
     guard name.isEqual(to: "MSIDPUSH") else { throw .damaged("it is no file of pushed groups") }
     let found = unsafe base.load(fromByteOffset: 8, as: UInt32.self)
     guard found == Self.version else {
-      throw .damaged("it has version \(found), this is version \(Self.version)")
+      throw .damaged(
+        joined("it has version ", found.description, ", this is version ", Self.version.description)
+      )
     }
     guard bootMark.isTrusted(boot, headersChecksum) else {
       throw .damaged(StateFile.Damage.otherBoot.description)
@@ -354,11 +356,11 @@ final class PushFile {
     guard contentByteCount >= 0, byteCount <= used - offset,
       keyByteCount <= contentByteCount, groupByteCount <= contentByteCount - keyByteCount,
       byteCount == Self.recordByteCount(keyByteCount, groupByteCount)
-    else { throw .damaged("the record at \(offset) is damaged") }
+    else { throw .damaged(joined("the record at ", offset.description, " is damaged")) }
     let wanted = checksum(offset, byteCount)
     let found = unsafe (base + offset).load(fromByteOffset: 4, as: UInt32.self)
     guard found == wanted || found == ~wanted else {
-      throw .damaged("the record at \(offset) is damaged")
+      throw .damaged(joined("the record at ", offset.description, " is damaged"))
     }
     let key = unsafe ByteKey(
       SeriesKey.array(

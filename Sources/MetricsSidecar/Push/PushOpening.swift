@@ -17,7 +17,8 @@ enum PushOpening {
       guard let last = kept?.passwords.load(), let read = try? PushAuth(last.text) else {
         throw error
       }
-      settings.log.error("push: the worker that takes over keeps the passwords: \(error.message)")
+      settings.log.error(
+        joined("push: the worker that takes over keeps the passwords: ", error.message))
       auth = read
     }
     let (file, resets) = try open(path + ".push", settings, kept?.board)
@@ -39,7 +40,9 @@ enum PushOpening {
     var text = ByteBuffer()
     do throws(Errno) {
       try Files.read(path, limit: authByteLimit, into: &text)
-    } catch { throw Failure(message: "cannot read --push-auth \(path): \(error.description)") }
+    } catch {
+      throw Failure(message: joined("cannot read --push-auth ", path, ": ", error.description))
+    }
     return text.array
   }
 
@@ -50,7 +53,7 @@ enum PushOpening {
       let auth = try PushAuth(text)
       unsafe kept?.passwords.store(text.span.bytes, note: 0)
       return auth
-    } catch { throw Failure(message: "\(path): \(error.message)") }
+    } catch { throw Failure(message: joined(path, ": ", error.message)) }
   }
 
   /// A file that is not to be trusted is set aside, as with the state file; how many were.
@@ -75,7 +78,7 @@ enum PushOpening {
       return (file, OwnFile.groups.opened(resets: 1, board))
     } catch {
       guard case .system(let code) = error else {
-        throw Failure(message: "cannot make a new file \(path)")
+        throw Failure(message: joined("cannot make a new file ", path))
       }
       throw Failure(message: OwnFile.mistake(path, code))
     }

@@ -23,12 +23,12 @@ struct PushOptions {
         switch String(decoding: parts[0], as: UTF8.self) {
         case "mode":
           guard value == "aggregate" || value == "replace" else {
-            throw PushError("mode is aggregate or replace, not \"\(value)\"")
+            throw PushError(joined("mode is aggregate or replace, not \"", value, "\""))
           }
           aggregates = value == "aggregate"
         case "gauges":
           guard let rule = GaugeRule(name: value) else {
-            throw PushError("gauges is last, sum or max, not \"\(value)\"")
+            throw PushError(joined("gauges is last, sum or max, not \"", value, "\""))
           }
           gauges = rule
         case "ttl": timeToLive = try Self.seconds(value)
@@ -43,7 +43,7 @@ struct PushOptions {
   private static func seconds(_ text: String) throws(PushError) -> Double {
     if text == "0" { return 0 }
     guard let milliseconds = Quantity.milliseconds(text), milliseconds > 0 else {
-      throw PushError("a time to live is 90s, 5m, 12h or 0 for ever, not \"\(text)\"")
+      throw PushError(joined("a time to live is 90s, 5m, 12h or 0 for ever, not \"", text, "\""))
     }
     return Double(milliseconds) / 1000
   }

@@ -160,14 +160,14 @@ final class PushStore {
   }
 
   static func inconsistent(_ problem: String) -> PushError {
-    PushError("pushed metrics are invalid or inconsistent with existing metrics: \(problem)")
+    PushError(joined("pushed metrics are invalid or inconsistent with existing metrics: ", problem))
   }
 
   static func full(_ error: Errno) -> PushError {
     PushError(
       error == .outOfMemory
         ? "the file of pushed groups has reached its limit; raise --state-size or delete groups"
-        : "the file of pushed groups cannot grow: \(error.description)", status: 507)
+        : joined("the file of pushed groups cannot grow: ", error.description), status: 507)
   }
 
   func add(_ key: GroupingKey) -> PushGroup {

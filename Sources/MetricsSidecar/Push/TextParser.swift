@@ -71,7 +71,10 @@ struct TextParser: ~Escapable {
   }
 
   private func mistake(_ message: String, at place: Int? = nil) -> PushError {
-    PushError("line \(line), column \((place ?? at) - lineStart + 1): \(message)")
+    PushError(
+      joined(
+        "line ", line.description, ", column ", ((place ?? at) - lineStart + 1).description, ": ",
+        message))
   }
 
   // MARK: Lines
@@ -130,7 +133,7 @@ struct TextParser: ~Escapable {
 
   private mutating func help(_ family: Int) throws(PushError) {
     if batch.families[family].hasHelp {
-      throw mistake("a second HELP line for \(batch.name(family))", at: lineStart)
+      throw mistake(joined("a second HELP line for ", batch.name(family)), at: lineStart)
     }
     let start = at
     while body.at(at) != 10 {
@@ -151,15 +154,17 @@ struct TextParser: ~Escapable {
     let start = at
     let word = body.extracting(token())
     if batch.families[family].hasType {
-      throw mistake("a second TYPE line for \(batch.name(family))", at: lineStart)
+      throw mistake(joined("a second TYPE line for ", batch.name(family)), at: lineStart)
     }
     if batch.families[family].metricCount > 0 {
-      throw mistake("TYPE of \(batch.name(family)) after its first sample", at: lineStart)
+      throw mistake(
+        joined("TYPE of ", batch.name(family), " after its first sample"), at: lineStart)
     }
     let text = String(copying: word)
     guard let type = FamilyType(text) else {
       throw mistake(
-        "\"\(text)\" is no type: counter, gauge, histogram, summary or untyped", at: start)
+        joined("\"", text, "\" is no type: counter, gauge, histogram, summary or untyped"),
+        at: start)
     }
     batch.setType(family, type)
     skipBlanks()
@@ -184,7 +189,8 @@ struct TextParser: ~Escapable {
         throw mistake("a carriage return: lines end with a newline alone")
       }
       throw mistake(
-        word.isEmpty ? "expected a value" : "\"\(text(word))\" is no number", at: valueStart)
+        word.isEmpty ? "expected a value" : joined("\"", text(word), "\" is no number"),
+        at: valueStart)
     }
     if let rule = batch.adds, let reason = rule.mistake(type, part, value) {
       throw mistake(reason, at: valueStart)
@@ -227,7 +233,7 @@ struct TextParser: ~Escapable {
     }
     guard isNumber else { throw mistake("expected a timestamp or the end of the line", at: start) }
     skipBlanks()
-    batch.note("pushed metrics must not have timestamps (line \(line))")
+    batch.note(joined("pushed metrics must not have timestamps (line ", line.description, ")"))
   }
 
   /// Reads `{a="1",…}`.
@@ -248,16 +254,16 @@ struct TextParser: ~Escapable {
         || type == .summary && body.extracting(name).isEqual(to: "quantile")
       {
         guard let number = Number.parse(body.extracting(value)), !number.isNaN else {
-          throw mistake("\"\(text(value))\" is no number", at: value.lowerBound)
+          throw mistake(joined("\"", text(value), "\" is no number"), at: value.lowerBound)
         }
         bound = number
       } else {
         // Before the work that each further label makes.
         guard batch.labelCount < limits.labels else {
-          throw mistake("more than \(limits.labels) labels", at: lineStart)
+          throw mistake(joined("more than ", limits.labels.description, " labels"), at: lineStart)
         }
         if batch.hasLabel(name, in: body) {
-          throw mistake("the label \(text(name)) is there twice", at: name.lowerBound)
+          throw mistake(joined("the label ", text(name), " is there twice"), at: name.lowerBound)
         }
         batch.addLabel(name: name, value: value, isRaw: false)
       }
@@ -299,7 +305,8 @@ struct TextParser: ~Escapable {
     if !isASCII, !body.isUTF8(value) { throw mistake("a value that is not UTF-8", at: start) }
     if value.count > limits.labelValueByteCount {
       throw mistake(
-        "a label's value of more than \(limits.labelValueByteCount) bytes", at: start)
+        joined("a label's value of more than ", limits.labelValueByteCount.description, " bytes"),
+        at: start)
     }
     at += 1
     return value
@@ -314,7 +321,8 @@ struct TextParser: ~Escapable {
     while NameByte.isFamily(body.at(at), isFirst: at == start) { at += 1 }
     if at == start { throw mistake("expected a family's name") }
     if at - start > limits.nameByteCount {
-      throw mistake("a name of more than \(limits.nameByteCount) bytes", at: start)
+      throw mistake(
+        joined("a name of more than ", limits.nameByteCount.description, " bytes"), at: start)
     }
     return start..<at
   }
@@ -324,13 +332,16 @@ struct TextParser: ~Escapable {
     while NameByte.isLabel(body.at(at), isFirst: at == start) { at += 1 }
     if at == start { throw mistake("expected a label's name") }
     if at - start > limits.nameByteCount {
-      throw mistake("a name of more than \(limits.nameByteCount) bytes", at: start)
+      throw mistake(
+        joined("a name of more than ", limits.nameByteCount.description, " bytes"), at: start)
     }
     if body.extracting(start..<at).isEqual(to: "__name__") {
       throw mistake("the label __name__ is Prometheus's own", at: start)
     }
     if body.extracting(start..<at).starts(with: "__") {
-      batch.note("the label \(text(start..<at)) is Prometheus's own (line \(line))")
+      batch.note(
+        joined("the label ", text(start..<at), " is Prometheus's own (line ", line.description, ")")
+      )
     }
     return start..<at
   }

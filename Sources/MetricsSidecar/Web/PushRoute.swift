@@ -25,7 +25,7 @@ extension Sidecar {
       push.asked = []
       answer(asked, Clock.monotonicNanoseconds)
       settings.log.info("push: the passwords were read again")
-    } catch { settings.log.error("push: the passwords stay as they were: \(error.message)") }
+    } catch { settings.log.error(joined("push: the passwords stay as they were: ", error.message)) }
   }
 
   /// Goes on with changes of the groups that take more than a turn.

@@ -1,3 +1,5 @@
+import SidecarPlatform
+
 /// Names and labels with references to what the stars or groups of a match stand for.
 extension MappingFile {
   /// A name or label as a template of ours; `nil` where it has a `$` that means nothing here.
@@ -30,11 +32,13 @@ extension MappingFile {
       let word = String(decoding: bytes[first..<index], as: UTF8.self)
       if index < bytes.count, bytes[index] == UInt8(ascii: "}") { index += 1 }
       if let number = Int(word), (1...99).contains(number) {
-        result += Array("${\(number)}".utf8)
+        result += Array(joined("${", number.description, "}").utf8)
       } else {
         note(
           json,
-          "$\(word) stands for nothing, as there: a $ takes all letters, digits and _ behind it. Write "
+          joined(
+            "$", word,
+            " stands for nothing, as there: a $ takes all letters, digits and _ behind it. Write ")
             + "${1}_${2} for two of them")
       }
     }

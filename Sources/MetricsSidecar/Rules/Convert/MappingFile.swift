@@ -197,7 +197,7 @@ final class MappingFile {
         mapping.globs = [glob]
         mapping.stars = stars
       case .refused(let reason):
-        return note(match, "the mapping is left out: \(reason)")
+        return note(match, joined("the mapping is left out: ", reason.description))
       }
     } else {
       mapping.globs = [text]
@@ -230,13 +230,15 @@ final class MappingFile {
     var labels: [(name: String, value: JSON)] = []
     for (label, value) in mapping.labels {
       guard Names.isLabelName(label), label != "le", label != "overflow", label != "quantile" else {
-        note(value, "the label \(label) is left out: it is the sidecar's own, or cannot be one")
+        note(
+          value,
+          joined("the label ", label, " is left out: it is the sidecar's own, or cannot be one"))
         continue
       }
       guard let text = asTemplate(value.word ?? "", mapping, value),
         Template(text).captureCount <= count
       else {
-        note(value, "the label \(label) is left out: it has a $ without a *")
+        note(value, joined("the label ", label, " is left out: it has a $ without a *"))
         continue
       }
       labels.append((label, JSON(value: .string(text), position: value.position)))
@@ -249,7 +251,7 @@ final class MappingFile {
   private func isFree(_ mapping: Mapping, _ json: JSON) -> Bool {
     if mapping.isDrop { return true }
     if let other = written[mapping.name], other.events != mapping.events {
-      note(json, "the mapping is left out: \(mapping.name) takes other events already")
+      note(json, joined("the mapping is left out: ", mapping.name, " takes other events already"))
       return false
     }
     for suffix in Record.Kind.sampleSuffixes {
