@@ -8,6 +8,7 @@ import contextlib
 import gzip
 import http.client
 import json
+import os
 import re
 import socket
 from unittest import TestCase, main
@@ -78,6 +79,21 @@ class Limits(TestCase):
             for flag, name in metrics_at_limits():
                 check(f"\n{name} " in page or f"# TYPE {name} " in page,
                       f"docs/settings.md names {name} for --{flag}; it is not on the page")
+
+    def test_damaged_files(self):
+        """--max-damaged-files: the oldest copy makes room, and each that was set aside is counted."""
+        with Sidecar("--max-damaged-files=1") as sidecar:
+            for text in (b"old", b"new"):
+                sidecar.process.kill()
+                sidecar.process.wait()
+                with open(sidecar.path("state"), "wb") as file:
+                    file.write(text * 5000)
+                sidecar.start()
+                sidecar.expect({"metrics_sidecar_state_resets_total": 1})
+            kept = [name for name in os.listdir(sidecar.folder) if ".damaged-" in name]
+            check(len(kept) == 1, "kept:", kept)
+            with open(sidecar.path(kept[0]), "rb") as file:
+                check(file.read(3) == b"new", "the oldest is kept")
 
     def test_lines(self):
         """Limits that a line or a datagram goes over: it is counted and has no effect, others have
@@ -317,7 +333,7 @@ class Limits(TestCase):
                 reader.close()
 
     def test_pushes(self):
-        """--max-push-size, -groups, -series: 413 or 507, and a known group takes further pushes."""
+        """--max-push-size, -groups, -series, -group-size: 413 or 507, and a known group takes further pushes."""
         def push(sidecar, job, body, encoding=None):
             connection = http.client.HTTPConnection("127.0.0.1", sidecar.metrics, timeout=20)
             connection.request("PUT", "/metrics/job/" + job, body,
@@ -327,12 +343,14 @@ class Limits(TestCase):
             return status
 
         long = b"# " + b"x" * 1100 + b"\na 1\n"
+        large = b"".join(b'a{b="%d-%s"} 1\n' % (i, b"v" * 100) for i in range(700))
         for flag, beyond, status, result in (
                 ("--max-push-size=1024", [("known", long, None)], 413, "too_large"),
                 ("--max-push-size=1024", [("known", gzip.compress(long), "gzip")], 413,
                  "too_large"),
                 ("--max-push-groups=1", [("other", b"a 1\n", None)], 507, "limited"),
-                ("--max-push-series=1", [("known", b"a 1\nb 1\n", None)], 507, "limited")):
+                ("--max-push-series=1", [("known", b"a 1\nb 1\n", None)], 507, "limited"),
+                ("--max-push-group-size=64KiB", [("known", large, None)], 507, "limited")):
             with Sidecar("--push", flag) as sidecar:
                 check(push(sidecar, "known", b"known 1\n") == 200, flag,
                       "refuses what it has room for")
