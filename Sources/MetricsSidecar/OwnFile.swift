@@ -33,12 +33,15 @@ enum OwnFile: Int {
     guard file.size == 0 else { return false }
     let path = file.path
     guard let board, board.addShared(2 + rawValue, 0) > 0 else {
-      if file.wasEmpty { log.warning(joined(path, " was there and empty, so ", consequence.description)) }
+      if file.wasEmpty {
+        log.warning(joined(path, " was there and empty, so ", consequence.description))
+      }
       return false
     }
     log.error(
       joined(
-        path, " was emptied or removed while it was in use: what it had is lost, and ", consequence.description)
+        path, " was emptied or removed while it was in use: what it had is lost, and ",
+        consequence.description)
     )
     return true
   }
@@ -89,7 +92,9 @@ enum OwnFile: Int {
       }
     }
     settings.log.error(
-      joined(path, " is not trusted: ", why, ". It is kept as ", aside, ", and ", consequence.description))
+      joined(
+        path, " is not trusted: ", why, ". It is kept as ", aside, ", and ", consequence.description
+      ))
   }
 
   /// The number of the next name after `last`: 1 where that is of another second.
