@@ -13,10 +13,16 @@ import tempfile
 import threading
 from unittest import TestCase, main
 
+# Only so that Tests/System/run knows that these are needed.
+import django
+import fastapi
+import gunicorn
+
 from support import ROOT, setting
 from support.checks import check, free_port, wait_for
 from support.sidecar import Sidecar
 
+assert django and fastapi and gunicorn
 REQUESTS = setting("REQUESTS", 20_000)
 KILLS = setting("KILLS", 10)
 WORKERS = 8
