@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Clients/python, from its wheel: services with workers that come and go count to the unit.
 
-    Tests/System/run python [REQUESTS=20000] [KILLS=10]
+    Tests/System/run python [REQUESTS=4000] [KILLS=4]
 """
 import os
 import pathlib
@@ -23,8 +23,8 @@ from support.checks import check, free_port, wait_for
 from support.sidecar import Sidecar
 
 assert django and fastapi and gunicorn
-REQUESTS = setting("REQUESTS", 20_000)
-KILLS = setting("KILLS", 10)
+REQUESTS = setting("REQUESTS", 4_000)
+KILLS = setting("KILLS", 4)
 WORKERS = 8
 
 INSTALL = """
