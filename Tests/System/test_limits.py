@@ -81,7 +81,7 @@ class Limits(TestCase):
                       f"docs/settings.md names {name} for --{flag}; it is not on the page")
 
     def test_damaged_files(self):
-        """--max-damaged-files: the oldest copy makes room, and each that was set aside is counted."""
+        """--max-damaged-files: the oldest copy makes room, each set aside is counted."""
         with Sidecar("--max-damaged-files=1") as sidecar:
             for text in (b"old", b"new"):
                 sidecar.process.kill()
@@ -333,7 +333,7 @@ class Limits(TestCase):
                 reader.close()
 
     def test_pushes(self):
-        """--max-push-size, -groups, -series, -group-size: 413 or 507, and a known group takes further pushes."""
+        """--max-push-size, -groups, -series, -group-size: 413 or 507; a known group goes on."""
         def push(sidecar, job, body, encoding=None):
             connection = http.client.HTTPConnection("127.0.0.1", sidecar.metrics, timeout=20)
             connection.request("PUT", "/metrics/job/" + job, body,

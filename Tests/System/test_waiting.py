@@ -126,8 +126,8 @@ class Waiting(TestCase):
                 check(grown < 4 << 20, f"{trouble}: memory grew by {grown}")
 
     def test_no_descriptors(self):
-        """An App that may open no more files: connections at rest make room, then those whose request
-        does not go on, so a client that comes is answered; nothing spins meanwhile."""
+        """An App that may open no more files: connections at rest make room, then those whose
+        request does not go on, so a client that comes is answered; nothing spins meanwhile."""
         def client():
             return socket.create_connection(("127.0.0.1", pair.api), timeout=20)
 
