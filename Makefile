@@ -3,9 +3,11 @@ SHELL := /bin/bash
 RUN ?= .run
 RULES := chart/files/rules.json
 # The release form: Embedded Swift, static with musl, one section a function, identical ones folded,
-# nothing kept that is not called. musl instead of glibc, of which an empty static program has 670 KB.
+# nothing kept that is not called. musl instead of glibc, of which an empty static program has
+# 670 KB.
 # No hash of each module's code, of which the path is a part: the same sources give the same bytes.
-EMBEDDED_FLAGS = -c release -Xswiftc -enforce-exclusivity=unchecked -Xswiftc -Xfrontend -Xswiftc -function-sections \
+EMBEDDED_FLAGS = -c release -Xswiftc -enforce-exclusivity=unchecked \
+	-Xswiftc -Xfrontend -Xswiftc -function-sections \
 	-Xswiftc -Xfrontend -Xswiftc -disable-incremental-llvm-codegen \
 	-Xcc -fno-asynchronous-unwind-tables -Xcc -ffunction-sections -Xcc -fdata-sections \
 	-Xswiftc -use-ld=lld -Xlinker --icf=all -Xlinker -s -Xlinker --gc-sections \
@@ -22,9 +24,10 @@ SIZE_LIMIT := 1048576
 .PHONY: $(shell grep -ohE '^[a-z0-9-]+:' $(MAKEFILE_LIST) | tr -d :)
 
 help: ## List the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | \
+	  awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
 
-build: ## Build both programs
+build: ## Build the programs
 	swift build -c release
 
 run: build ## Build and start both programs; Ctrl-C stops both
@@ -41,8 +44,10 @@ lint: ## Check formatting, warnings and shell scripts
 	swift format lint --strict --recursive Sources Tests Package.swift
 	Scripts/page --check
 	Scripts/no-warnings
-	@command -v shellcheck >/dev/null || { echo "no shellcheck: install Debian's package of that name" >&2; exit 1; }
-	shellcheck .ci/run .ci/python .ci/helm $(addprefix Scripts/,run-pair coverage no-warnings sizes collect image) \
+	@command -v shellcheck >/dev/null || \
+	  { echo "no shellcheck: install Debian's package of that name" >&2; exit 1; }
+	shellcheck .ci/run .ci/python .ci/helm \
+	  $(addprefix Scripts/,run-pair coverage no-warnings sizes collect image assets) \
 	  Tests/System/smoke-arm Tests/System/smoke-images
 
 format: ## Format the sources
@@ -51,26 +56,26 @@ format: ## Format the sources
 bench: dist-amd64 ## Compare with nginx, a C receiver and statsd_exporter; prints ratios
 	python3 Benchmarks/bench.py --programs dist/linux-amd64
 
-bench-scrape: dist-amd64 ## Compare large pages with peers: time, memory, limits (BENCH=--check judges no time)
+bench-scrape: dist-amd64 ## Compare large pages with peers: time, memory, limits (BENCH=--check)
 	python3 Benchmarks/bench_scrape.py --programs dist/linux-amd64 $(BENCH)
 
-verify-intake: dist-amd64 ## Every way in, on real sockets: grammars, bad input, limits, killed workers, readiness
+verify-intake: dist-amd64 ## Every way in, on real sockets: bad input, limits, killed workers
 	swift build --package-path Examples
 	Tests/System/run intake session_client supervised workers limits neighbours ready attacks
 
 verify-rules: dist-amd64 ## Reload rules under load, refuse bad ones, convert statsd_exporter's
 	Tests/System/run rules
 
-verify-exposition: dist-amd64 ## The page in each format, read by parsers and a Prometheus that others wrote
+verify-exposition: dist-amd64 ## The page in each format, read by others' parsers
 	Tests/System/run exposition any_page
 
-verify-kinds: dist-amd64 ## Sets, summaries, native histograms, gauges of several clients; Prometheus reads them
+verify-kinds: dist-amd64 ## Sets, summaries, native histograms, gauges of several clients
 	Tests/System/run kinds
 
-verify-state: dist-amd64 ## The state file of a real sidecar: its bytes, a million series, kills, limits, full disks
+verify-state: dist-amd64 ## The state file: its bytes, a million series, kills, limits, full disks
 	Tests/System/run state odd_state disk
 
-verify-soak: dist-amd64 ## Everything at once by a seed: all sockets, reloads, expiry, readers, kills (SEED, ROUNDS)
+verify-soak: dist-amd64 ## Everything at once by a seed: reloads, expiry, kills (SEED, ROUNDS)
 	Tests/System/run soak
 
 allocations: ## Show that a warm request, event and scraped line allocate nothing (valgrind)
@@ -89,14 +94,14 @@ browser: dist-amd64 ## Use both pages in headless Chromium, and picture them (PI
 clients: dist-amd64 ## Have clients that others wrote count to the unit (Python, in .venv)
 	Tests/System/run clients
 
-python: dist-amd64 ## Clients/python from its wheel: FastAPI and Django under gunicorn count to the unit (REQUESTS)
+python: dist-amd64 ## Clients/python from its wheel: services under gunicorn (REQUESTS)
 	Tests/System/run python
 
 verify: dist-amd64 ## Kill, stop and flood real processes, and check every count (KILLS, SEED)
 	swift build
 	Tests/System/run counted waiting faults worker_faults
 
-verify-monitoring: dist-amd64 ## Rules, dashboard and Slack messages with a real Prometheus and Alertmanager
+verify-monitoring: dist-amd64 ## Rules, dashboard and Slack messages with a real Prometheus
 	Tests/System/run monitoring
 
 pictures: dist-amd64 ## Take docs/pictures of the running pair and of Prometheus
@@ -113,26 +118,28 @@ images: ## Build both images for this machine, as compose.yaml names them (CONTA
 	BUILDAH_FORMAT=docker $(CONTAINER_BUILD) -f Dockerfile.app -t simple-server:dev .
 	BUILDAH_FORMAT=docker $(CONTAINER_BUILD) -f Dockerfile.sidecar -t metrics-sidecar:dev .
 
-verify-chart: dist-amd64 ## Lint, render, validate and try the chart, for each Kubernetes from 1.25 on (HELM)
+verify-chart: dist-amd64 ## Lint, render and try the chart for each Kubernetes from 1.25 on (HELM)
 	HELM=$$(.ci/helm) Tests/System/run chart chart_values deployments
 
 verify-stack: ## Compare monitoring/ with kube-prometheus-stack (CHARTS: charts/ of its releases)
 	HELM=$$(.ci/helm) Tests/System/run stack
 
-verify-images: ## Both images for three platforms; the pair in containers, killed (CONTAINER_ENGINE, _BUILD)
+verify-images: ## Both images for three platforms, killed (CONTAINER_ENGINE, _BUILD)
 	.ci/python Tests/System/run images
 
-verify-compose: ## compose.yaml brought up: counts over kills, down and up; an alert to Slack's stand-in
+verify-compose: ## compose.yaml: counts over kills, down and up; an alert to Slack's stand-in
 	Tests/System/run compose
 
 tsan: ## Run the tests under ThreadSanitizer
 	SIM_RUNS=$${SIM_RUNS:-150} swift test --sanitize=thread --scratch-path .build-tsan
 
 # C traps where it would be undefined; Swift traps there by itself.
-FUZZ_FLAGS = --sanitize=address -Xcc -fsanitize=undefined -Xcc -fsanitize-trap=all --scratch-path .build-fuzz
+FUZZ_FLAGS = --sanitize=address -Xcc -fsanitize=undefined -Xcc -fsanitize-trap=all \
+	--scratch-path .build-fuzz
 fuzz: ## Run Tests/Corpus, and bent inputs of it, with sanitizers (FUZZ_SEED, FUZZ_SECONDS a parser)
 	swift build --build-tests $(FUZZ_FLAGS)
-	FUZZ_SANITIZED=1 ASAN_OPTIONS=detect_leaks=0 swift test --skip-build $(FUZZ_FLAGS) --filter CanaryTests
+	FUZZ_SANITIZED=1 ASAN_OPTIONS=detect_leaks=0 swift test --skip-build $(FUZZ_FLAGS) \
+	  --filter CanaryTests
 	@rm -rf .build-fuzz/last && mkdir -p .build-fuzz/last
 	@seed=$${FUZZ_SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; echo "FUZZ_SEED=$$seed"; \
 	FUZZ_SEED=$$seed FUZZ_SECONDS=$${FUZZ_SECONDS:-6} FUZZ_LAST=$$PWD/.build-fuzz/last \
@@ -168,11 +175,13 @@ cross = EMBEDDED=1 swift build $(EMBEDDED_FLAGS) --scratch-path .build-$(1) \
 	Scripts/collect .build-$(1)/$(2)/release dist/linux-$(1)
 
 dist-arm64:
-	$(call cross,arm64,aarch64-none-none-elf,aarch64-linux-gnu,aarch64-linux-musl,aarch64-linux-gnu-gcc)
+	$(call cross,arm64,aarch64-none-none-elf,aarch64-linux-gnu,aarch64-linux-musl,$\
+	  aarch64-linux-gnu-gcc)
 
 # Thumb instructions, which every ARMv7 has, take a quarter less room.
 dist-armv7:
-	$(call cross,armv7,armv7-none-none-eabi,armv7-linux-gnueabi,arm-linux-musleabi,arm-linux-gnueabi-gcc,-Xcc -mthumb)
+	$(call cross,armv7,armv7-none-none-eabi,armv7-linux-gnueabi,arm-linux-musleabi,$\
+	  arm-linux-gnueabi-gcc,-Xcc -mthumb)
 
 verify-reproducible: dist-amd64 ## Build the same sources in another folder: the same bytes
 	Tests/System/run reproducible

@@ -36,6 +36,10 @@ let libraries: [Target] = [
   .target(
     name: "SidecarHTTP", dependencies: ["SidecarPlatform"], path: "Sources/HTTP",
     swiftSettings: swiftSettings()),
+  // What a rules file is made of: JSON, names, patterns, templates.
+  .target(
+    name: "SidecarRules", dependencies: ["SidecarPlatform"], path: "Sources/Rules",
+    swiftSettings: swiftSettings(optimised: forSize)),
   .target(
     name: "SidecarEvents", dependencies: ["CSidecarLinux", "SidecarPlatform"],
     path: "Sources/Events", swiftSettings: swiftSettings()),
@@ -53,12 +57,16 @@ let programs: [Target] = [
     name: "MetricsSidecar",
     dependencies: [
       "CSidecarLinux", "CSidecarDashboard", "SidecarPlatform", "SidecarHTTP", "SidecarEvents",
+      "SidecarRules",
     ],
     exclude: [
       "README.md", "Dashboard/page.html", "Dashboard/page.css", "Dashboard/store.js",
       "Dashboard/format.js", "Dashboard/list.js", "Dashboard/detail.js", "Dashboard/main.js",
     ],
     swiftSettings: swiftSettings(optimised: forSize)),
+  .executableTarget(
+    name: "SidecarConvertRules", dependencies: ["SidecarPlatform", "SidecarRules"],
+    path: "Sources/ConvertRules", swiftSettings: swiftSettings(optimised: forSize)),
 ]
 
 /// The tests in Tests/`folder`.
@@ -81,7 +89,9 @@ let tests: [Target] =
     test("HTTPTests", of: "SidecarHTTP", "SidecarFuzzSupport"),
     test("EventsTests", of: "SidecarEvents", "SidecarFuzzSupport"),
     test("AppTests", of: "SidecarApp"),
-    test("MetricsSidecarTests", of: "MetricsSidecar", "SidecarFuzzSupport"),
+    test("RulesTests", of: "SidecarRules"),
+    test(
+      "MetricsSidecarTests", of: "MetricsSidecar", "SidecarConvertRules", "SidecarFuzzSupport"),
     test("SimulationTests", of: "SidecarEvents", "MetricsSidecar", "SidecarFuzzSupport"),
   ]
 
@@ -90,6 +100,7 @@ let package = Package(
   products: [
     .executable(name: "simple-server", targets: ["SidecarApp"]),
     .executable(name: "metrics-sidecar", targets: ["MetricsSidecar"]),
+    .executable(name: "convert-rules", targets: ["SidecarConvertRules"]),
     .library(name: "SidecarEvents", targets: ["SidecarEvents"]),
   ],
   dependencies: [],

@@ -155,8 +155,8 @@ def exporter(options):
         with open(mapping, "w") as f:
             f.write(MAPPING)
         with open(rules, "w") as f:
-            subprocess.run([os.path.join(options.programs, "metrics-sidecar"), "convert-rules",
-                            mapping], stdout=f, check=True)
+            subprocess.run([os.path.join(options.programs, "convert-rules"), mapping],
+                           stdout=f, check=True)
         for name, theirs_flags, ours_flags in (
                 ("", [], []),
                 (", 20 rules", [f"--statsd.mapping-config={mapping}"], ["--rules", rules])):

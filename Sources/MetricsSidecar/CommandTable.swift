@@ -10,8 +10,6 @@ extension Commands {
       Command("emit", "LINE…", Settings.flags("statsd-socket"), "send events to a sidecar", emit),
       Command("check-rules", "FILE", [], "tell every mistake of a rules file", checkRules),
       Command(
-        "convert-rules", "FILE", [], "make one of a statsd_exporter mapping file", convertRules),
-      Command(
         "healthcheck", "", Settings.flags("listen"), "exit 0 when the sidecar is ready", healthcheck
       ),
       Command("sleep", "SECONDS", [], "wait: a preStop hook for images without a shell", sleep),
@@ -52,20 +50,6 @@ extension Commands {
       0  the rules are good; how many there are is told
       1  the file cannot be read, or has mistakes: a line each, with line, column and reason
       2  a wrong flag, or no file
-
-    """
-
-  private static let convertRules = """
-    Writes the rules to standard output. FILE is YAML or JSON.
-
-    Example:
-      metrics-sidecar convert-rules mapping.yaml > rules.json
-
-    Exit codes:
-      0  everything is carried over
-      1  the file cannot be read: nothing is written
-      2  a wrong flag, or no file
-      3  the rules are written, without what standard error tells, a line each
 
     """
 

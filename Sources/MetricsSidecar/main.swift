@@ -12,6 +12,9 @@ private func fail(_ message: String, _ code: ExitCode = .failure) -> Never {
 private func run() throws(Options.Mistake) {
   // A reload or a stop that comes before there is a loop waits for that.
   Signals.hold()
+  if Process.arguments.first == "convert-rules" {
+    throw Options.Mistake("convert-rules is a program of its own, beside this one in each release")
+  }
   switch try Commands.sidecar.read(Process.arguments) {
   case .text(let text): Process.write(text)
   case .run(let command, let options): try run(command, options)
@@ -24,7 +27,6 @@ private func run(_ command: String, _ options: Options) throws(Options.Mistake) 
   switch command {
   case "emit": Process.exit(Emit.run(operands, socket: options.text("statsd-socket")))
   case "check-rules": Process.exit(RuleLoading.check(operands[0]))
-  case "convert-rules": Process.exit(ConvertRules.run(operands[0]))
   case "healthcheck": healthcheck(try options.address("listen"))
   case "sleep": try Process.sleep(seconds: operands[0])
   case "hash-password": Process.exit(HashPassword.run(operands[0]))

@@ -21,7 +21,7 @@ def digest(path):
 
 class Reproducible(TestCase):
     def test_same_bytes(self):
-        """A build elsewhere gives the same two programs, to the byte."""
+        """A build elsewhere gives the same programs, to the byte."""
         here = pathlib.Path(PROGRAMS)
         with tempfile.TemporaryDirectory(prefix="a-folder-of-another-length-") as folder:
             copy = pathlib.Path(folder) / "copy"
@@ -33,7 +33,7 @@ class Reproducible(TestCase):
             done = subprocess.run(["make", f"dist-{here.name.removeprefix('linux-')}"], cwd=copy,
                                   text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             check(done.returncode == 0, done.stdout[-4000:])
-            for program in ("simple-server", "metrics-sidecar"):
+            for program in ("simple-server", "metrics-sidecar", "convert-rules"):
                 there = copy / "dist" / here.name / program
                 ours, others = (path.read_bytes() for path in (here / program, there))
                 differ = abs(len(ours) - len(others)) + sum(

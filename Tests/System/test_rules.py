@@ -322,17 +322,23 @@ class Rules(TestCase):
             mapping = os.path.join(folder, "mapping.yaml")
             with open(mapping, "w") as f:
                 f.write(MAPPING)
-            program = os.path.join(PROGRAMS, "metrics-sidecar")
-            made = subprocess.run([program, "convert-rules", mapping], capture_output=True,
-                                  text=True)
+            program = os.path.join(PROGRAMS, "convert-rules")
+            made = subprocess.run([program, mapping], capture_output=True, text=True)
             check(made.returncode == 0 and not made.stderr, f"{made.returncode} {made.stderr}")
             with open(mapping, "a") as f:
                 f.write("- match: (a|b)\n  match_type: regex\n  name: x\n")
-            partly = subprocess.run([program, "convert-rules", mapping], capture_output=True,
-                                    text=True)
+            partly = subprocess.run([program, mapping], capture_output=True, text=True)
             check(partly.returncode == 3 and "the mapping is left out" in partly.stderr,
                   f"{partly.returncode} {partly.stderr}")
             check(partly.stdout == made.stdout, "the rest is not carried over")
+            moved = subprocess.run([os.path.join(PROGRAMS, "metrics-sidecar"), "convert-rules",
+                                    mapping], capture_output=True, text=True)
+            check(moved.returncode == 2 and "a program of its own" in moved.stderr, moved)
+            for words, code in (["--help"], 0), (["--version"], 0), ([], 2), (["a", "b"], 2), \
+                    (["--nothing"], 2), ([folder + "/none"], 1):
+                asked = subprocess.run([program, *words], capture_output=True, text=True)
+                check(asked.returncode == code and bool(asked.stdout) == (code == 0)
+                      and bool(asked.stderr) == (code != 0), asked)
             with Ruled(made.stdout) as sidecar:
                 sidecar.unix("statsd.sock").send(LINES.encode())
                 wait_for(lambda: "other_h_count 1.0" in (sidecar.page() or ""), "the lines")

@@ -124,10 +124,24 @@ def release_steps(runner):
     check(called == ["helm registry login", f"helm push {archive} oci://ghcr.io/owner/charts",
                      "cosign sign --yes ghcr.io/owner/charts/simple-server@sha256:c0ffee"], called)
     runner.git("checkout", "-q", ".")
+    for platform in ("linux_amd64", "linux_arm64", "linux_arm_v7"):
+        for name in ("metrics-sidecar", "simple-server", "convert-rules"):
+            program = runner.clone / "programs" / platform / name
+            program.parent.mkdir(parents=True, exist_ok=True)
+            program.write_text(platform + name)
     runner.job(flow, "release", needs__version__outputs__version=version)
     (created,) = [line for line in runner.called() if line.startswith("gh release")]
     check(created.startswith(f"gh release create v{version} --verify-tag")
           and "--latest" not in created and "--prerelease" not in created, created)
+    assets = runner.folder / "assets"
+    names = [path.name for path in sorted(assets.iterdir())]
+    check(names == ["SHA256SUMS", *(
+        f"{name}-linux-{platform}" for name in ("convert-rules", "metrics-sidecar", "simple-server")
+        for platform in ("amd64", "arm64", "armv7"))], names)
+    check(created.endswith(" ".join(str(assets / name) for name in names)), created)
+    run("sha256sum", "--check", "--strict", "SHA256SUMS", cwd=assets)
+    check((assets / "convert-rules-linux-armv7").read_text() == "linux_arm_v7convert-rules",
+          "a program of another platform")
     kind = runner.git("cat-file", "-t", f"v{version}", at=runner.origin)
     check(kind == "tag", "the tag is not pushed")
 

@@ -1,4 +1,5 @@
 import SidecarPlatform
+import SidecarRules
 
 /// `?name[]=a&name[]=b`: only these families. A family is meant by its own name or by that of one of
 /// its samples (`a_total`, `a_bucket`, `a_count`, `a_sum`, `a_created`).

@@ -1,4 +1,5 @@
 import SidecarPlatform
+import SidecarRules
 
 /// All series at one moment between two commits, so of whole frames only. A page is written from it
 /// in slices while the intake goes on: the cells keep what they held then (`KeptValues`).

@@ -1,4 +1,5 @@
 import SidecarPlatform
+import SidecarRules
 
 /// Names of families and labels as their clients wrote them, for scrapers that take UTF-8.
 ///

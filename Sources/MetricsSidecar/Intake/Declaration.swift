@@ -1,5 +1,6 @@
 import SidecarEvents
 import SidecarPlatform
+import SidecarRules
 
 /// What a client says of a family that no rule makes: one line, taken apart.
 ///

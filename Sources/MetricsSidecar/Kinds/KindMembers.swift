@@ -1,4 +1,5 @@
 import SidecarPlatform
+import SidecarRules
 
 /// What a family in a rules file may say of native histograms, summaries, sets and gauges of several
 /// clients.

@@ -1,4 +1,5 @@
 import SidecarPlatform
+import SidecarRules
 
 extension Registry {
   /// `add` for what is more than a number or some buckets.
@@ -142,7 +143,7 @@ extension Record.Kind {
   }
 
   /// What the lines of such a family end in.
-  static let sampleSuffixes = ["_bucket", "_count", "_sum", "_created"]
+  static var sampleSuffixes: [String] { Names.sampleSuffixes }
 
   /// Whether its lines are `…_sum`, `…_count` and such.
   var hasSuffixes: Bool { self == .histogram || self == .summary || self == .nativeHistogram }

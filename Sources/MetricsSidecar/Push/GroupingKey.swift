@@ -1,4 +1,5 @@
 import SidecarPlatform
+import SidecarRules
 
 /// The labels in a push's path: `/metrics/job/backup/instance/db-1`.
 ///

@@ -1,4 +1,5 @@
 import SidecarPlatform
+import SidecarRules
 
 /// What a batch is made of.
 extension PushBatch {

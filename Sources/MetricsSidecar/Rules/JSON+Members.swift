@@ -1,24 +1,11 @@
 import SidecarPlatform
+import SidecarRules
 
 /// What a reader of a document asks of its values.
 extension JSON {
-  func mistake(_ message: String) -> Mistake {
-    Mistake(position: position, message: message)
-  }
-
-  func text() throws(Mistake) -> String {
-    guard case .string(let text) = value else { throw mistake("expected a text in double quotes") }
-    return text
-  }
-
   func flag() throws(Mistake) -> Bool {
     guard case .bool(let flag) = value else { throw mistake("expected true or false") }
     return flag
-  }
-
-  func items() throws(Mistake) -> [JSON] {
-    guard case .array(let items) = value else { throw mistake("expected a list: [ … ]") }
-    return items
   }
 
   /// Whether the text is `yes`; a mistake where it is not `no` either.

@@ -1,3 +1,5 @@
+import SidecarRules
+
 /// Which events feed a family.
 struct Rule {
   /// The event's name.

@@ -1,4 +1,5 @@
 import SidecarPlatform
+import SidecarRules
 
 /// The values that members of a rules file have.
 extension RuleFile {

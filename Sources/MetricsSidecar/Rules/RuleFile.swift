@@ -1,4 +1,5 @@
 import SidecarPlatform
+import SidecarRules
 
 /// A rules file: JSON in, `Rules` out, or the mistakes with their line and column.
 ///

@@ -1,4 +1,5 @@
 import SidecarPlatform
+import SidecarRules
 
 /// Reads the rules file that a flag names.
 enum RuleLoading {

@@ -1,4 +1,5 @@
 import SidecarPlatform
+import SidecarRules
 
 /// All rules at once: which of them an event's name may match.
 ///

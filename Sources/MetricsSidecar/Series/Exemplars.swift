@@ -1,4 +1,5 @@
 import SidecarPlatform
+import SidecarRules
 
 /// The last event with a trace, for each counter and bucket of families whose rule says
 /// `"exemplar": "trace_id"`: OpenMetrics and protobuf show it.

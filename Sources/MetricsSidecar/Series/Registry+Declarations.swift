@@ -1,5 +1,6 @@
 import SidecarEvents
 import SidecarPlatform
+import SidecarRules
 
 /// Families that clients declare (`Declaration`), so that an event of such a name feeds that family
 /// under its own name. A rule for the event wins, and so does a family that the rules name.

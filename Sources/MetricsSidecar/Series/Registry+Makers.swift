@@ -1,4 +1,5 @@
 import SidecarPlatform
+import SidecarRules
 
 /// Families that events make: those of an entry whose name has captures, or whose type is the event's
 /// own. A restart and a reload find them by their names, before any event has come.

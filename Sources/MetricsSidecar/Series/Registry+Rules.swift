@@ -1,3 +1,5 @@
+import SidecarRules
+
 /// What rules make of events that are seen for the first time.
 extension Registry {
   typealias Label = (name: [UInt8], value: ArraySlice<UInt8>)

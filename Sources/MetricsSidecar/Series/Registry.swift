@@ -1,5 +1,6 @@
 import SidecarEvents
 import SidecarPlatform
+import SidecarRules
 
 /// All families and series: what events add to (`Registry+Events`), what rules make of new ones
 /// (`Registry+Rules`), what leaves (`Registry+Expiry`), and what the exposition reads.

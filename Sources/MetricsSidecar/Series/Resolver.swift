@@ -1,4 +1,5 @@
 import SidecarEvents
+import SidecarRules
 
 /// An event taken apart, to be held against the rules: only for events seen for the first time.
 struct Resolver {

@@ -1,4 +1,4 @@
-/// The version of both programs, set by the release job.
+/// The version of the programs, set by the release job.
 public enum Version {
   /// As semver.org has it, without a `v`.
   public static let number = "0.1.0"

@@ -1,5 +1,6 @@
 import SidecarEvents
 import SidecarPlatform
+import SidecarRules
 import Testing
 
 @testable import MetricsSidecar

@@ -1,13 +1,15 @@
 import Foundation
 import SidecarFuzzSupport
+import SidecarRules
 import Testing
 
 @testable import MetricsSidecar
+@testable import SidecarConvertRules
 
 @Suite struct ConvertRulesTests {
   /// What a mapping file makes of some events: a page's lines.
   private func fixture(_ mapping: String) throws -> (fixture: Fixture, notes: [String]) {
-    let file = try ConvertRules.convert(Array(mapping.utf8))
+    let file = try MappingFile(text: Array(mapping.utf8))
     let rules = String(decoding: file.output.array, as: UTF8.self)
     return (try Fixture(rules: rules), file.notes.map { $0.description })
   }
@@ -59,16 +61,16 @@ import Testing
   }
 
   @Test func `a time to live is the mapping's or the file's`() throws {
-    let file = try ConvertRules.convert(
-      Array("defaults: {ttl: 1h30m}\nmappings:\n- {match: a, name: a, ttl: 10m}\n".utf8))
+    let file = try MappingFile(
+      text: Array("defaults: {ttl: 1h30m}\nmappings:\n- {match: a, name: a, ttl: 10m}\n".utf8))
     let rules = try RuleFile.parse(file.output.array)
     #expect(rules.families.map { $0.ttlSeconds } == [600, 5400])
     #expect(file.notes.isEmpty)
   }
 
   @Test func `a time of months is kept, and told where a rule can have none so long`() throws {
-    let file = try ConvertRules.convert(
-      Array(
+    let file = try MappingFile(
+      text: Array(
         "mappings:\n- {match: a, name: a, ttl: 2160h, summary_options: {max_age: 2160h}}\n".utf8))
     let rules = try RuleFile.parse(file.output.array)
     #expect(rules.families.map { $0.ttlSeconds } == [7_776_000, nil])
@@ -158,8 +160,8 @@ import Testing
 
   @Test func `a native histogram keeps its classic buckets`() throws {
     let options = "histogram_options: {native_histogram_bucket_factor: 1.1}"
-    let file = try ConvertRules.convert(
-      Array("mappings:\n- {match: a, name: a, observer_type: histogram, \(options)}\n".utf8))
+    let file = try MappingFile(
+      text: Array("mappings:\n- {match: a, name: a, observer_type: histogram, \(options)}\n".utf8))
     let family = try RuleFile.parse(file.output.array).families[0]
     #expect(family.kind == nil && family.timingKind == .nativeHistogram)
     #expect(family.buckets == [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10])
@@ -228,7 +230,7 @@ import Testing
   func `text is read as YAML has it`(_ written: String, _ help: String?) throws {
     let mapping =
       "\u{feff}---\nmappings:\n- match: a\n  help: \(written)\n  name: a\n...\nname: {\n"
-    let file = try? ConvertRules.convert(Array(mapping.utf8))
+    let file = try? MappingFile(text: Array(mapping.utf8))
     let found = try file.map { try RuleFile.parse($0.output.array).families[0].help }
     #expect(found == help)
     #expect(file == nil || file?.notes.isEmpty == true)
@@ -238,7 +240,7 @@ import Testing
     "mappings: null", "mappings: ~", "mappings:", "mappings: []", "---\n# nothing\n",
   ])
   func `nothing is nothing`(_ text: String) throws {
-    let file = try ConvertRules.convert(Array(text.utf8))
+    let file = try MappingFile(text: Array(text.utf8))
     #expect(try RuleFile.parse(file.output.array).families.count == 1)
     #expect(file.notes.isEmpty)
   }
@@ -268,7 +270,7 @@ import Testing
   func `nothing is lost without a word`(_ member: String, _ told: String?) throws {
     let text = "mappings:\n- match: a\n  name: a\n  \(member)\n"
     guard let told else {
-      #expect(throws: JSON.Mistake.self) { try ConvertRules.convert(Array(text.utf8)) }
+      #expect(throws: JSON.Mistake.self) { try MappingFile(text: Array(text.utf8)) }
       return
     }
     let (_, notes) = try fixture(text)
@@ -285,7 +287,7 @@ import Testing
   ])
   func `a file that cannot be read is refused with the place`(_ text: String, _ place: String) {
     do throws(JSON.Mistake) {
-      _ = try ConvertRules.convert(Array(text.utf8))
+      _ = try MappingFile(text: Array(text.utf8))
       Issue.record("\(text) is read")
     } catch { #expect(error.description.hasPrefix(place), "\(error.description)") }
   }
@@ -298,7 +300,7 @@ import Testing
     )
     .run { input, _, label in
       do throws(JSON.Mistake) {
-        let rules = try ConvertRules.convert(input).output.array
+        let rules = try MappingFile(text: input).output.array
         let mistakes = RuleFile.read(rules).mistakes.map { $0.description }
         #expect(
           mistakes.isEmpty, "\(label): \(mistakes) in \(String(decoding: rules, as: UTF8.self))")

@@ -1,5 +1,6 @@
 import Foundation
 import SidecarPlatform
+import SidecarRules
 import Testing
 
 @testable import MetricsSidecar

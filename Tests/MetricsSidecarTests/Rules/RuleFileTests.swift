@@ -1,3 +1,4 @@
+import SidecarRules
 import Testing
 
 @testable import MetricsSidecar

@@ -1,5 +1,6 @@
 import Foundation
 import SidecarFuzzSupport
+import SidecarRules
 import Testing
 
 @testable import MetricsSidecar

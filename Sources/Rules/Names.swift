@@ -1,12 +1,12 @@
 /// Names as Prometheus allows them, and what becomes of those that are not.
-enum Names {
+package enum Names {
   /// `[a-zA-Z_:][a-zA-Z0-9_:]*`
-  static func isFamilyName(_ name: String) -> Bool {
+  package static func isFamilyName(_ name: String) -> Bool {
     !name.isEmpty && isName(name) { isLetter($0) || $0 == UInt8(ascii: ":") }
   }
 
   /// `[a-zA-Z_][a-zA-Z0-9_]*`, and not `__…`, which is Prometheus's own.
-  static func isLabelName(_ name: String) -> Bool {
+  package static func isLabelName(_ name: String) -> Bool {
     !name.isEmpty && isName(name, isLetter) && !name.utf8.starts(with: "__".utf8)
   }
 
@@ -21,7 +21,7 @@ enum Names {
 
   /// Every character that a name may not have becomes `_`, several dashes one; a digit at the start
   /// gets one before it. So statsd_exporter does it.
-  static func sanitised(_ name: ArraySlice<UInt8>) -> [UInt8] {
+  package static func sanitised(_ name: ArraySlice<UInt8>) -> [UInt8] {
     var result: [UInt8] = []
     if let first = name.first, isDigit(first) { result.append(UInt8(ascii: "_")) }
     var last: UInt8 = 0
@@ -39,7 +39,7 @@ enum Names {
 
   /// The label of a tag that no rule names. What is Prometheus's or the sidecar's own becomes
   /// `exported_…`, as Prometheus does it: two labels `le` in one line would spoil the whole scrape.
-  static func label(_ tag: ArraySlice<UInt8>) -> [UInt8] {
+  package static func label(_ tag: ArraySlice<UInt8>) -> [UInt8] {
     let name = sanitised(tag)
     let isReserved =
       name.starts(with: "__".utf8) || name.elementsEqual("le".utf8)
@@ -48,7 +48,7 @@ enum Names {
   }
 
   /// The family of an event that no rule names: counters end in `_total`, timings in `_seconds`.
-  static func family(of event: ArraySlice<UInt8>, suffix: StaticString) -> [UInt8] {
+  package static func family(of event: ArraySlice<UInt8>, suffix: StaticString) -> [UInt8] {
     var name = sanitised(event)
     let ending = unsafe [UInt8](
       UnsafeBufferPointer(start: suffix.utf8Start, count: suffix.utf8CodeUnitCount))
@@ -59,21 +59,25 @@ enum Names {
   }
 
   /// Families that the sidecar tells about itself and about pushed groups.
-  static func isReserved(_ name: [UInt8]) -> Bool {
+  package static func isReserved(_ name: [UInt8]) -> Bool {
     name.starts(with: "metrics_sidecar_".utf8) || name.starts(with: "process_".utf8)
       || isPushTime(name)
   }
 
-  static let pushTime = Array("push_time_seconds".utf8)
-  static let pushFailureTime = Array("push_failure_time_seconds".utf8)
+  package static let pushTime = Array("push_time_seconds".utf8)
+  package static let pushFailureTime = Array("push_failure_time_seconds".utf8)
+
+  /// What the lines of a family with several values are called behind its name, and what OpenMetrics
+  /// reserves there.
+  package static let sampleSuffixes = ["_bucket", "_count", "_sum", "_created"]
 
   /// The two families that every pushed group has of itself.
-  static func isPushTime(_ name: [UInt8]) -> Bool {
+  package static func isPushTime(_ name: [UInt8]) -> Bool {
     name == pushTime || name == pushFailureTime
   }
 
   /// A letter, a digit or `_`.
-  static func isWordByte(_ byte: UInt8) -> Bool { isLetter(byte) || isDigit(byte) }
+  package static func isWordByte(_ byte: UInt8) -> Bool { isLetter(byte) || isDigit(byte) }
 
   private static func isLetter(_ byte: UInt8) -> Bool {
     byte == UInt8(ascii: "_")

@@ -1,3 +1,5 @@
+import SidecarRules
+
 /// The regexes that stand in mapping files for globs: literal text, `.*` and `[^.]*` with or without
 /// a group around them, `^` and `$`.
 ///

@@ -2,8 +2,8 @@ import SidecarPlatform
 
 /// A JSON text (RFC 8259) as values that know where they stood, so that a mistake in a rules file is
 /// told with its line and column.
-final class JSON {
-  enum Value {
+package final class JSON {
+  package enum Value {
     case object([(name: String, value: JSON)])
     case array([JSON])
     case string(String)
@@ -12,32 +12,60 @@ final class JSON {
     case null
   }
 
-  let value: Value
-  let position: Position
+  package let value: Value
+  package let position: Position
 
-  init(value: Value, position: Position) {
+  package init(value: Value, position: Position) {
     self.value = value
     self.position = position
   }
 
   /// Both from 1; columns are bytes.
-  struct Position: Equatable {
-    var line = 1
-    var column = 1
+  package struct Position: Equatable {
+    package var line = 1
+    package var column = 1
+
+    package init(line: Int = 1, column: Int = 1) {
+      self.line = line
+      self.column = column
+    }
   }
 
-  struct Mistake: Error, Equatable {
-    let position: Position
-    let message: String
-    var description: String {
+  package struct Mistake: Error, Equatable {
+    package let position: Position
+    package let message: String
+
+    package init(position: Position, message: String) {
+      self.position = position
+      self.message = message
+    }
+
+    package var description: String {
       joined(
         "line ", position.line.description, ", column ", position.column.description, ": ", message)
     }
   }
 
-  static func parse(_ text: [UInt8]) throws(Mistake) -> JSON {
+  package static func parse(_ text: [UInt8]) throws(Mistake) -> JSON {
     var parser = JSONParser(text: text)
     return try parser.document()
+  }
+
+  /// What is wrong with this value.
+  package func mistake(_ message: String) -> Mistake {
+    Mistake(position: position, message: message)
+  }
+
+  /// The value where it is a text.
+  package func text() throws(Mistake) -> String {
+    guard case .string(let text) = value else { throw mistake("expected a text in double quotes") }
+    return text
+  }
+
+  /// The value where it is a list.
+  package func items() throws(Mistake) -> [JSON] {
+    guard case .array(let items) = value else { throw mistake("expected a list: [ … ]") }
+    return items
   }
 }
 

@@ -3,7 +3,7 @@
 ///
 /// What must stay true: matching takes at most the product of both lengths in steps, whatever the
 /// pattern: of all stars before the last `**`, none is tried again.
-struct Pattern: Equatable {
+package struct Pattern: Equatable, Sendable {
   private static let star = UInt8(ascii: "*")
 
   /// As written.
@@ -11,12 +11,12 @@ struct Pattern: Equatable {
   /// What `*` does not stand for; 0 where it stands for everything.
   private let separator: UInt8
   /// How many captures a match has.
-  let starCount: Int
+  package let starCount: Int
   /// The bytes before the first star, and behind the last.
-  let prefixCount: Int
-  let suffixCount: Int
+  package let prefixCount: Int
+  package let suffixCount: Int
 
-  init(_ text: String, separator: UInt8 = 0) {
+  package init(_ text: String, separator: UInt8 = 0) {
     bytes = Array(text.utf8)
     self.separator = separator
     let stars = bytes.indices.filter { [bytes] in bytes[$0] == Self.star }
@@ -32,15 +32,15 @@ struct Pattern: Equatable {
     suffixCount = stars.isEmpty ? 0 : bytes.count - end
   }
 
-  var isExact: Bool { starCount == 0 }
-  var prefix: ArraySlice<UInt8> { bytes[..<prefixCount] }
-  var suffix: ArraySlice<UInt8> { bytes[(bytes.count - suffixCount)...] }
+  package var isExact: Bool { starCount == 0 }
+  package var prefix: ArraySlice<UInt8> { bytes[..<prefixCount] }
+  package var suffix: ArraySlice<UInt8> { bytes[(bytes.count - suffixCount)...] }
 
-  func matches(_ text: ArraySlice<UInt8>) -> Bool { captures(text) != nil }
+  package func matches(_ text: ArraySlice<UInt8>) -> Bool { captures(text) != nil }
 
   /// What each star stands for, the first as little as it can; `nil` where the pattern does not
   /// match.
-  func captures(_ text: ArraySlice<UInt8>) -> [ArraySlice<UInt8>]? {
+  package func captures(_ text: ArraySlice<UInt8>) -> [ArraySlice<UInt8>]? {
     guard text.count >= prefixCount + suffixCount, text.starts(with: prefix) else { return nil }
     if isExact { return text.count == prefixCount ? [] : nil }
     guard text.suffix(suffixCount).elementsEqual(suffix) else { return nil }

@@ -1,4 +1,5 @@
 import SidecarPlatform
+import SidecarRules
 
 /// Plain and quoted text.
 extension YAMLReader {

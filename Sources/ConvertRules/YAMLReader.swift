@@ -1,3 +1,5 @@
+import SidecarRules
+
 /// The YAML that people write mapping files in, as values that know where they stood: mappings and
 /// sequences by indentation, `[…]` and `{…}`, plain and quoted text over any lines, comments. Every plain
 /// value is text, so `200` and `1.10` stay as written, but `~` and `null`, which are nothing. Of several

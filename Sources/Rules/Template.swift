@@ -1,16 +1,16 @@
 /// A label's value or a family's name with captures: `$1` or `${1}` is what the event's first `*`
 /// stood for, `$$` a dollar sign.
-struct Template: Equatable {
-  private enum Part: Equatable {
+package struct Template: Equatable, Sendable {
+  private enum Part: Equatable, Sendable {
     case text([UInt8])
     case capture(Int)
   }
 
   private var parts: [Part] = []
   /// The largest number behind a `$`; 0 where the text is constant.
-  private(set) var captureCount = 0
+  package private(set) var captureCount = 0
 
-  init(_ text: String) {
+  package init(_ text: String) {
     var literal: [UInt8] = []
     var bytes = Array(text.utf8)[...]
     while let byte = bytes.popFirst() {
@@ -50,14 +50,14 @@ struct Template: Equatable {
   }
 
   /// The text with `a` for each capture.
-  var sample: String {
+  package var sample: String {
     let letter: [UInt8] = [UInt8(ascii: "a")]
     let captures = [ArraySlice<UInt8>](repeating: letter[...], count: captureCount)
     return String(decoding: filled(captures), as: UTF8.self)
   }
 
   /// What a family's name made of it looks like.
-  var pattern: Pattern {
+  package var pattern: Pattern {
     var bytes: [UInt8] = []
     for part in parts {
       switch part {
@@ -70,7 +70,7 @@ struct Template: Equatable {
     return Pattern(String(decoding: bytes, as: UTF8.self))
   }
 
-  func filled(_ captures: [ArraySlice<UInt8>]) -> [UInt8] {
+  package func filled(_ captures: [ArraySlice<UInt8>]) -> [UInt8] {
     var result: [UInt8] = []
     for part in parts {
       switch part {

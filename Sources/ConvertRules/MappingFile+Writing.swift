@@ -1,4 +1,5 @@
 import SidecarPlatform
+import SidecarRules
 
 /// How a mapping is written as a family of our rules.
 extension MappingFile {
@@ -194,8 +195,17 @@ extension MappingFile {
       note(json, "expected a number that may stand here: the default does instead")
       return false
     }
-    NumberFormat.append(value, to: &output)
+    Self.append(value, to: &output)
     return true
+  }
+
+  /// Whole numbers without a point.
+  static func append(_ value: Double, to text: inout ByteBuffer) {
+    guard value == value.rounded(), value.magnitude < 1e15 else {
+      return Decimal.append(value, to: &text)
+    }
+    if value < 0 { text.append("-") }
+    Decimal.append(UInt64(value.magnitude), to: &text)
   }
 
   /// The time that is meant; -1 for none.

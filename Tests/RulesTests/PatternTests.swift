@@ -1,8 +1,19 @@
+import SidecarRules
+import SidecarRules
 import Testing
 
-@testable import MetricsSidecar
+@Suite struct PatternTests {
+  @Test(arguments: [
+    ("a", "a", true), ("a", "b", false), ("a", "ab", false), ("*", "", true), ("*", "x", true),
+    ("a*", "abc", true), ("a*", "ba", false), ("*c", "abc", true), ("a*c", "ac", true),
+    ("a*c", "a", false), ("a*b*c", "axbxc", true), ("a*b*c", "axcxb", false),
+    ("ab*ba", "aba", false),
+    ("**", "x", true), ("a*aa", "aaa", true),
+  ])
+  func `a star stands for any text`(_ pattern: String, _ text: String, _ expected: Bool) {
+    #expect(Pattern(pattern).matches(Array(text.utf8)[...]) == expected)
+  }
 
-@Suite struct RulePatternTests {
   /// Pattern, separator, name, captures joined by "|"; nil where it does not match.
   @Test(arguments: [
     ("a.b", "", "a.b", ""), ("a.b", "", "a.bc", nil), ("a.*", "", "a.b.c", "b.c"),
@@ -62,25 +73,5 @@ import Testing
       if count < name.count, !isFree, name[name.startIndex + count] == separator { return false }
     }
     return false
-  }
-
-  @Test func `a name finds the rules that match it among thousands, in the order of the file`() {
-    var rules: [Rule] = []
-    let patterns = [
-      "a", "a*", "*a", "*", "ab*cd", "ab*long-enough-suffix", "ab**cd", "abc", "", "**b*",
-    ]
-    for index in 0..<3000 {
-      rules.append(
-        Rule(event: Pattern(patterns[index % 10] + (index < 10 ? "" : "\(index)")), conditions: []))
-    }
-    let matcher = RuleMatcher(rules)
-    for name in ["a", "", "abcd", "abxlong-enough-suffix", "b", "ab12cd", "a17", "zz", "abc7"] {
-      let bytes = Array(name.utf8)
-      let expected = rules.indices.filter { rules[$0].event.matches(bytes[...]) }
-      let found = matcher.candidates(for: bytes)
-      #expect(found.filter { rules[$0].event.matches(bytes[...]) } == expected)
-      #expect(found == found.sorted())
-      #expect(found.count <= expected.count + 2, "\(name): \(found.count) are tried")
-    }
   }
 }

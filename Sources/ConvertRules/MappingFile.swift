@@ -1,6 +1,7 @@
 import SidecarPlatform
+import SidecarRules
 
-/// A mapping file of statsd_exporter as a rules file: `convert-rules`.
+/// A mapping file of statsd_exporter as a rules file.
 ///
 /// There, globs are tried before regexes and the first match ends the search; what none matches keeps
 /// its name and tags. So the rules end with one that takes everything, and a star is a part between
@@ -254,7 +255,7 @@ final class MappingFile {
       note(json, joined("the mapping is left out: ", mapping.name, " takes other events already"))
       return false
     }
-    for suffix in Record.Kind.sampleSuffixes {
+    for suffix in Names.sampleSuffixes {
       // By bytes: characters would need Unicode's tables.
       let (name, end) = (Array(mapping.name.utf8), Array(suffix.utf8))
       let isLine =
@@ -277,11 +278,7 @@ extension JSON {
     case .bool(let flag): return flag ? "true" : "false"
     case .number(let number):
       var text = ByteBuffer(capacity: 32)
-      if number == number.rounded(), number.magnitude < 1e15 {
-        NumberFormat.append(Int64(number), to: &text)
-      } else {
-        NumberFormat.append(number, to: &text)
-      }
+      MappingFile.append(number, to: &text)
       return String(decoding: text.array, as: UTF8.self)
     default: return nil
     }

@@ -1,4 +1,5 @@
 import SidecarPlatform
+import SidecarRules
 
 /// Names and labels with references to what the stars or groups of a match stand for.
 extension MappingFile {
