@@ -55,10 +55,12 @@ def looked_at(engine, program, where, name, swagger):
         check((mode, member.uid, member.gid) == (0o2770, owner, 65532),
               f"{what}: /{path} is {mode:o} of {member.uid}:{member.gid}")
     files = {path: member.size for path, member in members.items() if member.isfile()}
-    expected = {program} | ({"etc/metrics-sidecar/rules.json"} if program == "metrics-sidecar" else
-                            {f"swagger-ui/swagger-ui{end}" for end in (".css", "-bundle.js")}
+    expected = {program} | ({f"swagger-ui/swagger-ui{end}" for end in (".css", "-bundle.js")}
                             if swagger else set())
     check(set(files) == expected, f"{what} holds {sorted(files)}")
+    # Whose families it has is for compose.yaml and the chart to say.
+    rules = [text for text in inside.get("Env") or [] if text.startswith("METRICS_SIDECAR_RULES")]
+    check(not rules, f"{what} brings rules: {rules}")
     size = sum(size for path, size in files.items() if not path.startswith("swagger-ui/"))
     check(size < LIMIT, f"{what} has {size} bytes, the limit is {LIMIT}")
     head = (folder / program).read_bytes()[:20]
@@ -170,11 +172,13 @@ class Containers(Pair):
             must(*self.engine.run, "start", self.names[name])
             return
         app = name == "simple-server"
-        more = [] if app else ["-v", "verify-state:/var/lib/metrics-sidecar"]
+        more, rules = ([], []) if app else (
+            ["-v", "verify-state:/var/lib/metrics-sidecar", "-v", f"{ROOT / RULES}:/rules.json:ro"],
+            ["--rules", "/rules.json"])
         # A host's network: the port is the flag's.
         must(*self.engine.run, "run", "-d", "--name", self.names[name], *HARDENED,
              "--user", PROGRAMS[name][1], "-v", "verify-run:/run/metrics", *more, self.images[name],
-             "serve", "--listen", f"127.0.0.1:{self.api if app else self.metrics}")
+             "serve", "--listen", f"127.0.0.1:{self.api if app else self.metrics}", *rules)
 
     def healthy(self, name):
         where = f"127.0.0.1:{self.api if name == 'simple-server' else self.metrics}"
