@@ -119,7 +119,7 @@ images: ## Build both images for this machine, as compose.yaml names them (CONTA
 	BUILDAH_FORMAT=docker $(CONTAINER_BUILD) -f Dockerfile.sidecar -t metrics-sidecar:dev .
 
 verify-chart: dist-amd64 ## Lint, render and try the chart for each Kubernetes from 1.25 on (HELM)
-	HELM=$$(.ci/helm) Tests/System/run chart chart_values deployments
+	HELM=$$(.ci/helm) Tests/System/run chart chart_values library deployments
 
 verify-stack: ## Compare monitoring/ with kube-prometheus-stack (CHARTS: charts/ of its releases)
 	HELM=$$(.ci/helm) Tests/System/run stack

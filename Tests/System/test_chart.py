@@ -26,10 +26,12 @@ from unittest import TestCase, main
 
 import yaml
 
-from support import PROGRAMS, ROOT, chart_ports, chart_references, chart_schema, chart_values
+from support import PROGRAMS, ROOT, chart_library, chart_ports, chart_references, chart_schema
+from support import chart_values
 from support import pod_security, setting
-from support.chart_manifests import NEWEST, OLDEST, OTHERS, SCHEMAS, VALUES, VERSIONS
-from support.chart_manifests import named, only, pod, services, validate
+from support.chart_library import LIBRARY
+from support.chart_manifests import NEWEST, OLDEST, OTHERS, SCHEMAS, VALUES
+from support.chart_manifests import ENDING, named, only, pod, services, validate, versions
 from support.chart_rules_schema import MEMBERS, RULES
 from support.chart_values import CHART, HELM, helm, render
 from support.checks import check, wait_for
@@ -57,6 +59,8 @@ def check_pod(manifests, version, what):
     hook = sidecar["lifecycle"]["preStop"]
     check(("sleep" in hook) == (minor >= 30), f"{what}: the kubelet sleeps from 1.30 on")
     own, linger = pause(app.get("lifecycle", {}).get("preStop", {})), pause(hook)
+    check(("restartPolicy" in spec) == (what in ENDING), f"{what}: Never or OnFailure")
+    check(("ports" in app) == (what not in ENDING), f"{what}: ports of a server alone")
     check(own == 5 or what != "default values", f"{what}: the app takes no pause before it stops")
     check(own < linger < spec["terminationGracePeriodSeconds"], f"{what}: the sidecar stays longer")
     check(spec["automountServiceAccountToken"] is (what == "all values"), f"{what}: no token")
@@ -71,7 +75,8 @@ def check_pod(manifests, version, what):
         check(security["capabilities"]["drop"] == ["ALL"], f"{what}: no capabilities")
         check(security["runAsGroup"] == 65532, f"{what}: one group")
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-            check(probe in container or what in ("all values", "other values"),
+            check(probe in container or what in ("all values", "other values")
+                  or what in ENDING and container is app,
                   f"{what}: {container['name']} has no {probe}")
         memory = container["resources"]["limits"]["memory"]
         check(memory == "64Mi" or what == "other values", f"{what}: {memory}")
@@ -82,6 +87,10 @@ def check_pod(manifests, version, what):
     volumes = {volume["name"]: volume for volume in spec["volumes"]}
     check(volumes["sockets"]["emptyDir"]["medium"] == "Memory", f"{what}: sockets in memory")
     check("medium" not in volumes["state"]["emptyDir"], f"{what}: state on disk")
+
+
+def written(schema):
+    return json.dumps(schema, indent=2) + "\n"
 
 
 def rules_of(manifests, folder):
@@ -112,13 +121,18 @@ class Chart(TestCase):
 
     def test_made(self):
         """README and schema are what values.yaml says; WRITE=1 makes them so."""
-        for name, text in (("README.md", chart_values.readme()),
-                           ("values.schema.json",
-                            json.dumps(chart_schema.schema(), indent=2) + "\n")):
+        for chart, name, made in (
+                (LIBRARY, "values.yaml", chart_library.values),
+                (LIBRARY, "README.md", lambda: chart_values.readme(LIBRARY)),
+                (LIBRARY, "values.schema.json", lambda: written(chart_schema.library())),
+                (CHART, "README.md", chart_values.readme),
+                (CHART, "values.schema.json", lambda: written(chart_schema.schema()))):
+            text = made()
             if setting("WRITE", 0):
-                (CHART / name).write_text(text)
-            check((CHART / name).read_text() == text,
-                  f"chart/{name} is not what values.yaml says: Tests/System/run chart.made WRITE=1")
+                (chart / name).write_text(text)
+            check((chart / name).read_text() == text,
+                  f"{chart}/{name} is not what values.yaml says: Tests/System/run chart.made "
+                  "WRITE=1")
 
     def test_manifests(self):
         """Linted, and for each version: every manifest valid, each port and name followed, every
@@ -129,7 +143,7 @@ class Chart(TestCase):
         for what, arguments in VALUES.items():
             done = helm("lint", "--strict", "chart", *arguments)
             check(done.returncode == 0, f"{what}: {done.stdout}{done.stderr}")
-            for version in VERSIONS:
+            for version in versions(what):
                 manifests = render(version, arguments)
                 validate(manifests, version, what)
                 check_pod(manifests, version, what)
@@ -203,9 +217,37 @@ class Chart(TestCase):
         by_hand = pod(render(NEWEST, ["--set", "sidecar.native=false"]))[0]
         check("initContainers" not in by_hand, "native can be switched off")
 
+    def test_ending(self):
+        """A Job's manifests are those of something that ends: no Service of an app, no test of one,
+        PodMonitors by default where the cluster knows them, and a name for each revision."""
+        job = ["--set", "workload.kind=Job,app.image=registry.example.com/backup:1"]
+        knows = ["--api-versions", "monitoring.coreos.com/v1/PodMonitor"]
+        for more, monitors in (([], []), (knows, ["PodMonitor"]), (
+                [*knows, "--set", "serviceMonitor.enabled=true"], ["Service", "ServiceMonitor"]), (
+                [*knows, "--set", "podMonitor.enabled=false"], [])):
+            kinds = [m["kind"] for m in render(NEWEST, [*job, *more])]
+            check(sorted(kinds) == sorted(["ConfigMap", "Job", "ServiceAccount", *monitors]), kinds)
+        check(not named(render(NEWEST, knows), "PodMonitor"), "a Deployment gets a PodMonitor")
+        made = render(NEWEST, [*job, "--set", "fullnameOverride=" + "long" * 20])
+        check(only(made, "Job")["metadata"]["name"].endswith("-1"), "the revision")
+        check(len(only(made, "Job")["metadata"]["name"]) <= 63, "a Job's name")
+        made = render(NEWEST, [*VALUES["a CronJob"], "--set", "fullnameOverride=" + "long" * 20])
+        check(len(only(made, "CronJob")["metadata"]["name"]) <= 52, "a CronJob's name")
+        job = only(render(NEWEST, VALUES["a Job"]), "Job")["spec"]
+        given = yaml.safe_load((CHART / "ci/job-values.yaml").read_text())["workload"]["job"]
+        check({**job, "restartPolicy": job["template"]["spec"]["restartPolicy"]}.items()
+              >= given.items(), f"a Job's spec: {job}")
+        cron = only(render(NEWEST, VALUES["a CronJob"]), "CronJob")["spec"]
+        given = yaml.safe_load((CHART / "ci/cronjob-values.yaml").read_text())["workload"]
+        check(cron.items() >= given["cronJob"].items(), f"a CronJob's spec: {cron}")
+        check("completions" not in cron["jobTemplate"]["spec"], "what is empty is left out")
+
     def test_versions(self):
-        """Chart and programs have one version."""
+        """Charts and programs have one version."""
         chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+        library = yaml.safe_load((LIBRARY / "Chart.yaml").read_text())
+        check([library["version"], library["appVersion"]] == 2 * [chart["version"]],
+              "the library has another version")
         swift = (ROOT / "Sources/Platform/Program/Version.swift").read_text()
         check(chart["version"] == chart["appVersion"], "version and appVersion differ")
         check(f'number = "{chart["version"]}"' in swift, "chart and programs have other versions")

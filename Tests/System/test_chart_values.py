@@ -15,7 +15,7 @@ from unittest import TestCase, main
 import yaml
 
 from support import PROGRAMS, chart_ports, chart_references, chart_rules_wrong, chart_values
-from support.chart_manifests import NEWEST, VALUES, named, only
+from support.chart_manifests import NEWEST, VALUES, named, only, pod
 from support.chart_values import CHART, documented, helm, render
 from support.checks import check
 
@@ -81,6 +81,10 @@ TIMES = [  # values, the sidecar's pause and the pod's grace period
     ({"sidecar__lingerSeconds": 20}, 20, 55),
     ({"app__terminationGracePeriodSeconds": 120}, 45, 170),
     ({"terminationGracePeriodSeconds": 300}, 45, 300),
+    ({"workload__kind": "Job", "app__image": "x/y:1", "podMonitor__interval": "1m",
+      "app__terminationGracePeriodSeconds": 10}, 75, 90),
+    ({"workload__kind": "CronJob", "app__image": "x/y:1", "podMonitor__interval": "1m",
+      "serviceMonitor__enabled": True, "serviceMonitor__interval": "5s"}, 20, 55),
 ]
 
 
@@ -134,7 +138,7 @@ class ChartValues(TestCase):
     def test_times(self):
         """The sidecar's pause follows from the interval, the grace period from both."""
         for values, linger, grace in TIMES:
-            spec = only(render(NEWEST, sets(**values)), "Deployment")["spec"]["template"]["spec"]
+            spec, _ = pod(render(NEWEST, sets(**values)))
             times = (at(spec, "initContainers.0.lifecycle.preStop.sleep.seconds"),
                      spec["terminationGracePeriodSeconds"])
             check(times == (linger, grace), f"{values}: pause and grace period are {times}")

@@ -59,8 +59,8 @@ def run(*command, cwd=ROOT, **options):
 def history(folder, tag, subjects):
     """A repository in `folder` with the release's files and these commits."""
     for name in ("cliff.toml", "CHANGELOG.md", "Sources/Platform/Program/Version.swift",
-                 "chart/Chart.yaml", "Examples/Package.swift", "Examples/deployment.yaml",
-                 "docs/guide.md"):
+                 "chart/Chart.yaml", "chart/charts/metrics-sidecar/Chart.yaml",
+                 "Examples/Package.swift", "Examples/deployment.yaml", "docs/guide.md"):
         target = pathlib.Path(folder, name)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, target)
@@ -120,9 +120,11 @@ def release_steps(runner):
     check(called == signed + latest, called)
     runner.job(push, "chart", **known)
     called = runner.called()
-    archive = runner.folder / f"chart/simple-server-{version}.tgz"
-    check(called == ["helm registry login", f"helm push {archive} oci://ghcr.io/owner/charts",
-                     "cosign sign --yes ghcr.io/owner/charts/simple-server@sha256:c0ffee"], called)
+    pushed = [line for part, name in (("library", "metrics-sidecar"), ("chart", "simple-server"))
+              for line in (f"helm push {runner.folder / part}/{name}-{version}.tgz "
+                           "oci://ghcr.io/owner/charts",
+                           f"cosign sign --yes ghcr.io/owner/charts/{name}@sha256:c0ffee")]
+    check(called == ["helm registry login", *pushed], called)
     runner.git("checkout", "-q", ".")
     for platform in ("linux_amd64", "linux_arm64", "linux_arm_v7"):
         for name in ("metrics-sidecar", "simple-server", "convert-rules"):
@@ -260,8 +262,9 @@ class Workflows(TestCase):
             changelog = pathlib.Path(folder, "CHANGELOG.md").read_text()
             heads = re.findall(r"(?m)^## (\S+) \(\d{4}-\d\d-\d\d\)$", changelog)
             check(heads == ["2.0.0", "1.2.3"], changelog)
-            described = yaml.safe_load(pathlib.Path(folder, "chart/Chart.yaml").read_text())
-            check(described["version"] == described["appVersion"] == "2.0.0", f"chart: {described}")
+            for name in ("chart", "chart/charts/metrics-sidecar"):
+                found = yaml.safe_load(pathlib.Path(folder, name, "Chart.yaml").read_text())
+                check(found["version"] == found["appVersion"] == "2.0.0", f"{name}: {found}")
             for name in run("git", "ls-files", cwd=folder).split():
                 text = pathlib.Path(folder, name).read_text()
                 for old in re.findall(r"(?:simple-server|metrics-sidecar):(\d\S*)", text):

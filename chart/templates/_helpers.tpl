@@ -63,45 +63,12 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* `repository` with another registry, where one is set: the part before the first slash is one if
-it has a dot or a colon. */}}
-{{- define "simple-server.moved" -}}
-{{- $registry := default .registry (.root.Values.global).imageRegistry }}
-{{- if $registry }}
-{{- printf "%s/%s" (trimSuffix "/" $registry) (regexReplaceAll "^([^/]*[.:][^/]*|localhost)/" .repository "") }}
-{{- else }}
-{{- .repository }}
-{{- end }}
-{{- end }}
-
-{{/* The reference of an `image` of the values. */}}
-{{- define "simple-server.image" -}}
-{{- $repository := include "simple-server.moved" (dict "root" .root "registry" .image.registry "repository" .image.repository) }}
-{{- if .image.digest }}
-{{- printf "%s@%s" $repository .image.digest }}
-{{- else }}
-{{- printf "%s:%s" $repository (default .root.Chart.AppVersion .image.tag) }}
-{{- end }}
-{{- end }}
-
 {{- define "simple-server.rules" -}}
 {{- if .Values.sidecar.rules }}
-{{- include "simple-server.checkRules" .Values.sidecar.rules }}
+{{- include "metrics-sidecar.checkRules" .Values.sidecar.rules }}
 {{- .Values.sidecar.rules | toPrettyJson }}
 {{- else }}
 {{- .Files.Get "files/rules.json" }}
-{{- end }}
-{{- end }}
-
-{{/* "true" where the sidecar is an init container that stays. */}}
-{{- define "simple-server.native" -}}
-{{- if eq (toString .Values.sidecar.native) "auto" }}
-{{- semverCompare ">=1.29.0-0" .Capabilities.KubeVersion.Version }}
-{{- else }}
-{{- if and .Values.sidecar.native (semverCompare "<1.28.0-0" .Capabilities.KubeVersion.Version) }}
-{{- fail "sidecar.native needs Kubernetes 1.28: before, the pod would wait for ever for an init container that stays" }}
-{{- end }}
-{{- .Values.sidecar.native }}
 {{- end }}
 {{- end }}
 
@@ -110,58 +77,40 @@ it has a dot or a colon. */}}
 {{- semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version }}
 {{- end }}
 
-{{/* "true" where the sidecar takes pushes, however it was told to. */}}
-{{- define "simple-server.pushes" -}}
-{{- $on := .Values.sidecar.push.enabled }}
-{{- range .Values.sidecar.extraArgs }}
-{{- if regexMatch "^--push(=true)?$" . }}{{ $on = true }}{{ end }}
-{{- end }}
-{{- range .Values.sidecar.env }}
-{{- if and (eq .name "METRICS_SIDECAR_PUSH") (eq (default "" .value) "true") }}{{ $on = true }}{{ end }}
-{{- end }}
-{{- $on }}
+{{/* "true" where pods end by themselves. */}}
+{{- define "simple-server.ends" -}}
+{{- ne .Values.workload.kind "Deployment" }}
 {{- end }}
 
-{{/* Whole seconds of a time such as 1m30s; of an empty one, Prometheus' minute. */}}
-{{- define "simple-server.seconds" -}}
-{{- $seconds := 0 }}
-{{- range regexFindAll "[0-9]+(ms|[smhd])" (default "1m" .) -1 }}
-{{- $number := regexFind "[0-9]+" . | int }}
-{{- $factor := get (dict "s" 1 "m" 60 "h" 3600 "d" 86400) (regexFind "[a-z]+" .) }}
-{{- $seconds = add $seconds (mul $number (default 0 $factor)) }}
-{{- end }}
-{{- $seconds }}
-{{- end }}
-
-{{- define "simple-server.linger" -}}
-{{- if eq (toString .Values.sidecar.lingerSeconds) "auto" }}
-{{- $monitor := ternary .Values.podMonitor .Values.serviceMonitor .Values.podMonitor.enabled }}
-{{- add 15 (include "simple-server.seconds" $monitor.interval) }}
+{{/* "true" where Prometheus is to scrape the pods themselves. */}}
+{{- define "simple-server.podMonitor" -}}
+{{- if eq (toString .Values.podMonitor.enabled) "auto" }}
+{{- and (eq (include "simple-server.ends" .) "true") (not .Values.serviceMonitor.enabled) (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1/PodMonitor") }}
 {{- else }}
-{{- .Values.sidecar.lingerSeconds }}
+{{- .Values.podMonitor.enabled }}
 {{- end }}
+{{- end }}
+
+{{/* What the templates of the library chart metrics-sidecar have to know. */}}
+{{- define "simple-server.sidecar" -}}
+{{- $byPods := or (eq (include "simple-server.podMonitor" .) "true") (and (eq (include "simple-server.ends" .) "true") (not .Values.serviceMonitor.enabled)) }}
+{{- $rules := default (printf "%s-rules" (include "simple-server.fullname" .)) .Values.sidecar.rulesConfigMap }}
+{{- toYaml (merge (dict
+  "rulesConfigMap" $rules "portName" "metrics" "volumePrefix" "" "socketMode" ""
+  "appGraceSeconds" .Values.app.terminationGracePeriodSeconds
+  "monitor" (ternary .Values.podMonitor .Values.serviceMonitor $byPods)
+  "prometheusOperator" .Values.prometheusOperator) .Values.sidecar) }}
 {{- end }}
 
 {{- define "simple-server.grace" -}}
+{{- $arguments := dict "root" . "values" (include "simple-server.sidecar" . | fromYaml) }}
 {{- if eq (toString .Values.terminationGracePeriodSeconds) "auto" }}
-{{- add .Values.app.terminationGracePeriodSeconds (include "simple-server.linger" .) 5 }}
+{{- include "metrics-sidecar.grace" $arguments }}
 {{- else }}
-{{- if ge (include "simple-server.linger" . | int) (int .Values.terminationGracePeriodSeconds) }}
+{{- if ge (include "metrics-sidecar.linger" $arguments | int) (int .Values.terminationGracePeriodSeconds) }}
 {{- fail "sidecar.lingerSeconds has to be below terminationGracePeriodSeconds: the sidecar would be killed while it waits for the last scrape" }}
 {{- end }}
 {{- .Values.terminationGracePeriodSeconds }}
-{{- end }}
-{{- end }}
-
-{{/* A probe of the values, with `handler` where it has none of its own; named `name`. */}}
-{{- define "simple-server.probe" -}}
-{{- if .probe.enabled }}
-{{ .name }}:
-  {{- $probe := omit .probe "enabled" }}
-  {{- if not (or $probe.httpGet $probe.tcpSocket $probe.exec $probe.grpc) }}
-  {{- $probe = merge (dict) $probe .handler }}
-  {{- end }}
-  {{- toYaml $probe | nindent 2 }}
 {{- end }}
 {{- end }}
 
@@ -171,81 +120,8 @@ it has a dot or a colon. */}}
 {{- with .Values.app.healthPath }}
 {{- $handler = dict "httpGet" (dict "path" . "port" $port) }}
 {{- end }}
-{{- include "simple-server.probe" (dict "name" "startupProbe" "probe" .Values.app.startupProbe "handler" $handler) }}
-{{- include "simple-server.probe" (dict "name" "readinessProbe" "probe" .Values.app.readinessProbe "handler" $handler) }}
-{{- include "simple-server.probe" (dict "name" "livenessProbe" "probe" .Values.app.livenessProbe "handler" $handler) }}
+{{- include "metrics-sidecar.probe" (dict "name" "startupProbe" "probe" .Values.app.startupProbe "handler" $handler) }}
+{{- include "metrics-sidecar.probe" (dict "name" "readinessProbe" "probe" .Values.app.readinessProbe "handler" $handler) }}
+{{- include "metrics-sidecar.probe" (dict "name" "livenessProbe" "probe" .Values.app.livenessProbe "handler" $handler) }}
 {{- end }}
 
-{{- define "simple-server.sidecarProbes" -}}
-{{- $ready := dict "httpGet" (dict "path" "/-/ready" "port" "metrics") }}
-{{- $healthy := dict "httpGet" (dict "path" "/-/healthy" "port" "metrics") }}
-{{- include "simple-server.probe" (dict "name" "startupProbe" "probe" .Values.sidecar.startupProbe "handler" $ready) }}
-{{- include "simple-server.probe" (dict "name" "readinessProbe" "probe" .Values.sidecar.readinessProbe "handler" $ready) }}
-{{- include "simple-server.probe" (dict "name" "livenessProbe" "probe" .Values.sidecar.livenessProbe "handler" $healthy) }}
-{{- end }}
-
-{{- define "simple-server.sidecar" -}}
-{{- $push := .Values.sidecar.push -}}
-name: metrics-sidecar
-image: {{ include "simple-server.image" (dict "root" . "image" .Values.sidecar.image) | quote }}
-imagePullPolicy: {{ .Values.sidecar.image.pullPolicy }}
-{{- if eq (include "simple-server.native" .) "true" }}
-restartPolicy: Always
-{{- end }}
-args:
-  - serve
-  - --listen={{ .Values.sidecar.listen }}:{{ .Values.sidecar.port }}
-  - --rules=/etc/metrics-sidecar/rules.json
-  {{- if $push.enabled }}
-  - --push
-  - --push-ttl={{ $push.ttl }}
-  {{- if $push.aggregate }}
-  - --push-aggregate
-  {{- end }}
-  {{- if $push.authSecret }}
-  - --push-auth=/etc/metrics-sidecar-push/{{ $push.authKey }}
-  {{- end }}
-  {{- end }}
-  {{- with .Values.sidecar.extraArgs }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
-{{- with .Values.sidecar.env }}
-env:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-ports:
-  - name: metrics
-    containerPort: {{ .Values.sidecar.port }}
-{{- include "simple-server.sidecarProbes" . }}
-# The kubelet runs both containers' hooks at once. This one is the longer, so the sidecar is there
-# for the app's last events and for one more scrape.
-lifecycle:
-  preStop:
-    {{- if eq (include "simple-server.sleeps" .) "true" }}
-    sleep:
-      seconds: {{ include "simple-server.linger" . }}
-    {{- else }}
-    exec:
-      command: [/metrics-sidecar, sleep, {{ include "simple-server.linger" . | quote }}]
-    {{- end }}
-resources:
-  {{- toYaml .Values.sidecar.resources | nindent 2 }}
-securityContext:
-  {{- toYaml .Values.sidecar.securityContext | nindent 2 }}
-volumeMounts:
-  - name: sockets
-    mountPath: /run/metrics
-  - name: state
-    mountPath: /var/lib/metrics-sidecar
-  - name: rules
-    mountPath: /etc/metrics-sidecar
-    readOnly: true
-  {{- if and $push.enabled $push.authSecret }}
-  - name: push-auth
-    mountPath: /etc/metrics-sidecar-push
-    readOnly: true
-  {{- end }}
-  {{- with .Values.sidecar.volumeMounts }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
-{{- end }}

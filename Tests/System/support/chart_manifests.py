@@ -13,13 +13,24 @@ SCHEMAS = os.environ.get("CRD_SCHEMAS", "")
 CRDS = {"ServiceMonitor", "PodMonitor", "PrometheusRule", "HTTPRoute"}
 OLDEST, BEFORE_SLEEP, NEWEST = "1.25.0", "1.29.0", kubernetes_validate.latest_version()
 VERSIONS = [f"1.{minor}.0" for minor in range(25, chart_ports.minor(NEWEST) + 1)]
+
+def versions(what):
+    """Those for which these values can be rendered."""
+    return [version for version in VERSIONS
+            if what not in ENDING or chart_ports.minor(version) >= NATIVE]
+
+
 VALUES = {
     "default values": [],
     "all values": ["-f", "chart/ci/full-values.yaml"],
     "a PodMonitor": ["-f", "chart/ci/podmonitor-values.yaml"],
     "other values": ["-f", "chart/ci/other-values.yaml"],
     "an app of one's own": ["-f", "chart/examples/gunicorn.yaml"],
+    "a Job": ["-f", "chart/ci/job-values.yaml"],
+    "a CronJob": ["-f", "chart/ci/cronjob-values.yaml"],
 }
+# Whose sidecar has to be a native one, as it is by default from this version on.
+ENDING, NATIVE = {"a Job", "a CronJob"}, 29
 # What a cluster has besides the chart.
 OTHERS = {"ConfigMap my-rules", "ServiceAccount shop"}
 
@@ -41,8 +52,8 @@ def services(manifests):
 
 
 def pod(manifests):
-    (workload,) = named(manifests, "Deployment") + named(manifests, "StatefulSet")
-    spec = workload["spec"]["template"]["spec"]
+    (spec,) = [chart_ports.made_pod(m)["spec"] for m in manifests
+               if m["kind"] != "Pod" and chart_ports.made_pod(m)]
     return spec, {c["name"]: c for c in spec.get("initContainers", []) + spec["containers"]}
 
 

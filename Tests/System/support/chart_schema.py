@@ -3,8 +3,12 @@ says more, its comment is its description, and an object refuses keys that it do
 
 Draft 7, which every Helm reads; patterns without look-ahead, which Go's engine lacks.
 """
+import json
+import re
+
 import yaml
 
+from support import chart_library
 from support.chart_rules_schema import RULES
 from support.chart_values import CHART, documented
 
@@ -34,8 +38,10 @@ def matching(pattern, **more):
     return {"type": "string", "pattern": pattern, **more}
 
 
+NOTHING_OR_COUNT = {"anyOf": [enum(""), COUNT]}
 REFERENCE = members("name", name=STRING, optional=BOOLEAN)
 PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
+PORT_NAME = matching("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", maxLength=15)
 # A container that the chart does not know: the API server judges the rest.
 CONTAINER = {"type": "object", "required": ["name", "image"], "properties": {
     "name": {"type": "string", "not": enum("app", "metrics-sidecar")}, "image": STRING}}
@@ -128,9 +134,7 @@ TYPES = {
         "command": STRINGS, "args": STRINGS,
         "ports": listed(members(
             "name containerPort", containerPort=PORT, protocol=enum("TCP", "UDP", "SCTP"),
-            name=matching("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", maxLength=15,
-                          **{"not": enum("metrics")})),
-            minItems=1),
+            name={**PORT_NAME, "not": enum("metrics")}), minItems=1),
         "env": ref("env"), "envFrom": ref("envFrom"), "healthPath": matching("^(/|$)"),
         "startupProbe": ref("probe"), "readinessProbe": ref("readinessProbe"),
         "livenessProbe": ref("probe"), "lifecycle": ref("lifecycle"), "socketsPath": matching("^/"),
@@ -148,6 +152,23 @@ TYPES = {
         "livenessProbe": ref("probe"), "resources": ref("resources"), "volumeMounts": ref("mounts"),
         "securityContext": ref("containerSecurity")}),
     "podSecurityContext": POD_SECURITY,
+    "workload.kind": enum("Deployment", "Job", "CronJob"),
+    **under("workload.job", {
+        "restartPolicy": enum("Never", "OnFailure"), "backoffLimit": COUNT,
+        "backoffLimitPerIndex": NOTHING_OR_COUNT, "maxFailedIndexes": NOTHING_OR_COUNT,
+        "parallelism": COUNT, "completions": NOTHING_OR_COUNT,
+        "completionMode": enum("NonIndexed", "Indexed"),
+        "activeDeadlineSeconds": {"anyOf": [enum(""), {"type": "integer", "minimum": 1}]},
+        "ttlSecondsAfterFinished": NOTHING_OR_COUNT,
+        "podFailurePolicy": members(rules=listed({"type": "object", "required": ["action"]})),
+        "podReplacementPolicy": enum("", "TerminatingOrFailed", "Failed"),
+        "successPolicy": members(rules=listed(members(
+            succeededIndexes=STRING, succeededCount=COUNT), minItems=1))}),
+    **under("workload.cronJob", {
+        "schedule": matching("^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)"
+                             "|@every [0-9hms]+|[0-9A-Za-z*/,?-]+( +[0-9A-Za-z*/,?-]+){4})$"),
+        "concurrencyPolicy": enum("Allow", "Forbid", "Replace"),
+        "startingDeadlineSeconds": NOTHING_OR_COUNT}),
     "strategy": members(type=enum("RollingUpdate", "Recreate"), rollingUpdate=members(
         maxSurge={"type": ["integer", "string"]}, maxUnavailable={"type": ["integer", "string"]})),
     "deploymentAnnotations": TEXTS, "terminationGracePeriodSeconds": ref("autoOrSeconds"),
@@ -212,7 +233,7 @@ TYPES = {
     "prometheusOperator.version": matching(r"^v?[0-9]+\.[0-9]+(\.[0-9]+)?$"),
     **under("serviceMonitor", {
         **MONITOR, "serviceDiscoveryRole": enum("", "Endpoints", "EndpointSlice")}),
-    **under("podMonitor", MONITOR),
+    **under("podMonitor", {**MONITOR, "enabled": enum("auto", True, False)}),
     **under("prometheusRule", {"labels": TEXTS, "annotations": TEXTS, "disabledAlerts": STRINGS,
                                "additionalGroups": listed(RULE_GROUP)}),
     **under("dashboard", {"labels": TEXTS, "annotations": TEXTS}),
@@ -222,12 +243,12 @@ TYPES = {
 }
 
 
-def made_of(value, path, words):
-    if path in TYPES:
-        made = TYPES[path]
+def made_of(value, path, words, types):
+    if path in types:
+        made = types[path]
     elif isinstance(value, dict) and value and path not in words:
         made = {"type": "object", "additionalProperties": path == "global", "properties": {
-            key: made_of(inner, f"{path}.{key}", words) for key, inner in value.items()}}
+            key: made_of(inner, f"{path}.{key}", words, types) for key, inner in value.items()}}
     elif isinstance(value, bool):
         made = BOOLEAN
     elif isinstance(value, int):
@@ -240,21 +261,54 @@ def made_of(value, path, words):
     return {"description": words[path], **made} if path in words else made
 
 
-def schema():
-    values = yaml.safe_load((CHART / "values.yaml").read_text())
-    words = {key: text for key, _, text in documented()}
-    unknown = {path for path in TYPES if path not in words}
+def made(chart, types, title, more):
+    """The schema of a chart's values.yaml; `more` are properties that Helm puts there."""
+    values = yaml.safe_load((chart / "values.yaml").read_text())
+    words = {key: text for key, _, text in documented(chart)}
+    unknown = {path for path in types if path not in words}
     if unknown:
         raise SystemExit(f"FAILED: values.yaml lacks what TYPES names: {sorted(unknown)}")
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
-        "title": "Values of simple-server",
+        "title": title,
         "type": "object",
         "additionalProperties": False,
-        "properties": {key: made_of(value, key, words) for key, value in values.items()},
+        "properties": {**{key: made_of(value, key, words, types) for key, value in values.items()},
+                       **more},
+    }
+
+
+def schema():
+    return {
+        # A library's values may be there, but only as Helm puts them.
+        **made(CHART, TYPES, "Values of simple-server", {
+            "metrics-sidecar": {
+                "description": "The library's own values, which are not read: use `sidecar`.",
+                **members(**{"global": {}, **{key: {"const": value} for key, value in
+                                              chart_library.defaults().items()}})}}),
         # An HTTPRoute without a gateway leads nowhere.
         "if": {"properties": {"httpRoute": {"properties": {"enabled": {"const": True}},
                                             "required": ["enabled"]}}, "required": ["httpRoute"]},
         "then": {"properties": {"httpRoute": {"properties": {"parentRefs": {"minItems": 1}}}}},
         "definitions": DEFINITIONS,
     }
+
+
+def library():
+    """The same for the library, whose keys are the chart's under another name."""
+    types = {"rules": ref("rules"), "socketMode": matching("^(|0?[0-7]{3})$"),
+             "portName": PORT_NAME, "volumePrefix": matching("^([a-z0-9][-a-z0-9]*)?$")}
+    words = {key for key, _, _ in documented(chart_library.LIBRARY)}
+    for path, found in TYPES.items():
+        for ours, theirs in (("sidecar.", ""), ("podMonitor.", "monitor."), (
+                "prometheusOperator.", "prometheusOperator.")):
+            if path.startswith(ours) and theirs + path.removeprefix(ours) in words:
+                types[theirs + path.removeprefix(ours)] = found
+    types["monitor.enabled"] = BOOLEAN
+    used, more = {}, [types]
+    while more:
+        names = set(re.findall(r"#/definitions/(\w+)", json.dumps(more))) - set(used)
+        used |= {name: DEFINITIONS[name] for name in sorted(names)}
+        more = [used[name] for name in names]
+    return {**made(chart_library.LIBRARY, types, "Values of metrics-sidecar",
+                   {"global": {"type": "object"}}), "definitions": dict(sorted(used.items()))}

@@ -12,6 +12,7 @@ from support.checks import check
 
 CHART = ROOT / "chart"
 HELM = os.environ.get("HELM", "helm")
+JOB = ["--set", "workload.kind=Job,app.image=registry.example.com/backup:1"]
 REFUSED = {
     "an unknown key": ["--set", "replicas=2"],
     "an unknown key inside": ["--set", "sidecar.image.repo=x"],
@@ -42,6 +43,22 @@ REFUSED = {
     "fewer pods at most than at least": [
         "--set", "autoscaling.enabled=true,autoscaling.minReplicas=9"],
     "both monitors": ["--set", "serviceMonitor.enabled=true,podMonitor.enabled=true"],
+    "a workload that is none": ["--set", "workload.kind=StatefulSet"],
+    "a Job of a server": ["--set", "workload.kind=Job"],
+    "a Job behind an Ingress": [*JOB, "--set", "ingress.enabled=true"],
+    "a Job that an autoscaler keeps up": [*JOB, "--set", "autoscaling.enabled=true"],
+    "a Job that is never to be disrupted": [*JOB, "--set", "podDisruptionBudget.enabled=true"],
+    "a Job whose sidecar would never end": [*JOB, "--kube-version", "1.28.9"],
+    "a Job without a native sidecar": [*JOB, "--set", "sidecar.native=false"],
+    "a Job that restarts for ever": [*JOB, "--set", "workload.job.restartPolicy=Always"],
+    "a policy of failures that needs new pods": [
+        *JOB, "--set", "workload.job.restartPolicy=OnFailure", "--set-json",
+        'workload.job.podFailurePolicy={"rules":[{"action":"Ignore"}]}'],
+    "a schedule that is none": ["--set", "workload.cronJob.schedule=daily"],
+    "a schedule of four fields": ["--set-string", "workload.cronJob.schedule=0 3 * *"],
+    "two runs that may not be": ["--set", "workload.cronJob.concurrencyPolicy=Never"],
+    "a deadline below nothing": ["--set", "workload.job.activeDeadlineSeconds=0"],
+    "values of the library": ["--set", "metrics-sidecar.port=9000"],
 }
 
 
@@ -61,11 +78,12 @@ def render(version, arguments):
     return [manifest for manifest in yaml.safe_load_all(done.stdout) if manifest]
 
 
-def documented():
+def documented(chart=CHART):
     """(key, default, words) of each key of values.yaml that a `# --` comment stands above."""
     rows, path, words = [], [], None
-    values = yaml.safe_load((CHART / "values.yaml").read_text())
-    for line in (CHART / "values.yaml").read_text().splitlines():
+    text = (chart / "values.yaml").read_text()
+    values = yaml.safe_load(text)
+    for line in text.splitlines():
         text = line.strip()
         if text.startswith("# -- "):
             words = text[5:]
@@ -95,15 +113,15 @@ def leaves(values, known, prefix=""):
             yield path
 
 
-def readme():
-    rows = documented()
+def readme(chart=CHART):
+    rows = documented(chart)
     known = {row[0] for row in rows}
-    missing = set(leaves(yaml.safe_load((CHART / "values.yaml").read_text()), known)) - known
+    missing = set(leaves(yaml.safe_load((chart / "values.yaml").read_text()), known)) - known
     check(not missing, f"values without a `# --` comment: {sorted(missing)}")
     table = "\n".join(
         f"| `{key}` | `{json.dumps(value)}` | {words} |".replace("||", "| |")
         for key, value, words in rows)
-    return (CHART / "README.md.gotmpl").read_text().replace("{{ values }}", table)
+    return (chart / "README.md.gotmpl").read_text().replace("{{ values }}", table)
 
 
 def wrong(value):

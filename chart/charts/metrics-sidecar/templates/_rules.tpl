@@ -1,6 +1,6 @@
-{{/* What the schema cannot say of `sidecar.rules`, because two of its parts are compared. The words
+{{/* What the schema cannot say of `rules`, because two of its parts are compared. The words
 are those of `metrics-sidecar check-rules`, which looks once more when the sidecar starts. */}}
-{{- define "simple-server.checkRules" -}}
+{{- define "metrics-sidecar.checkRules" -}}
 {{- $first := dict }}
 {{- range $number, $family := .families }}
 {{- if ne (default "feed" $family.action) "drop" }}
@@ -46,5 +46,33 @@ are those of `metrics-sidecar check-rules`, which looks once more when the sidec
 {{- end }}
 {{- end }}
 {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Name of the ConfigMap with the rules, or nothing. */}}
+{{- define "metrics-sidecar.rulesName" -}}
+{{- if .values.rulesConfigMap }}
+{{- .values.rulesConfigMap }}
+{{- else if .values.rules }}
+{{- printf "%s-rules" (include "metrics-sidecar.name" (dict "root" .root "name" .name)) }}
+{{- end }}
+{{- end }}
+
+{{/* The ConfigMap with `rules`, where there are any. */}}
+{{- define "metrics-sidecar.rules" -}}
+{{- $root := default . .root -}}
+{{- $values := default (index $root.Values "metrics-sidecar") .values -}}
+{{- if and $values.rules (not $values.rulesConfigMap) -}}
+{{- include "metrics-sidecar.checkRules" $values.rules -}}
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ include "metrics-sidecar.rulesName" (dict "root" $root "values" $values "name" .name) }}
+  namespace: {{ $root.Release.Namespace }}
+  labels:
+    {{- include "metrics-sidecar.labels" $root | nindent 4 }}
+data:
+  rules.json: |
+    {{- toPrettyJson $values.rules | nindent 4 }}
 {{- end }}
 {{- end }}
