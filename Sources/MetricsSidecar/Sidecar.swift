@@ -68,6 +68,7 @@ final class Sidecar: Responder {
     clientMemory = ClientMemory(limit: settings.limits.clientMemoryByteCount)
     applier.log = settings.log
     applier.gaugeMinus = settings.gaugeMinus
+    applier.dialects = settings.dialects
     self.settings = settings
     dashboard = Dashboard(flags: settings.push.isAdmin ? "push-admin" : "")
     self.sockets = sockets

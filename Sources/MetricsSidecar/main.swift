@@ -107,7 +107,6 @@ private func work(
   do throws(StateOpening.Failure) {
     let opened = try StateOpening.open(settings, kept?.board)
     let registry = Registry(state: opened.state, rules: rules, limits: settings.limits)
-    registry.dialects = settings.dialects
     registry.spellings.isOn = settings.hasUTF8Names
     let push: PushAPI?
     do throws(StateOpening.Failure) {

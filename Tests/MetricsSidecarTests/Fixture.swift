@@ -38,9 +38,10 @@ final class Fixture {
   ) -> Registry.Rejection? {
     let name = Array(name.utf8)
     let tags = Array(tags.utf8)
-    return registry.apply(
-      name: name.span.bytes, type: type.asciiValue!, tags: tags.span.bytes, value: value,
-      weight: weight, isDelta: isDelta)
+    let event = Event(
+      name: name.span.bytes, EventType(rawValue: type.asciiValue! & 31)!, tags: tags.span.bytes,
+      .lines, EventValue(number: value, move: isDelta ? .step : .set), weight: weight)
+    return registry.apply(event) { EventDescription(line: $0, .all) }
   }
 
   /// A page as a scrape gets it, unpacked, and how many slices it took.

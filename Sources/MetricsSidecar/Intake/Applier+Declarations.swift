@@ -12,16 +12,30 @@ extension Applier {
     let text = bytes.extracting(8..<bytes.byteCount)
     let rejection: Registry.Rejection?
     if bytes.begins("_family") {
-      rejection = try registry.declare(text)
+      rejection = registry.declare(try Declaration(SeriesKey.array(text)))
     } else if bytes.begins("_series") {
-      rejection = try registry.makeDeclaredSeries(text)
+      rejection = registry.makeDeclaredSeries(try declaredEvent(text))
     } else if bytes.begins("_remove") {
-      rejection = try registry.removePart(text)
+      rejection = registry.removePart(try declaredEvent(text))
     } else {
       return false
     }
     if let rejection { counts.reject(rejection) }
     return true
+  }
+
+  /// What follows `_series|` or `_remove|`: `<name>[|#<tags>]`.
+  private func declaredEvent(_ text: RawSpan) throws(LineError) -> EventDescription {
+    let end = ByteScan.find(UInt8(ascii: "|"), in: text, from: 0, to: text.byteCount)
+    var start = min(end + 1, text.byteCount)
+    if start < text.byteCount {
+      guard text.at(start) == UInt8(ascii: "#") else { throw .badDeclaration }
+      start += 1
+    }
+    let tags = text.extracting(start..<text.byteCount)
+    let event = Event(
+      name: text.extracting(0..<end), .gauge, tags: tags, .lines, EventValue(number: 0))
+    return EventDescription(line: event, [])
   }
 
   /// A gauge whose line names its container or its time.
@@ -50,23 +64,6 @@ extension Applier {
       if text.at(index) != UInt8(ascii: ".") { return 0 }
     }
     return Decimal.parse(text)
-  }
-
-  /// An event with an exemplar's labels: it counts, and is the last one of its series or bucket.
-  @inline(never)
-  func applyTraced(
-    _ event: EventLine, _ bytes: RawSpan, _ source: IntakeCounts.Source
-  ) throws(LineError) {
-    try applyEach(event, bytes, source)
-    let labels = bytes.extracting(event.exemplar)
-    guard Exemplars.areLabels(labels),
-      let targets = registry.targets(
-        bytes.extracting(event.name), event.kind.rawValue, bytes.extracting(event.tags))
-    else { return }
-    var index = event.values.lowerBound
-    while let value = try event.nextValue(bytes, &index) {
-      registry.keepExemplar(labels, targets, value: value.number)
-    }
   }
 }
 

@@ -20,16 +20,18 @@ extension Applier {
       while try event.nextValue(line, &index) != nil {}
     }
     guard isSound, count > 1 else { return false }
-    let name = bytes.extracting(0..<colon)
-    let noTags = bytes.extracting(0..<0)
-    var feeds: [(type: UInt8, feed: Registry.Feed)] = []
+    var feeds: [(type: EventType, feed: Registry.Feed)] = []
     _ = eachSample(bytes, after: colon) { event, line throws(LineError) in
-      let type = event.kind.rawValue
+      let type = event.kind.type
       var at = 0
       while at < feeds.count, feeds[at].type != type { at += 1 }
-      if at == feeds.count { feeds.append((type, registry.feed(of: name, type, noTags))) }
-      try applyEach(
-        event, line, from: event.values.lowerBound, to: feeds[at].feed, noTags, source)
+      if at == feeds.count {
+        let named = Event(
+          name: bytes.extracting(0..<colon), type, tags: bytes.extracting(0..<0),
+          .lines, EventValue(number: 0))
+        feeds.append((type, registry.feed(of: named, describe)))
+      }
+      try applyEach(event, line, to: feeds[at].feed, source)
     }
     return true
   }

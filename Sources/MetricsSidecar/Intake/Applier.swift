@@ -9,6 +9,8 @@ final class Applier {
   var log = Log()
   var counts = IntakeCounts()
   var spectators: SpectatorSources
+  /// How tags are spelled in names.
+  var dialects = TagDialects.all
   /// `--gauge-minus`.
   var gaugeMinus = GaugeMinus.auto
   /// Whether a gauge's minus is a step in the lines that are being applied.
@@ -107,16 +109,11 @@ final class Applier {
   func apply(
     _ event: EventLine, _ bytes: RawSpan, _ source: IntakeCounts.Source
   ) throws(LineError) {
-    let name = bytes.extracting(event.name)
-    let tags = bytes.extracting(event.tags)
     if event.kind == .gauge, !event.container.isEmpty || !event.time.isEmpty {
       return try applyGauge(event, bytes, source)
     }
-    if !event.exemplar.isEmpty { return try applyTraced(event, bytes, source) }
     let only = event.onlyValue
-    if !only.isNaN {
-      return apply(event, name, tags, .init(number: only, isDelta: false), source)
-    }
+    if !only.isNaN { return apply(event, bytes, EventValue(number: only), source) }
     try applyEach(event, bytes, source)
   }
 
@@ -125,45 +122,40 @@ final class Applier {
   func applyEach(
     _ event: EventLine, _ bytes: RawSpan, _ source: IntakeCounts.Source
   ) throws(LineError) {
-    let name = bytes.extracting(event.name)
-    let tags = bytes.extracting(event.tags)
     var index = event.values.lowerBound
     guard let first = try event.nextValue(bytes, &index) else { return }
-    if index >= event.values.upperBound { return apply(event, name, tags, first, source) }
-    let feed = registry.feed(of: name, event.kind.rawValue, tags)
-    index = event.values.lowerBound
-    try applyEach(event, bytes, from: index, to: feed, tags, source)
+    if index >= event.values.upperBound { return apply(event, bytes, read(first), source) }
+    let feed = registry.feed(of: event.event(bytes, EventValue(number: 0)), describe)
+    try applyEach(event, bytes, to: feed, source)
   }
 
-  /// Adds the values of `line`, from `index` on, to what they feed together.
+  /// Adds the values of `line` to what they feed together.
   @_optimize(speed)
   func applyEach(
-    _ event: EventLine, _ line: RawSpan, from index: Int, to feed: Registry.Feed, _ tags: RawSpan,
-    _ source: IntakeCounts.Source
+    _ event: EventLine, _ line: RawSpan, to feed: Registry.Feed, _ source: IntakeCounts.Source
   ) throws(LineError) {
-    var index = index
+    var index = event.values.lowerBound
     while let value = try event.nextValue(line, &index) {
-      let move = GaugeMove(isDelta: isStep(value), isMinus: value.isMinus)
-      count(registry.add(value.number, event.weight, move, to: feed, tags), event, source)
+      count(registry.add(event.event(line, read(value)), to: feed), event, source)
     }
   }
 
   @inline(__always)
-  private func isStep(_ value: EventLine.Value) -> Bool {
-    value.isDelta && (minusIsStep || !value.isMinus)
+  private func read(_ value: EventLine.Value) -> EventValue {
+    let isStep = value.isDelta && (minusIsStep || !value.isMinus)
+    return EventValue(
+      number: value.number, move: GaugeMove(isDelta: isStep, isMinus: value.isMinus))
   }
 
   @inline(__always)
   @_optimize(speed)
   private func apply(
-    _ event: EventLine, _ name: RawSpan, _ tags: RawSpan, _ value: EventLine.Value,
-    _ source: IntakeCounts.Source
+    _ event: EventLine, _ bytes: RawSpan, _ value: EventValue, _ source: IntakeCounts.Source
   ) {
-    let rejection = registry.apply(
-      name: name, type: event.kind.rawValue, tags: tags, value: value.number,
-      weight: event.weight, isDelta: isStep(value), isMinus: value.isMinus)
-    count(rejection, event, source)
+    count(registry.apply(event.event(bytes, value), describe), event, source)
   }
+
+  func describe(_ event: Event) -> EventDescription { EventDescription(line: event, dialects) }
 
   @inline(__always)
   @_optimize(speed)

@@ -13,6 +13,8 @@ import SidecarRules
 /// `mostrecent`, `livemostrecent`. A field that is not known is skipped.
 struct Declaration {
   let name: [UInt8]
+  /// As the line has it, behind `_family|`.
+  let text: [UInt8]
   private(set) var kind: Record.Kind
   private(set) var help: [UInt8] = []
   private(set) var bounds: [Double] = []
@@ -36,6 +38,7 @@ struct Declaration {
       throw .badDeclaration
     }
     name = Array(fields[0])
+    self.text = text
     self.kind = kind
     guard let help = Self.unescaped(fields[2]) else { throw .badDeclaration }
     self.help = help

@@ -151,7 +151,7 @@ extension Record.Kind {
 
 extension KindOptions {
   /// The digest of the tag that tells clients apart, never 0; 0 where the event has none.
-  func client(_ event: Resolver) -> UInt32 {
+  func client(_ event: EventDescription) -> UInt32 {
     if clientTag.isEmpty { return 0 }
     let value = Array(event.value(of: clientTag))
     return value.isEmpty ? 0 : max(1, unsafe Digest.checksum(value.span.bytes))

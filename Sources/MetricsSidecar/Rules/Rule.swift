@@ -16,7 +16,7 @@ struct Rule {
   var scale = 1.0
 
   /// What the name's stars stand for, where the rule takes the event.
-  func captures(_ event: Resolver, _ kind: Record.Kind) -> [ArraySlice<UInt8>]? {
+  func captures(_ event: EventDescription, _ kind: Record.Kind) -> [ArraySlice<UInt8>]? {
     guard kinds.isEmpty || kinds.contains(kind), let captures = self.event.captures(event.name[...])
     else { return nil }
     for condition in conditions where !condition.holds(for: event.value(of: condition.tag)) {

@@ -267,27 +267,23 @@ extension RawSpan {
 }
 
 extension Registry {
-  /// `apply` where rules ask for exemplars.
+  /// `apply` where rules ask for exemplars, or the event has one.
   @inline(never)
   @_optimize(speed)
-  func applyTraced(
-    _ exemplars: Exemplars, _ name: RawSpan, _ type: UInt8, _ tags: RawSpan, _ value: Double,
-    _ weight: Double, _ move: GaugeMove
-  ) -> Rejection? {
-    guard var rest = exemplars.scratch.take() else { return nil }
+  func applyTraced(_ event: Event, _ describe: Describe) -> Rejection? {
+    guard let exemplars, var rest = exemplars.scratch.take() else {
+      return add(event, to: plainFeed(of: event, describe))
+    }
     let rejection: Rejection?
-    if exemplars.strip(tags, into: &rest) {
-      rejection = applyPlain(
-        name: name, type: type, tags: rest.bytes, value: value, weight: weight, move: move)
-      if let targets = targets(name, type, rest.bytes) {
-        for index in 0..<targets.count {
-          guard let trace = trace(targets[index], in: tags) else { continue }
-          keep(exemplars, targets[index], tags.extracting(trace), value)
-        }
+    if exemplars.strip(event.tags, into: &rest) {
+      let feed = plainFeed(of: event.with(tags: rest.bytes), describe)
+      rejection = add(event, to: feed)
+      for index in 0..<(rejection == nil ? feed.count : 0) {
+        guard let trace = trace(feed[index], in: event.tags) else { continue }
+        keep(exemplars, feed[index], event.tags.extracting(trace), event.value.number)
       }
     } else {
-      rejection = applyPlain(
-        name: name, type: type, tags: tags, value: value, weight: weight, move: move)
+      rejection = add(event, to: plainFeed(of: event, describe))
     }
     exemplars.scratch = consume rest
     return rejection
@@ -309,15 +305,16 @@ extension Registry {
 
   /// Keeps the labels that an event of a declared family brings: `trace_id:4bf92f35,span_id:00f0`.
   @inline(never)
-  func keepExemplar(_ labels: RawSpan, _ targets: LineTable.Targets, value: Double) {
-    for index in 0..<targets.count {
-      let target = targets[index]
+  func keepExemplar(of event: Event, _ feed: Feed) {
+    guard Exemplars.areLabels(event.exemplar) else { return }
+    for index in 0..<feed.count {
+      let target = feed[index]
       guard families[Int(target.family)].options.exemplar == KindOptions.anyExemplar else {
         continue
       }
       let exemplars = exemplars ?? Exemplars(limit: limits.exemplars)
       self.exemplars = exemplars
-      keep(exemplars, target, labels, nameByteCount: 0, value)
+      keep(exemplars, target, event.exemplar, nameByteCount: 0, event.value.number)
     }
   }
 

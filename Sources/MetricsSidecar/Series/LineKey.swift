@@ -60,6 +60,14 @@ struct LineKey {
     }
   }
 
+  @inline(__always)
+  @_optimize(speed)
+  static func withKey<Result>(
+    _ key: HashKey, _ event: Event, _ body: (LineKey) -> Result
+  ) -> Result {
+    withKey(key, name: event.name, type: event.typeByte, tags: event.tags, body)
+  }
+
   /// Hashes all words of `bytes`; the last one.
   private static func takeIn(_ bytes: UnsafeRawBufferPointer, _ hash: inout LineHash) -> UInt64 {
     var index = 0

@@ -11,8 +11,6 @@ import SidecarRules
 struct Declarations {
   struct Entry {
     var declaration: Declaration
-    /// As the line has it, behind `_family|`.
-    var text: [UInt8]
     /// Where the state file has it.
     var record: Record
     /// Connections and sessions that have declared it so, as far as they fit.
@@ -21,7 +19,7 @@ struct Declarations {
     var hasMoreOwners = false
 
     /// What it takes here, in its family and in that one's header.
-    var byteCount: Int { 3 * text.count + 96 * declaration.bounds.count }
+    var byteCount: Int { 3 * declaration.text.count + 96 * declaration.bounds.count }
   }
 
   var entries: [[UInt8]: Entry] = [:]
@@ -33,19 +31,17 @@ struct Declarations {
 extension Registry {
   // MARK: Declaring
 
-  /// Takes a declaration, as part of the current transaction. `text` is what follows `_family|`.
+  /// Takes a declaration, as part of the current transaction.
   /// - Returns: why it was refused.
-  func declare(_ text: RawSpan) throws(LineError) -> Rejection? {
-    let bytes = SeriesKey.array(text)
-    let declaration = try Declaration(bytes)
+  func declare(_ declaration: Declaration) -> Rejection? {
     let name = declaration.name
-    if let known = declarations.entries[name], known.text == bytes {
+    if let known = declarations.entries[name], known.declaration.text == declaration.text {
       noteOwner(of: name)
       return nil
     }
     do throws(Rejection) {
       try checkName(name, declaration.kind)
-      try setDeclaration(declaration, bytes)
+      try setDeclaration(declaration)
       noteOwner(of: name)
       return nil
     } catch { return error }
@@ -59,9 +55,7 @@ extension Registry {
     if familyCount >= limits.families { throw .familyLimit }
   }
 
-  private func setDeclaration(
-    _ declaration: Declaration, _ text: [UInt8]
-  ) throws(Rejection) {
+  private func setDeclaration(_ declaration: Declaration) throws(Rejection) {
     let name = declaration.name
     let old = declarations.entries[name]
     let family = declaration.family(clients: limits.gaugeClients)
@@ -74,8 +68,7 @@ extension Registry {
       if !isSame, let old, isInUse(old) { throw .declarationConflict }
       if !isSame, isSampleOfAnother(name, family.kind) { throw conflict(name) }
     }
-    var entry = Declarations.Entry(
-      declaration: declaration, text: text, record: Record(unit: 0))
+    var entry = Declarations.Entry(declaration: declaration, record: Record(unit: 0))
     let byteCount = declarations.byteCount - (old?.byteCount ?? 0) + entry.byteCount
     if byteCount > limits.declarationByteCount { throw .familyLimit }
     if !isByRules {
@@ -86,7 +79,8 @@ extension Registry {
     let record: Record
     do throws(Errno) {
       record = try unsafe state.allocate(
-        kind: .declaration, key: text.span.bytes, nameByteCount: name.count, shape: 0, cellCount: 2)
+        kind: .declaration, key: declaration.text.span.bytes, nameByteCount: name.count, shape: 0,
+        cellCount: 2)
     } catch { throw .stateFull }
     if let old { retire(old.record) }
     entry.record = record
@@ -141,12 +135,14 @@ extension Registry {
 
   // MARK: Events
 
-  /// Feeds the declared family of the event's name; `false` where there is none.
+  /// Feeds the declared family of the event's name, or of the name that its protocol gives it; `false`
+  /// where there is none.
   func feedDeclared(
-    _ event: Resolver, _ kind: Record.Kind, into outcome: inout Resolution
+    _ event: EventDescription, _ kind: Record.Kind, into outcome: inout Resolution
   ) throws(Rejection) -> Bool {
-    guard !declarations.entries.isEmpty, declarations.entries[event.name] != nil,
-      let index = familyIndex[event.name]
+    let name = event.family ?? event.name
+    guard !declarations.entries.isEmpty, declarations.entries[name] != nil,
+      let index = familyIndex[name]
     else { return false }
     let family = families[index]
     guard family.kind.takes(kind) else { throw conflict(family.name) }
@@ -155,10 +151,11 @@ extension Registry {
   }
 
   /// Tags of a declared family have any text as their value, escaped where a line needs it.
-  private func declaredLabels(_ event: Resolver) throws(Rejection) -> [Label] {
+  private func declaredLabels(_ event: EventDescription) throws(Rejection) -> [Label] {
     var labels: [Label] = []
     for tag in event.tags {
-      guard let value = Declaration.unescaped(tag.value) else { throw .badEscape }
+      guard let value = event.isEscaped ? Declaration.unescaped(tag.value) : Array(tag.value)
+      else { throw .badEscape }
       let name = Names.label(tag.name)
       if !value.isEmpty, !labels.contains(where: { $0.name == name }) {
         labels.append((name, value[...]))
@@ -167,10 +164,9 @@ extension Registry {
     return labels
   }
 
-  /// Ends the client's part in a series of a declared gauge: `_remove|<name>[|#<tags>]`. What other
-  /// clients report stays, and so do counters.
-  func removePart(_ text: RawSpan) throws(LineError) -> Rejection? {
-    let event = try declaredEvent(text)
+  /// Ends the client's part in a series of a declared gauge. What other clients report stays, and so do
+  /// counters.
+  func removePart(_ event: EventDescription) -> Rejection? {
     guard let index = declaredFamily(event), families[index].kind == .clientGauge else {
       return nil
     }
@@ -184,10 +180,9 @@ extension Registry {
     return nil
   }
 
-  /// Makes a series before its first event, so that it is shown with 0 and `rate()` sees that event:
-  /// `_series|<name>[|#<tags>]`. What a rule takes is made by its events.
-  func makeDeclaredSeries(_ text: RawSpan) throws(LineError) -> Rejection? {
-    let event = try declaredEvent(text)
+  /// Makes a series before its first event, so that it is shown with 0 and `rate()` sees that event.
+  /// What a rule takes is made by its events.
+  func makeDeclaredSeries(_ event: EventDescription) -> Rejection? {
     guard let index = declaredFamily(event) else { return nil }
     let kind = families[index].kind
     for candidate in matcher.candidates(for: event.name)
@@ -201,24 +196,11 @@ extension Registry {
     return outcome.refusal
   }
 
-  private func declaredFamily(_ event: Resolver) -> Int? {
+  private func declaredFamily(_ event: EventDescription) -> Int? {
     guard event.tags.count <= limits.labels, let index = familyIndex[event.name],
       families[index].isDeclaredByClient
     else { return nil }
     return index
-  }
-
-  /// `<name>[|#<tags>]`
-  private func declaredEvent(_ text: RawSpan) throws(LineError) -> Resolver {
-    let end = ByteScan.find(UInt8(ascii: "|"), in: text, from: 0, to: text.byteCount)
-    var start = min(end + 1, text.byteCount)
-    if start < text.byteCount {
-      guard text.at(start) == UInt8(ascii: "#") else { throw .badDeclaration }
-      start += 1
-    }
-    return Resolver(
-      name: text.extracting(0..<end), type: UInt8(ascii: "g"),
-      tags: text.extracting(start..<text.byteCount), dialects: [])
   }
 
   // MARK: Restart and reload
@@ -230,7 +212,7 @@ extension Registry {
     do throws(LineError) {
       let declaration = try Declaration(text)
       guard declarations.entries[declaration.name] == nil else { return retire(record) }
-      let entry = Declarations.Entry(declaration: declaration, text: text, record: record)
+      let entry = Declarations.Entry(declaration: declaration, record: record)
       declarations.entries[declaration.name] = entry
       declarations.byteCount += entry.byteCount
       if familyIndex[declaration.name] == nil {

@@ -29,40 +29,21 @@ extension Registry {
     }
   }
 
-  /// Adds `value`, which stands for `weight` samples, to everything that the event feeds.
-  /// `type` is the first letter of the event's type; `isMinus` tells a gauge's value with a minus,
-  /// which is a step here if `isDelta`.
+  /// Says what an event that is not known means.
+  typealias Describe = (Event) -> EventDescription
+
+  /// Adds an event's value to everything that it feeds.
   @inline(__always)
   @_optimize(speed)
-  func apply(
-    name: RawSpan, type: UInt8, tags: RawSpan, value: Double, weight: Double, isDelta: Bool,
-    isMinus: Bool = false
-  ) -> Rejection? {
-    let move = GaugeMove(isDelta: isDelta, isMinus: isMinus)
-    if let exemplars {
-      return applyTraced(exemplars, name, type, tags, value, weight, move)
-    }
-    return applyPlain(
-      name: name, type: type, tags: tags, value: value, weight: weight, move: move)
-  }
-
-  /// The targets of a line that is known.
-  func targets(_ name: RawSpan, _ type: UInt8, _ tags: RawSpan) -> LineTable.Targets? {
-    LineKey.withKey(lines.key, name: name, type: type, tags: tags) { key in lines.find(key) }
-  }
-
-  @inline(__always)
-  @_optimize(speed)
-  func applyPlain(
-    name: RawSpan, type: UInt8, tags: RawSpan, value: Double, weight: Double, move: GaugeMove
-  ) -> Rejection? {
-    LineKey.withKey(lines.key, name: name, type: type, tags: tags) { key in
+  func apply(_ event: Event, _ describe: Describe) -> Rejection? {
+    if exemplars != nil || event.exemplar.byteCount > 0 { return applyTraced(event, describe) }
+    return LineKey.withKey(lines.key, event) { key in
       if let targets = lines.find(key) {
         if targets.count == 0 { return .dropped }
-        for index in 0..<targets.count { add(targets[index], value, weight, move) }
+        for index in 0..<targets.count { add(targets[index], event.value, event.weight) }
         return nil
       }
-      return applyNew(key, name, type, tags, value, weight, move)
+      return applyNew(key, event, describe)
     }
   }
 
@@ -76,7 +57,7 @@ extension Registry {
       if target.kind == .counter, target.scale == 0 {
         state.add(Int(target.cell) + 1, line.value)
       } else {
-        addOther(target, line.value, 1, .set)
+        addOther(target, EventValue(number: line.value), 1)
       }
     }
     return true
@@ -84,25 +65,23 @@ extension Registry {
 
   @inline(never)
   private func applyNew(
-    _ key: LineKey, _ name: RawSpan, _ type: UInt8, _ tags: RawSpan, _ value: Double,
-    _ weight: Double, _ move: GaugeMove
+    _ key: LineKey, _ event: Event, _ describe: Describe
   ) -> Rejection? {
-    let outcome = resolveNew(key, name, type, tags)
-    for target in outcome.targets { add(target, value, weight, move) }
+    let outcome = resolveNew(key, event, describe)
+    for target in outcome.targets { add(target, event.value, event.weight) }
     return outcome.targets.isEmpty ? outcome.refusal : nil
   }
 
-  /// Asks the rules what a new line feeds, and remembers the answer.
+  /// Asks the rules what a new event feeds, and remembers the answer.
   private func resolveNew(
-    _ key: LineKey, _ name: RawSpan, _ type: UInt8, _ tags: RawSpan
+    _ key: LineKey, _ event: Event, _ describe: Describe
   ) -> Resolution {
     #if DEBUG
       resolvedLines += 1
     #endif
-    let resolver = Resolver(name: name, type: type, tags: tags, dialects: dialects)
     var outcome = Resolution()
     do throws(Rejection) {
-      try resolve(resolver, into: &outcome)
+      try resolve(describe(event), into: &outcome)
     } catch {
       // Remembered as a line that feeds nothing; half of the room is for those that feed something.
       if error == .dropped, !lines.isHalfFull { lines.insert(key, targets: []) }
@@ -114,29 +93,28 @@ extension Registry {
 
   @inline(__always)
   @_optimize(speed)
-  private func add(
-    _ target: LineTable.Target, _ value: Double, _ weight: Double, _ move: GaugeMove
-  ) {
-    if target.kind == .counter, target.scale == 0 {
-      state.add(Int(target.cell) + 1, value * weight)
+  private func add(_ target: LineTable.Target, _ value: EventValue, _ weight: Double) {
+    if target.kind == .counter, target.scale == 0, value.number >= 0 {
+      state.add(Int(target.cell) + 1, value.number * weight)
     } else {
-      addOther(target, value, weight, move)
+      addOther(target, value, weight)
     }
   }
 
   @inline(never)
   @_optimize(speed)
-  private func addOther(
-    _ target: LineTable.Target, _ value: Double, _ weight: Double, _ move: GaugeMove
-  ) {
-    var value = value
+  private func addOther(_ target: LineTable.Target, _ value: EventValue, _ weight: Double) {
+    let move = value.move
+    var value = value.number
     if target.scale != 0 {
       guard let scaled = scaled(target, value, weight, move) else { return }
       value = scaled
     }
     let cell = Int(target.cell)
     switch target.kind {
-    case .counter: state.add(cell + 1, value * weight)
+    case .counter:
+      // A counter of timings or the like: what it adds up may be below 0, and a counter never falls.
+      if value < 0 { refusedValues += 1 } else { state.add(cell + 1, value * weight) }
     case .gauge:
       if move == .set {
         state.store(cell + 1, value)
@@ -177,7 +155,6 @@ extension Registry {
       target.kind == .gauge && !move.isStep(target.minus)
       ? scaled.isFinite || !value.isFinite
       : (scaled * weight).magnitude <= Self.greatestTerm
-        && (target.kind != .counter || scaled >= 0)
     if !isSound { refusedValues += 1 }
     return isSound ? scaled : nil
   }
@@ -195,9 +172,9 @@ extension Registry {
     state.add(cell + HistogramCells.firstBucket + bucket, whole)
   }
 
-  // MARK: Lines of several values
+  // MARK: Events of several values
 
-  /// What all values of one line feed: looked up once, however many they are.
+  /// What all values of one line or point feed: looked up once, however many they are.
   struct Feed {
     /// Of a known line.
     private var known: LineTable.Targets?
@@ -218,45 +195,45 @@ extension Registry {
       if fresh.targets.isEmpty { refusal = fresh.refusal }
     }
 
-    fileprivate var count: Int { known?.count ?? fresh.count }
-    fileprivate subscript(index: Int) -> LineTable.Target { known?[index] ?? fresh[index] }
+    var count: Int { known?.count ?? fresh.count }
+    subscript(index: Int) -> LineTable.Target { known?[index] ?? fresh[index] }
   }
 
-  /// Valid until the turn ends.
+  /// What all events feed that have the words of this one, looked up once: valid until the turn ends.
+  /// A known one allocates nothing, unless a rule keeps exemplars of its tags.
   @inline(never)
-  func feed(of name: RawSpan, _ type: UInt8, _ tags: RawSpan) -> Feed {
+  func feed(of event: Event, _ describe: Describe) -> Feed {
     guard let exemplars, var rest = exemplars.scratch.take() else {
-      return plainFeed(name, type, tags)
+      return plainFeed(of: event, describe)
     }
     var feed: Feed
-    if exemplars.strip(tags, into: &rest) {
-      feed = plainFeed(name, type, rest.bytes)
-      for index in 0..<feed.count { feed.traces.append(trace(feed[index], in: tags)) }
+    if exemplars.strip(event.tags, into: &rest) {
+      feed = plainFeed(of: event.with(tags: rest.bytes), describe)
+      for index in 0..<feed.count { feed.traces.append(trace(feed[index], in: event.tags)) }
     } else {
-      feed = plainFeed(name, type, tags)
+      feed = plainFeed(of: event, describe)
     }
     exemplars.scratch = consume rest
     return feed
   }
 
-  private func plainFeed(_ name: RawSpan, _ type: UInt8, _ tags: RawSpan) -> Feed {
-    LineKey.withKey(lines.key, name: name, type: type, tags: tags) { key in
-      lines.find(key).map { Feed($0) } ?? Feed(resolveNew(key, name, type, tags))
+  func plainFeed(of event: Event, _ describe: Describe) -> Feed {
+    LineKey.withKey(lines.key, event) { key in
+      lines.find(key).map { Feed($0) } ?? Feed(resolveNew(key, event, describe))
     }
   }
 
-  /// Adds one of the line's values; `tags` are the line's.
+  /// Adds the value of an event whose `feed` is known, as part of the current transaction.
   @_optimize(speed)
-  func add(
-    _ value: Double, _ weight: Double, _ move: GaugeMove, to feed: Feed, _ tags: RawSpan
-  ) -> Rejection? {
+  func add(_ event: Event, to feed: Feed) -> Rejection? {
     if let refusal = feed.refusal { return refusal }
     for index in 0..<feed.count {
-      add(feed[index], value, weight, move)
+      add(feed[index], event.value, event.weight)
       if let exemplars, index < feed.traces.count, let trace = feed.traces[index] {
-        keep(exemplars, feed[index], tags.extracting(trace), value)
+        keep(exemplars, feed[index], event.tags.extracting(trace), event.value.number)
       }
     }
+    if event.exemplar.byteCount > 0 { keepExemplar(of: event, feed) }
     return nil
   }
 
@@ -269,7 +246,7 @@ extension Registry {
   }
 
   func feed(
-    _ index: Int, _ labels: [Label], _ event: Resolver, into outcome: inout Resolution,
+    _ index: Int, _ labels: [Label], _ event: EventDescription, into outcome: inout Resolution,
     scale: Double
   ) {
     let family = families[index]
@@ -287,7 +264,7 @@ extension Registry {
     outcome.targets.append(
       LineTable.Target(
         cell: UInt32(record.firstCell), family: place,
-        isMilliseconds: event.isMilliseconds, kind: family.kind,
+        isMilliseconds: event.type == .milliseconds, kind: family.kind,
         client: family.options.client(event), scale: scales.number(of: scale),
         minus: family.options.minus))
   }

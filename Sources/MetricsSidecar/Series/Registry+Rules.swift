@@ -5,9 +5,9 @@ extension Registry {
   typealias Label = (name: [UInt8], value: ArraySlice<UInt8>)
 
   /// Finds or makes every series that `event` feeds.
-  func resolve(_ event: Resolver, into outcome: inout Resolution) throws(Rejection) {
+  func resolve(_ event: EventDescription, into outcome: inout Resolution) throws(Rejection) {
     try check(event)
-    guard let kind = event.kind else { throw .unsupportedType }
+    let kind = event.type.kind
     var isMatched = false
     for candidate in matcher.candidates(for: event.name) {
       let rule = rules.rules[candidate]
@@ -37,7 +37,7 @@ extension Registry {
     feed(index, labels, event, into: &outcome, scale: 0)
   }
 
-  private func check(_ event: Resolver) throws(Rejection) {
+  private func check(_ event: EventDescription) throws(Rejection) {
     if event.mixesTags { throw .mixedTags }
     if event.tags.count > limits.labels { throw .tooManyLabels }
     if event.name.count > limits.nameByteCount { throw .nameTooLong }
@@ -50,7 +50,7 @@ extension Registry {
   // MARK: Labels
 
   private func labels(
-    _ entry: FamilyRule, _ event: Resolver, _ captures: [ArraySlice<UInt8>]
+    _ entry: FamilyRule, _ event: EventDescription, _ captures: [ArraySlice<UInt8>]
   ) -> [Label] {
     var labels: [Label] = []
     for label in entry.labels {

@@ -23,8 +23,6 @@ final class Registry {
   var table = SeriesTable()
   var lines: LineTable
   var sessions: SessionTable
-  /// Spellings of tags in names that are read.
-  var dialects = TagDialects.all
   /// Names as clients wrote them.
   var spellings = Spellings()
   /// Families as clients declare them.

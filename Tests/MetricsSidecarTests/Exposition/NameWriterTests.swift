@@ -45,8 +45,10 @@ import Testing
   ) {
     let bytes = Array(name.utf8)
     let none: [UInt8] = []
-    let event = Resolver(
-      name: bytes.span.bytes, type: Array(type.utf8)[0], tags: none.span.bytes, dialects: .all)
+    let event = EventDescription(
+      line: Event(
+        name: bytes.span.bytes, EventType(rawValue: Array(type.utf8)[0] & 31)!,
+        tags: none.span.bytes, .lines, EventValue(number: 1)), .all)
     #expect(String(decoding: event.spelledFamily, as: UTF8.self) == spelled)
     #expect(Names.sanitised(event.spelledFamily[...]) == event.defaultFamily)
   }

@@ -47,6 +47,19 @@ import Testing
     #expect(fixture.value("a") == 0 && fixture.value("b") == 0 && fixture.value("c_sum") == 0)
   }
 
+  @Test(arguments: ["t:-5|ms", "t:-5|h", "t:-5|d", "t:2:-5|d", "t:-5|d|@0.5", "t:1|ms:-5|ms"])
+  func `a value below 0 takes no counter of timings below what it was`(_ line: String) throws {
+    let fixture = try Fixture(
+      rules: """
+        {"families": [{"name": "t", "type": "counter", "events": [{"event": "t"}]}]}
+        """)
+    fixture.apply("t", "d", 4)
+    let applier = Applier(registry: fixture.registry, limits: Limits())
+    applier.line(Array(line.utf8).span.bytes, .statsd)
+    #expect(try #require(fixture.value("t")) >= 4)
+    #expect(fixture.registry.refusedValues == 1)
+  }
+
   @Test func `several clients' gauge takes no infinity, which would make it no number`() throws {
     let fixture = try Fixture(
       rules: """

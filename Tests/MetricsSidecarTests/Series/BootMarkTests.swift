@@ -43,9 +43,9 @@ import Testing
       let registry = try open(life.written)
       let name = Array("a".utf8)
       let tags: [UInt8] = []
-      _ = registry.apply(
-        name: name.span.bytes, type: 0x63, tags: tags.span.bytes, value: 1, weight: 1,
-        isDelta: false)
+      let event = Event(
+        name: name.span.bytes, .counter, tags: tags.span.bytes, .lines, EventValue(number: 1))
+      _ = registry.apply(event) { EventDescription(line: $0, .all) }
       registry.commit()
       if life.endsInOrder { registry.state.endInOrder() }
     }

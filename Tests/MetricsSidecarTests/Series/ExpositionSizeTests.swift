@@ -62,7 +62,7 @@ import Testing
     case 8: fixture.apply("event\(n)", "g")
     case 9:
       let text = Array("d\(n % 5)|counter|Help \(n)".utf8)
-      _ = try unsafe fixture.registry.declare(text.span.bytes)
+      _ = fixture.registry.declare(try Declaration(text))
     case 10:
       let text = n % 2 == 0 ? Self.rules : "{}"
       fixture.registry.reload(try RuleFile.parse(Array(text.utf8)))
@@ -118,7 +118,7 @@ import Testing
   @Test func `a declared help text has room, or is refused`() throws {
     let fixture = try fixture(4 << 10)
     let text = Array(("d|counter|" + String(repeating: "h", count: 5000)).utf8)
-    #expect(try unsafe fixture.registry.declare(text.span.bytes) == .expositionLimit)
+    #expect(fixture.registry.declare(try Declaration(text)) == .expositionLimit)
     #expect(fixture.registry.textByteCount == 0)
   }
 }
