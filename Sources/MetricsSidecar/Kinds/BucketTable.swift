@@ -2,9 +2,10 @@
 /// outliers cost one each. When there are too many, resolution is halved until there are not: bounds
 /// grow coarser, and no count is lost.
 ///
-///     control  bits 0..<16 buckets in use, 16..<24 schema + 16; 0 before the first sample
+///     control  bits 0..<16 buckets in use, 16..<24 schema + 16, 24 set; 0 before the first sample
 ///     table    cells of: bits 0..<43 count, 43..<63 index + 2^19, 63 set for values below 0;
-///              0 is free; a bucket lies at the first free cell from its hash on
+///              0 is free; a bucket lies at the first free cell from its hash on, or from 0 on in
+///              a table of earlier versions, whose bit 24 is not set
 struct BucketTable {
   /// The cell of `control`; the table's follow.
   let control: Int
@@ -14,6 +15,8 @@ struct BucketTable {
   let limit: Int
   /// Of an empty table.
   let firstSchema: Int
+
+  private static let isHashed: UInt64 = 1 << 24
 
   static let countBits = 43
   static let countLimit: UInt64 = 1 << 43 - 1
@@ -26,19 +29,21 @@ struct BucketTable {
   /// no bucket left for it.
   @_optimize(speed)
   func add(_ value: Double, _ count: UInt64, in state: StateFile) -> Bool {
-    var schema = schema(in: state)
+    let word = state.value(control)
+    var schema = word == 0 ? firstSchema : Self.schema(word)
+    if word != 0, word & Self.isHashed == 0 { placeAnew(schema, reducedBy: 0, in: state) }
     while true {
       let index = ExponentialScale.index(of: value.magnitude, schema: schema)
       if place(Self.key(index, isNegative: value < 0), count, schema, in: state) { return true }
       if schema == ExponentialScale.schemas.lowerBound { return false }
       schema -= 1
-      halve(to: schema, in: state)
+      placeAnew(schema, reducedBy: 1, in: state)
     }
   }
 
   /// Adds what another table has. How many samples had no bucket.
   func add(_ other: BucketTable, in state: StateFile) -> UInt64 {
-    let schema = other.schema(in: state)
+    let schema = Self.schema(state.value(other.control))
     var rest: UInt64 = 0
     for cell in other.control + 1...other.control + other.capacity {
       let word = state.value(cell)
@@ -57,15 +62,10 @@ struct BucketTable {
     }
   }
 
-  private func schema(in state: StateFile) -> Int {
-    let word = state.value(control)
-    return word == 0 ? firstSchema : Self.schema(word)
-  }
-
   @_optimize(speed)
   private func place(_ key: UInt64, _ count: UInt64, _ schema: Int, in state: StateFile) -> Bool {
     let hash = UInt64(truncatingIfNeeded: UInt32(truncatingIfNeeded: key &* 0x9e37_79b1))
-    var at = Int(truncatingIfNeeded: hash &* UInt64(capacity) >> 32)
+    var at = Int(truncatingIfNeeded: (hash &* UInt64(capacity)) >> 32)
     while true {
       let cell = control + 1 + at
       let word = state.value(cell)
@@ -73,7 +73,7 @@ struct BucketTable {
         let used = state.value(control) & 0xffff
         if used >= limit { return false }
         state.store(cell, key << UInt64(Self.countBits) | count)
-        state.store(control, (used + 1) | UInt64(schema + 16) << 16)
+        state.store(control, (used + 1) | UInt64(schema + 16) << 16 | Self.isHashed)
         return true
       }
       if word >> UInt64(Self.countBits) == key {
@@ -85,14 +85,15 @@ struct BucketTable {
     }
   }
 
-  private func halve(to schema: Int, in state: StateFile) {
+  /// Each bucket to where it belongs at `schema`, which is `steps` below that of now.
+  private func placeAnew(_ schema: Int, reducedBy steps: Int, in state: StateFile) {
     var words: [UInt64] = []
     for cell in control + 1...control + capacity where state.value(cell) != 0 {
       words.append(state.value(cell))
     }
     clear(in: state)
     for word in words {
-      let index = ExponentialScale.index(Self.index(word), reducedBy: 1)
+      let index = ExponentialScale.index(Self.index(word), reducedBy: steps)
       _ = place(
         Self.key(index, isNegative: Self.isNegative(word)), word & Self.countLimit, schema,
         in: state)

@@ -2,9 +2,11 @@
 /// beyond, only values whose digest ends in `level` zero bits are kept, and each stands for
 /// 2^level of them (Wegman's adaptive sampling): the standard error is about 1.2 / √exact.
 ///
-///     1 bits 0..<16 entries, 16..<24 level of what is kept, 24..<32 level of what is counted
+///     1 bits 0..<16 entries, 16..<24 level of what is kept, 24..<32 level of what is counted, 32 set
 ///     2 when the levels were looked at last, in ticks
-///     3 the table: cells of bits 0..<28 tick of the last sight, 28..<64 digest; 0 is free
+///     3 the table: cells of bits 0..<28 tick of the last sight, 28..<64 digest; 0 is free. An entry
+///       lies at the first free cell from its hash on, or from 0 on in a table of earlier versions,
+///       whose bit 32 is not set
 ///
 /// A tick is a 64th of the window. When values grow fewer, the level falls again: first values of the
 /// lower level are kept, and a window later, when all that count have been seen since, counted.
@@ -28,10 +30,11 @@ enum DistinctCells {
     // 36 bits, never all 0. What is no digest becomes one.
     let bits =
       member >= 0 && member < 0x1p53
-      ? UInt64(member) : member.bitPattern &* 0x9e37_79b9_7f4a_7c15 >> 11
+      ? UInt64(member) : member.bitPattern &* (0x9e37_79b9_7f4a_7c15 >> 11)
     let digest = max(1, bits >> 17)
     let now = tick(now, options)
     var control = Control(state.value(record + levels))
+    if !control.isHashed { placeAnew(&control, in: state, record, now, options) }
     if control.counted > 0 { settle(&control, in: state, record, now, options) }
     // Stored at each event: the first cell says when the series had its last.
     state.store(record + levels, control.word)
@@ -68,7 +71,7 @@ enum DistinctCells {
     let entry = digest << tickBits | now
     // The level's bits are 0 in all that is kept; the others choose the place.
     let hash = UInt64(UInt32(truncatingIfNeeded: (digest >> 4) &* 0x9e37_79b1))
-    var at = Int(truncatingIfNeeded: hash &* UInt64(capacity) >> 32)
+    var at = Int(truncatingIfNeeded: (hash &* UInt64(capacity)) >> 32)
     var expired = -1
     while true {
       let cell = record + table + at
@@ -97,6 +100,29 @@ enum DistinctCells {
     _ control: inout Control, in state: StateFile, _ record: Int, _ now: UInt64,
     _ options: KindOptions
   ) {
+    let live = taken(from: state, record, now, options)
+    if live.count > options.exact * 3 / 4 {
+      if control.counted == 0 { state.store(record + settledAt, now) }
+      control.kept += 1
+      control.counted = max(control.counted, control.kept)
+    }
+    put(live, &control, in: state, record, options)
+  }
+
+  /// Each entry of a table of earlier versions to where it belongs.
+  private static func placeAnew(
+    _ control: inout Control, in state: StateFile, _ record: Int, _ now: UInt64,
+    _ options: KindOptions
+  ) {
+    control.isHashed = true
+    if control.entries == 0 { return }
+    put(taken(from: state, record, now, options), &control, in: state, record, options)
+  }
+
+  /// The entries that have not expired, out of a table that is empty then.
+  private static func taken(
+    from state: StateFile, _ record: Int, _ now: UInt64, _ options: KindOptions
+  ) -> [UInt64] {
     var live: [UInt64] = []
     for cell in record + table..<record + table + capacity(options) {
       let word = state.value(cell)
@@ -104,11 +130,13 @@ enum DistinctCells {
       state.store(cell, UInt64(0))
       if isLive(word & tickMask, now) { live.append(word) }
     }
-    if live.count > options.exact * 3 / 4 {
-      if control.counted == 0 { state.store(record + settledAt, now) }
-      control.kept += 1
-      control.counted = max(control.counted, control.kept)
-    }
+    return live
+  }
+
+  private static func put(
+    _ live: [UInt64], _ control: inout Control, in state: StateFile, _ record: Int,
+    _ options: KindOptions
+  ) {
     control.entries = 0
     state.store(record + levels, control.word)
     for word in live where (word >> tickBits).isOf(level: control.kept) {
@@ -144,14 +172,16 @@ enum DistinctCells {
     var entries: Int
     var kept: UInt64
     var counted: UInt64
+    var isHashed: Bool
 
     init(_ word: UInt64) {
       entries = Int(word & 0xffff)
       kept = word >> 16 & 0xff
       counted = word >> 24 & 0xff
+      isHashed = word >> 32 & 1 == 1
     }
 
-    var word: UInt64 { UInt64(entries) | kept << 16 | counted << 24 }
+    var word: UInt64 { UInt64(entries) | kept << 16 | counted << 24 | (isHashed ? 1 << 32 : 0) }
   }
 
   private static func tick(_ now: UInt64, _ options: KindOptions) -> UInt64 {

@@ -53,6 +53,30 @@ import Testing
       "\(bytes.map { String($0, radix: 16) }.joined(separator: " "))")
   }
 
+  @Test func `a table of buckets filled from its start is put in order, and no count lost`() throws
+  {
+    let fixture = try fixture()
+    let values = (0..<40).map { pow(1.2, Double($0)) }
+    for value in values { fixture.apply("size", "h", value) }
+    let state = fixture.registry.state
+    let control = fixture.registry.families[0].series[0].firstCell + 5
+    let table = control + 1...control + 201
+    let words = table.map { state.value($0) }.filter { $0 != 0 }
+    #expect(words.count == 40 && table.last { state.value($0) != 0 }! > control + 80)
+    let expected = fixture.protobuf
+
+    // As earlier versions had it.
+    for cell in table {
+      let place = cell - control - 1
+      state.store(cell, place < words.count ? words[place] : 0)
+    }
+    state.store(control, state.value(control) & 0xff_ffff)
+    #expect(fixture.protobuf == expected)
+    for value in values { fixture.apply("size", "h", value) }
+    #expect(fixture.value("size_bytes_count") == 80)
+    #expect(table.map { state.value($0) }.filter { $0 != 0 }.count == 40)
+  }
+
   @Test func `its count is what its buckets hold, also where they are full`() throws {
     let fixture = try fixture(#", "bucket_factor": 2, "zero_threshold": 0.25"#)
     fixture.apply("size", "h", 2, weight: 1e15)

@@ -59,6 +59,30 @@ import Testing
     }
   }
 
+  @Test func `values are spread over the table, and one filled from its start is put in order`()
+    throws
+  {
+    let fixture = try Fixture(rules: rules)
+    fixture.time(0)
+    for n in 0..<100 { fixture.see("user", "u\(n)") }
+    let state = fixture.registry.state
+    let first = fixture.registry.families[0].series[0].firstCell
+    let table = first + 3..<first + 3 + 267
+    let used = table.filter { state.value($0) != 0 }
+    #expect(used.count == 100 && used[50] > table.lowerBound + 90)
+
+    // As earlier versions had it.
+    let words = used.map { state.value($0) }
+    for cell in table {
+      let place = cell - table.lowerBound
+      state.store(cell, place < words.count ? words[place] : 0)
+    }
+    state.store(first + 1, state.value(first + 1) & 0xffff_ffff)
+    for n in 0..<100 { fixture.see("user", "u\(n)") }
+    #expect(fixture.value("users") == 100)
+    #expect(table.filter { state.value($0) != 0 } == used)
+  }
+
   /// The standard error of 1.2 / √200 is 8.5 %; over 30 sets their mean square has to agree.
   @Test(arguments: [1000, 5000])
   func `beyond, its error is the documented one`(_ count: Int) throws {
