@@ -4,14 +4,13 @@ stays within the limit, probes are answered, and each count is right.
     Tests/System/run attacks [SECONDS=8]
 """
 import contextlib
-import selectors
 import signal
 import socket
-import threading
 import time
 from unittest import TestCase, main
 
 from support import setting
+from support.attacks import attacked, reads, request, writes
 from support.checks import check, wait_for
 from support.memory import Limit, taken
 from support.pair import Pair, cpu
@@ -19,10 +18,6 @@ from support.sidecar import Session, Sidecar
 
 SECONDS = setting("SECONDS", 8.0)
 MEMORY = 64 << 20
-
-
-def request(line, *fields):
-    return ("\r\n".join([line + " HTTP/1.1", "Host: 127.0.0.1", *fields]) + "\r\n\r\n").encode()
 
 
 def ask(port, path):
@@ -33,73 +28,6 @@ def ask(port, path):
         while chunk := client.recv(65536):
             answer += chunk
         return answer
-
-
-def writes(path):
-    """What arrives and never ends: a head and what follows it, again and again."""
-    post = f"POST {path}"
-    return [
-        (40, request(post, "Transfer-Encoding: chunked"), b"1\r\nA\r\n" * 5000),
-        (40, request(post, "Content-Length: 1000000"), b"x" * 9000),
-        (100, request(post, "Content-Length: 1000000"), b"x"),
-        (40, f"GET {path} HTTP/1.1\r\nHost: a\r\n".encode(), b"X: " + b"y" * 200 + b"\r\n"),
-        (40, b"", b"\r\n")]
-
-
-def reads(*lines):
-    """What is asked for in heaps, and never read."""
-    return [(40, b"", request(line) * 500) for line in lines]
-
-
-class Attack(threading.Thread):
-    """As many clients as it is told, each of which sends its start and then its rest for ever, and
-    connects anew when it is closed. What is answered is not read."""
-
-    def __init__(self, port, count, start, rest):
-        super().__init__(daemon=True)
-        self.port, self.count, self.first, self.rest = port, count, start, rest
-        self.is_ending = threading.Event()
-
-    def run(self):
-        selector = selectors.DefaultSelector()
-        for _ in range(self.count):
-            self.connect(selector)
-        while not self.is_ending.is_set():
-            for key, _ in selector.select(0.1):
-                try:
-                    key.fileobj.send(key.data[0] or self.rest)
-                    key.data[0] = b""
-                except BlockingIOError:
-                    pass
-                except OSError:
-                    selector.unregister(key.fileobj)
-                    key.fileobj.close()
-                    self.connect(selector)
-            self.is_ending.wait(0.02)
-        for key in list(selector.get_map().values()):
-            key.fileobj.close()
-
-    def connect(self, selector):
-        client = socket.socket()
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.setblocking(False)
-        with contextlib.suppress(BlockingIOError):
-            client.connect(("127.0.0.1", self.port))
-        selector.register(client, selectors.EVENT_WRITE, [self.first])
-
-
-@contextlib.contextmanager
-def attacked(port, attacks):
-    threads = [Attack(port, *each) for each in attacks]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        for thread in threads:
-            thread.is_ending.set()
-        for thread in threads:
-            thread.join(20)
 
 
 class Attacks(TestCase):

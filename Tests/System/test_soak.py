@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Everything at once, by a seed: events on every socket while rules are reloaded, series expire and
-the state file grows, pages are read fast and slowly, and workers are killed. Each sum is right to
-the unit at the end, and no page ever shows half an event or a counter that fell.
+the state file grows, pages are read fast and slowly, workers are killed, and neighbours hold half
+frames, flood and push. Each sum is right to the unit at the end, and no page ever shows half an
+event or a counter that fell.
 
     Tests/System/run soak [SEED=1] [ROUNDS=60]
 """
@@ -16,6 +17,7 @@ import time
 from unittest import TestCase, main
 
 from support import setting
+from support.attacks import Neighbours
 from support.checks import check, wait_for
 from support.sidecar import Session, Sidecar
 
@@ -117,6 +119,7 @@ class Soak:
             0)
         self.users = set()
         self.kills = 0
+        self.neighbours = Neighbours(sidecar, dice)
 
     def add(self, **counts):
         for name, count in counts.items():
@@ -215,16 +218,17 @@ class Soak:
                               (10, 10, 1))[0]()
         if self.dice.random() < 0.5:
             self.reload()
+        self.neighbours.act()
         if self.dice.random() < 0.4:
             self.kill()
 
 
 class Soaked(TestCase):
     def test_soak(self):
-        """Events on every socket, reloads, expiry, growth, readers and kills: sums right to the
-        unit."""
+        """Events on every socket, reloads, expiry, growth, readers, kills and neighbours: sums
+        right to the unit."""
         dice = random.Random(SEED)
-        with Sidecar("--supervise", "--max-series", "100000", "--series-ttl", "0",
+        with Sidecar("--supervise", "--max-series", "100000", "--series-ttl", "0", "--push",
                      rules=rules(dice)) as sidecar:
             run = Soak(sidecar, dice)
             readers = [Reader(sidecar, "text/plain", 1 << 20, 0),
@@ -239,6 +243,7 @@ class Soaked(TestCase):
                 run.round()
                 for reader in readers:
                     check(not reader.wrong, reader.wrong)
+            run.neighbours.close()
             for _ in range(100):
                 try:
                     run.session.flush()
@@ -266,7 +271,7 @@ class Soaked(TestCase):
                      "all series of churn to expire")
             print(f"  seed {SEED}: {run.kills} kills, {sums['pair_a_total']} pairs, "
                   f"{sums['churn_sum_total']} series that expired, "
-                  f"{sum(r.pages for r in readers)} pages")
+                  f"{sum(r.pages for r in readers)} pages; neighbours {run.neighbours.done}")
 
 
 if __name__ == "__main__":
