@@ -11,6 +11,16 @@ enum FamilyType: UInt8 {
   /// In protobuf alone: a histogram whose counts may fall.
   case gaugeHistogram = 5
 
+  /// What families of a kind are.
+  init(_ kind: Record.Kind) {
+    switch kind {
+    case .counter: self = .counter
+    case .histogram, .nativeHistogram: self = .histogram
+    case .summary: self = .summary
+    case .gauge, .set, .clientGauge, .session, .spelling, .declaration: self = .gauge
+    }
+  }
+
   /// As `# TYPE` has it, but for gauge histograms.
   var text: StaticString {
     switch self {

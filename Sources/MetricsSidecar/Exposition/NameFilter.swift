@@ -28,15 +28,7 @@ struct NameFilter: Equatable {
 
   private mutating func add(_ name: [UInt8]) {
     names.append(name)
-    families.insert(name)
-    for suffix: StaticString in ["_total", "_bucket", "_count", "_sum", "_created"]
-    where OpenMetricsFormat.hasSuffix(name, suffix) {
-      families.insert(Array(name.dropLast(suffix.utf8CodeUnitCount)))
-    }
-    // OpenMetrics calls `a_total` the family `a` with samples `a_total` and `a_created`.
-    let total = Array("_total".utf8)
-    families.insert(name + total)
-    if OpenMetricsFormat.hasSuffix(name, "_created") { families.insert(name.dropLast(8) + total) }
+    for family in SampleNames.families(meantBy: name) { families.insert(family) }
   }
 
   /// `my.name` means the family that is `my_name` to others.

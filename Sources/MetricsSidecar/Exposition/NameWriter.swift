@@ -230,12 +230,7 @@ final class NameWriter {
   /// What stands between the quotes.
   private static func escaped(_ name: [UInt8]) -> [UInt8] {
     var text = ByteBuffer(capacity: 128)
-    for byte in name {
-      if byte == UInt8(ascii: "\\") || byte == quote || byte == 10 {
-        text.append(UInt8(ascii: "\\"))
-      }
-      text.append(byte == 10 ? UInt8(ascii: "n") : byte)
-    }
+    unsafe Labels.appendEscaped(name.span.bytes, to: &text)
     return text.array
   }
 }

@@ -20,29 +20,18 @@ enum OpenMetricsFormat {
   static let end: StaticString = "# EOF\n"
 
   static func canBeCounter(_ name: [UInt8], _ registry: Registry) -> Bool {
-    guard hasSuffix(name, "_total"), name.count > 6 else { return false }
-    let short = Array(name.dropLast(6))
     let families = registry.familyIndex
-    // Another counter's sample: `jobs_created` of `jobs_total`.
-    if hasSuffix(short, "_created"), families[short.dropLast(8) + Array("_total".utf8)] != nil {
-      return false
-    }
-    return families[short] == nil && families[short + Array("_created".utf8)] == nil
-      && !registry.isSampleOfAnother(short, .counter)
+    return SampleNames.short(
+      name, isFamily: { families[$0] != nil },
+      hasSamples: { families[$0].map { registry.families[$0].kind.hasSuffixes } ?? false }) != nil
   }
 
   /// Whether the short name of a counter called `name`, or a sample of it, may be another family's of
   /// `names` or a sample of one.
   static func isTaken(_ name: [UInt8], _ names: Set<[UInt8]>) -> Bool {
-    guard !names.isEmpty, hasSuffix(name, "_total") else { return false }
-    let short = Array(name.dropLast(6))
-    if names.contains(short) || names.contains(short + Array("_created".utf8)) { return true }
-    for ending in ["_count", "_sum", "_bucket", "_created"]
-    where short.suffix(ending.utf8.count) == Array(ending.utf8)[...] {
-      if names.contains(Array(short.dropLast(ending.utf8.count))) { return true }
-    }
-    return hasSuffix(short, "_created")
-      && names.contains(short.dropLast(8) + Array("_total".utf8))
+    !names.isEmpty
+      && SampleNames.short(
+        name, isFamily: { names.contains($0) }, hasSamples: { names.contains($0) }) == nil
   }
 
   /// Adds the names that `# TYPE` lines of text 0.0.4 have.
@@ -88,14 +77,9 @@ enum OpenMetricsFormat {
     }
     guard !help.isEmpty else { return }
     line("# HELP ", name, to: &page)
-    for byte in help {
-      switch byte {
-      case UInt8(ascii: "\\"): page.append("\\\\")
-      case UInt8(ascii: "\n"): page.append("\\n")
-      case UInt8(ascii: "\""): page.append("\\\"")
-      default: page.append(byte)
-      }
-    }
+    var escaped = ByteBuffer(capacity: help.count + 16)
+    unsafe Labels.appendEscaped(help.span.bytes, to: &escaped)
+    page.append(escaped.bytes)
     page.append("\n")
   }
 
@@ -133,22 +117,12 @@ enum OpenMetricsFormat {
       "seconds", "bytes", "ratio", "meters", "grams", "joules", "volts", "amperes", "celsius",
     ]
     for unit in units
-    where name.count > unit.utf8CodeUnitCount + 1 && hasSuffix(name, unit)
+    where name.count > unit.utf8CodeUnitCount + 1 && SampleNames.has(name, unit)
       && name[name.count - unit.utf8CodeUnitCount - 1] == UInt8(ascii: "_")
     {
       return unit
     }
     return nil
-  }
-
-  static func hasSuffix(_ name: [UInt8], _ suffix: StaticString) -> Bool {
-    let start = name.count - suffix.utf8CodeUnitCount
-    guard start >= 0 else { return false }
-    for index in 0..<suffix.utf8CodeUnitCount
-    where unsafe name[start + index] != suffix.utf8Start[index] {
-      return false
-    }
-    return true
   }
 
   private static func line(_ start: StaticString, _ name: [UInt8], to page: inout ByteBuffer) {

@@ -93,20 +93,12 @@ final class PageWriter {
     switch shape.format {
     case .protobuf:
       frame.begin(
-        names?.family(family.name) ?? family.name, type(family), help: Array(family.help.utf8),
+        names?.family(family.name) ?? family.name, FamilyType(family.kind),
+        help: Array(family.help.utf8),
         to: &page)
     case .openMetrics001, .openMetrics100:
       OpenMetricsFormat.head(family, isCounter: isCounter(family), to: &page)
     case .text004, .text100: page.append(family.header)
-    }
-  }
-
-  private func type(_ family: Family) -> FamilyType {
-    switch family.kind {
-    case .counter: .counter
-    case .histogram, .nativeHistogram: .histogram
-    case .summary: .summary
-    default: .gauge
     }
   }
 
@@ -192,7 +184,7 @@ final class PageWriter {
     let snapshot = snapshot
     let state = snapshot.state
     let family = current.family
-    let type = type(family)
+    let type = FamilyType(family.kind)
     while series < current.series.count, page.count < end {
       let record = current.series[series]
       let key = state.key(record)
@@ -228,7 +220,7 @@ final class PageWriter {
     let isComplete = pushed.write(
       part: part, current.family, to: &lines, end: max(1, (end - page.count) / 2))
     let families = TextFamilies(shape.format, filter, names: names)
-    families.expectSamples(of: current.family.name, type(current.family))
+    families.expectSamples(of: current.family.name, FamilyType(current.family.kind))
     families.append(lines.bytes, to: &page)
     lines.removeAll()
     return isComplete

@@ -26,10 +26,10 @@ enum ProtobufFormat {
   /// The unit of a family, behind its metrics, if its name has one. Written otherwise, it may not:
   /// `wait.seconds` has none.
   static func unit(_ name: [UInt8], _ names: NameWriter? = nil, to page: inout ByteBuffer) {
-    let isTotal = OpenMetricsFormat.hasSuffix(name, "_total")
+    let isTotal = SampleNames.has(name, "_total")
     let short = isTotal ? Array(name.dropLast(6)) : name
     guard let unit = OpenMetricsFormat.unit(of: short) else { return }
-    if let written = names?.family(name), !OpenMetricsFormat.hasSuffix(written, "_total"),
+    if let written = names?.family(name), !SampleNames.has(written, "_total"),
       OpenMetricsFormat.unit(of: written) == nil
     {
       return

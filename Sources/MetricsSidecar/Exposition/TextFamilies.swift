@@ -85,7 +85,7 @@ final class TextFamilies {
       page.append("\n")
     case .openMetrics001, .openMetrics100:
       let isCounter =
-        type == .counter && OpenMetricsFormat.hasSuffix(name, "_total") && name.count > 6
+        type == .counter && SampleNames.has(name, "_total") && name.count > 6
         && !OpenMetricsFormat.isTaken(name, others)
       let word: StaticString =
         switch type {

@@ -142,9 +142,6 @@ extension Record.Kind {
     }
   }
 
-  /// What the lines of such a family end in.
-  static var sampleSuffixes: [String] { Names.sampleSuffixes }
-
   /// Whether its lines are `…_sum`, `…_count` and such.
   var hasSuffixes: Bool { self == .histogram || self == .summary || self == .nativeHistogram }
 }

@@ -6,7 +6,7 @@ enum GaugeRule: String {
   static let greatest = 1e100
 
   /// Why a value cannot be added up, as with events; `nil` where it can.
-  func mistake(_ type: FamilyType, _ part: PushBatch.Part, _ value: Double) -> String? {
+  func mistake(_ type: FamilyType, _ part: SampleNames.Part, _ value: Double) -> String? {
     let isFinite = value.magnitude <= Self.greatest
     switch type {
     case .counter:
@@ -20,7 +20,7 @@ enum GaugeRule: String {
       case .bucket, .count:
         return isFinite && value >= 0
           ? nil : "a count that is added up is a number from 0 to 1e100"
-      case .whole: return nil
+      case .whole, .created: return nil
       }
     }
   }

@@ -54,10 +54,11 @@ struct GroupingKey {
   /// Reads an identity back, as the state file keeps it.
   init(identity: RawSpan) {
     var pairs: [(name: [UInt8], value: [UInt8])] = []
-    LabelText.forEach(identity) { name, value in
+    var at = 0
+    while let label = Labels.next(identity, from: &at) {
       var plain = ByteBuffer(capacity: 64)
-      LabelText.appendUnescaped(identity.extracting(value), to: &plain)
-      pairs.append((SeriesKey.array(identity.extracting(name)), plain.array))
+      Labels.appendUnescaped(identity.extracting(label.value), to: &plain)
+      pairs.append((SeriesKey.array(identity.extracting(label.name)), plain.array))
     }
     do throws(PushError) { try take(pairs, PushLimits()) } catch {}
   }
@@ -82,7 +83,7 @@ struct GroupingKey {
       let start = text.count
       text.append(name)
       text.append("=\"")
-      unsafe LabelText.appendEscaped(value.span.bytes, to: &text)
+      unsafe Labels.appendEscaped(value.span.bytes, to: &text)
       text.append("\"")
       labels.append(
         Label(

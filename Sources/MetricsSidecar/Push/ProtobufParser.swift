@@ -106,7 +106,7 @@ struct ProtobufParser {
     if let help {
       guard body.isUTF8(help) else { throw PushError("a help text that is not UTF-8") }
       var escaped = ByteBuffer(capacity: help.count + 16)
-      LabelText.appendEscapedHelp(body.extracting(help), to: &escaped)
+      Labels.appendEscapedHelp(body.extracting(help), to: &escaped)
       batch.setHelp(family, escaped.bytes)
     }
     place.family = family
@@ -152,7 +152,7 @@ struct ProtobufParser {
 
   /// Refuses what would stay in a sum for ever.
   private func check(
-    _ metric: Int, _ type: FamilyType, _ part: PushBatch.Part, _ value: Double
+    _ metric: Int, _ type: FamilyType, _ part: SampleNames.Part, _ value: Double
   ) throws(PushError) {
     if let rule = batch.adds, let reason = rule.mistake(type, part, value) {
       throw PushError(joined(batch.describe(metric), ": ", reason.description))

@@ -128,26 +128,19 @@ final class PushBatch {
     return index
   }
 
-  /// What a sample's name says it is of its family.
-  enum Part { case whole, bucket, sum, count }
-
   /// The family of a sample's line: `a_sum` is one of the histogram `a`, if there is no `a_sum`.
-  func sampleFamily(_ name: RawSpan) -> (family: Int, part: Part) {
+  func sampleFamily(_ name: RawSpan) -> (family: Int, part: SampleNames.Part) {
     if let known = findFamily(name) { return (known, .whole) }
-    for (suffix, part) in Self.suffixes {
-      let count = name.byteCount - suffix.utf8CodeUnitCount
-      guard count > 0, name.extracting(count..<name.byteCount).isEqual(to: suffix),
+    for part in SampleNames.parts where part != .created {
+      let count = name.byteCount - part.ending.utf8CodeUnitCount
+      guard count > 0, name.extracting(count..<name.byteCount).isEqual(to: part.ending),
         let base = findFamily(name.extracting(0..<count))
       else { continue }
       let type = families[base].type
-      if type == .histogram || type == .summary && part != .bucket { return (base, part) }
+      if type != .gaugeHistogram, part.isOf(type) { return (base, part) }
     }
     return (family(name), .whole)
   }
-
-  private static let suffixes: [(StaticString, Part)] = [
-    ("_bucket", .bucket), ("_sum", .sum), ("_count", .count),
-  ]
 
   func setHelp(_ family: Int, _ help: RawSpan) {
     families[family].helpPlace = Place(append(help))
@@ -240,7 +233,7 @@ final class PushBatch {
     bytes.append(body.extracting(label.name))
     bytes.append("=\"")
     let value = body.extracting(label.value)
-    if label.isRaw { LabelText.appendEscaped(value, to: &bytes) } else { bytes.append(value) }
+    if label.isRaw { Labels.appendEscaped(value, to: &bytes) } else { bytes.append(value) }
     bytes.append(UInt8(ascii: "\""))
   }
 
@@ -295,7 +288,7 @@ final class PushBatch {
   private func checkPointLabel(_ metric: Int) {
     let name: StaticString =
       families[metrics[metric].family].type == .summary ? "quantile" : "le"
-    if LabelText.has(name, bytes.bytes.extracting(metrics[metric].labels)) {
+    if Labels.has(name, bytes.bytes.extracting(metrics[metric].labels)) {
       note(joined(describe(metric), " has a label ", name.description, " of its own"))
     }
   }

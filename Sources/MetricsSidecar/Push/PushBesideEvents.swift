@@ -48,13 +48,6 @@ struct HiddenSeries {
   }
 }
 
-extension FamilyType {
-  /// Whether lines of such a family end in `_count`, `_sum` or `_bucket`.
-  func hasLines(_ ending: [UInt8]) -> Bool {
-    isHistogram || self == .summary && !ending.elementsEqual("_bucket".utf8)
-  }
-}
-
 extension Registry: OtherFamilies {
   static let ownNames = [
     "process_cpu_seconds_total", "process_resident_memory_bytes", "process_virtual_memory_bytes",
@@ -62,7 +55,7 @@ extension Registry: OtherFamilies {
   ]
 
   func type(of name: [UInt8]) -> FamilyType? {
-    if let index = familyIndex[name] { return families[index].pushType }
+    if let index = familyIndex[name] { return FamilyType(families[index].kind) }
     guard name.starts(with: "process_".utf8) else { return nil }
     for (index, own) in Self.ownNames.enumerated() where own.utf8.elementsEqual(name) {
       return index == 0 ? .counter : .gauge
@@ -75,7 +68,7 @@ extension Registry: OtherFamilies {
   }
 
   func hasSeries(_ key: RawSpan) -> Bool {
-    guard let plain = SeriesKey.withoutEmptyLabels(key) else {
+    guard let plain = Labels.withoutEmpty(key) else {
       return table.find(key, in: state) != nil
     }
     return table.find(plain.bytes, in: state) != nil
@@ -83,7 +76,7 @@ extension Registry: OtherFamilies {
 
   /// Whether there was a series of that key at the moment of the page that is being written.
   func hadSeries(_ key: RawSpan) -> Bool {
-    guard let plain = SeriesKey.withoutEmptyLabels(key) else { return hadPlainSeries(key) }
+    guard let plain = Labels.withoutEmpty(key) else { return hadPlainSeries(key) }
     return hadPlainSeries(plain.bytes)
   }
 
@@ -94,16 +87,6 @@ extension Registry: OtherFamilies {
 }
 
 extension Family {
-  /// The type that pushed series of this family must have.
-  var pushType: FamilyType {
-    switch kind {
-    case .counter: .counter
-    case .histogram, .nativeHistogram: .histogram
-    case .summary: .summary
-    case .gauge, .set, .clientGauge, .session, .spelling, .declaration: .gauge
-    }
-  }
-
-  /// The buckets that they must have, without +Inf.
+  /// The buckets that pushed series of this family must have, without +Inf.
   var pushBounds: [Double]? { kind == .histogram ? bounds : nil }
 }

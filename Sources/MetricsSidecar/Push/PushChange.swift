@@ -285,8 +285,9 @@ extension PushStore {
       throw Self.inconsistent(
         joined(text(), " is a ", other.text.description, " here, not a ", type.text.description))
     }
-    if let other = names.collision(of: span, type, others) {
-      throw Self.inconsistent(joined(text(), " would be taken for lines of ", other))
+    if let other = names.collision(of: name, type, others) {
+      throw Self.inconsistent(
+        joined(text(), " would be taken for lines of ", String(decoding: other, as: UTF8.self)))
     }
     guard let index = names.retain(span, type) else {
       let known = names.type(of: span)?.text ?? "family of another type"

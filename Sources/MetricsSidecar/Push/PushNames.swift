@@ -60,35 +60,10 @@ struct PushNames {
   /// Whether lines of this family would be taken for those of another, as `a_count` for the
   /// histogram `a`; the other's name then.
   func collision(
-    of name: RawSpan, _ type: FamilyType, _ others: (any OtherFamilies)? = nil
-  ) -> String? {
-    for (suffix, isBucket) in Self.suffixes {
-      if type.isHistogram || type == .summary && !isBucket {
-        let longer = SeriesKey.array(name) + suffix.array
-        if unsafe self.type(of: longer.span.bytes) != nil || others?.type(of: longer) != nil {
-          return String(decoding: longer, as: UTF8.self)
-        }
-      }
-      let count = name.byteCount - suffix.utf8CodeUnitCount
-      guard count > 0, name.extracting(count..<name.byteCount).isEqual(to: suffix) else {
-        continue
-      }
-      let base = name.extracting(0..<count)
-      let baseType = self.type(of: base) ?? others?.type(of: SeriesKey.array(base))
-      if baseType?.isHistogram == true || baseType == .summary && !isBucket {
-        return String(copying: base)
-      }
+    of name: [UInt8], _ type: FamilyType, _ others: (any OtherFamilies)? = nil
+  ) -> [UInt8]? {
+    SampleNames.pushedClash(name, type) { other in
+      unsafe self.type(of: other.span.bytes) ?? others?.type(of: other)
     }
-    return nil
-  }
-
-  private static let suffixes: [(StaticString, Bool)] = [
-    ("_count", false), ("_sum", false), ("_bucket", true),
-  ]
-}
-
-extension StaticString {
-  fileprivate var array: [UInt8] {
-    unsafe [UInt8](UnsafeBufferPointer(start: utf8Start, count: utf8CodeUnitCount))
   }
 }

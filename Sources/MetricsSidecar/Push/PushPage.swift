@@ -91,21 +91,16 @@ final class PushPage {
   /// Finds what was pushed of a family of events; how many groups it looked at.
   private func look(at family: Family) -> Int {
     var cost = 0
-    for suffix in ["_count", "_sum", "_bucket"] {
-      let ending = Array(suffix.utf8)
-      // `a_count` beside the events' histogram `a`, and the histogram `a` beside their `a_count`.
-      if family.pushType.hasLines(ending), let name = text.find(family.name + ending) {
-        cost += hide(name)
-      }
-      guard family.name.suffix(ending.count) == ending[...],
-        let base = text.find(Array(family.name.dropLast(ending.count))),
-        text.type(of: base).hasLines(ending)
-      else { continue }
-      cost += hide(base)
+    let type = FamilyType(family.kind)
+    // `a_count` beside the events' histogram `a`, and the histogram `a` beside their `a_count`.
+    SampleNames.forEachPushedClash(family.name, type) {
+      text.find($0).map { text.type(of: $0) }
+    } _: { other in
+      if let name = text.find(other) { cost += hide(name) }
     }
     var own = -1
     if let name = text.find(family.name), !isElsewhere[name] {
-      if text.type(of: name) == family.pushType {
+      if text.type(of: name) == type {
         isElsewhere[name] = true
         own = name
       } else {
@@ -118,19 +113,16 @@ final class PushPage {
 
   // MARK: OpenMetrics
 
-  private static let created = Array("_created".utf8)
-
-  /// The family that has a name for its start times.
-  private static func base(_ name: [UInt8]) -> [UInt8]? {
-    name.suffix(created.count) == created[...] ? Array(name.dropLast(created.count)) : nil
-  }
+  private static let created = SampleNames.Part.created.ending
 
   /// What OpenMetrics takes otherwise of a family of events and of what was pushed of its name.
   private func look(at family: Family, in snapshot: Snapshot) {
-    if family.pushType.hasPoints, let name = text.find(family.name + Self.created) {
+    if family.kind.hasSuffixes, let name = text.find(SampleNames.joined(family.name, Self.created))
+    {
       leaveOutStartTime(name)
     }
-    if let base = Self.base(family.name), let name = text.find(base), text.type(of: name).hasPoints
+    if let base = SampleNames.base(family.name, Self.created), let name = text.find(base),
+      text.type(of: name).hasPoints
     {
       _ = hide(name)
     }
@@ -141,9 +133,9 @@ final class PushPage {
 
   /// Whether a name that is shown is that of the start times of another one that was pushed.
   private func isStartTime(_ name: Int) -> Bool {
-    guard let base = Self.base(text.text(of: name)), let other = text.find(base) else {
-      return false
-    }
+    guard let base = SampleNames.base(text.text(of: name), Self.created),
+      let other = text.find(base)
+    else { return false }
     return isShown(other) && text.type(of: other).hasPoints
   }
 

@@ -59,7 +59,7 @@ enum JSONText {
   /// A text that the text format has escaped.
   static func append(escaped text: RawSpan, to page: inout ByteBuffer) {
     var plain = ByteBuffer(capacity: text.byteCount + 16)
-    LabelText.appendUnescaped(text, to: &plain)
+    Labels.appendUnescaped(text, to: &plain)
     page.append(UInt8(ascii: "\""))
     for index in 0..<plain.count { append(plain.bytes.at(index), to: &page) }
     page.append(UInt8(ascii: "\""))
@@ -69,7 +69,7 @@ enum JSONText {
   static func append(labels: RawSpan, to page: inout ByteBuffer) {
     page.append(UInt8(ascii: "{"))
     var at = 0
-    while let label = LabelText.next(labels, from: &at) {
+    while let label = Labels.next(labels, from: &at) {
       if label.name.lowerBound > 0 { page.append(UInt8(ascii: ",")) }
       append(escaped: labels.extracting(label.name), to: &page)
       page.append(UInt8(ascii: ":"))

@@ -201,7 +201,7 @@ struct TextParser: ~Escapable {
   }
 
   private mutating func add(
-    _ family: Int, _ type: FamilyType, _ part: PushBatch.Part, _ bound: Double, _ value: Double,
+    _ family: Int, _ type: FamilyType, _ part: SampleNames.Part, _ bound: Double, _ value: Double,
     at start: Int
   ) throws(PushError) {
     guard type.hasPoints else {
@@ -219,7 +219,7 @@ struct TextParser: ~Escapable {
     switch part {
     case .sum: batch.setSum(metric, value)
     case .count: batch.setCount(metric, value)
-    case .bucket, .whole: batch.addPoint(metric, bound: bound, value: value)
+    case .bucket, .whole, .created: batch.addPoint(metric, bound: bound, value: value)
     }
   }
 

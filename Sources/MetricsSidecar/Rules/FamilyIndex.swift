@@ -23,16 +23,11 @@ struct FamilyIndex {
   /// Both names, if this one is or has such a line.
   func clash(of family: FamilyRule) -> (name: String, family: String)? {
     let name = Array(family.name.utf8)
-    for suffix in Record.Kind.sampleSuffixes {
-      let line = name + Array(suffix.utf8)
-      if family.kind?.hasSuffixes == true, places[line] != nil {
-        return (String(decoding: line, as: UTF8.self), family.name)
-      }
-      let short = Array(name.dropLast(suffix.utf8.count))
-      if withSuffixes[short] != nil, short + Array(suffix.utf8) == name {
-        return (family.name, String(decoding: short, as: UTF8.self))
-      }
+    let other = SampleNames.clash(name, family.kind.map(FamilyType.init(_:)) ?? .untyped) { other in
+      withSuffixes[other] != nil ? .histogram : places[other] != nil ? .untyped : nil
     }
-    return nil
+    guard let other else { return nil }
+    let otherName = String(decoding: other, as: UTF8.self)
+    return other.count > name.count ? (otherName, family.name) : (family.name, otherName)
   }
 }

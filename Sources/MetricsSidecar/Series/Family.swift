@@ -81,13 +81,8 @@ final class Family {
       text.append("# HELP ")
       text.append(name)
       text.append(UInt8(ascii: " "))
-      for byte in help.utf8 {
-        switch byte {
-        case UInt8(ascii: "\\"): text.append("\\\\")
-        case UInt8(ascii: "\n"): text.append("\\n")
-        default: text.append(byte)
-        }
-      }
+      let help = Array(help.utf8)
+      unsafe Labels.appendEscapedHelp(help.span.bytes, to: &text)
       text.append(UInt8(ascii: "\n"))
     }
     text.append("# TYPE ")

@@ -8,7 +8,7 @@ extension Registry {
   func joinEmptyLabelled(_ records: [Record]) {
     let state = self.state
     for record in records {
-      guard let key = SeriesKey.withoutEmptyLabels(state.key(record)),
+      guard let key = Labels.withoutEmpty(state.key(record)),
         let index = familyIndex[name(of: record)]
       else { continue }
       let family = families[index]

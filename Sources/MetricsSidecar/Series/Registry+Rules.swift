@@ -145,18 +145,9 @@ extension Registry {
   /// Whether lines of a family of this name would be taken for those of a histogram, as `a_count`
   /// for `a`: a scrape with both would be refused whole.
   func isSampleOfAnother(_ name: [UInt8], _ kind: Record.Kind) -> Bool {
-    for suffix in Record.Kind.sampleSuffixes {
-      if kind.hasSuffixes, familyIndex[name + Array(suffix.utf8)] != nil { return true }
-      guard name.count > suffix.utf8.count,
-        name.suffix(suffix.utf8.count).elementsEqual(suffix.utf8)
-      else { continue }
-      if let index = familyIndex[Array(name.dropLast(suffix.utf8.count))],
-        families[index].kind.hasSuffixes
-      {
-        return true
-      }
-    }
-    return false
+    SampleNames.clash(name, FamilyType(kind)) { other in
+      familyIndex[other].map { FamilyType(families[$0].kind) }
+    } != nil
   }
 
   func made(_ rule: FamilyRule, _ name: [UInt8], _ kind: Record.Kind) -> Family {

@@ -266,7 +266,7 @@ final class Registry {
     guard family.kind == kind, family.shape == state.shape(record),
       family.cellCount == state.cellCount(record)
     else { return retire(record) }
-    if SeriesKey.hasEmptyLabel(key) { return emptyLabelled.append(record) }
+    if Labels.hasEmpty(key) { return emptyLabelled.append(record) }
     table.insert(record, key: key)
     textByteCount += family.textByteCount(key: key.byteCount)
     family.series.append(record)

@@ -29,7 +29,7 @@ import Testing
   ])
   func `a key loses the labels that have no value`(_ key: String, _ plain: String?) {
     let bytes = Array(key.utf8)
-    if let found = SeriesKey.withoutEmptyLabels(bytes.span.bytes) {
+    if let found = Labels.withoutEmpty(bytes.span.bytes) {
       #expect(String(decoding: found.array, as: UTF8.self) == plain)
     } else {
       #expect(plain == nil)
