@@ -332,6 +332,55 @@ def pushes(board):
                 unit="s", width=12, text="0 where none has failed.")
 
 
+def jobs(board):
+    """What jobs report is on their pods' pages until the pods end, so it is looked for in the
+    past. Jobs have releases of their own: these panels show the whole namespace."""
+    of = '{namespace="$namespace"}'
+
+    def last(metric, window="1d"):
+        return f"max by (job_name) (max_over_time({metric}{of}[{window}]))"
+
+    def summed(metric, by="job_name"):
+        return f"sum by ({by}) (max_over_time({metric}{of}[1d]))"
+
+    success = "job_last_success_timestamp_seconds"
+    of_jobs = 'and on (namespace, pod) kube_pod_owner{owner_kind="Job"}'
+    board.row("Jobs, of the namespace")
+    board.lines("Time since the last success",
+                [(f"time() - {last(success, '10d')}", "{{job_name}}"),
+                 (f"{last('job_max_age_seconds', '10d')}", "{{job_name}} may be")],
+                unit="s", overrides=dashed("may be"),
+                text="JobLastSuccessTooOld fires above what a job allows for, or above two and a "
+                     "half of its usual intervals.")
+    board.lines("Last result", [(last("job_exit_code"), "{{job_name}}")],
+                custom={"lineInterpolation": "stepAfter"},
+                text="The greatest exit code of a day; JobFailed fires unless a run has succeeded "
+                     "since.")
+    board.lines("Runs of a day",
+                [(summed("job_runs_total", "job_name, result"), "{{job_name}} {{result}}")],
+                text="As the pods of a day have counted them.")
+    board.lines("Time that runs take",
+                [(f"{summed('job_duration_seconds_sum')} / {summed('job_duration_seconds_count')}",
+                  "{{job_name}}")], unit="s", text="On average, over the runs of a day.")
+    board.lines("Running for",
+                [(f"max by (pod) (time() - kube_pod_start_time{of} {of_jobs} "
+                  'and on (namespace, pod) kube_pod_status_phase{phase="Running"} == 1)',
+                  "{{pod}}"),
+                 (f"max by (pod) (job_max_duration_seconds{of})", "{{pod}} may take")],
+                unit="s", overrides=dashed("may take"),
+                text="Pods of Jobs that run now, as kube-state-metrics has them; JobRunsTooLong "
+                     "compares with runs before.")
+    board.lines("Runs of CronJobs",
+                [(f"max by (owner_name) ((max by (namespace, job_name) "
+                  f"(kube_job_status_completion_time{of}) - max by (namespace, job_name) "
+                  f"(kube_job_status_start_time{of})) * on (namespace, job_name) group_left "
+                  '(owner_name) kube_job_owner{owner_kind="CronJob"})', "{{owner_name}} took"),
+                 (f'count by (namespace) (kube_job_failed{{namespace="$namespace", '
+                  'condition="true"} == 1)', "failed Jobs")],
+                unit="short", text="Seconds of the longest run that is kept, and how many Jobs "
+                "are kept that failed.")
+
+
 def variable(name, query, **more):
     return {
         "name": name,
@@ -352,6 +401,7 @@ def dashboard():
     containers(board)
     sidecar(board)
     pushes(board)
+    jobs(board)
     return {
         "uid": "metrics-sidecar",
         "title": "App and metrics sidecar",

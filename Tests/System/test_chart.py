@@ -186,6 +186,10 @@ class Chart(TestCase):
         check(len(set(names)) == 3 and max(map(len, names)) <= 63, f"names of services: {names}")
         rules = json.loads(only(plain, "ConfigMap", "-rules")["data"]["rules.json"])
         check(rules == json.loads((CHART / "files/rules.json").read_text()), "the rules")
+        own = render(NEWEST, ["--set", "app.image=registry.example.com/own:1"])
+        check(json.loads(only(own, "ConfigMap", "-rules")["data"]["rules.json"])
+              == json.loads((CHART / "files/job-rules.json").read_text()),
+              "an app of one's own has the App's families")
         sums = [only(m, "Deployment")["spec"]["template"]["metadata"]["annotations"][
             "checksum/rules"]
                 for m in (plain, full)]

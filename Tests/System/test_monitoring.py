@@ -168,7 +168,7 @@ class Written(TestCase):
             used = [name for name in recorded if name in query]
             check(not used, f"a panel needs the recorded {used}: {query}")
             windows = set(re.findall(r"\}\[(.+?)\]", query))
-            windows -= {"$__rate_interval", "30m", "5m", "1h"}
+            windows -= {"$__rate_interval", "30m", "5m", "1h", "1d", "10d"}
             check(not windows, f"a panel rates over {windows}: {query}")
         names = {variable["name"] for variable in board["templating"]["list"]}
         check({"datasource", "namespace", "job", "pod", "pushing"} <= names, f"variables: {names}")
@@ -182,7 +182,7 @@ class Written(TestCase):
                 for name in used:
                     text = text.replace(name, recorded[name])
             read = set(re.findall(
-                r"\b((?:metrics_sidecar|process|app|http|kube|container)_\w+)", text))
+                r"\b((?:metrics_sidecar|process|app|http|kube|container|job(?!_name))_\w+)", text))
             unseen = {name for name in read if not any(
                 name == other or other == name + "_bucket" for other in known)}
             check(not unseen, f"{alert['alert']} reads {unseen}, no panel does")
@@ -283,7 +283,8 @@ class Lived(TestCase):
             '{__name__=~".+:.+"}')} == every, "every recorded series", PATIENCE)
         pushes = value(f'count({{__name__=~"metrics_sidecar_push.+", job="{JOB}"}})')
         pushed = value('count({job="backup"})')
-        samples = value(f'scrape_samples_scraped{{job="{JOB}"}}') - pushes - pushed
+        jobs = value(f'count({{__name__=~"job_[^:]+", job="{JOB}"}})')
+        samples = value(f'scrape_samples_scraped{{job="{JOB}"}}') - pushes - pushed - jobs
         own = value(f'count({{__name__=~"(metrics_sidecar|process)_.+", job="{JOB}"}})') - pushes
         buckets = self.lab.prometheus.value(
             f'count(http_request_duration_seconds_bucket{{job="{JOB}"}})')

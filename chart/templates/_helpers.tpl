@@ -68,7 +68,7 @@ annotations:
 {{- include "metrics-sidecar.checkRules" .Values.sidecar.rules }}
 {{- .Values.sidecar.rules | toPrettyJson }}
 {{- else }}
-{{- .Files.Get "files/rules.json" }}
+{{- .Files.Get (ternary "files/job-rules.json" "files/rules.json" (not (not .Values.app.image))) }}
 {{- end }}
 {{- end }}
 

@@ -5,6 +5,7 @@ import http.server
 import json
 import pathlib
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -96,7 +97,23 @@ class MadeUpCluster(http.server.ThreadingHTTPServer):
                             ("spec_min_replicas", 1), ("spec_max_replicas", 5)):
             lines.append(f'kube_horizontalpodautoscaler_{name}{{namespace="{NAMESPACE}",'
                          f'horizontalpodautoscaler="{JOB}"}} {value}')
-        return "\n".join(lines) + "\n"
+        return "\n".join(lines + self.jobs()) + "\n"
+
+    def jobs(self):
+        """A run of a CronJob that took a minute, another that failed long ago, and one that goes
+        on."""
+        of, done = f'namespace="{NAMESPACE}"', f'namespace="{NAMESPACE}",job_name="backup-1"'
+        return [
+            f'kube_job_owner{{{done},owner_kind="CronJob",owner_name="backup"}} 1',
+            f"kube_job_status_start_time{{{done}}} {self.started - 3600}",
+            f"kube_job_status_completion_time{{{done}}} {self.started - 3540}",
+            f'kube_job_failed{{{of},job_name="backup-0",condition="true"}} 1',
+            f'kube_pod_owner{{{of},pod="backup-2-x",owner_kind="Job",owner_name="backup-2"}} 1',
+            f'kube_pod_init_container_info{{{of},pod="backup-2-x",container="metrics-sidecar"}} 1',
+            f'kube_pod_status_phase{{{of},pod="backup-2-x",phase="Running"}} 1',
+            f'kube_pod_deletion_timestamp{{{of},pod="backup-2-x"}} {self.started}',
+            f'kube_pod_start_time{{{of},pod="backup-2-x"}} {self.started}',
+        ]
 
 
 class Lab:
@@ -109,6 +126,7 @@ class Lab:
     def __enter__(self):
         self.pair.start_sidecar(*FLAGS)
         self.push()
+        self.report(int(time.time()) - 60)
         self.pair.start_app()
         self.cluster = MadeUpCluster()
         self.load = GentleLoad(self.pair.api)
@@ -132,6 +150,17 @@ class Lab:
         self.pair.sidecar.terminate()
         self.pair.sidecar.wait(60)
         self.pair.__exit__()
+
+    def report(self, second):
+        """What a job reports that has run for the second time, as `metrics-sidecar run` does."""
+        lines = ["job.runs:1|c|#job_name:backup,result:success",
+                 "job.duration_seconds:60|d|#job_name:backup", "job.exit_code:0|g|#job_name:backup",
+                 "job.max_age_seconds:90000|g|#job_name:backup",
+                 "job.max_duration_seconds:600|g|#job_name:backup",
+                 f"job.last_success_timestamp_seconds:{second}|g|#job_name:backup"]
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+            client.connect(self.pair.path("statsd.sock"))
+            client.send("\n".join(lines).encode())
 
     def push(self):
         """A job's push, for the panels of jobs."""
@@ -178,6 +207,8 @@ class Lab:
         shutil.copy(ROOT / "chart/files/alerts.yaml", self.pair.folder)
         self.prometheus = Prometheus(None, self.pair.folder, config=yaml.safe_dump(config))
         wait_for(lambda: len(self.query("up == 1")) == 2, "both targets to be up", 300)
+        wait_for(lambda: self.query("job_last_success_timestamp_seconds"), "a job's report", 300)
+        self.report(int(time.time()))
 
     def get_json(self, port, path):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
