@@ -5,6 +5,7 @@ that each key does something. Rules files that `check-rules` refuses, Helm refus
     Tests/System/run chart_values
 """
 import concurrent.futures
+import http.client
 import json
 import os
 import pathlib
@@ -18,6 +19,7 @@ from support import PROGRAMS, chart_ports, chart_references, chart_rules_wrong, 
 from support.chart_manifests import NEWEST, VALUES, named, only, pod
 from support.chart_values import CHART, documented, helm, render
 from support.checks import check
+from support.sidecar import Sidecar
 
 DIGEST = "sha256:" + "ab" * 32
 
@@ -86,6 +88,17 @@ TIMES = [  # values, the sidecar's pause and the pod's grace period
     ({"workload__kind": "CronJob", "app__image": "x/y:1", "podMonitor__interval": "1m",
       "serviceMonitor__enabled": True, "serviceMonitor__interval": "5s"}, 20, 55),
 ]
+HOSTS = [  # values, and the names by which browsers may come
+    ({}, None),
+    ({"sidecar__allowedHosts": ["a.example.com", "b.example.com"]}, "a.example.com,b.example.com"),
+    ({"ingress__enabled": True}, "my-app.local"),
+    ({"ingress__hosts": [{"host": "a.example.com", "paths": [
+        {"path": "/", "pathType": "Prefix"}]}]}, None),
+    ({"httpRoute__enabled": True, "httpRoute__parentRefs": [{"name": "edge"}],
+      "httpRoute__hostnames": ["*.example.com", "a.example.com"], "ingress__enabled": True,
+      "sidecar__allowedHosts": ["a.example.com"]}, "a.example.com,my-app.local"),
+    ({"sidecar__allowedHosts": ["*"]}, "*"),
+]
 
 
 def without(values, path):
@@ -142,6 +155,21 @@ class ChartValues(TestCase):
             times = (at(spec, "initContainers.0.lifecycle.preStop.sleep.seconds"),
                      spec["terminationGracePeriodSeconds"])
             check(times == (linger, grace), f"{values}: pause and grace period are {times}")
+
+    def test_hosts(self):
+        """A browser may come by the hosts that lead here, as the program has it."""
+        for values, wanted in HOSTS:
+            arguments = pod(render(NEWEST, sets(**values)))[1]["metrics-sidecar"]["args"]
+            found = [text.partition("=")[2] for text in arguments if "allowed-hosts" in text]
+            check(found == ([wanted] if wanted else []), f"{values}: {found}")
+        with Sidecar("--allowed-hosts=shop.example.com") as sidecar:
+            for host, status in (("shop.example.com", 200), ("evil.example.com", 403)):
+                connection = http.client.HTTPConnection("127.0.0.1", sidecar.metrics, timeout=30)
+                connection.request("GET", "/", headers={
+                    "Host": host, "User-Agent": "Mozilla/5.0", "Sec-Fetch-Mode": "navigate",
+                    "Accept": "text/html"})
+                with connection.getresponse() as answer:
+                    check(answer.status == status, f"a browser by {host}: {answer.status}")
 
     def test_alerts(self):
         """Alerts are left out by name; a name that is none is a mistake."""

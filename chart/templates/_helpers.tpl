@@ -95,8 +95,13 @@ annotations:
 {{- define "simple-server.sidecar" -}}
 {{- $byPods := or (eq (include "simple-server.podMonitor" .) "true") (and (eq (include "simple-server.ends" .) "true") (not .Values.serviceMonitor.enabled)) }}
 {{- $rules := default (printf "%s-rules" (include "simple-server.fullname" .)) .Values.sidecar.rulesConfigMap }}
+{{- $hosts := .Values.sidecar.allowedHosts }}
+{{- if .Values.ingress.enabled }}{{ range .Values.ingress.hosts }}{{ $hosts = append $hosts .host }}{{ end }}{{ end }}
+{{- if .Values.httpRoute.enabled }}{{ $hosts = concat $hosts .Values.httpRoute.hostnames }}{{ end }}
+{{- $named := list }}
+{{- range uniq $hosts }}{{ if not (hasPrefix "*." .) }}{{ $named = append $named . }}{{ end }}{{ end }}
 {{- toYaml (merge (dict
-  "rulesConfigMap" $rules "portName" "metrics" "volumePrefix" "" "socketMode" ""
+  "allowedHosts" $named "rulesConfigMap" $rules "portName" "metrics" "volumePrefix" "" "socketMode" ""
   "appGraceSeconds" .Values.app.terminationGracePeriodSeconds
   "monitor" (ternary .Values.podMonitor .Values.serviceMonitor $byPods)
   "prometheusOperator" .Values.prometheusOperator) .Values.sidecar) }}

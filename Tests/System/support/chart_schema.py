@@ -142,7 +142,9 @@ TYPES = {
     "resources": ref("resources"),
     **under("sidecar.image", IMAGE),
     **under("sidecar", {
-        "native": enum("auto", True, False), "extraArgs": STRINGS, "env": ref("env"),
+        "native": enum("auto", True, False), "allowedHosts": listed(
+            matching(r"^(\*|[a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?)$")),
+        "extraArgs": STRINGS, "env": ref("env"),
         "listen": matching(r"^([0-9.]+|\[[0-9a-fA-F:.]+\])$"), "port": ref("port"),
         "rules": ref("rules"), "push.port": ref("port"), "push.annotations": TEXTS,
         "push.ttl": matching("^(0|([0-9]+(ms|s|m|h|d))+)$"),

@@ -43,6 +43,7 @@ REFUSED = {
     "fewer pods at most than at least": [
         "--set", "autoscaling.enabled=true,autoscaling.minReplicas=9"],
     "both monitors": ["--set", "serviceMonitor.enabled=true,podMonitor.enabled=true"],
+    "a host with a port": ["--set", "sidecar.allowedHosts={metrics.example.com:8000}"],
     "a workload that is none": ["--set", "workload.kind=StatefulSet"],
     "a Job of a server": ["--set", "workload.kind=Job"],
     "a Job behind an Ingress": [*JOB, "--set", "ingress.enabled=true"],

@@ -22,6 +22,9 @@ args:
   {{- if include "metrics-sidecar.rulesName" $arguments }}
   - --rules=/etc/metrics-sidecar/rules.json
   {{- end }}
+  {{- with $values.allowedHosts }}
+  - --allowed-hosts={{ join "," . }}
+  {{- end }}
   {{- with $values.socketMode }}
   - --socket-mode={{ . }}
   {{- end }}
