@@ -29,9 +29,7 @@ struct BucketTable {
   /// no bucket left for it.
   @_optimize(speed)
   func add(_ value: Double, _ count: UInt64, in state: StateFile) -> Bool {
-    let word = state.value(control)
-    var schema = word == 0 ? firstSchema : Self.schema(word)
-    if word != 0, word & Self.isHashed == 0 { placeAnew(schema, reducedBy: 0, in: state) }
+    var schema = readySchema(in: state)
     while true {
       let index = ExponentialScale.index(of: value.magnitude, schema: schema)
       if place(Self.key(index, isNegative: value < 0), count, schema, in: state) { return true }
@@ -39,6 +37,35 @@ struct BucketTable {
       schema -= 1
       placeAnew(schema, reducedBy: 1, in: state)
     }
+  }
+
+  /// Adds samples of the bucket `index` of another `bucketSchema`, exactly: a finer table is made as
+  /// coarse first.
+  func add(
+    _ index: Int, isNegative: Bool, _ count: UInt64, _ bucketSchema: Int, in state: StateFile
+  ) -> Bool {
+    var schema = readySchema(in: state)
+    if schema > bucketSchema {
+      placeAnew(bucketSchema, reducedBy: schema - bucketSchema, in: state)
+      schema = bucketSchema
+    }
+    while true {
+      let index = ExponentialScale.index(index, reducedBy: bucketSchema - schema)
+      if place(Self.key(index, isNegative: isNegative), count, schema, in: state) { return true }
+      if schema == ExponentialScale.schemas.lowerBound { return false }
+      schema -= 1
+      placeAnew(schema, reducedBy: 1, in: state)
+    }
+  }
+
+  /// The table's schema, once a table of an earlier version is in order.
+  @_optimize(speed)
+  private func readySchema(in state: StateFile) -> Int {
+    let word = state.value(control)
+    if word == 0 { return firstSchema }
+    let schema = Self.schema(word)
+    if word & Self.isHashed == 0 { placeAnew(schema, reducedBy: 0, in: state) }
+    return schema
   }
 
   /// Adds what another table has. How many samples had no bucket.

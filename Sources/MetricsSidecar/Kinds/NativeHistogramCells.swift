@@ -50,6 +50,28 @@ enum NativeHistogramCells {
     state.add(record + firstBucket(options) + bucket, whole)
   }
 
+  /// Adds the samples of one exponential bucket; the sum is the caller's.
+  static func add(
+    _ bucket: Distribution.Bucket, _ schema: Int, in state: StateFile, _ record: Int,
+    _ family: Family
+  ) {
+    let options = family.options
+    let count = Double(bucket.count)
+    state.add(record + samples, count)
+    let isNear = bucket.middle == 0 || bucket.middle.magnitude <= options.zeroThreshold
+    if isNear
+      || !table(record, options).add(
+        bucket.index, isNegative: bucket.middle < 0, min(bucket.count, BucketTable.countLimit),
+        schema, in: state)
+    {
+      state.add(record + zeros, count)
+    }
+    for place in 0..<family.bounds.count where bucket.upper <= family.bounds[place] {
+      state.add(record + firstBucket(options) + place, count)
+      return
+    }
+  }
+
   /// Where a histogram without exponential buckets would lie whose buckets are this one's.
   static func classicRecord(_ record: Int, _ options: KindOptions) -> Int {
     record + firstBucket(options) - HistogramCells.firstBucket

@@ -181,7 +181,7 @@ extension Registry {
     /// Of one that is not known.
     private var fresh: [LineTable.Target] = []
     /// Why no value counts.
-    fileprivate var refusal: Rejection?
+    private(set) var refusal: Rejection?
     /// For each target where the line's tags have its trace; empty without one.
     fileprivate var traces: [Range<Int>?] = []
 
