@@ -18,7 +18,7 @@ static void parent_signals(sigset_t *set) {
 
 // Signals become bytes in a pipe. A signalfd would do, but user-mode emulators lose what is sent to it.
 static int signal_pipe[2] = {-1, -1};
-static int end_seconds;
+static int end_seconds, more_seconds;
 static char end_line[160];
 static void end_late(int number) {
   (void)number;
@@ -26,15 +26,17 @@ static void end_late(int number) {
   (void)ignored;
   _exit(1);
 }
-void cl_end_within(int seconds, const char *line) {
+void cl_end_within(int seconds, int more, const char *line) {
   strncpy(end_line, line, sizeof end_line - 1);
   end_seconds = seconds;
+  more_seconds = more;
 }
 static void keep_signal(int number) {
   int code = errno;
   if (end_seconds && number != SIGHUP) {
     signal(SIGALRM, end_late);
-    alarm((unsigned)end_seconds);
+    alarm((unsigned)(end_seconds + (number == SIGTERM ? more_seconds : 0)));
+    more_seconds = 0;  // a further one is waited for no longer
   }
   unsigned char byte = (unsigned char)number;
   ssize_t ignored = write(signal_pipe[1], &byte, 1);
@@ -80,7 +82,7 @@ int cl_parent_fork(void) {
   pid_t child = fork();
   if (child != 0) return child < 0 ? -errno : child;
   // A parent that is gone before this line cannot tell us, so we look.
-  prctl(PR_SET_PDEATHSIG, SIGTERM);
+  prctl(PR_SET_PDEATHSIG, SIGINT);  // which ends a worker at once, also where it lingers after SIGTERM
   if (getppid() != parent) _exit(1);
   return 0;  // its signals wait until it takes them by cl_signal_descriptor
 }

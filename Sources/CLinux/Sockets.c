@@ -9,18 +9,26 @@
 #include <sys/time.h>
 
 int cl_accept(int fd) { FAULT("accept"); return REPEAT(int, accept4(fd, NULL, NULL, SOCKET_FLAGS)); }
-uint64_t cl_peer(int fd) {
+void cl_peer_address(int fd, uint64_t *high, uint64_t *low) {
   union { struct sockaddr any; struct sockaddr_in v4; struct sockaddr_in6 v6; } where;
   socklen_t length = sizeof where;
-  uint64_t number = 0;
+  *high = *low = 0;
   memset(&where, 0, sizeof where);
-  if (getpeername(fd, &where.any, &length) < 0) return 0;
-  if (where.any.sa_family == AF_INET) return (uint64_t)1 << 32 | where.v4.sin_addr.s_addr;
-  if (where.any.sa_family != AF_INET6) return 0;
-  const unsigned char *bytes = where.v6.sin6_addr.s6_addr;
-  // An IPv4 address in IPv6's form.
-  memcpy(&number, bytes + (IN6_IS_ADDR_V4MAPPED(&where.v6.sin6_addr) ? 8 : 0), 8);
-  return number;
+  if (getpeername(fd, &where.any, &length) < 0) return;
+  if (where.any.sa_family == AF_INET) {
+    // As IPv6 has it: ::ffff:0:0/96.
+    unsigned char bytes[8] = {0, 0, 0xff, 0xff};
+    memcpy(bytes + 4, &where.v4.sin_addr.s_addr, 4);
+    memcpy(low, bytes, 8);
+  } else if (where.any.sa_family == AF_INET6) {
+    memcpy(high, where.v6.sin6_addr.s6_addr, 8);
+    memcpy(low, where.v6.sin6_addr.s6_addr + 8, 8);
+  }
+}
+uint64_t cl_peer(int fd) {
+  uint64_t high, low;
+  cl_peer_address(fd, &high, &low);
+  return high ? high : low;
 }
 int64_t cl_receive(int fd, void *bytes, size_t count) {
   FAULT("recv");
@@ -34,6 +42,11 @@ int64_t cl_readable_byte_count(int fd) {
   FAULT("ioctl");
   int count = 0;
   return ioctl(fd, FIONREAD, &count) < 0 ? -errno : count;
+}
+int64_t cl_unacknowledged_byte_count(int fd) {
+  FAULT("ioctl");
+  int count = 0;
+  return ioctl(fd, TIOCOUTQ, &count) < 0 ? -errno : count;  // SIOCOUTQ by its other name
 }
 int64_t cl_grow_receive_buffer(int fd, int byte_count) {
   // The first needs CAP_NET_ADMIN; the second is cut to net.core.rmem_max.

@@ -5,6 +5,8 @@ import SidecarPlatform
 public struct Ticket: Equatable, Sendable {
   let slot: Int
   let generation: UInt32
+  /// The responder's own; the server does not look at it.
+  public var note: UInt64 = 0
 }
 
 /// A body in pieces, sent as they are, so that a large one is never copied. It may be the answer to

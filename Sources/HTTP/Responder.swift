@@ -26,6 +26,9 @@ public protocol Responder: AnyObject {
   /// An answer is written, by the responder or by the server itself (400, 408, 413 …).
   func answered(_ answer: Answer)
 
+  /// The client's kernel has acknowledged the whole answer that came with this.
+  func received(_ receipt: Receipt)
+
   /// Everything this turn had to do is done; answers, if any, are sent next.
   func turnEnds(now: UInt64)
 
@@ -49,6 +52,8 @@ extension Responder {
   public func isProbe(_ request: Request, head: RawSpan) -> Bool { false }
   /// Does nothing.
   public func answered(_ answer: Answer) {}
+  /// Does nothing.
+  public func received(_ receipt: Receipt) {}
   /// Does nothing.
   public func turnEnds(now: UInt64) {}
   /// Does nothing.

@@ -34,6 +34,8 @@ public struct ResponseWriter: ~Copyable {
   public var buffer = ByteBuffer(capacity: 16_384)
   /// What the handler calls the route of this answer, for `Answer.route`.
   public var route = Answer.noRoute
+  /// What the responder hears again once this answer has arrived.
+  public var receipt: Receipt?
   /// The status of the last answer.
   public private(set) var status = 0
   var date = HTTPDate()

@@ -39,6 +39,8 @@ extension Server {
     var heldSince: UInt64
     /// Whether anything was read from it.
     var hasSent = false
+    /// Of an answer that the client's kernel has not acknowledged yet.
+    var receipt: Receipt?
     /// Bytes read and sent since then.
     private var movedByteCount = 0
 
@@ -208,6 +210,7 @@ extension Server {
     switch client.socket.receive(into: &slab, capacity: capacity) {
     case .bytes(let count):
       readCount &+= 1
+      if client.receipt != nil { collectReceipt(client) }
       if client.connection.isAtRest { client.heldSince = now }
       client.hasSent = true
       client.moved(count, now)
@@ -221,7 +224,8 @@ extension Server {
       finish(slot, client, start)
       settle(slot, client, now)
     case .wouldBlock: break
-    case .closed, .failed: close(slot)
+    case .closed: close(slot)
+    case .failed: abandon(slot, client)
     }
   }
 
@@ -254,6 +258,10 @@ extension Server {
   func finish(
     _ slot: Int, _ client: Client, _ start: Int, _ body: ResponseBody? = nil
   ) {
+    if let receipt = response.receipt {
+      client.receipt = receipt
+      response.receipt = nil
+    }
     if response.buffer.count > start {
       client.isAnswered = true
       sends.append(
@@ -366,6 +374,7 @@ extension Server {
 
   func close(_ slot: Int) {
     guard let client = clients[slot] else { return }
+    if client.receipt != nil { collectReceipt(client) }
     release(slot, client)
     fullSince = .max
     clients[slot] = nil

@@ -21,7 +21,7 @@ extension Server {
       switch client.socket.send(bytes) {
       case .bytes(let count): rest = bytes.extracting(count..<bytes.byteCount)
       case .wouldBlock: break
-      case .closed, .failed: return close(slot)
+      case .closed, .failed: return abandon(slot, client)
       }
       if rest.byteCount == 0 {
         // A body goes on when its client is writable: not all in the turn that made it.
@@ -53,7 +53,7 @@ extension Server {
         client.moved(count, now)
         hasProgress = true
       case .wouldBlock: return
-      case .closed, .failed: return close(slot)
+      case .closed, .failed: return abandon(slot, client)
       }
     }
     if client.output.isEmpty, client.body != nil {
@@ -86,13 +86,17 @@ extension Server {
       return count
     }
     detach(sending.body)
-    if count == nil { close(slot) }
+    if count == nil { abandon(slot, client) }
     return count
   }
 
   /// Ends a connection whose answers are all with the kernel.
   func end(_ slot: Int, _ client: Client, _ now: UInt64) {
-    if client.connection.mustLinger { linger(slot, client, now) } else { close(slot) }
+    if client.connection.mustLinger || client.receipt != nil {
+      linger(slot, client, now)
+    } else {
+      close(slot)
+    }
   }
 
   /// Shuts our side and waits a moment for the peer's: a close with unread bytes would be a reset that
@@ -109,7 +113,8 @@ extension Server {
     slab.removeAll()
     switch client.socket.receive(into: &slab, capacity: 65_536) {
     case .bytes, .wouldBlock: break
-    case .closed, .failed: close(slot)
+    case .closed: close(slot)
+    case .failed: abandon(slot, client)
     }
   }
 

@@ -233,7 +233,10 @@ public final class Server<R: Responder> {
 
   /// Answers a request that was postponed. Not from within `respond`; a ticket answers once, and
   /// nothing happens where the client has gone.
-  public func answer(_ ticket: Ticket, _ head: PostponedHead, _ body: ResponseBody, now: UInt64) {
+  public func answer(
+    _ ticket: Ticket, _ head: PostponedHead, _ body: ResponseBody, receipt: Receipt? = nil,
+    now: UInt64
+  ) {
     guard ticket.slot >= 0, ticket.slot < clients.count, let client = clients[ticket.slot],
       client.generation == ticket.generation, client.connection.phase == .waiting
     else { return }
@@ -248,6 +251,7 @@ public final class Server<R: Responder> {
       into: &response)
     if client.isSent { setInterest(ticket.slot, client, .readable) }
     guard clients[ticket.slot] != nil else { return }
+    response.receipt = receipt
     finish(ticket.slot, client, start, hasBody && body.byteCount > 0 ? body : nil)
     settle(ticket.slot, client, now)
   }

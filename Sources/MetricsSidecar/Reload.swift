@@ -21,11 +21,14 @@ final class KeptFiles {
   let rules: SharedText
   let passwords: SharedText
   let board: WorkerBoard
+  /// What `Linger` knows of readers.
+  let linger: SharedText
 
-  init() throws(Errno) {
+  init(_ limits: Limits) throws(Errno) {
     board = try WorkerBoard()
     rules = try SharedText(limit: RuleLoading.byteLimit)
     passwords = try SharedText(limit: PushOpening.authByteLimit)
+    linger = try SharedText(limit: Linger.byteLimit(readers: limits.httpConnections))
   }
 }
 

@@ -42,6 +42,10 @@ struct Settings: Sendable {
     Option(
       "supervise", nil, "false",
       "A parent keeps the sockets open and starts another worker when one is killed."),
+    Option(
+      "linger", "TIME", "0",
+      "After SIGTERM, how long to go on at most until clients have left and the last events are scraped. "
+        + "A second SIGTERM ends it at once. 0: not at all."),
     Option("socket-mode", "MODE", "0660", "Permissions of the Unix sockets, in octal."),
     Option(
       "socket-group", "GID", "",
@@ -134,6 +138,7 @@ struct Settings: Sendable {
   var hasUTF8Names = false
   var hasCreatedLines = false
   var supervises = false
+  var lingerNanoseconds: UInt64 = 0
   var receiveBufferByteCount = 4 << 20
   var socketMode: UInt32 = 0o660
   var socketGroup: Int64 = -1
@@ -161,6 +166,7 @@ struct Settings: Sendable {
     hasUTF8Names = try options.flag("utf8-names")
     hasCreatedLines = try options.flag("created-lines")
     supervises = try options.flag("supervise")
+    lingerNanoseconds = UInt64(try options.milliseconds("linger", in: 0...3_600_000)) * 1_000_000
     receiveBufferByteCount = try options.byteCount("receive-buffer", in: 4096...(1 << 30))
     guard let mode = UInt32(options.text("socket-mode"), radix: 8), mode <= 0o777 else {
       throw options.mistake("socket-mode", "takes permissions in octal such as 0660")

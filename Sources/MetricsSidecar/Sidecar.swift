@@ -33,6 +33,13 @@ final class Sidecar: Responder {
   var scrapes = ScrapeQueue()
   var push: PushAPI?
   var kept: KeptFiles?
+  /// With `--linger` only.
+  var linger: Linger?
+  /// When to look whether the last events were seen, and the pause between two looks at a scrape.
+  var lingerDue = UInt64.max
+  var receiptPause: UInt64 = 0
+  var isLingerTold = false
+  var hasLingered = false
   /// Sockets whose files were removed; clients that hold them still come in.
   var formers: [FormerSocket] = []
   /// When to go on with passwords of pushes.
@@ -163,11 +170,13 @@ final class Sidecar: Responder {
     applier.registry.commit()
     acknowledge()
     applier.registry.turnEnded(now: now, isRead: scrapes.current != nil)
+    if linger?.isStopping == true { noteLinger(now) }
   }
 
   func nextDeadline() -> UInt64 {
     guard scrapes.isIdle, push?.isBusy != true else { return 0 }
-    return min(min(nextLook, resumeAt), min(passwordsDue, applier.registry.expiry.due))
+    return min(
+      min(min(nextLook, resumeAt), lingerDue), min(passwordsDue, applier.registry.expiry.due))
   }
 
   func deadlineReached(now: UInt64) {
@@ -186,6 +195,7 @@ final class Sidecar: Responder {
     Phase.events.enter()
     if now >= nextLook { look(now) }
     if now >= resumeAt { resumeListeners() }
+    if now >= lingerDue { lookAtLinger(now) }
     guard now >= applier.registry.expiry.due else { return }
     Phase.expiry.enter()
     applier.registry.expire(now: now)
@@ -213,7 +223,8 @@ final class Sidecar: Responder {
     while let signal = signals.next() {
       switch signal {
       case .hangup: isReload = true
-      case .terminate, .interrupt: server?.stop(now: now)
+      case .terminate: stop(isTerminate: true, now)
+      case .interrupt: stop(isTerminate: false, now)
       }
     }
     // Those that wait are one.

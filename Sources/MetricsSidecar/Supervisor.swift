@@ -19,17 +19,23 @@ struct Supervisor {
   private var stopAt = UInt64.max
   private var pauseMilliseconds: Int64 = firstPause
   private var failedForks = 0
+  /// `--linger`, and until when a worker that dies while it lingers is replaced.
+  private let lingerNanoseconds: UInt64
+  private var lingerEnd: UInt64 = 0
+  /// Told to stop a second time, or by SIGINT.
+  private var isUrgent = false
 
   private static let firstPause: Int64 = 10
   private static let lastPause: Int64 = 1000
   /// A worker that has lived so long is not the one that dies at once.
   private static let soundLifeNanoseconds: UInt64 = 250_000_000
-  /// From SIGTERM or SIGINT to the end of everything.
+  /// From SIGTERM or SIGINT to the end of everything, without `--linger`.
   static let stopSeconds = 15
 
-  init(log: Log, board: WorkerBoard) {
+  init(log: Log, board: WorkerBoard, lingerNanoseconds: UInt64) {
     self.log = log
     self.board = board
+    self.lingerNanoseconds = lingerNanoseconds
   }
 
   /// Returns in each worker, and never in the parent.
@@ -39,8 +45,12 @@ struct Supervisor {
       let start = Clock.monotonicNanoseconds
       guard begin() else { return try board.beWorker() }
       guard worker > 0 else { continue }
+      // It goes on lingering, or ends.
+      if stopAt != .max { ForkedProcess.send(isUrgent ? Self.interrupt : Self.terminate, to: worker) }
       let signal = waitForDeath()
-      if stopAt != .max { Process.exit(.failure) }
+      if stopAt != .max, isUrgent || Clock.monotonicNanoseconds >= lingerEnd {
+        Process.exit(.failure)
+      }
       if Clock.monotonicNanoseconds - start > Self.soundLifeNanoseconds {
         pauseMilliseconds = Self.firstPause
       }
@@ -102,13 +112,25 @@ struct Supervisor {
   private static let kill: Int32 = 9
   private static let goOn: Int32 = 18
 
+  private static let interrupt: Int32 = 2
+  private static let terminate: Int32 = 15
+
   private mutating func pass(_ signal: Int32) {
-    ForkedProcess.send(signal, to: worker)
-    guard signal != 1 else { return }
-    if stopAt == .max {
-      stopAt = Clock.monotonicNanoseconds + UInt64(Self.stopSeconds) * 1_000_000_000
-    }
+    guard signal != 1 else { return ForkedProcess.send(signal, to: worker) }
+    note(signal)
+    ForkedProcess.send(isUrgent ? Self.interrupt : signal, to: worker)
     if watch.isStopped { ForkedProcess.send(Self.goOn, to: worker) }
+  }
+
+  /// Takes note of a signal to stop. The first SIGTERM has the worker linger; what follows ends it, as
+  /// SIGINT, since the worker may have got SIGTERM twice: systemd sends it to both.
+  private mutating func note(_ signal: Int32) {
+    let now = Clock.monotonicNanoseconds
+    let isFirst = stopAt == .max
+    isUrgent = !isFirst || signal != Self.terminate
+    if isFirst, !isUrgent { lingerEnd = now + lingerNanoseconds }
+    let from = isUrgent ? now : lingerEnd
+    stopAt = min(stopAt, from + UInt64(Self.stopSeconds) * 1_000_000_000)
   }
 
   /// Looks at the worker, if it is time, and ends it where it hangs. How long to wait for news, in
@@ -118,7 +140,8 @@ struct Supervisor {
     if now >= stopAt {
       log.error(
         joined(
-          "The worker has not ended within ", Self.stopSeconds.description, " s (", phase,
+          "The worker has not ended within ", Self.stopSeconds.description,
+          isUrgent || lingerNanoseconds == 0 ? " s (" : " s after --linger (", phase,
           "), so it is killed"))
       ForkedProcess.send(Self.kill, to: worker)
       Process.exit(.failure)
@@ -154,7 +177,10 @@ struct Supervisor {
       guard now < end else { return }
       let left = Int64((end - now) / 1_000_000) + 1
       let news = ForkedProcess.wait(for: 0, timeoutMilliseconds: left)
-      if case .signal(let number) = news, number != 1 { Process.exit(.success) }
+      guard case .signal(let number) = news, number != 1 else { continue }
+      // With --linger another worker serves what nobody has seen yet.
+      if lingerNanoseconds == 0 || number != Self.terminate { Process.exit(.success) }
+      note(number)
     }
   }
 }

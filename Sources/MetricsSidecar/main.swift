@@ -59,9 +59,10 @@ private func serve(_ settings: Settings) {
     }
     Signals.endWithin(
       seconds: Supervisor.stopSeconds,
+      lingerSeconds: Int((settings.lingerNanoseconds + 999_999_999) / 1_000_000_000),
       or: joined(
         "metrics-sidecar: it has not ended within ", Supervisor.stopSeconds.description,
-        " s of the signal\n"))
+        " s of the signal, or of the end of --linger\n"))
     return work(settings, datagrams, nil, nil, nil)
   }
   // From here on everything is done by workers, with the parent's sockets.
@@ -73,9 +74,10 @@ private func serve(_ settings: Settings) {
   } catch { fail(error.message) }
   let kept: KeptFiles
   do throws(Errno) {
-    kept = try KeptFiles()
+    kept = try KeptFiles(settings.limits)
     try sockets.share()
-    var supervisor = Supervisor(log: settings.log, board: kept.board)
+    var supervisor = Supervisor(
+      log: settings.log, board: kept.board, lingerNanoseconds: settings.lingerNanoseconds)
     try supervisor.run(datagrams)
   } catch { fail(joined("cannot start a worker: ", error.description)) }
   work(settings, datagrams, sockets, listener, kept)
@@ -106,11 +108,13 @@ private func work(
   }
   do throws(StateOpening.Failure) {
     let opened = try StateOpening.open(settings, kept?.board)
+    var hasValues = opened.state.hasRecords
     let registry = Registry(state: opened.state, rules: rules, limits: settings.limits)
     registry.spellings.isOn = settings.hasUTF8Names
     let push: PushAPI?
     do throws(StateOpening.Failure) {
       push = try openPush(settings, opened.path, kept)
+      if let push, push.store.groupCount > 0 { hasValues = true }
       let sockets = if let sockets { sockets } else { try openSockets(settings) }
       let socket: Descriptor
       if let listener { socket = listener } else { socket = try listen(settings) }
@@ -120,6 +124,7 @@ private func work(
       sidecar.selfMetrics.reloads = reloads
       sidecar.kept = kept
       if let push { sidecar.take(push) }
+      sidecar.prepareLinger(hasValues: hasValues)
       do throws(Errno) { try sidecar.run(socket) } catch {
         fail(joined("epoll: ", error.description))
       }

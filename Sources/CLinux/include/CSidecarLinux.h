@@ -63,6 +63,8 @@ uint64_t cl_peer(int fd);   // a number for its address, of IPv6 the first 64 bi
 int cl_is_readable(int fd);   // or somebody waits to be accepted; 0 or 1
 int64_t cl_receive(int fd, void *bytes, size_t count);
 int64_t cl_send(int fd, const void *bytes, size_t count);
+void cl_peer_address(int fd, uint64_t *high, uint64_t *low);   // as IPv6; zeros if not known
+int64_t cl_unacknowledged_byte_count(int fd);   // of a TCP stream; the end of our side counts as one
 int64_t cl_readable_byte_count(int fd);   // of a stream, not received yet
 int64_t cl_grow_receive_buffer(int fd, int byte_count);   // what the kernel grants
 void cl_grow_send_buffer(int fd, int byte_count);
@@ -104,6 +106,7 @@ uint64_t cl_realtime_nanoseconds(void);
 // -- Process
 int cl_argument_count(void);
 const char *cl_argument(int index);
+char **cl_arguments(void);
 const char *cl_environment(const char *name);
 // The next variable from index on that begins with prefix: its name behind that, and how long it is.
 const char *cl_environment_behind(const char *prefix, int *index, int *length);
@@ -112,7 +115,8 @@ _Noreturn void cl_exit(int code);
 int cl_processor_count(void);
 void cl_hold_signals(int is_held);   // those of `cl_signal_descriptor`, which lets them through again
 int cl_signal_descriptor(const int *signals, int count);
-void cl_end_within(int seconds, const char *line);   // of SIGTERM or SIGINT, or else with the line and 1
+// Of SIGTERM or SIGINT, or else with the line and 1; of the first SIGTERM so many seconds more.
+void cl_end_within(int seconds, int more_seconds, const char *line);
 int cl_signal_read(int fd);   // the signal's number, or -errno
 int cl_ignore_broken_pipes(void);
 int cl_random(void *bytes, size_t count);
@@ -130,6 +134,9 @@ int cl_parent_begin(void);
 int cl_parent_fork(void);
 int cl_parent_wait(int worker, int64_t timeout_milliseconds, int *code);
 int cl_kill(int process, int number);
+// A command of the last `count` words, behind --; its number, 0 without --. Then its exit code.
+int cl_child_start(int count);
+int cl_child_wait(int child);
 // The board: memory that both share. `next` before each fork; `cl_worker_begin` in the worker, or with
 // NULL in a process without a parent, has faults told (a file that is cut) and kept (what is applied).
 size_t cl_board_byte_count(void);

@@ -16,6 +16,8 @@ final class ScrapeJob {
   /// Who gets it.
   var tickets: [Ticket]
   let startedAt: UInt64
+  /// The number of the last event on the page; see `Linger`.
+  var mark: UInt64 = 0
   let body = ResponseBody()
   /// One of these writes it.
   private let writer: PageWriter?

@@ -222,6 +222,9 @@ struct IntakeCounts {
       + linesPoisoned
   }
 
+  /// Events of all sockets and types.
+  var acceptedCount: UInt64 { accepted.reduce(0, +) }
+
   func events(_ source: Source, _ letter: UInt8) -> UInt64 {
     accepted[source.rawValue * 128 + Int(letter)]
   }

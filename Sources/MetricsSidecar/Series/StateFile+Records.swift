@@ -14,6 +14,9 @@ extension StateFile {
 
   var endUnit: UInt32 { UInt32(usedByteCount / Self.cellByteCount) }
 
+  /// Whether anything was kept: a record of a series or session, in use or not.
+  var hasRecords: Bool { endUnit > Self.firstUnit }
+
   /// Makes a record with `cellCount - 1` cells of zero, as part of the current transaction: in place
   /// of a free one, or at the end. `cellCount` counts the head as one. 0 milliseconds are now.
   /// - Throws: `ENOSPC` when the disk is full, `ENOMEM` when the file has reached its limit or the

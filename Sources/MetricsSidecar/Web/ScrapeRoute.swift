@@ -9,21 +9,23 @@ extension Sidecar {
       shape: AcceptField.shape(request.field("accept", in: head)),
       filter: NameFilter(query: head.extracting(request.query)),
       isGzip: AcceptField.takesGzip(request.field("accept-encoding", in: head)))
-    answer(kind, into: &response)
+    answer(kind, reader: reader(request, head, kind, response), into: &response)
   }
 
   /// `GET /api/v1/metrics`: pushed groups, which can be as many as a page's series.
   func groups(into response: inout ResponseWriter) {
     answer(
       ScrapeKind(shape: PageShape(), filter: NameFilter(), isGzip: false, isGroups: true),
-      into: &response)
+      reader: 0, into: &response)
   }
 
-  private func answer(_ kind: ScrapeKind, into response: inout ResponseWriter) {
-    guard scrapes.isIdle else { return scrapes.wait(response.postpone(), kind) }
+  private func answer(
+    _ kind: ScrapeKind, reader: UInt64, into response: inout ResponseWriter
+  ) {
+    guard scrapes.isIdle else { return scrapes.wait(postpone(&response, reader), kind) }
     let now = Clock.monotonicNanoseconds
     guard isDrained(for: kind, isNew: true, now) else {
-      scrapes.next = (kind, [response.postpone()])
+      scrapes.next = (kind, [postpone(&response, reader)])
       return
     }
     let job = makeJob(kind, now)
@@ -32,11 +34,24 @@ extension Sidecar {
         status: 200, contentType: job.contentType, extraFields: job.fields)
       job.body.copy(to: &response.buffer)
       response.end()
+      response.receipt = receipt(job, reader, now)
       ended(job)
     } else {
-      job.tickets = [response.postpone()]
+      job.tickets = [postpone(&response, reader)]
       scrapes.current = job
     }
+  }
+
+  private func postpone(_ response: inout ResponseWriter, _ reader: UInt64) -> Ticket {
+    var ticket = response.postpone()
+    ticket.note = reader
+    return ticket
+  }
+
+  private func receipt(_ job: ScrapeJob, _ reader: UInt64, _ now: UInt64) -> Receipt? {
+    guard reader != 0 else { return nil }
+    expectReceipt(now)
+    return Receipt(reader: reader, mark: job.mark)
   }
 
   /// Whether everything is applied that the kernel held when the scrape came; reads a slice of it.
@@ -59,7 +74,10 @@ extension Sidecar {
     }
     guard let job = scrapes.current, job.writeSlice() else { return }
     scrapes.current = nil
-    for ticket in job.tickets { server?.answer(ticket, job.head, job.body, now: now) }
+    for ticket in job.tickets {
+      let receipt = receipt(job, ticket.note, now)
+      server?.answer(ticket, job.head, job.body, receipt: receipt, now: now)
+    }
     ended(job)
   }
 
@@ -77,7 +95,9 @@ extension Sidecar {
     selfMetrics.append(applier, to: &text)
     snapshot.pushed = pushed(to: &text, kind.shape.format)
     snapshot.selfText = text.array
-    return ScrapeJob(kind, snapshot, startedAt: now)
+    let job = ScrapeJob(kind, snapshot, startedAt: now)
+    if linger != nil { job.mark = appliedCount }
+    return job
   }
 
   private func ended(_ job: ScrapeJob) {

@@ -23,7 +23,7 @@ public enum ForkedProcess {
   /// Has the parent take its signals by `wait` from now on. Before the first `fork`.
   public static func beParent() throws(Errno) { _ = try SystemCall.check(cl_parent_begin()) }
 
-  /// Starts a worker. It gets SIGTERM when the parent dies.
+  /// Starts a worker. It gets SIGINT when the parent dies.
   public static func fork() throws(Errno) -> Side {
     let id = try SystemCall.check(cl_parent_fork())
     return id == 0 ? .worker : .parent(worker: id)

@@ -26,9 +26,9 @@ public struct Signals: ~Copyable {
   public static func hold(_ isHeld: Bool = true) { cl_hold_signals(isHeld ? 1 : 0) }
 
   /// Ends the process, with `line` and code 1, where it is still there so many seconds after SIGTERM or
-  /// SIGINT.
-  public static func endWithin(seconds: Int, or line: String) {
-    unsafe cl_end_within(Int32(seconds), line)
+  /// SIGINT; after the first SIGTERM `lingerSeconds` later.
+  public static func endWithin(seconds: Int, lingerSeconds: Int, or line: String) {
+    unsafe cl_end_within(Int32(seconds), Int32(lingerSeconds), line)
   }
 
   /// The next signal waiting, if any.

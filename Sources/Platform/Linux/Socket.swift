@@ -114,6 +114,21 @@ public enum Socket {
     _ = cl_set_timeouts(descriptor, Int64(milliseconds))
   }
 
+  /// Bytes of a TCP stream that the peer's kernel has not acknowledged, with the end of our side as one;
+  /// `nil` where the kernel does not say.
+  public static func unacknowledgedByteCount(_ descriptor: Int32) -> Int? {
+    let count = cl_unacknowledged_byte_count(descriptor)
+    return count < 0 ? nil : Int(count)
+  }
+
+  /// The peer's address, 16 bytes of IPv6 (`::ffff:0:0/96` for IPv4); zeros where it is not known.
+  public static func peerAddress(_ raw: Int32) -> (UInt64, UInt64) {
+    var high: UInt64 = 0
+    var low: UInt64 = 0
+    unsafe cl_peer_address(raw, &high, &low)
+    return (high, low)
+  }
+
   /// A number for the peer's address, of IPv6 for its first 64 bits; 0 where it is not known.
   public static func peer(_ raw: Int32) -> UInt64 { cl_peer(raw) }
 

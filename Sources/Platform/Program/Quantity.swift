@@ -43,7 +43,7 @@ public enum Quantity {
   }
 
   /// A time as it may be written: `250ms`, `10s`, `7d`.
-  static func text(_ milliseconds: Int64) -> String {
+  public static func text(_ milliseconds: Int64) -> String {
     let isDays = milliseconds % 86_400_000 == 0 && milliseconds > 0
     let isSeconds = milliseconds % 1000 == 0
     let number = milliseconds / (isDays ? 86_400_000 : isSeconds ? 1000 : 1)

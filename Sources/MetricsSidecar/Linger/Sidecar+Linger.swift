@@ -1,0 +1,136 @@
+import SidecarHTTP
+import SidecarPlatform
+
+/// What `--linger` makes of a signal to stop: the sockets stay open and expositions are served, until
+/// `Linger` says that the last event was seen, or that its time is over.
+///
+/// What must stay true: before the sidecar ends, what the kernel holds for it is applied, and whether
+/// that was seen is looked at again. Nothing is looked at while there is no `--linger`.
+extension Sidecar {
+  /// The number of the last event that was applied; pushes count as one each.
+  var appliedCount: UInt64 {
+    let pushed = push.map { $0.counts.applied + $0.counts.deleted } ?? 0
+    return (linger?.base ?? 0) + applier.counts.acceptedCount + pushed
+  }
+
+  /// Connections that may bring more events.
+  private var openClientCount: Int { clientCounts.events + clientCounts.tcp }
+
+  /// Switches `--linger` on, before the first turn.
+  func prepareLinger(hasValues: Bool) {
+    guard settings.lingerNanoseconds > 0 else { return }
+    var linger = Linger(
+      time: settings.lingerNanoseconds, readerLimit: settings.limits.httpConnections,
+      hasValues: hasValues)
+    if let kept = kept?.linger.load() { linger.takeOver(kept.text) }
+    self.linger = linger
+  }
+
+  /// SIGTERM begins the waiting; a second one ends it, and SIGINT does at any time. Under --supervise
+  /// the parent makes SIGINT of its second SIGTERM: systemd sends SIGTERM to parent and worker.
+  func stop(isTerminate: Bool, _ now: UInt64) {
+    guard linger != nil else {
+      server?.stop(now: now)
+      return
+    }
+    if linger?.isStopping == true || !isTerminate {
+      if !isTerminate || !settings.supervises { linger?.hurry() }
+    }
+    // What came before the signal is applied before anybody asks whether it was seen.
+    drain(now)
+    var underway: [UInt64] = []
+    _ = server?.collectReceipts { underway.append($0.reader) }
+    linger?.stop(now: now, underway: underway)
+    keepLinger()
+    lingerDue = 0
+  }
+
+  /// Who takes a whole exposition with this request; 0 for nobody.
+  func reader(
+    _ request: Request, _ head: RawSpan, _ kind: ScrapeKind, _ response: borrowing ResponseWriter
+  ) -> UInt64 {
+    guard let linger, request.method == .get, kind.filter.names.isEmpty else { return 0 }
+    let (high, low) = server?.peerAddress(response.ticket) ?? (0, 0)
+    let key = linger.hashKey
+    let address = key.fold(key.hash(high), low)
+    guard let agent = request.field("user-agent", in: head) else { return address | 1 }
+    return key.fold(address, key.hash(agent)) | 1
+  }
+
+  /// The reader's kernel has acknowledged a whole exposition.
+  func received(_ receipt: Receipt) {
+    linger?.taken(receipt.mark, by: receipt.reader, now: Clock.monotonicNanoseconds)
+    keepLinger()
+  }
+
+  private func keepLinger() {
+    guard let linger, let kept else { return }
+    Self.keep(linger.bytes, kept)
+  }
+
+  private static func keep(_ bytes: borrowing ByteBuffer, _ kept: KeptFiles) {
+    kept.linger.store(bytes.bytes, note: 0)
+  }
+
+  /// An exposition is on its way while the sidecar lingers: whether it was taken is looked at soon.
+  func expectReceipt(_ now: UInt64) {
+    guard linger?.isStopping == true, lingerDue != 0 else { return }
+    receiptPause = Self.firstReceiptPause
+    lingerDue = min(lingerDue, now + receiptPause)
+  }
+
+  private static let firstReceiptPause: UInt64 = 5_000_000
+  private static let lastReceiptPause: UInt64 = 250_000_000
+
+  private func verdict(_ now: UInt64) -> Linger.Verdict? {
+    guard let linger, linger.isStopping, !hasLingered else { return nil }
+    return linger.verdict(applied: appliedCount, clientCount: openClientCount, now: now)
+  }
+
+  /// At the end of a turn: has the loop look at once where the waiting is over.
+  func noteLinger(_ now: UInt64) {
+    if case .ends = verdict(now) { lingerDue = 0 }
+  }
+
+  /// Ends, or says when to look again.
+  func lookAtLinger(_ now: UInt64) {
+    lingerDue = .max
+    let isReceiptDue = server?.collectReceipts() ?? false
+    if case .ends = verdict(now) { drain(now) }
+    switch verdict(now) {
+    case nil: break
+    case .ends(let reason):
+      hasLingered = true
+      tell(reason, now)
+      server?.stop(now: now)
+    case .goesOn(let end):
+      lingerDue = end
+      if isReceiptDue {
+        lingerDue = min(end, now + receiptPause)
+        receiptPause = min(2 * receiptPause, Self.lastReceiptPause)
+      }
+      guard !isLingerTold else { return }
+      isLingerTold = true
+      settings.log.info(
+        joined(
+          "Told to stop: goes on until the last events are scraped, ",
+          Quantity.text(Int64(settings.lingerNanoseconds / 1_000_000)), " at most"))
+    }
+  }
+
+  private func tell(_ reason: Linger.Reason, _ now: UInt64) {
+    guard let linger else { return }
+    let why =
+      switch reason {
+      case .seen: "its readers have taken the last events"
+      case .timeIsOver: "the time of --linger is over"
+      case .signal: "a further signal came"
+      }
+    let unseen = linger.unseenCount(applied: appliedCount)
+    let line = joined(
+      "Ends ", ((now - min(now, linger.stoppedAt)) / 1_000_000).description,
+      " ms after it was told to: ", why, "; ", unseen.description,
+      " events that no scrape has seen")
+    if unseen > 0 { settings.log.warning(line) } else { settings.log.info(line) }
+  }
+}
