@@ -33,6 +33,7 @@ __attribute__((constructor)) static void keep_arguments(void) {
 }
 #endif
 int cl_argument_count(void) { return argument_count; }
+char **cl_arguments(void) { return arguments; }
 const char *cl_argument(int index) { return index < argument_count ? arguments[index] : NULL; }
 const char *cl_environment(const char *name) { return getenv(name); }
 extern char **environ;

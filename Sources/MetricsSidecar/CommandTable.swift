@@ -7,7 +7,8 @@ extension Commands {
     "takes events over Unix sockets, serves them to Prometheus.",
     [
       Command("serve", "", Settings.table, "take events and serve /metrics", serve),
-      Command("emit", "LINE…", Settings.flags("statsd-socket"), "send events to a sidecar", emit),
+      Command("emit", "LINE…", emitFlags, "send events to a sidecar", emit),
+      Command("run", "COMMAND…", runFlags, "run a job and report how it went", run),
       Command("check-rules", "FILE", [], "tell every mistake of a rules file", checkRules),
       Command(
         "healthcheck", "", Settings.flags("listen"), "exit 0 when the sidecar is ready", healthcheck
@@ -30,15 +31,52 @@ extension Commands {
     """
 
   private static let emit = """
-    Each LINE is NAME:VALUE|TYPE[|#TAG:VALUE,…] in StatsD's or DogStatsD's words; all go in one datagram.
+    Each LINE is NAME:VALUE|TYPE[|#TAG:VALUE,…] in StatsD's or DogStatsD's words; - reads them from
+    standard input. They go in datagrams; with --wait or --once KEY as a session over the events socket,
+    until it has acknowledged them. Whoever does not know whether a try has counted tries again with the
+    same KEY: --once "invoice-$ID".
 
     Example:
       metrics-sidecar emit 'jobs.done:1|c|#queue:mail' 'queue.length:7|g'
 
     Exit codes:
-      0  the kernel has taken them; a line that the sidecar refuses is counted there
-      1  nothing listens on the socket, or its queue stays full for a second
-      2  a wrong flag, or a line without a name, a value or a type: nothing is sent
+      0  the kernel has taken them; with --wait or --once the sidecar has counted them, for good
+      1  nothing listens, its queue stays full for a second, or no acknowledgement comes within 10 s
+      2  a wrong flag, or a line that is no event: which and why is told, and nothing is sent
+
+    """
+
+  private static let emitFlags: [Option] =
+    Settings.flags("statsd-socket") + Settings.flags("events-socket") + [
+      Option(
+        "once", "KEY", "",
+        "Count these lines once, however often they are sent with this KEY (up to 255 bytes): as long as "
+          + "the sidecar remembers it among its --max-sessions."),
+      Option("wait", nil, "false", "Wait until the sidecar has counted them."),
+    ]
+
+  private static let runFlags: [Option] =
+    [Option("name", "NAME", "", "The job's name, the label job_name.")]
+    + Settings.flags("statsd-socket")
+
+  private static let run = """
+    Write -- before the command. Its streams, signals and exit code pass through. When it has ended, these
+    events are sent, each with the tag job_name:
+
+      job.runs                             1, with the tag result: success or failure
+      job.duration_seconds                 how long it took
+      job.exit_code                        of one that a signal has killed 128 and the signal's number
+      job.last_success_timestamp_seconds   where the exit code was 0
+
+    Where no sidecar listens, the command runs all the same, with a line on standard error. A command
+    that cannot be run has the exit code 126, one that is not there 127.
+
+    Example:
+      metrics-sidecar run --name backup -- pg_dump --file /backup/dump app
+
+    Exit codes:
+      0  the command has ended with 0; its other codes pass through, too
+      2  a wrong flag, or no -- before the command: nothing runs
 
     """
 

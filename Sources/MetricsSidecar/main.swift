@@ -25,7 +25,8 @@ private func run(_ command: String, _ options: Options) throws(Options.Mistake) 
   let operands = options.operands
   if command != "serve" { Signals.hold(false) }
   switch command {
-  case "emit": Process.exit(Emit.run(operands, socket: options.text("statsd-socket")))
+  case "emit": Process.exit(try Emit.run(options))
+  case "run": try RunCommand.run(options)
   case "check-rules": Process.exit(RuleLoading.check(operands[0]))
   case "healthcheck": healthcheck(try options.address("listen"))
   case "sleep": try Process.sleep(seconds: operands[0])
