@@ -46,7 +46,9 @@ struct Supervisor {
       guard begin() else { return try board.beWorker() }
       guard worker > 0 else { continue }
       // It goes on lingering, or ends.
-      if stopAt != .max { ForkedProcess.send(isUrgent ? Self.interrupt : Self.terminate, to: worker) }
+      if stopAt != .max {
+        ForkedProcess.send(isUrgent ? Self.interrupt : Self.terminate, to: worker)
+      }
       let signal = waitForDeath()
       if stopAt != .max, isUrgent || Clock.monotonicNanoseconds >= lingerEnd {
         Process.exit(.failure)

@@ -60,7 +60,8 @@ struct Linger {
   /// Takes note of a whole exposition that a reader has taken.
   mutating func taken(_ mark: UInt64, by key: UInt64, now: UInt64) {
     highestMark = max(highestMark, mark)
-    guard let index = readers.firstIndex(where: { $0.key == key }) ?? place(key, now) else { return }
+    let known = readers.firstIndex { $0.key == key }
+    guard let index = known ?? place(key, now) else { return }
     var reader = readers[index]
     if reader.count > 0, now > reader.takenAt {
       reader.longestGap = max(reader.longestGap, now - reader.takenAt)

@@ -12,6 +12,8 @@ final class PushTask {
   var options = PushOptions()
   var encoding = Encoding.plain
   var isProtobuf = false
+  /// The record of its `Idempotency-Key`.
+  var pushedKey: ByteKey?
   fileprivate(set) var phase = Phase.decoding
   /// Who waits for the answer; `nil` while it may be given at once.
   fileprivate(set) var ticket: Ticket?
@@ -202,6 +204,12 @@ extension PushAPI {
   private func push(
     _ task: PushTask, _ body: RawSpan, _ left: inout Int
   ) throws(PushError) -> Answer? {
+    // Looked at when it is its turn: the same push may have waited in front of it.
+    let isBefore = task.phase == .decoding || task.phase == .parsing
+    if let key = task.pushedKey, isBefore, store.file.has(key) {
+      counts.repeated += 1
+      return (200, "")
+    }
     if task.phase == .decoding {
       try decode(task, body)
       left -= plain.count / Self.unitByteCount
@@ -212,7 +220,7 @@ extension PushAPI {
       task.phase = .applying
       store.begin(
         task.key, mode: task.options.mode, timeToLive: task.options.timeToLive, now: .now,
-        isDryRun: task.options.isDryRun)
+        isDryRun: task.options.isDryRun, pushedKey: task.pushedKey)
     }
     if task.phase == .failing { return push(failed: task, &left) }
     guard try store.goOn(batch, &left) else { return nil }

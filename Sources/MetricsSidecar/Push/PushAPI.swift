@@ -86,12 +86,27 @@ final class PushAPI {
       task.options = try PushOptions(
         query: head.extracting(request.query), field: request.field("push-ttl", in: head),
         isPut: request.method == .put, settings)
+      if let field = request.field("idempotency-key", in: head) {
+        task.pushedKey = try pushedKey(field, key, task.options)
+      }
       task.encoding = try encoding(request, head)
       if let type = request.field("content-type", in: head) {
         task.isProtobuf = MediaType.isProtobuf(type)
       }
       make(task, body, &response)
     } catch { refuse(error, &response) }
+  }
+
+  /// Of a push that adds up; others may be repeated anyway.
+  private func pushedKey(
+    _ field: RawSpan, _ group: GroupingKey, _ options: PushOptions
+  ) throws(PushError) -> ByteKey? {
+    guard options.mode.rule != nil, !options.isDryRun else { return nil }
+    let key = SeriesKey.array(field)
+    guard !key.isEmpty, key.count <= PushedKeys.byteLimit,
+      !key.contains(where: { $0 < 32 || $0 == 127 })
+    else { throw PushError("Idempotency-Key is 1 to 255 bytes of printable text") }
+    return PushedKeys.record(group.identity, key)
   }
 
   private func encoding(
@@ -137,6 +152,8 @@ final class PushAPI {
 struct PushCounts {
   var applied: UInt64 = 0
   var deleted: UInt64 = 0
+  /// Answered and not added, since their `Idempotency-Key` was known.
+  var repeated: UInt64 = 0
   var malformed: UInt64 = 0
   /// Over `--max-push-size`, by the server's count of its answers.
   var tooLarge: UInt64 = 0

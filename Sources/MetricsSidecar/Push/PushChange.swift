@@ -10,6 +10,8 @@ struct PushChange {
   fileprivate var timeToLive = 0.0
   fileprivate var now = PushMoment(unix: 0, steady: 0)
   fileprivate var isDryRun = false
+  /// The record of the key that the push came with.
+  fileprivate var pushedKey: ByteKey?
   fileprivate var times = GroupBytes.Times()
   /// Where its group is; -1 for a new one.
   fileprivate var place = -1
@@ -40,7 +42,7 @@ extension PushStore {
   /// Begins a push. `goOn` does it.
   func begin(
     _ key: GroupingKey, mode: GroupWriter.Mode, timeToLive: Double, now: PushMoment,
-    isDryRun: Bool
+    isDryRun: Bool, pushedKey: ByteKey? = nil
   ) {
     change = PushChange()
     change.phase = .expiry
@@ -49,6 +51,7 @@ extension PushStore {
     change.timeToLive = timeToLive
     change.now = now
     change.isDryRun = isDryRun
+    change.pushedKey = pushedKey
   }
 
   /// Goes on with the push that has begun: about `left` series, which it counts down. Whether it is
@@ -102,7 +105,10 @@ extension PushStore {
       }
     case .room:
       do throws(Errno) {
-        guard try file.prepare(change.key.identity, writer.bytes.count, &left) else { return false }
+        guard
+          try file.prepare(
+            change.key.identity, writer.bytes.count, pushedKey: change.pushedKey, &left)
+        else { return false }
       } catch { throw Self.full(error) }
       commit(batch)
       change.phase = .done
@@ -319,7 +325,7 @@ extension PushStore {
     let group = next ?? add(change.key)
     change.place = place(change.key.identity)
     indexSeries(batch, group)
-    file.store(change.key.identity, writer.bytes)
+    store(change.key.identity, pushedKey: change.pushedKey)
     if change.hasNames {
       group.families = zip(writer.families, change.names).map { ($0.offset, $1) }
     } else {

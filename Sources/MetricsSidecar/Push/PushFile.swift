@@ -121,6 +121,8 @@ final class PushFile {
 
   var keys: [ByteKey] { Array(live.keys) }
 
+  func has(_ key: ByteKey) -> Bool { live[key] != nil }
+
   /// The group's bytes; none where there is no such key. Valid until the file is changed.
   @_lifetime(borrow self)
   func group(_ key: ByteKey) -> RawSpan {
@@ -138,10 +140,15 @@ final class PushFile {
     goOnMoving(Self.sliceByteCount(after: group.count))
   }
 
-  /// Makes room for a group of so many bytes: work of about `left` series, which it counts down.
-  /// Whether there is room now.
-  func prepare(_ key: ByteKey, _ groupByteCount: Int, _ left: inout Int) throws(Errno) -> Bool {
-    let byteCount = Self.recordByteCount(key.bytes.count, groupByteCount)
+  /// Makes room for a group of so many bytes, and a record of a key beside it: work of about `left`
+  /// series, which it counts down. Whether there is room now.
+  func prepare(
+    _ key: ByteKey, _ groupByteCount: Int, pushedKey: ByteKey? = nil, _ left: inout Int
+  ) throws(Errno) -> Bool {
+    var byteCount = Self.recordByteCount(key.bytes.count, groupByteCount)
+    if let pushedKey {
+      byteCount += Self.recordByteCount(pushedKey.bytes.count, PushedKeys.contentByteCount)
+    }
     do throws(Errno) {
       guard try makeRoom(byteCount, &left) else { return false }
       if byteCount >= refusedByteCount { growthFailure = nil }
@@ -156,18 +163,41 @@ final class PushFile {
   /// Makes `group` the content of `key`, for which `prepare` has found room. When this returns, a kill
   /// does not undo it.
   func store(_ key: ByteKey, _ group: borrowing ByteBuffer) {
-    let byteCount = Self.recordByteCount(key.bytes.count, group.count)
-    precondition(used + byteCount <= end)
     let offset = used
-    unsafe write(key.bytes.span.bytes, group.bytes, at: offset)
-    commit(offset + byteCount)
+    commit(append(key, group.bytes, at: offset))
+    hold(key, group.bytes, at: offset)
+    beginMovingEarly()
+  }
+
+  /// The same, and `content` of `pushedKey` in the same store.
+  func store(
+    _ key: ByteKey, _ group: borrowing ByteBuffer, _ pushedKey: ByteKey,
+    _ content: borrowing ByteBuffer
+  ) {
+    let offset = used
+    let second = append(key, group.bytes, at: offset)
+    commit(append(pushedKey, content.bytes, at: second))
+    hold(key, group.bytes, at: offset)
+    hold(pushedKey, content.bytes, at: second)
+    beginMovingEarly()
+  }
+
+  /// Writes a record that does not count yet; where it ends.
+  private func append(_ key: ByteKey, _ group: RawSpan, at offset: Int) -> Int {
+    let byteCount = Self.recordByteCount(key.bytes.count, group.byteCount)
+    precondition(offset + byteCount <= end)
+    unsafe write(key.bytes.span.bytes, group, at: offset)
+    return offset + byteCount
+  }
+
+  /// Has the record at `offset` be the live one of its key.
+  private func hold(_ key: ByteKey, _ group: RawSpan, at offset: Int) {
     forget(key)
     var place = Place(
-      offset: offset + Self.headByteCount + key.bytes.count, byteCount: group.count)
-    alsoMove(key, group.bytes, &place)
+      offset: offset + Self.headByteCount + key.bytes.count, byteCount: group.byteCount)
+    alsoMove(key, group, &place)
     live[key] = place
-    liveByteCount += byteCount
-    beginMovingEarly()
+    liveByteCount += Self.recordByteCount(key.bytes.count, group.byteCount)
   }
 
   /// Deletes the group, for which a full file has room too. When this returns, a kill does not undo

@@ -12,6 +12,10 @@ extension PushAPI: OwnMetricLines {
     ] {
       labelled("metrics_sidecar_pushes_total", "result", result, Double(count), &page)
     }
+    one(
+      "metrics_sidecar_pushes_repeated_total", "counter",
+      "Pushes that were not added again: their Idempotency-Key was known", Double(counts.repeated),
+      &page)
     one("metrics_sidecar_push_groups", "gauge", "Groups kept", Double(store.groupCount), &page)
     one(
       "metrics_sidecar_push_groups_limit", "gauge", "Groups that may be kept",

@@ -51,6 +51,7 @@ final class PushStore {
   private var seenExpiry = Double.infinity
   private var wipePlace = 0
   var writer = GroupWriter()
+  private var pushedKeys = PushedKeys()
   /// The push that is on its way.
   var change = PushChange()
   /// Whether a page is being written from the groups as they were, and how many pages there were.
@@ -63,8 +64,9 @@ final class PushStore {
     self.file = file
     self.limits = limits
     for identity in file.keys.sorted(by: { $0.bytes.lexicographicallyPrecedes($1.bytes) }) {
-      restore(identity, now)
+      if !PushedKeys.isRecord(identity) { restore(identity, now) }
     }
+    pushedKeys = PushedKeys(file)
   }
 
   var groupCount: Int { index.count }
@@ -157,6 +159,13 @@ final class PushStore {
   func liveGroups(_ now: Double) -> [PushGroup?] {
     guard now >= nextExpiry else { return groups }
     return groups.map { $0.flatMap { $0.deadline > now ? $0 : nil } }
+  }
+
+  /// Keeps the group that `writer` has, and with it the key that its push came with.
+  func store(_ identity: ByteKey, pushedKey: ByteKey?) {
+    guard let pushedKey else { return file.store(identity, writer.bytes) }
+    file.store(identity, writer.bytes, pushedKey, pushedKeys.content)
+    if let oldest = pushedKeys.stored(pushedKey) { file.remove(oldest) }
   }
 
   static func inconsistent(_ problem: String) -> PushError {
