@@ -75,6 +75,9 @@ verify-kinds: dist-amd64 ## Sets, summaries, native histograms, gauges of severa
 verify-state: dist-amd64 ## The state file: its bytes, a million series, kills, limits, full disks
 	Tests/System/run state odd_state disk
 
+verify-last: dist-amd64 ## The last second: pods deleted at real times, jobs, repeated pushes
+	Tests/System/run linger run short pod_end
+
 verify-soak: dist-amd64 ## Everything at once by a seed: reloads, expiry, kills (SEED, ROUNDS)
 	Tests/System/run soak
 

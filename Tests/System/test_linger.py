@@ -6,7 +6,6 @@ scraped, and no longer.
 """
 import http.client
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -15,9 +14,8 @@ import time
 from unittest import TestCase, main
 
 from support.checks import awake, check, wait_for
+from support.lingering import ENDS, OVER, SEEN, SIGNAL, ended
 from support.sidecar import Session, Sidecar
-
-ENDS = re.compile(r"Ends (\d+) ms after it was told to: ([^;]+); (\d+) events that no scrape")
 
 
 class Scraper:
@@ -63,17 +61,6 @@ class Lingering:
         """It ends by itself, with 0, and says why."""
         wait_for(lambda: self.sidecar.process.poll() is not None, "the end")
         ended(self.sidecar, reason, unseen)
-
-
-def ended(sidecar, reason, unseen):
-    check(sidecar.process.wait(20) == 0, f"it ended with {sidecar.process.returncode}")
-    found = ENDS.findall(sidecar.output())
-    check(len(found) == 1, f"it says {found}, once is enough: {sidecar.output()}")
-    check((found[0][1], int(found[0][2])) == (reason, unseen), f"it says {found[0]}")
-
-
-SEEN, OVER = "its readers have taken the last events", "the time of --linger is over"
-SIGNAL = "a further signal came"
 
 
 def count(session, line):

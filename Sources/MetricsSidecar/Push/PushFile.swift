@@ -132,14 +132,6 @@ final class PushFile {
     return unsafe _overrideLifetime(span, borrowing: self)
   }
 
-  /// Makes `group` the content of `key`. When this returns, a kill does not undo it.
-  func replace(_ key: ByteKey, with group: borrowing ByteBuffer) throws(Errno) {
-    var left = Int.max
-    _ = try prepare(key, group.count, &left)
-    store(key, group)
-    goOnMoving(Self.sliceByteCount(after: group.count))
-  }
-
   /// Makes room for a group of so many bytes, and a record of a key beside it: work of about `left`
   /// series, which it counts down. Whether there is room now.
   func prepare(

@@ -4,6 +4,16 @@ import Testing
 
 @testable import MetricsSidecar
 
+extension PushFile {
+  /// Makes `group` the content of `key`, and goes on with a move as the turns of a loop do.
+  func replace(_ key: ByteKey, with group: borrowing ByteBuffer) throws(Errno) {
+    var left = Int.max
+    _ = try prepare(key, group.count, &left)
+    store(key, group)
+    goOnMoving(Self.sliceByteCount(after: group.count))
+  }
+}
+
 /// A store on a file of its own, and what tests do to it.
 final class PushFixture {
   let path: String
