@@ -85,6 +85,12 @@ class Pod:
         self.ended_at = time.time()
         self.case.discovery.change(self, False)
 
+    def close(self):
+        if self.pair.sidecar.poll() is None:
+            self.pair.sidecar.send_signal(signal.SIGINT)
+            self.pair.sidecar.wait(20)
+        self.pair.__exit__()
+
     def end(self):
         """Why its sidecar has ended, and after how many seconds."""
         with open(self.pair.path("log")) as file:
@@ -180,11 +186,13 @@ class PodEnd(TestCase):
             for case in CASES:
                 case.start(folder, free)
                 for pod in case.pods:
-                    stack.enter_context(pod.pair)
+                    stack.callback(pod.close)
             slow = [case for case in CASES if case.is_slow]
             for group in slow, [case for case in CASES if not case.is_slow]:
+                own = os.path.join(folder, group[0].name)
+                os.mkdir(own)
                 prometheus = stack.enter_context(
-                    Prometheus(0, folder, config=config(folder, group)))
+                    Prometheus(0, own, config=config(folder, group)))
                 for case in group:
                     case.prometheus = prometheus
             for case in CASES:
