@@ -89,7 +89,7 @@ extension Sidecar: ClientMemoryHolder {
     }
     guard let chosen else { return false }
     // What it has sent meanwhile counts.
-    for _ in 0..<64 where isOpen(chosen) && read(chosen, now) > 0 {}
+    for _ in 0..<64 where isOpen(chosen) && read(chosen, now, until: .max) > 0 {}
     guard isOpen(chosen) else { return true }
     applier.counts.closed.evicted += 1
     finish(chosen)
@@ -136,6 +136,8 @@ extension Sidecar: ClientMemoryHolder {
 
   /// Commits what it has sent, tells it so, and closes.
   func finish(_ connection: EventConnection) {
+    finishHalf()
+    guard isOpen(connection) else { return }
     applier.registry.commit()
     connection.acknowledge(applier)
     close(connection)

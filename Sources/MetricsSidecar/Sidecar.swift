@@ -50,6 +50,8 @@ final class Sidecar: Responder {
   var trouble = ""
   /// What is still to be read of what a scrape has to see.
   var draining = Drain()
+  /// What this turn has taken in, and what it leaves to the next.
+  var turn = IntakeTurn()
   /// Those that have read something since the last commit.
   var touched: [UInt32] = []
 
@@ -141,6 +143,10 @@ final class Sidecar: Responder {
   // MARK: The loop
 
   func ready(_ token: UInt32, _ interest: Poller.Interest, now: UInt64) {
+    takeOrWait(token, now)
+  }
+
+  func take(_ token: UInt32, _ now: UInt64) {
     phase(of: token).enter()
     switch token {
     case Self.eventsToken: accept(sockets.events, .events)
@@ -166,6 +172,8 @@ final class Sidecar: Responder {
   }
 
   func turnEnds(now: UInt64) {
+    // What is half applied takes effect when it is whole.
+    guard turn.half == .nothing else { return }
     Phase.commit.enter()
     applier.registry.commit()
     acknowledge()
@@ -174,12 +182,14 @@ final class Sidecar: Responder {
   }
 
   func nextDeadline() -> UInt64 {
-    guard scrapes.isIdle, push?.isBusy != true else { return 0 }
+    guard scrapes.isIdle, push?.isBusy != true, !hasIntakeWaiting else { return 0 }
     return min(
       min(min(nextLook, resumeAt), lingerDue), min(passwordsDue, applier.registry.expiry.due))
   }
 
   func deadlineReached(now: UInt64) {
+    Phase.events.enter()
+    guard continueIntake(now) else { return }
     if !scrapes.isIdle {
       Phase.page.enter()
       continueScrapes(now)
@@ -205,9 +215,15 @@ final class Sidecar: Responder {
     let looking = polled
     polled.removeAll(keepingCapacity: true)
     nextLook = .max
-    for token in looking {
+    for (index, token) in looking.enumerated() {
+      guard turn.half == .nothing, turn.hasTime(now) else {
+        // The others first, the next time.
+        polled.insert(contentsOf: looking[index...], at: 0)
+        nextLook = now
+        return
+      }
       guard let connection = connection(token) else { continue }
-      if read(connection, now) > 0, !connection.isFlooding {
+      if read(connection, now, until: turn.endsAt) > 0, !connection.isFlooding {
         polled.append(token)
         nextLook = now + Self.lookNanoseconds
       } else if self.connection(token) != nil {
@@ -237,29 +253,39 @@ final class Sidecar: Responder {
     guard let connection = connection(token) else { return }
     // It may have room again for acknowledgements.
     if connection.isBlocked { touched.append(token) }
-    guard read(connection, now) > 0, !connection.isPolled, !connection.isFlooding else { return }
+    guard read(connection, now, until: turn.endsAt) > 0, !connection.isPolled,
+      !connection.isFlooding
+    else { return }
     connection.isPolled = true
     setInterest(connection)
     polled.append(token)
     nextLook = min(nextLook, now + Self.lookNanoseconds)
   }
 
-  /// Reads once; how many bytes came.
-  func read(_ connection: EventConnection, _ now: UInt64) -> Int {
-    switch connection.receive(applier, now) {
-    case .read(let byteCount):
-      connection.note(byteCount, now, windowNanoseconds: Self.lookNanoseconds)
-      touched.append(connection.token)
-      settle(connection, now)
-      return byteCount
-    case .nothing: return 0
-    case .closed:
-      close(connection)
+  /// Reads once; how many bytes came. A long frame is applied as far as there is time until `end`.
+  func read(_ connection: EventConnection, _ now: UInt64, until end: UInt64) -> Int {
+    let outcome = connection.receive(applier, now, until: end)
+    if connection.isHalfApplied { turn.half = .frame(token: connection.token) }
+    guard case .read(let byteCount) = outcome else {
+      ended(outcome, of: connection, now)
       return 0
+    }
+    turn.byteCount += byteCount
+    connection.note(byteCount, now, windowNanoseconds: Self.lookNanoseconds)
+    touched.append(connection.token)
+    if turn.half == .nothing { settle(connection, now) }
+    return byteCount
+  }
+
+  /// A client's frames are applied as far as they are whole, or it has gone.
+  func ended(_ outcome: EventConnection.Outcome, of connection: EventConnection, _ now: UInt64) {
+    switch outcome {
+    case .read: return
+    case .nothing: settle(connection, now)
+    case .closed: close(connection)
     case .broken(let reason):
       settings.log.warning(joined(connection.socketName, ": closed a client: ", reason.description))
       finish(connection)
-      return 0
     }
   }
 
@@ -287,6 +313,9 @@ final class Sidecar: Responder {
 
   func receiveDatagrams(_ raw: Int32, _ source: IntakeCounts.Source) {
     guard raw >= 0 else { return }
-    inbox.receive(from: raw, source, applier)
+    if inbox.receive(from: raw, source, applier, until: turn.endsAt) {
+      turn.byteCount += IntakeTurn.smallByteCount + 1
+    }
+    if inbox.isHalfApplied { turn.half = .datagrams }
   }
 }

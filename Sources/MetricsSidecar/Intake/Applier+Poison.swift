@@ -4,17 +4,22 @@ import SidecarPlatform
 /// What is applied at a time: a frame, a datagram, or plain lines as they came. Under a supervisor one
 /// that has ended two workers in a row is left out: it would end each worker anew, for ever.
 extension Applier {
-  /// The events of a frame, without its `_seq`.
+  /// The events of a frame, without its `_seq`, from `first` on. Where it stopped: at the end, or
+  /// where the time was `sliceEnd`.
   @inline(__always)
   @_optimize(speed)
-  func frame(_ bytes: RawSpan, _ source: IntakeCounts.Source) {
+  func frame(
+    _ bytes: RawSpan, from first: Int, _ source: IntakeCounts.Source, until sliceEnd: UInt64
+  ) -> Int {
     guard InFlight.begin(bytes) else {
       counts.framesPoisoned += 1
-      return Poison.report(bytes, "frame", log)
+      Poison.report(bytes, "frame", log)
+      return bytes.byteCount
     }
-    lines(bytes, from: 0, source)
+    let end = lines(bytes, from: first, source, until: sliceEnd)
     InFlight.end()
-    counts.framesApplied += 1
+    if end == bytes.byteCount { counts.framesApplied += 1 }
+    return end
   }
 
   @inline(__always)

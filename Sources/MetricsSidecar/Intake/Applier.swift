@@ -38,18 +38,32 @@ final class Applier {
     return index < bytes.byteCount ? index : nil
   }
 
-  /// Applies the lines of a frame or a datagram; the last newline may be missing.
+  /// Applies the lines of a frame or a datagram; the last newline may be missing. Where it stopped: at
+  /// the end, or behind a line after which the time was `sliceEnd`.
+  @discardableResult
   @_optimize(speed)
-  func lines(_ bytes: RawSpan, from first: Int, _ source: IntakeCounts.Source) {
+  func lines(
+    _ bytes: RawSpan, from first: Int, _ source: IntakeCounts.Source, until sliceEnd: UInt64 = .max
+  ) -> Int {
     var start = first
+    var left = Self.slowLineCount
     while start < bytes.byteCount {
       start = plainLines(bytes, from: start, source)
-      if start >= bytes.byteCount { return }
+      if start >= bytes.byteCount { break }
       let end = newline(bytes, from: start) ?? bytes.byteCount
       line(bytes.extracting(start..<end), source)
       start = end + 1
+      left &-= 1
+      if left == 0 {
+        left = Self.slowLineCount
+        if sliceEnd != .max, Clock.monotonicNanoseconds >= sliceEnd { break }
+      }
     }
+    return min(start, bytes.byteCount)
   }
+
+  /// Lines between two looks at the clock, of those that are not known: half a millisecond.
+  private static let slowLineCount = 256
 
   /// Applies lines as long as they are plain and known; where the first other one starts.
   @inline(__always)

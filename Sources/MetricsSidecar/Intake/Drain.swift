@@ -10,6 +10,8 @@ import SidecarPlatform
 struct Drain {
   /// The connections there were, each with the count of bytes up to which it is read.
   var targets: [(token: UInt32, byteCount: UInt64)] = []
+  /// The sockets of datagrams, each with the batches that it may still have.
+  var datagrams: [(raw: Int32, source: IntakeCounts.Source, batches: Int)] = []
   /// The server's count of reads when the last one began.
   var readCount: UInt64?
 
@@ -20,6 +22,7 @@ struct Drain {
 extension Sidecar {
   /// Reads everything that the kernel holds now, however long it takes: before a reload and at the end.
   func drain(_ now: UInt64) {
+    finishHalf()
     beginDrain(now)
     _ = continueDrain(now, until: .max)
   }
@@ -40,10 +43,14 @@ extension Sidecar {
       let left = Socket.readableByteCount(connection.socket.raw) ?? 4 << 20
       draining.targets.append((connection.token, connection.readByteCount + UInt64(left)))
     }
-    receiveDatagrams(sockets.statsd, .statsd)
-    receiveDatagrams(sockets.udp, .udp)
-    receiveDatagrams(sockets.spectator, .spectator)
-    for former in formers { receiveDatagrams(former.socket.raw, former.source) }
+    draining.datagrams.removeAll(keepingCapacity: true)
+    for (raw, source) in [
+      (sockets.statsd, IntakeCounts.Source.statsd), (sockets.udp, .udp),
+      (sockets.spectator, .spectator),
+    ] where raw >= 0 { draining.datagrams.append((raw, source, Inbox.batchLimit)) }
+    for former in formers {
+      draining.datagrams.append((former.socket.raw, former.source, Inbox.batchLimit))
+    }
   }
 
   /// Accepts clients that wait with the kernel; `acceptFailure` says why not.
@@ -55,11 +62,27 @@ extension Sidecar {
 
   /// Goes on reading until that moment's bytes are applied, or the time is `end`. Whether they are.
   func continueDrain(_ now: UInt64, until end: UInt64) -> Bool {
+    if turn.half != .nothing { return false }
+    while let socket = draining.datagrams.last {
+      let mayHaveMore = inbox.receive(
+        from: socket.raw, socket.source, applier, until: end, atMost: 1)
+      if mayHaveMore, socket.batches > 1 {
+        draining.datagrams[draining.datagrams.count - 1].batches -= 1
+      } else {
+        draining.datagrams.removeLast()
+      }
+      if inbox.isHalfApplied {
+        turn.half = .datagrams
+        return false
+      }
+      if mayHaveMore, Clock.monotonicNanoseconds >= end { return false }
+    }
     while let target = draining.targets.last {
       // Also where nothing is left to read: it may have closed.
       if let connection = connection(target.token), connection.readByteCount <= target.byteCount,
-        read(connection, now) > 0
+        read(connection, now, until: end) > 0
       {
+        if turn.half != .nothing { return false }
         if Clock.monotonicNanoseconds >= end { return false }
       } else {
         draining.targets.removeLast()

@@ -4,7 +4,8 @@ import SidecarPlatform
 /// One client of events.sock: frames with a session, frames without, or plain lines, as its first
 /// bytes say. A client of `--statsd-tcp` has plain lines only.
 ///
-/// What must stay true: bytes are applied in order and once; a frame is applied whole or not at all;
+/// What must stay true: bytes are applied in order and once; a frame is applied whole or not at all,
+/// if over several turns: while `isHalfApplied`, nobody commits;
 /// an acknowledgement is written only after the commit that it speaks of.
 final class EventConnection {
   let socket: Descriptor
@@ -32,6 +33,10 @@ final class EventConnection {
   private(set) var heldByteCount = 0
   /// Whether a frame or line has begun that has not ended.
   private(set) var isUnfinished = false
+  /// The frame that is applied up to `next`; the time of a turn was over before its end.
+  private var rest: (frame: Range<Int>, next: Int, number: UInt64)?
+  /// Whether a frame is applied in part: `goOn` before anything else.
+  var isHalfApplied: Bool { rest != nil }
   /// The part of that which `ClientMemory` knows.
   var chargedByteCount = 0
   /// Where it has come in, for a person.
@@ -71,9 +76,10 @@ final class EventConnection {
     }
   }
 
-  /// Reads once and applies what is whole. Does not commit.
+  /// Reads once and applies what is whole, of a long frame as much as there is time for until `end`.
+  /// Does not commit.
   @_optimize(speed)
-  func receive(_ applier: Applier, _ now: UInt64) -> Outcome {
+  func receive(_ applier: Applier, _ now: UInt64, until end: UInt64) -> Outcome {
     guard var input = input.take(), var scratch = applier.scratch.take() else { return .nothing }
     // All connections read into one buffer, and keep only what is left of a frame: so a read needs
     // no memory of its own. A long frame gathers where it is, not to be copied at each read.
@@ -81,11 +87,11 @@ final class EventConnection {
     if input.count <= Self.readByteCount {
       scratch.append(input.bytes)
       input.removeAll()
-      outcome = receive(into: &scratch, applier, now)
+      outcome = receive(into: &scratch, applier, now, until: end)
       input.append(scratch.bytes)
       scratch.removeAll()
     } else {
-      outcome = receive(into: &input, applier, now)
+      outcome = receive(into: &input, applier, now, until: end)
     }
     // A client that sends more than a read takes keeps what it has: giving it back and taking it again
     // at each read would cost a third of the work.
@@ -97,6 +103,17 @@ final class EventConnection {
     applier.scratch = consume scratch
     self.input = consume input
     return outcome
+  }
+
+  /// Goes on with the frame that is half applied, and with what is behind it.
+  func goOn(_ applier: Applier, _ now: UInt64, until end: UInt64) -> Outcome {
+    guard var input = input.take() else { return .nothing }
+    let failure = apply(&input, applier, now, until: end)
+    isUnfinished = !input.isEmpty
+    if !isHalfApplied { input.shrink(to: max(input.count, Self.restByteCount)) }
+    heldByteCount = input.capacity + server.output.capacity
+    self.input = consume input
+    return failure.map { .broken($0) } ?? .nothing
   }
 
   /// What is kept for the rest of a frame though none is there, so that a busy client needs no memory
@@ -126,14 +143,14 @@ final class EventConnection {
 
   @_optimize(speed)
   private func receive(
-    into input: inout ByteBuffer, _ applier: Applier, _ now: UInt64
+    into input: inout ByteBuffer, _ applier: Applier, _ now: UInt64, until end: UInt64
   ) -> Outcome {
     switch socket.receive(into: &input, capacity: Self.readByteCount) {
     case .bytes(let count):
       heardAt = now
       bytesSinceProgress += count
       readByteCount &+= UInt64(count)
-      return apply(&input, applier, now).map { .broken($0) } ?? .read(count)
+      return apply(&input, applier, now, until: end).map { .broken($0) } ?? .read(count)
     case .wouldBlock: return .nothing
     case .closed, .failed:
       // A last line may have come without its newline.
@@ -150,20 +167,25 @@ final class EventConnection {
   /// Applies what is whole; why the client has to go, or `nil`.
   @_optimize(speed)
   private func apply(
-    _ input: inout ByteBuffer, _ applier: Applier, _ now: UInt64
+    _ input: inout ByteBuffer, _ applier: Applier, _ now: UInt64, until sliceEnd: UInt64
   ) -> StaticString? {
     var failure: StaticString?
     applier.registry.owners.current = owner
     defer { applier.registry.owners.current = 0 }
+    if let rest, !apply(rest.frame, from: rest.next, rest.number, input, applier, until: sliceEnd) {
+      return nil
+    }
     steps: while true {
       switch server.next(input.bytes, lastApplied: position(applier)) {
       case .needMore: break steps
       case .open(let id): open(id, applier, now)
       case .apply(let start, let end, let number):
-        applier.begin(isStatsD: server.isPlain)
-        let bytes = input.bytes.extracting(start..<end)
-        if server.isPlain { applier.plain(bytes, source) } else { applier.frame(bytes, source) }
-        if number > 0, let slot { applier.registry.state.store(slot.positionCell, number) }
+        if server.isPlain {
+          applier.begin(isStatsD: true)
+          applier.plain(input.bytes.extracting(start..<end), source)
+        } else if !apply(start..<end, from: 0, number, input, applier, until: sliceEnd) {
+          return nil
+        }
       case .close(let reason):
         if reason == .request {
           applier.counts.closed.request += 1
@@ -182,6 +204,25 @@ final class EventConnection {
     input.removeFirst(consumed)
     applier.counts.framesDuplicate += server.takeDuplicates()
     return failure
+  }
+
+  /// Applies a frame's lines, from `first` of it on; `false` where the time was over before its end.
+  @inline(__always)
+  @_optimize(speed)
+  private func apply(
+    _ frame: Range<Int>, from first: Int, _ number: UInt64, _ input: borrowing ByteBuffer,
+    _ applier: Applier, until sliceEnd: UInt64
+  ) -> Bool {
+    applier.begin(isStatsD: false)
+    let bytes = input.bytes.extracting(frame)
+    let next = applier.frame(bytes, from: first, source, until: sliceEnd)
+    if next < bytes.byteCount {
+      rest = (frame, next, number)
+      return false
+    }
+    rest = nil
+    if number > 0, let slot { applier.registry.state.store(slot.positionCell, number) }
+    return true
   }
 
   /// The session's position, as the last frame of any of its connections left it.

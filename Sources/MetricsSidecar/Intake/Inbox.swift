@@ -14,6 +14,10 @@ final class Inbox {
   private let isSupervised: Bool
   /// The state file's cell with the number of the last batch applied; -1 if there is none.
   private var positionCell = -1
+  /// The datagram to apply next, where the time of a turn was over before the batch's end; else -1.
+  private var next = -1
+  /// Whether a batch is applied in part: `goOn` before anything else.
+  var isHalfApplied: Bool { next >= 0 }
 
   /// Indexes of `Datagrams.shared`, behind the supervisor's own.
   private static let recovered = 1
@@ -32,28 +36,58 @@ final class Inbox {
   var recoveredCount: UInt64 { datagrams.shared(Self.recovered) }
   var lostCount: UInt64 { datagrams.shared(Self.lost) }
 
-  /// Receives what is waiting, as far as one turn may: a flood does not hold up the rest.
+  /// The most batches of one socket that a turn takes.
+  static let batchLimit = 16
+
+  /// Receives what is waiting, as far as one turn may: a flood does not hold up the rest. Whether more
+  /// may wait.
   @_optimize(speed)
-  func receive(from raw: Int32, _ source: IntakeCounts.Source, _ applier: Applier) {
-    for _ in 0..<16 {
+  func receive(
+    from raw: Int32, _ source: IntakeCounts.Source, _ applier: Applier, until end: UInt64,
+    atMost batches: Int = batchLimit
+  ) -> Bool {
+    for _ in 0..<batches {
       guard case .bytes(let count) = datagrams.receive(from: raw, source: source.rawValue) else {
-        return
+        return false
       }
-      apply(source, applier)
-      if count < Datagrams.capacity { return }
+      apply(from: 0, source, applier, until: end)
+      if isHalfApplied { return true }
+      if count < Datagrams.capacity { return false }
+      if Clock.monotonicNanoseconds >= end { return true }
     }
+    return true
+  }
+
+  /// Goes on with the batch that is half applied.
+  func goOn(_ applier: Applier, until end: UInt64) {
+    guard isHalfApplied, let source = IntakeCounts.Source(rawValue: datagrams.source) else {
+      return
+    }
+    apply(from: next, source, applier, until: end)
   }
 
   @_optimize(speed)
-  private func apply(_ source: IntakeCounts.Source, _ applier: Applier) {
+  private func apply(
+    from first: Int, _ source: IntakeCounts.Source, _ applier: Applier, until end: UInt64
+  ) {
     applier.begin(isStatsD: source == .udp)
-    for index in 0..<datagrams.count {
+    var byteCount = 0
+    for index in first..<datagrams.count {
       if datagrams.isTruncated(index) {
         applier.counts.datagramsTruncated += 1
       } else {
-        applier.datagram(datagrams.bytes(index), source)
+        let bytes = datagrams.bytes(index)
+        applier.datagram(bytes, source)
+        byteCount += bytes.byteCount
+      }
+      guard byteCount > IntakeTurn.smallByteCount else { continue }
+      byteCount = 0
+      if end != .max, index + 1 < datagrams.count, Clock.monotonicNanoseconds >= end {
+        next = index + 1
+        return
       }
     }
+    next = -1
     commit(applier)
   }
 
@@ -89,7 +123,7 @@ final class Inbox {
           " workers died of them"))
       commit(applier)
     } else {
-      apply(source, applier)
+      apply(from: 0, source, applier, until: .max)
       datagrams.addShared(Self.recovered, UInt64(count))
       log.info(
         joined(count.description, " datagrams that the killed worker had received are applied"))

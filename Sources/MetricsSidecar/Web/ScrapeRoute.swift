@@ -22,7 +22,9 @@ extension Sidecar {
   private func answer(
     _ kind: ScrapeKind, reader: UInt64, into response: inout ResponseWriter
   ) {
-    guard scrapes.isIdle else { return scrapes.wait(postpone(&response, reader), kind) }
+    guard scrapes.isIdle, turn.half == .nothing else {
+      return scrapes.wait(postpone(&response, reader), kind)
+    }
     let now = Clock.monotonicNanoseconds
     guard isDrained(for: kind, isNew: true, now) else {
       scrapes.next = (kind, [postpone(&response, reader)])
