@@ -53,6 +53,10 @@ final class Loop: Responder {
   var waitsForStop = false
   private var isStopped = false
   let wake = Pipe()
+  /// Whether each answer has a receipt: its number, 1, 2 …; and those that have come.
+  var hasReceipts = false
+  var marks: [UInt64] = []
+  private var answerCount: UInt64 = 0
   var server: Server<Loop>?
 
   func respond(
@@ -64,7 +68,16 @@ final class Loop: Responder {
       return
     }
     recorder.respond(to: request, head: head, body: body, into: &response)
+    response.receipt = nextReceipt()
   }
+
+  private func nextReceipt() -> Receipt? {
+    guard hasReceipts else { return nil }
+    answerCount += 1
+    return Receipt(reader: 9, mark: answerCount)
+  }
+
+  func received(_ receipt: Receipt) { marks.append(receipt.mark) }
 
   func isProbe(_ request: Request, head: RawSpan) -> Bool { recorder.isProbe(request, head: head) }
   func bodyLimit(of request: Request, head: RawSpan) -> Int {
@@ -86,7 +99,8 @@ final class Loop: Responder {
     tickets = []
     for ticket in waiting {
       server?.answer(
-        ticket, PostponedHead(status: 200, contentType: Array("text/plain".utf8)), body, now: now)
+        ticket, PostponedHead(status: 200, contentType: Array("text/plain".utf8)), body,
+        receipt: nextReceipt(), now: now)
     }
   }
 

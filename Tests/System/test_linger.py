@@ -4,6 +4,7 @@ scraped, and no longer.
 
     Tests/System/run linger
 """
+import contextlib
 import http.client
 import os
 import signal
@@ -13,6 +14,7 @@ import threading
 import time
 from unittest import TestCase, main
 
+from support import dice
 from support.checks import awake, check, wait_for
 from support.lingering import ENDS, OVER, SEEN, SIGNAL, ended
 from support.sidecar import Session, Sidecar
@@ -38,12 +40,13 @@ class Scraper:
 class Lingering:
     """A sidecar that has been told to stop, with a thread's eye on when it ends."""
 
-    def __init__(self, sidecar):
-        self.sidecar = sidecar
+    def __init__(self, sidecar, is_told=False):
+        self.sidecar, self.is_told = sidecar, is_told
 
     def __enter__(self):
-        self.sidecar.process.send_signal(signal.SIGTERM)
-        wait_for(lambda: "Told to stop" in self.sidecar.output(), "the sidecar to linger")
+        if not self.is_told:
+            self.sidecar.process.send_signal(signal.SIGTERM)
+            wait_for(lambda: "Told to stop" in self.sidecar.output(), "the sidecar to linger")
         return self
 
     def __exit__(self, *_):
@@ -195,17 +198,76 @@ class Linger(TestCase):
             sidecar.process.send_signal(signal.SIGINT)
             ended(sidecar, SIGNAL, 1)
 
-    def test_systemd(self):
-        """systemd sends SIGTERM to parent and worker both: that is one signal."""
-        with Sidecar("--linger", "60s", "--supervise") as sidecar:
-            scraper = regular(sidecar)
+    def test_orders(self):
+        """compose stops the app, then process 1 of the sidecar; systemd stops the app's unit, then
+        sends SIGTERM to parent and worker both, in any order: that is one signal."""
+        for order in ["parent"], ["parent", "worker"], ["worker", "parent"]:
+            with Sidecar("--linger", "60s", "--supervise") as sidecar:
+                scraper = regular(sidecar)
+                app = Session(sidecar.path("events.sock"))
+                count(app, "jobs:1|c")
+                app.close()
+                processes = {"parent": sidecar.process.pid, "worker": sidecar.worker()}
+                for each in order:
+                    os.kill(processes[each], signal.SIGTERM)
+                with Lingering(sidecar, is_told=True) as stop:
+                    stop.lives()
+                    check("jobs_total 1.0" in scraper.take(), "the scrape has not all")
+                    stop.ends(SEEN, 0)
+
+    def test_floods_and_hangers_on(self):
+        """Who floods without a connection, or connects and stays, cannot keep it beyond its time;
+        one that connects while it lingers is waited for; a reload changes nothing."""
+        with Sidecar("--linger", "1500ms") as sidecar:
+            flood = sidecar.unix("statsd.sock")
+            flood.setblocking(False)
+            flood.send(b"flood:1|c")
+            sidecar.process.terminate()
+            while sidecar.process.poll() is None:
+                with contextlib.suppress(OSError):
+                    flood.send(b"flood:1|c\n" * 50)
+                time.sleep(0.0005)
+            reason, unseen = ENDS.search(sidecar.output()).groups()[1:]
+            check(sidecar.process.returncode == 0 and reason == OVER and int(unseen) > 0,
+                  sidecar.output())
+        for sidecar in self.lingering(time="4s"):
             sidecar.send("jobs:1|c")
-            os.kill(sidecar.worker(), signal.SIGTERM)
             with Lingering(sidecar) as stop:
-                os.kill(sidecar.worker(), signal.SIGTERM)
+                late = sidecar.unix("events.sock", socket.SOCK_STREAM)
+                sidecar.process.send_signal(signal.SIGHUP)
+                Scraper(sidecar).take()
                 stop.lives()
-                scraper.take()
-                stop.ends(SEEN, 0)
+                stop.ends(OVER, 0)
+                late.close()
+
+    def test_signals_without_a_worker(self):
+        """While the next worker waits for its turn, SIGTERM has it linger, and a second one has it
+        end: what nobody has applied is applied."""
+        for second in False, True:
+            with Sidecar("--linger", "60s", "--supervise") as sidecar:
+                regular(sidecar)
+                client = sidecar.unix("statsd.sock")
+                # The pause before the next worker grows: 640 ms.
+                for _ in range(7):
+                    wait_for(sidecar.worker, "a worker")
+                    victim = sidecar.worker()
+                    os.kill(victim, signal.SIGKILL)
+                    wait_for(lambda: sidecar.worker() != victim, "its end")
+                client.send(b"jobs:1|c")
+                with Lingering(sidecar, is_told=True) as stop:
+                    if not second:
+                        sidecar.process.terminate()
+                        wait_for(lambda: "Told to stop" in sidecar.output(), "it to linger")
+                        stop.lives()
+                        check("jobs_total 1.0" in Scraper(sidecar).take(), "not applied")
+                        stop.ends(SEEN, 0)
+                        continue
+                    sidecar.process.terminate()
+                    time.sleep(0.1)
+                    sidecar.process.terminate()
+                    stop.ends(SIGNAL, 1)
+                sidecar.start()
+                sidecar.expect({"jobs_total": 1.0})
 
     def test_killed_while_it_lingers(self):
         """SIGKILL while lingering, at any point of a stop: the state file has all. Of a worker,
@@ -246,6 +308,27 @@ class Linger(TestCase):
                 second.close()
                 second.take()
                 stop.ends(SEEN, 0)
+        # And at any moment, while a client sends: each frame counts once.
+        chance = dice()
+        for _ in range(15):
+            with Sidecar("--linger", "60s") as sidecar:
+                app = Session(sidecar.path("events.sock"))
+                count(app, "requests:1|c")
+                regular(sidecar)
+                sent = 1
+                end = time.monotonic() + chance.uniform(0, 0.06)
+                sidecar.process.terminate()
+                while time.monotonic() < end:
+                    app.put("requests:1|c")
+                    sent += 1
+                    app.socket.sendall(app.waiting[-1][1])
+                sidecar.process.kill()
+                sidecar.process.wait()
+                app.close()
+                sidecar.start()
+                app.flush()
+                sidecar.expect({"requests_total": float(sent)})
+                sidecar.process.kill()
         # A parent that is killed takes its lingering worker with it: the port is free again.
         with Sidecar("--linger", "60s", "--supervise") as sidecar:
             sidecar.send("jobs:1|c")

@@ -50,13 +50,13 @@ def push(sidecar, path, body, **fields):
 class Killer(threading.Thread):
     """Kills the sidecar, or its worker, again and again."""
 
-    def __init__(self, sidecar, chance):
+    def __init__(self, sidecar, chance, *pauses):
         super().__init__(daemon=True)
-        self.sidecar, self.chance, self.kills = sidecar, chance, 0
+        self.sidecar, self.chance, self.pauses, self.kills = sidecar, chance, pauses, 0
         self.stopping = threading.Event()
 
     def run(self):
-        while not self.stopping.wait(self.chance.uniform(0.26, 0.32)):
+        while not self.stopping.wait(self.chance.uniform(*self.pauses)):
             victim = self.sidecar.worker()
             if victim:
                 os.kill(victim, signal.SIGKILL)
@@ -81,9 +81,12 @@ class Once(TestCase):
                 result = emit(sidecar, "--once", "order 7", "orders:1|c", "items:3|c")
                 check(result.returncode == 0, str(result))
             check(emit(sidecar, "--once", "order 8", "orders:1|c").returncode == 0, "another key")
+            # "$KEY" that is not set is no key: each try would count.
+            for empty in (["--once", ""], ["--once="]):
+                check(emit(sidecar, *empty, "orders:1|c").returncode == 2, "an empty key is taken")
             sidecar.expect({"orders_total": 2.0, "items_total": 3.0})
             tries = killed = 0
-            with Killer(sidecar, chance) as killer:
+            with Killer(sidecar, chance, 0.02, 0.2) as killer:
                 for number in range(60):
                     while True:
                         tries += 1
@@ -171,8 +174,9 @@ class Keys(TestCase):
         chance = dice()
         with Sidecar("--push", "--supervise") as sidecar:
             tries = 0
-            with Killer(sidecar, chance) as killer:
-                for number in range(3000):
+            # A worker that has lived so long is replaced at once.
+            with Killer(sidecar, chance, 0.26, 0.32) as killer:
+                for number in range(6000):
                     while True:
                         tries += 1
                         status = push(sidecar, f"g{number % 3}", COUNT,
@@ -180,15 +184,15 @@ class Keys(TestCase):
                         # Some answers get lost.
                         if status == 200 and chance.random() < 0.7:
                             break
-            print(f"  3000 keys, {tries} tries, {killer.kills} kills")
+            print(f"  6000 keys, {tries} tries, {killer.kills} kills")
             series = 'n{instance="",job="g%d"}'
-            sidecar.expect({series % group: 1000.0 for group in range(3)})
+            sidecar.expect({series % group: 2000.0 for group in range(3)})
             kill_all(sidecar)
             sidecar.start()
-            for number in range(0, 3000, 10):
+            for number in range(0, 6000, 20):
                 check(push(sidecar, f"g{number % 3}", COUNT, Idempotency_Key=f"k{number}") == 200,
                       "refused")
-            sidecar.expect({series % group: 1000.0 for group in range(3)})
+            sidecar.expect({series % group: 2000.0 for group in range(3)})
 
 
 if __name__ == "__main__":

@@ -7,6 +7,10 @@ import SidecarPlatform
 enum Emit {
   static func run(_ options: Options) throws(Options.Mistake) -> ExitCode {
     let key = options.text("once")
+    // A variable that is not set would have each try count.
+    if key.isEmpty, Process.arguments.contains(where: { $0 == "--once" || $0 == "--once=" }) {
+      throw options.mistake("once", "takes a key that is not empty")
+    }
     let lines: EmitLines
     do throws(EmitLines.Mistake) { lines = try EmitLines(options.operands) } catch {
       return fail(error.message, .usage)

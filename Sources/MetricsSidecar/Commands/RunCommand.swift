@@ -8,9 +8,11 @@ import SidecarPlatform
 enum RunCommand {
   static func run(_ options: Options) throws(Options.Mistake) -> Never {
     let name = options.text("name")
-    guard !name.isEmpty, name.utf8.count <= 255,
-      !name.utf8.contains(where: { $0 < 32 || $0 == 127 || $0 == 0x7c || $0 == 0x2c })
-    else {
+    var isName = !name.isEmpty && name.utf8.count <= 255
+    for byte in name.utf8 where byte < 32 || byte == 127 || byte == 0x7c || byte == 0x2c {
+      isName = false
+    }
+    guard isName else {
       throw options.mistake("name", "names the job, in 1 to 255 bytes without , | or line ends")
     }
     let start = Clock.monotonicNanoseconds

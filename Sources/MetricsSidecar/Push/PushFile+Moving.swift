@@ -18,10 +18,6 @@ extension PushFile {
     let last: Int
   }
 
-  /// So much is looked at with one push, and so many times its own length if that is more: a move is
-  /// over long before the quarter of a region is full that is free when it begins.
-  static func sliceByteCount(after byteCount: Int) -> Int { max(256 << 10, byteCount * 8) }
-
   /// The file grows by so much at once: some file systems clear it then.
   private static let growthByteCount = 1 << 20
 

@@ -30,19 +30,29 @@ struct PushedKeys {
 
   init() {}
 
-  /// What a file has, with each key's content.
+  /// What a file has: numbers without a gap, since the oldest goes first.
   init(_ file: PushFile) {
-    var found: [(number: UInt64, key: ByteKey)] = []
-    for key in file.keys where Self.isRecord(key) {
-      let content = file.group(key)
-      guard content.byteCount == Self.contentByteCount else { continue }
-      var number: UInt64 = 0
-      for index in 0..<8 { number |= UInt64(content.at(index)) << UInt64(8 * index) }
-      found.append((number, key))
+    let keys = file.keys
+    var least = UInt64.max
+    for key in keys {
+      guard let number = Self.number(key, file) else { continue }
+      least = min(least, number)
+      next = max(next, number &+ 1)
     }
-    found.sort { $0.number < $1.number }
-    order = found.map { $0.key }
-    next = (found.last?.number ?? 0) + 1
+    guard least < next, next - least <= UInt64(keys.count) else { return }
+    order = [ByteKey](repeating: ByteKey(), count: Int(next - least))
+    for key in keys {
+      if let number = Self.number(key, file) { order[Int(number - least)] = key }
+    }
+  }
+
+  /// Of the push that a record's key came with; `nil` for a group.
+  private static func number(_ key: ByteKey, _ file: PushFile) -> UInt64? {
+    let content = file.group(key)
+    guard isRecord(key), content.byteCount == contentByteCount else { return nil }
+    var number: UInt64 = 0
+    for index in 0..<8 { number |= UInt64(content.at(index)) << UInt64(8 * index) }
+    return number
   }
 
   /// What the next key's record has.

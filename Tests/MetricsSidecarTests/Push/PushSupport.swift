@@ -10,7 +10,8 @@ extension PushFile {
     var left = Int.max
     _ = try prepare(key, group.count, &left)
     store(key, group)
-    goOnMoving(Self.sliceByteCount(after: group.count))
+    // A move is over long before the quarter of a region is full that is free when it begins.
+    goOnMoving(max(256 << 10, group.count * 8))
   }
 }
 
