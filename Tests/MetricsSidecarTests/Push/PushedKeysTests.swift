@@ -10,10 +10,13 @@ import Testing
   }
 
   /// Pushes one more under a key, as the API does: not where it is known.
-  private func push(_ fixture: PushFixture, _ path: String, _ key: String) throws {
+  private func push(
+    _ fixture: PushFixture, _ path: String, _ key: String, series: Int = 1
+  ) throws {
     let record = try record(path, key)
     guard !fixture.store.file.has(record) else { return }
-    let parsed = try fixture.parse(path, "n 1\n", mode: .aggregate(.sum))
+    let text = (0..<series).map { "n{s=\"\($0)\"} 1\n" }.joined()
+    let parsed = try fixture.parse(path, text, mode: .aggregate(.sum))
     fixture.store.begin(
       parsed, mode: .aggregate(.sum), timeToLive: 0, now: fixture.moment, isDryRun: false,
       pushedKey: record)
@@ -60,7 +63,7 @@ import Testing
     var before = 0.0
     fixture.store.file.afterStore = {
       checks += 1
-      guard checks % 5 == 0 || checks < 50 else { return }
+      guard checks % 7 == 0 || checks < 50 else { return }
       try? FileManager.default.removeItem(atPath: copy)
       try? FileManager.default.copyItem(atPath: fixture.path, toPath: copy)
       do {
@@ -70,13 +73,14 @@ import Testing
         #expect(value == (isKnown ? before + 1 : before), "store \(checks)")
       } catch { Issue.record("store \(checks): \(error)") }
     }
-    // Small records fill regions, so that several moves are among these.
-    for number in 0..<4000 {
+    // So many that several moves to another region are among them.
+    for number in 0..<500 {
       current = "\(number)"
       before = Double(number)
-      try push(fixture, "/job", current)
+      try push(fixture, "/job", current, series: 60)
+      fixture.store.file.goOnMoving(1 << 20)
     }
-    #expect(fixture.store.file.moveCount > 1)
-    #expect(checks > 8000)
+    #expect(fixture.store.file.moveCount > 3)
+    #expect(checks > 1000)
   }
 }
