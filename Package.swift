@@ -89,7 +89,7 @@ let tests: [Target] =
     test("HTTPTests", of: "SidecarHTTP", "SidecarFuzzSupport"),
     test("EventsTests", of: "SidecarEvents", "SidecarFuzzSupport"),
     test("AppTests", of: "SidecarApp"),
-    test("RulesTests", of: "SidecarRules"),
+    test("RulesTests", of: "SidecarRules", "SidecarFuzzSupport"),
     test(
       "MetricsSidecarTests", of: "MetricsSidecar", "SidecarConvertRules", "SidecarFuzzSupport"),
     test("SimulationTests", of: "SidecarEvents", "MetricsSidecar", "SidecarFuzzSupport"),

@@ -1,17 +1,51 @@
 import SidecarPlatform
 import SidecarRules
 
+/// What names and labels of a mapping can refer to.
+struct Captures {
+  /// How many stars or groups there are.
+  var count = 0
+  /// The number that the first of them has in the mapping file.
+  var first = 1
+  /// Groups with names, numbered from 1.
+  var names: [(name: [UInt8], number: Int)] = []
+
+  /// The number in the rules of what stands behind a `$`; `nil` for what stands for nothing.
+  func number(_ word: ArraySlice<UInt8>) -> Int? {
+    if word.allSatisfy({ $0 &- 48 < 10 }) {
+      if word.count > 1, word.first == 48 || word.count > 4 { return nil }
+      let number = word.reduce(0) { $0 * 10 + Int($1 - 48) } - first + 1
+      return (1...max(1, count)).contains(number) && count > 0 ? number : nil
+    }
+    for (name, number) in names where word.elementsEqual(name) { return number }
+    return nil
+  }
+
+  /// Whether `$0` stands in a regex's template.
+  static func usesWhole(_ text: String) -> Bool {
+    let bytes = Array(text.utf8)
+    var index = 0
+    while let reference = MappingFile.reference(bytes, from: &index) {
+      if bytes[reference].elementsEqual("0".utf8) { return true }
+    }
+    return false
+  }
+}
+
 /// Names and labels with references to what the stars or groups of a match stand for.
 extension MappingFile {
-  /// A name or label as a template of ours; `nil` where it has a `$` that means nothing here.
-  func asTemplate(_ text: String, _ mapping: Mapping, _ json: JSON) -> String? {
-    mapping.timing.isRegex ? renumbered(text, mapping) : globTemplate(text, json)
+  /// A name or label as a template of ours; what stands for nothing there is left out.
+  func asTemplate(
+    _ text: String, _ captures: Captures, _ mapping: Mapping, _ json: JSON
+  ) -> String {
+    let bytes = Array(text.utf8)
+    return mapping.isRegex
+      ? regexTemplate(bytes, captures, json) : globTemplate(bytes, captures, json)
   }
 
   /// A glob's template. There, `$` takes all letters, digits, `_` and `$` behind it, so that `$1_$2` is
   /// one reference, which stands for nothing; `${1}_${2}` is two.
-  private func globTemplate(_ text: String, _ json: JSON) -> String {
-    let bytes = Array(text.utf8)
+  private func globTemplate(_ bytes: [UInt8], _ captures: Captures, _ json: JSON) -> String {
     var result: [UInt8] = []
     var index = 0
     while index < bytes.count {
@@ -27,63 +61,78 @@ extension MappingFile {
         Names.isWordByte(bytes[index]) || bytes[index] == UInt8(ascii: "$")
       { index += 1 }
       guard index > first else {
-        result += bytes[start..<index]
+        result += [UInt8(ascii: "$")] + bytes[start..<index]
         continue
       }
-      let word = String(decoding: bytes[first..<index], as: UTF8.self)
+      let word = bytes[first..<index]
       if index < bytes.count, bytes[index] == UInt8(ascii: "}") { index += 1 }
-      if let number = Int(word), (1...99).contains(number) {
-        result += Array(joined("${", number.description, "}").utf8)
-      } else {
-        note(
-          json,
-          joined(
-            "$", word,
-            " stands for nothing, as there: a $ takes all letters, digits and _ behind it. Write ")
-            + "${1}_${2} for two of them")
-      }
+      append(word, captures, to: &result, json)
     }
     return String(decoding: result, as: UTF8.self)
   }
 
-  /// A template of a regex whose groups have become stars; `nil` where it names one that is not.
-  private func renumbered(_ text: String, _ mapping: Mapping) -> String? {
-    let bytes = Array(text.utf8)
+  /// A regex's template, as Go's regexp expands it: `$1_total` is a group of the name `1_total`.
+  private func regexTemplate(_ bytes: [UInt8], _ captures: Captures, _ json: JSON) -> String {
     var result: [UInt8] = []
+    var done = 0
     var index = 0
-    while index < bytes.count {
-      let byte = bytes[index]
-      index += 1
-      guard byte == UInt8(ascii: "$") else {
-        result.append(byte)
-        continue
-      }
-      if index < bytes.count, bytes[index] == byte {
-        result += [byte, byte]
-        index += 1
-        continue
-      }
-      let isBraced = index < bytes.count && bytes[index] == UInt8(ascii: "{")
-      if isBraced { index += 1 }
-      var number = 0
-      let start = index
-      while index < bytes.count, bytes[index] &- 48 < 10, index < start + 2 {
-        number = number * 10 + Int(bytes[index] &- 48)
-        index += 1
-      }
-      // In a regex's template `$1_total` is a group of the name `1_total`.
-      if isBraced {
-        guard index < bytes.count, bytes[index] == UInt8(ascii: "}") else { return nil }
-        index += 1
-      } else if index < bytes.count, Names.isWordByte(bytes[index]) {
-        return nil
-      }
-      guard number >= 1, number <= mapping.stars.count else { return nil }
-      let star = mapping.stars[number - 1]
-      result += Array("${".utf8)
-      if star > 9 { result.append(48 + UInt8(star / 10)) }
-      result += [48 + UInt8(star % 10), UInt8(ascii: "}")]
+    while let word = Self.reference(bytes, from: &index) {
+      let start = bytes[..<word.lowerBound].lastIndex(of: UInt8(ascii: "$")) ?? 0
+      appendText(bytes[done..<start], to: &result)
+      append(bytes[word], captures, to: &result, json)
+      done = index
     }
+    appendText(bytes[done...], to: &result)
     return String(decoding: result, as: UTF8.self)
+  }
+
+  /// The next word behind a `$`; `index` is then behind the reference.
+  static func reference(_ bytes: [UInt8], from index: inout Int) -> Range<Int>? {
+    while index < bytes.count {
+      index += 1
+      guard bytes[index - 1] == UInt8(ascii: "$"), index < bytes.count else { continue }
+      if bytes[index] == UInt8(ascii: "$") {
+        index += 1
+        continue
+      }
+      let isBraced = bytes[index] == UInt8(ascii: "{")
+      let first = isBraced ? index + 1 : index
+      var end = first
+      while end < bytes.count, Names.isWordByte(bytes[end]) { end += 1 }
+      if end == first || isBraced && (end == bytes.count || bytes[end] != UInt8(ascii: "}")) {
+        continue
+      }
+      index = isBraced ? end + 1 : end
+      return first..<end
+    }
+    return nil
+  }
+
+  /// Text of a regex's template, in which `$$` is a dollar sign and so is another `$`.
+  private func appendText(_ text: ArraySlice<UInt8>, to result: inout [UInt8]) {
+    var index = text.startIndex
+    while index < text.endIndex {
+      let byte = text[index]
+      index += 1
+      result.append(byte)
+      guard byte == UInt8(ascii: "$") else { continue }
+      result.append(byte)
+      if index < text.endIndex, text[index] == byte { index += 1 }
+    }
+  }
+
+  private func append(
+    _ word: ArraySlice<UInt8>, _ captures: Captures, to result: inout [UInt8], _ json: JSON
+  ) {
+    if let number = captures.number(word) {
+      result += Array(joined("${", number.description, "}").utf8)
+    } else {
+      note(
+        json,
+        joined(
+          "$", String(decoding: word, as: UTF8.self),
+          " stands for nothing, as there: a $ takes all letters, digits and _ behind it. Write ",
+          "${1}_${2} for two of them"), isLoss: false)
+    }
   }
 }

@@ -3,25 +3,27 @@ import SidecarRules
 
 /// How a mapping is written as a family of our rules.
 extension MappingFile {
-  func write(_ mapping: Mapping, _ json: JSON? = nil) {
+  func write(_ mapping: Mapping) {
     if !isFirst { output.append(",\n") }
     isFirst = false
     output.append("    {")
     if mapping.isDrop {
       output.append("\"action\": \"drop\"")
-    } else {
+    } else if let family = families[mapping.name] {
       output.append("\"name\": ")
       quote(mapping.name)
-      if let first = written[mapping.name] {
-        if let json { noteLosses(mapping, first, json) }
+      if family.isWritten {
+        noteLosses(mapping, family)
       } else {
-        written[mapping.name] = mapping
-        writeFamily(mapping)
+        families[mapping.name]?.isWritten = true
+        writeFamily(family)
       }
       writeLabels(mapping)
     }
-    output.append(",\n      \"events\": [{\"event\": ")
-    quote(mapping.globs[0])
+    output.append(",\n      \"events\": [{\"")
+    output.append(mapping.isRegex ? "regex" : "event")
+    output.append("\": ")
+    quote(mapping.match)
     if mapping.events != .any {
       output.append(", \"types\": \"")
       output.append(mapping.events.name)
@@ -37,55 +39,24 @@ extension MappingFile {
     output.append("}]}")
   }
 
-  /// A further mapping of a family has what the first one says of it; there, each has its own.
-  private func noteLosses(_ mapping: Mapping, _ first: Mapping, _ json: JSON) {
-    func lost(_ what: String, _ isLost: Bool, _ place: JSON?) {
-      guard isLost else { return }
-      note(
-        place ?? json,
-        joined(what, " of this mapping: lost, as ", mapping.name, " has what its first one says"))
-    }
-    let ttl = mapping.ttl ?? defaultTTL
-    lost("the ttl", seconds(ttl) != seconds(first.ttl ?? defaultTTL), mapping.ttl)
-    lost("the help", !mapping.help.isEmpty && mapping.help != first.help, nil)
-    guard mapping.events == .any || mapping.events == .timing else { return }
-    let (own, other) = (mapping.timing, first.timing)
-    let isHistogram = own.observer == "histogram"
-    guard isHistogram == (other.observer == "histogram") else {
-      return lost("the observer type", true, nil)
-    }
-    func differs(_ part: (Timing) -> JSON?) -> Bool {
-      JSON.text(part(own)) != JSON.text(part(other))
-    }
-    if isHistogram {
-      lost("the buckets", differs { $0.buckets }, own.buckets)
-      lost("the native buckets", differs { $0.factor } || differs { $0.maxBuckets }, own.factor)
-    } else {
-      lost("the quantiles", differs { $0.quantiles }, own.quantiles)
-      lost("the max_age", seconds(own.maxAge) != seconds(other.maxAge), own.maxAge)
-    }
-  }
-
-  private func writeFamily(_ mapping: Mapping) {
-    let timing = mapping.timing
-    let isHistogram = timing.observer == "histogram"
+  private func writeFamily(_ family: FamilyOfMappings) {
     output.append(", \"type\": \"")
-    if mapping.events == .any { output.append("event\", \"timings\": \"") }
-    if mapping.events == .any || mapping.events == .timing {
+    let timing = family.timed?.timing
+    let isHistogram = timing?.observer == "histogram"
+    if family.events == .any { output.append("event\", \"timings\": \"") }
+    if family.events == .any || family.events == .timing {
       output.append(isHistogram ? "histogram" : "summary")
     } else {
-      output.append(mapping.events.name)
+      output.append(family.events.name)
     }
     output.append("\"")
-    if !mapping.help.isEmpty {
+    if !family.first.help.isEmpty {
       output.append(", \"help\": ")
-      quote(mapping.help)
+      quote(family.first.help)
     }
     // Counters and gauges have neither buckets nor quantiles.
-    if mapping.events == .any || mapping.events == .timing {
-      if isHistogram { writeHistogram(timing) } else { writeSummary(timing) }
-    }
-    if let ttl = mapping.ttl ?? defaultTTL { time(", \"ttl\": \"", ttl, atMost: 1e9) }
+    if let timing { if isHistogram { writeHistogram(timing) } else { writeSummary(timing) } }
+    if let ttl = family.first.ttl ?? defaultTTL { time(", \"ttl\": \"", ttl, atMost: 1e9) }
   }
 
   private func writeHistogram(_ timing: Timing) {
@@ -209,7 +180,7 @@ extension MappingFile {
   }
 
   /// The time that is meant; -1 for none.
-  private func seconds(_ json: JSON?) -> Double { json.flatMap { Self.duration($0) } ?? -1 }
+  func seconds(_ json: JSON?) -> Double { json.flatMap { Self.duration($0) } ?? -1 }
 
   /// Go's durations, `1h30m` or `500ms`, in seconds; what is none is told.
   private func duration(_ json: JSON) -> Double? {

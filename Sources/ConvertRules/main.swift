@@ -13,7 +13,7 @@ private let help = """
     convert-rules mapping.yaml > rules.json
 
   Exit codes:
-    0  everything is carried over
+    0  everything is carried over; standard error may name what looks like a mistake
     1  the file cannot be read: nothing is written
     2  a wrong flag, or no file
     3  the rules are written, without what standard error tells, a line each
@@ -45,7 +45,7 @@ private func convert(_ path: String) -> ExitCode {
     let file = try MappingFile(text: text.array)
     Process.write(file.output.bytes)
     for note in file.notes { fail(path, ": ", note.description) }
-    return file.notes.isEmpty ? .success : .incomplete
+    return file.isIncomplete ? .incomplete : .success
   } catch {
     fail(path, ": ", error.description)
     return .failure

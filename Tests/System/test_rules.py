@@ -89,7 +89,7 @@ class Sender(threading.Thread):
 MAPPING = """\
 defaults:
   observer_type: histogram
-  buckets: [0.1, 0.5, 1]
+  histogram_options: {buckets: [0.1, 0.5, 1]}
 mappings:
 - match: "shop.*.orders"       # the first match ends the search
   match_metric_type: counter
@@ -110,6 +110,10 @@ mappings:
   match_type: regex
   name: api_calls
   labels: {path: "${2}", method: "${1}"}
+- match: '(?i)(\\w+)_(?:(\\d{1,3})|(?P<word>[a-z]+?))s?$'
+  match_type: regex
+  name: counted_$2
+  labels: {what: "$1", word: "${word}", whole: "$0"}
 """
 LINES = """\
 shop.berlin.orders:2|c
@@ -128,6 +132,8 @@ some.other-thing:4|c|#a:b
 some.level:4|g
 other.time:250|ms
 other.h:0.7|d
+x.job_42s:2|c
+x.y_Jobs:3|c
 """
 
 
@@ -142,7 +148,8 @@ def samples(text):
         # How a window's quantiles are estimated differs; le is written in two ways.
         if any(name == "quantile" for name, _ in labels):
             continue
-        key = tuple(sorted((n, str(float(v)) if n == "le" else v) for n, v in labels))
+        # An empty label is none.
+        key = tuple(sorted((n, str(float(v)) if n == "le" else v) for n, v in labels if v))
         found[match.group(1), key] = float(match.group(3))
     return found
 
@@ -326,7 +333,7 @@ class Rules(TestCase):
             made = subprocess.run([program, mapping], capture_output=True, text=True)
             check(made.returncode == 0 and not made.stderr, f"{made.returncode} {made.stderr}")
             with open(mapping, "a") as f:
-                f.write("- match: (a|b)\n  match_type: regex\n  name: x\n")
+                f.write("- match: (a\n  match_type: regex\n  name: x\n")
             partly = subprocess.run([program, mapping], capture_output=True, text=True)
             check(partly.returncode == 3 and "the mapping is left out" in partly.stderr,
                   f"{partly.returncode} {partly.stderr}")

@@ -1,6 +1,8 @@
 /// The families of a rules file by their names, and its scales, while it is read.
 struct FamilyIndex {
   private var scales = Scales()
+  /// Steps that the regular expressions of the file may still take.
+  var regexSteps = 100_000
   private var places: [[UInt8]: Int] = [:]
   /// Those whose lines are `…_sum`, `…_count` and such.
   private var withSuffixes: [[UInt8]: Int] = [:]

@@ -2,8 +2,9 @@ import SidecarRules
 
 /// Which events feed a family.
 struct Rule {
-  /// The event's name.
+  /// The event's name; where there is a `regex`, what it takes begins so.
   var event: Pattern
+  var regex: RegularExpression?
   /// Kinds of events that it takes; empty: all.
   var kinds: [Record.Kind] = []
   /// All have to hold.
@@ -15,9 +16,14 @@ struct Rule {
   /// What each value is multiplied with.
   var scale = 1.0
 
-  /// What the name's stars stand for, where the rule takes the event.
+  /// How many captures an event has.
+  var captureCount: Int { regex?.groupCount ?? event.starCount }
+
+  /// What the name's stars or groups stand for, where the rule takes the event.
   func captures(_ event: EventDescription, _ kind: Record.Kind) -> [ArraySlice<UInt8>]? {
-    guard kinds.isEmpty || kinds.contains(kind), let captures = self.event.captures(event.name[...])
+    guard kinds.isEmpty || kinds.contains(kind),
+      let captures = regex.map({ $0.captures(event.name[...]) })
+        ?? self.event.captures(event.name[...])
     else { return nil }
     for condition in conditions where !condition.holds(for: event.value(of: condition.tag)) {
       return nil

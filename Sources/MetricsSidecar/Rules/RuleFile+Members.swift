@@ -80,6 +80,22 @@ extension RuleFile {
     return text.utf8.first ?? 0
   }
 
+  /// A regular expression within `steps`, which it takes from them.
+  static func regex(
+    _ json: JSON, _ steps: inout Int
+  ) throws(JSON.Mistake) -> RegularExpression {
+    let text = Array(try json.text().utf8)
+    do throws(RegularExpression.Mistake) {
+      let regex = try RegularExpression(
+        text, stepLimit: min(steps, RegularExpression.stepLimit))
+      steps -= regex.stepCount
+      return regex
+    } catch {
+      throw json.mistake(
+        joined("\"regex\", byte ", (error.offset + 1).description, ": ", error.message))
+    }
+  }
+
   static func otherTags(
     _ json: JSON, into family: inout FamilyRule
   ) throws(JSON.Mistake) {

@@ -77,6 +77,8 @@ enum RuleFile {
     var isEventsOwn = false
     var events: [Rule] = []
     var drops = false
+    /// Steps that the file's regular expressions may still take.
+    var regexSteps = 0
   }
 
   private static let memberNames =
@@ -89,7 +91,8 @@ enum RuleFile {
     _ json: JSON, _ standard: Standard, into rules: inout Rules, _ index: inout FamilyIndex,
     _ mistakes: inout [JSON.Mistake]
   ) throws(JSON.Mistake) {
-    var entry = Entry()
+    var entry = Entry(regexSteps: index.regexSteps)
+    defer { index.regexSteps = entry.regexSteps }
     let members = try json.members(memberNames, &mistakes)
     for (name, value) in members {
       do throws(JSON.Mistake) {
@@ -161,7 +164,7 @@ enum RuleFile {
     case "events":
       for event in try value.items() where mistakes.count < mistakeLimit {
         do throws(JSON.Mistake) {
-          var rule = try rule(event, standard, &mistakes)
+          var rule = try rule(event, standard, &entry.regexSteps, &mistakes)
           rule.family = number
           entry.events.append(rule)
         } catch { mistakes.append(error) }
@@ -221,7 +224,7 @@ enum RuleFile {
     _ family: FamilyRule, _ events: [Rule], _ json: JSON, _ mistakes: inout [JSON.Mistake]
   ) {
     guard let template = family.nameTemplate else { return }
-    if events.contains(where: { $0.event.starCount < template.captureCount }) {
+    if events.contains(where: { $0.captureCount < template.captureCount }) {
       mistakes.append(
         json.mistake(tooFewStars(template, family.name)))
     }
@@ -229,7 +232,8 @@ enum RuleFile {
 
   private static func tooFewStars(_ template: Template, _ name: String) -> String {
     joined(
-      "$", template.captureCount.description, " in ", name, ": an event of this family has fewer *")
+      "$", template.captureCount.description, " in ", name,
+      ": an event of this family has fewer * or groups")
   }
 
   /// The most labels that a series may ever have, by `--max-labels`.
@@ -243,7 +247,7 @@ enum RuleFile {
       return mistakes.append(json.mistake("a family has at most 256 labels"))
     }
     var stars = Int.max
-    for event in events { stars = min(stars, event.event.starCount) }
+    for event in events { stars = min(stars, event.captureCount) }
     var names: Set<String> = []
     for label in family.labels {
       if !names.insert(label.name).inserted {
@@ -258,19 +262,22 @@ enum RuleFile {
   }
 
   private static func rule(
-    _ json: JSON, _ standard: Standard, _ mistakes: inout [JSON.Mistake]
+    _ json: JSON, _ standard: Standard, _ steps: inout Int, _ mistakes: inout [JSON.Mistake]
   ) throws(JSON.Mistake) -> Rule {
     var event: String?
-    var hasEvent = false
+    var (hasEvent, hasRegex) = (false, false)
     var divider = standard.separator
     var rule = Rule(event: Pattern("*"), conditions: [], isLast: standard.stopsAtFirst)
-    let known = ["event", "when", "match", "types", "scale", "separator"]
+    let known = ["event", "regex", "when", "match", "types", "scale", "separator"]
     for (name, value) in try json.members(known, &mistakes) {
       do throws(JSON.Mistake) {
         switch name {
         case "event":
           hasEvent = true
           event = try value.text()
+        case "regex":
+          hasRegex = true
+          rule.regex = try regex(value, &steps)
         case "match": rule.isLast = try value.choice("first", "all", name)
         case "types": rule.kinds = try kinds(value)
         case "scale": rule.scale = try scale(value)
@@ -281,6 +288,12 @@ enum RuleFile {
           }
         }
       } catch { mistakes.append(error) }
+    }
+    if hasRegex {
+      if hasEvent { throw json.mistake("an event has an \"event\" or a \"regex\", not both") }
+      rule.event = Pattern(
+        String(decoding: rule.regex?.prefix ?? [], as: UTF8.self) + "**")
+      return rule
     }
     if !hasEvent { throw json.mistake("an event needs an \"event\": a name, or a glob with *") }
     rule.event = Pattern(event ?? "*", separator: divider)

@@ -102,29 +102,56 @@ import Testing
     #expect(fixture.page.contains(#"b{quantile="0.9"}"#), "\(fixture.page)")
   }
 
-  @Test(arguments: [
-    (#"^a\.b$"#, "a.b", []), (#"a\.b"#, "**a.b**", []), (#"."#, "**", []), (#".*"#, "**", []),
-    (#"^a\.([^.]+)\.(.*)$"#, "a.*.**", [1, 2]), (#"(.*)\.x$"#, "**.x", [1]),
-    (#"a\.([^.]*)$"#, "**a.*", [2]), (#"^a\..*\.([^\.]+)$"#, "a.**.*", [2]),
-  ])
-  func `a regex becomes a glob`(_ regex: String, _ glob: String, _ stars: [Int]) {
-    guard case .glob(let found, let places) = RegexGlob.convert(Array(regex.utf8)) else {
-      Issue.record("\(regex) is refused")
-      return
-    }
-    #expect(found == glob)
-    #expect(places == stars)
+  @Test func `regexes come behind the globs, in their order, with groups by number and by name`()
+    throws
+  {
+    let (fixture, notes) = try fixture(
+      #"""
+      mappings:
+      - {match: '^(.*)\.(?P<last>\w+)$', match_type: regex, name: late, labels: {a: $1, b: '${last}!'}}
+      - {match: '.', match_type: regex, name: rest, labels: {all: $0, cost: '$$5'}}
+      - {match: '*.glob', name: globbed, labels: {a: $1}}
+      """#)
+    #expect(notes == [])
+    fixture.apply("x.glob", "c")
+    fixture.apply("x.y.z", "c", 2)
+    fixture.apply("x-", "c", 3)
+    #expect(fixture.value(#"globbed{a="x"}"#) == 1, "\(fixture.page)")
+    #expect(fixture.value(#"late{a="x.y",b="z!"}"#) == 2)
+    #expect(fixture.value(#"rest{all="x",cost="$5"}"#) == 3)
   }
 
-  @Test(arguments: [
-    #"a(b|c)"#, #"^a\.(\d+)$"#, #"a+"#, #"^(.*)\.(.*)$"#, #"^([^.]+)_x$"#, #"(.*)a"#, #"a.b"#,
-    #"[a-z]"#,
-    #"a$b"#, #"^(.*)([^.]*)$"#, #"\w"#, #"(a"#, #"a\"#, #"^([^.]+)"#,
-  ])
-  func `a regex that leaves a choice or says more than a glob is refused`(_ regex: String) {
-    if case .glob(let glob, _) = RegexGlob.convert(Array(regex.utf8)) {
-      Issue.record("\(regex) became \(glob)")
-    }
+  @Test func `where the order is off, a glob with a literal part comes before a star`() throws {
+    let (fixture, notes) = try fixture(
+      """
+      defaults: {glob_disable_ordering: yes}
+      mappings:
+      - {match: a.*.*, name: first}
+      - {match: a.*.c, name: second}
+      - {match: a.b.*, name: third}
+      """)
+    #expect(notes == [])
+    for name in ["a.b.c", "a.x.c", "a.x.y"] { fixture.apply(name, "c") }
+    #expect(fixture.value("third") == 1 && fixture.value("second") == 1, "\(fixture.page)")
+    #expect(fixture.value("first") == 1)
+  }
+
+  @Test func `one name has mappings of several types: the first event decides, as there`() throws {
+    let (fixture, notes) = try fixture(
+      """
+      mappings:
+      - {match: a.*, name: n, match_metric_type: counter, labels: {x: $1}}
+      - {match: b.*, name: n, match_metric_type: gauge, labels: {y: $1}}
+      - {match: t, name: t, match_metric_type: observer}
+      - {match: t.count, name: t_count, match_metric_type: counter}
+      """)
+    #expect(notes == [])
+    fixture.apply("b.1", "g", 7)
+    #expect(fixture.apply("a.1", "c") == .typeConflict)
+    fixture.apply("t.count", "c", 4)
+    #expect(fixture.apply("t", "m", 4) == .typeConflict)
+    #expect(fixture.value(#"n{y="1"}"#) == 7)
+    #expect(fixture.value("t_count") == 4)
   }
 
   @Test func `what cannot be carried over is told with its line, and the rest is carried`() throws {
@@ -135,7 +162,7 @@ import Testing
         name: a
         ratio: 5
         labels: {le: x}
-      - match: ^b(\\d)$
+      - match: ^b(\\d$
         match_type: regex
         name: b
       - match: ^c\\.(.*)$
@@ -144,18 +171,33 @@ import Testing
       - match: d.*
         name: d_$2
       - name: e
+      - match: f
+        name: 9f
       """)
+    let nothing = { (word: String) in
+      "$\(word) stands for nothing, as there: a $ takes all letters, digits and _ behind it. "
+        + "Write ${1}_${2} for two of them"
+    }
     #expect(
       notes == [
         "line 4, column 10: unknown name ratio is left out",
         "line 5, column 16: the label le is left out: it is the sidecar's own, or cannot be one",
-        "line 12, column 3: the mapping is left out: this name cannot be one, or has a $ without a *",
+        "line 6, column 10: the mapping is left out: its regex, byte 3: a ( without its )",
+        "line 9, column 3: " + nothing("1_total"), "line 12, column 3: " + nothing("2"),
         "line 14, column 3: the mapping is left out: it needs a match",
-        "line 6, column 10: the mapping is left out: a group is (.*), (.+), ([^.]*) or ([^.]+) here",
-        "line 9, column 3: the mapping is left out: $ takes a number, as in ${1}",
+        "line 15, column 3: the mapping is left out: this name cannot be one",
       ])
     fixture.apply("a", "c")
-    #expect(fixture.value("a") == 1)
+    fixture.apply("c.x", "c")
+    fixture.apply("d.x", "c")
+    #expect(fixture.value("a") == 1 && fixture.value("c_") == 1 && fixture.value("d_") == 1)
+  }
+
+  @Test func `what only looks like a mistake does not make the rules incomplete`() throws {
+    let odd = try MappingFile(text: Array("mappings:\n- {match: a.*, name: a_$2}\n".utf8))
+    #expect(odd.notes.count == 1 && !odd.isIncomplete)
+    let lost = try MappingFile(text: Array("mappings:\n- {match: a, name: a, x: 1}\n".utf8))
+    #expect(lost.isIncomplete)
   }
 
   @Test func `a native histogram keeps its classic buckets`() throws {
@@ -191,14 +233,13 @@ import Testing
     #expect(
       notes
         == [
-          "line 6, column 8: " + lost("the ttl", "a"),
           "line 4, column 3: " + lost("the help", "a"),
+          "line 6, column 8: " + lost("the ttl", "a"),
           "line 9, column 12: " + lost("the buckets", "a"),
           "line 10, column 3: " + lost("the ttl", "a"),
           "line 10, column 3: " + lost("the observer type", "a"),
           "line 12, column 3: " + lost("the quantiles", "b"),
           "line 12, column 52: " + lost("the max_age", "b"),
-          "line 13, column 3: the mapping is left out: b takes other events already",
         ])
   }
 

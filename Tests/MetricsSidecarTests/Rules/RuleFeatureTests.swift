@@ -199,7 +199,7 @@ import Testing
         "line 5, column 3: a_count is a line of the family a: choose another name",
         "line 6, column 3: there is a family a of another type already",
         #"line 6, column 42: "help" belongs to the first entry of the family a"#,
-        "line 7, column 3: $2 in $2_total: an event of this family has fewer *",
+        "line 7, column 3: $2 in $2_total: an event of this family has fewer * or groups",
         "line 8, column 12: a family's name has letters, digits, _ and :, and starts with no digit",
       ])
   }

@@ -28,7 +28,7 @@ import Testing
         #"line 4, column 47: "buckets" are for histograms"#,
         #"line 5, column 30: "help" has no meaning where the action is drop"#,
         #"line 5, column 72: "match" is "first" or "all""#,
-        "line 6, column 3: $2 in q: an event of this family has fewer *",
+        "line 6, column 3: $2 in q: an event of this family has fewer * or groups",
       ])
   }
 

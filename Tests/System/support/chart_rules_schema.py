@@ -31,13 +31,14 @@ def of(*types, **more):
 EVENT = {
     **members(
         event={"type": "string"},
+        regex={"type": "string"},
         when={"type": "object", "additionalProperties": {"anyOf": [
             PATTERNS, {**members(**{"not": PATTERNS}), "required": ["not"]}]}},
         match={"enum": ["first", "all"]},
         types={"anyOf": [EVENT_TYPE, {"type": "array", "items": EVENT_TYPE}]},
         scale={"type": "number", "not": {"const": 0}},
         separator=SEPARATOR),
-    "required": ["event"],
+    "oneOf": [{"required": ["event"]}, {"required": ["regex"]}],
 }
 MEMBERS = dict(
     name=NAME,

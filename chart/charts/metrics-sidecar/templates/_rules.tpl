@@ -39,8 +39,8 @@ are those of `metrics-sidecar check-rules`, which looks once more when the sidec
 {{- range $capture := regexFindAll "\\$([1-9]|\\{[0-9]{1,2}\\})" (replace "$$" "" $text) -1 }}
 {{- $wanted := regexFind "[0-9]+" $capture | trimPrefix "0" | int | max 1 }}
 {{- range $family.events }}
-{{- if lt (len (regexFindAll "\\*+" .event -1)) (int $wanted) }}
-{{- fail (printf "%s%s in %s: an event of this family has fewer *" $where $capture $text) }}
+{{- if and .event (lt (len (regexFindAll "\\*+" (default "" .event) -1)) (int $wanted)) }}
+{{- fail (printf "%s%s in %s: an event of this family has fewer * or groups" $where $capture $text) }}
 {{- end }}
 {{- end }}
 {{- end }}
