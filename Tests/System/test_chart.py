@@ -31,7 +31,7 @@ from support import chart_values
 from support import pod_security, setting
 from support.chart_library import LIBRARY
 from support.chart_manifests import NEWEST, OLDEST, OTHERS, SCHEMAS, VALUES
-from support.chart_manifests import ENDING, named, only, pod, services, validate, versions
+from support.chart_manifests import ENDING, lingering, named, only, pod, services, validate, versions
 from support.chart_rules_schema import MEMBERS, RULES
 from support.chart_values import CHART, HELM, helm, render
 from support.checks import check, wait_for
@@ -56,9 +56,11 @@ def check_pod(manifests, version, what):
     check(not native or spec["initContainers"][0] is sidecar,
           f"{what}: init containers send events")
     check(native == (sidecar.get("restartPolicy") == "Always"), f"{what}: restartPolicy")
-    hook = sidecar["lifecycle"]["preStop"]
-    check(("sleep" in hook) == (minor >= 30), f"{what}: the kubelet sleeps from 1.30 on")
-    own, linger = pause(app.get("lifecycle", {}).get("preStop", {})), pause(hook)
+    hook = app.get("lifecycle", {}).get("preStop", {})
+    check(("sleep" in hook) == (minor >= 30) or what != "default values",
+          f"{what}: the kubelet sleeps from 1.30 on")
+    own, linger = pause(hook), lingering(sidecar)
+    check("lifecycle" not in sidecar, f"{what}: the sidecar knows itself when to end")
     check(("restartPolicy" in spec) == (what in ENDING), f"{what}: Never or OnFailure")
     check(("ports" in app) == (what not in ENDING), f"{what}: ports of a server alone")
     check(own == 5 or what != "default values", f"{what}: the app takes no pause before it stops")
@@ -312,12 +314,11 @@ class Chart(TestCase):
 
     def test_hooks(self):
         """Before 1.30 a program of the image takes the pause: the command is one that it knows."""
-        for name, container in pod(render(OLDEST, VALUES["default values"]))[1].items():
-            command = container["lifecycle"]["preStop"]["exec"]["command"]
-            done = subprocess.run([os.path.join(PROGRAMS, command[0].strip("/")), *command[1:-1],
-                                   "0"],
-                                  capture_output=True, text=True)
-            check(done.returncode == 0, f"{name}: {command}: {done.stderr}")
+        app = pod(render(OLDEST, VALUES["default values"]))[1]["app"]
+        command = app["lifecycle"]["preStop"]["exec"]["command"]
+        done = subprocess.run([os.path.join(PROGRAMS, command[0].strip("/")), *command[1:-1], "0"],
+                              capture_output=True, text=True)
+        check(done.returncode == 0, f"{command}: {done.stderr}")
 
     def test_helm_test(self):
         """The script of `helm test` passes beside a pair, and fails where nothing is counted."""

@@ -16,7 +16,7 @@ from unittest import TestCase, main
 import yaml
 
 from support import PROGRAMS, chart_ports, chart_references, chart_rules_wrong, chart_values
-from support.chart_manifests import NEWEST, VALUES, named, only, pod
+from support.chart_manifests import NEWEST, VALUES, lingering, named, only, pod
 from support.chart_values import CHART, documented, helm, render
 from support.checks import check
 from support.sidecar import Sidecar
@@ -75,7 +75,7 @@ UNKNOWN = {
     "0.88.0": set(),
     "1.0": set(),
 }
-TIMES = [  # values, the sidecar's pause and the pod's grace period
+TIMES = [  # values, the sidecar's linger and the pod's grace period
     ({}, 45, 80),
     ({"serviceMonitor__interval": "1m30s"}, 105, 140),
     ({"serviceMonitor__interval": ""}, 75, 110),
@@ -149,12 +149,12 @@ class ChartValues(TestCase):
             check(every - set(spec) == unknown, f"operator {version}: {set(spec)}")
 
     def test_times(self):
-        """The sidecar's pause follows from the interval, the grace period from both."""
+        """The sidecar's linger follows from the interval, the grace period from both."""
         for values, linger, grace in TIMES:
-            spec, _ = pod(render(NEWEST, sets(**values)))
-            times = (at(spec, "initContainers.0.lifecycle.preStop.sleep.seconds"),
+            spec, containers = pod(render(NEWEST, sets(**values)))
+            times = (lingering(containers["metrics-sidecar"]),
                      spec["terminationGracePeriodSeconds"])
-            check(times == (linger, grace), f"{values}: pause and grace period are {times}")
+            check(times == (linger, grace), f"{values}: linger and grace period are {times}")
 
     def test_hosts(self):
         """A browser may come by the hosts that lead here, as the program has it."""

@@ -57,6 +57,12 @@ def pod(manifests):
     return spec, {c["name"]: c for c in spec.get("initContainers", []) + spec["containers"]}
 
 
+def lingering(container):
+    """Seconds for which a sidecar waits for its last scrape."""
+    (text,) = [text for text in container["args"] if text.startswith("--linger=")]
+    return int(text.removeprefix("--linger=").removesuffix("s"))
+
+
 def validate(manifests, version, what):
     for manifest in manifests:
         kind = manifest["kind"]

@@ -19,6 +19,8 @@ restartPolicy: Always
 args:
   - serve
   - --listen={{ $values.listen }}:{{ $values.port }}
+  # After the app's end, for its last events and one more scrape.
+  - --linger={{ include "metrics-sidecar.linger" $arguments }}s
   {{- if include "metrics-sidecar.rulesName" $arguments }}
   - --rules=/etc/metrics-sidecar/rules.json
   {{- end }}
@@ -53,18 +55,6 @@ ports:
 {{- include "metrics-sidecar.probe" (dict "name" "startupProbe" "probe" $values.startupProbe "handler" $ready) }}
 {{- include "metrics-sidecar.probe" (dict "name" "readinessProbe" "probe" $values.readinessProbe "handler" $ready) }}
 {{- include "metrics-sidecar.probe" (dict "name" "livenessProbe" "probe" $values.livenessProbe "handler" $healthy) }}
-# The kubelet runs both containers' hooks at once. This one is the longer, so the sidecar is there
-# for the app's last events and for one more scrape.
-lifecycle:
-  preStop:
-    {{- if semverCompare ">=1.30.0-0" $root.Capabilities.KubeVersion.Version }}
-    sleep:
-      seconds: {{ include "metrics-sidecar.linger" $arguments }}
-    {{- else }}
-    # The image has no shell, so the program sleeps itself.
-    exec:
-      command: [/metrics-sidecar, sleep, {{ include "metrics-sidecar.linger" $arguments | quote }}]
-    {{- end }}
 resources:
   {{- toYaml $values.resources | nindent 2 }}
 securityContext:
