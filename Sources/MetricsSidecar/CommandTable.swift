@@ -9,6 +9,7 @@ extension Commands {
       Command("serve", "", Settings.table, "take events and serve /metrics", serve),
       Command("emit", "LINE…", emitFlags, "send events to a sidecar", emit),
       Command("run", "COMMAND…", runFlags, "run a job and report how it went", run),
+      Command("copy", "FILE", [], "put this program at FILE, for other images to run", copy),
       Command("check-rules", "FILE", [], "tell every mistake of a rules file", checkRules),
       Command(
         "healthcheck", "", Settings.flags("listen"), "exit 0 when the sidecar is ready", healthcheck
@@ -77,6 +78,19 @@ extension Commands {
     Exit codes:
       0  the command has ended with 0; its other codes pass through, too
       2  a wrong flag, or no -- before the command: nothing runs
+
+    """
+
+  private static let copy = """
+    For an init container that puts it into a volume. It is static, so any image can run it.
+
+    Example:
+      metrics-sidecar copy /tools/metrics-sidecar
+
+    Exit codes:
+      0  FILE is this program
+      1  FILE cannot be written
+      2  a wrong flag, or no file
 
     """
 

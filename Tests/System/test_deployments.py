@@ -6,6 +6,7 @@ pass the standard "restricted", and they run the sidecar as the chart does.
 """
 import base64
 import http.client
+import os
 import pathlib
 import subprocess
 from unittest import TestCase, main
@@ -15,7 +16,7 @@ import yaml
 from support import ROOT, chart_ports, chart_references, pod_security
 from support.chart_manifests import BEFORE_SLEEP, NEWEST, only, pod, validate
 from support.chart_values import render
-from support.checks import check
+from support.checks import check, wait_for
 from support.sidecar import Sidecar
 
 
@@ -83,10 +84,49 @@ class Gateway(Sidecar):
             return answer.status
 
 
+def run_job(job, copied, sidecar, code):
+    """Runs the example's job by the copied program; its own command ends with that exit code."""
+    command = [copied if text == "/tools/metrics-sidecar" else text for text in job["command"]]
+    return subprocess.run(
+        [*command, "sh", "-c", f"echo done; exit {code}"], capture_output=True, text=True,
+        env={**os.environ, "METRICS_SIDECAR_STATSD_SOCKET": sidecar.path("statsd.sock")})
+
+
 class Deployments(TestCase):
     def test_deployment(self):
         """Examples/deployment.yaml: a service of one's own beside the sidecar."""
         manifests_of("deployment.yaml")
+
+    def test_cronjob(self):
+        """Examples/cronjob.yaml: the program that its init container copies runs the job, whose
+        failure and success are on the page, and the sidecar ends once that was scraped."""
+        manifests = manifests_of("cronjob.yaml")
+        spec, containers = pod(manifests)
+        check(spec["terminationGracePeriodSeconds"] == 30 + 45 + 5, "seconds to stop")
+        given = [text for text in containers["metrics-sidecar"]["args"] if text != "serve"]
+        with Sidecar(*given) as sidecar:
+            copied = sidecar.path("tools-metrics-sidecar")
+            copy = [text.replace("/tools/metrics-sidecar", copied)
+                    for text in containers["tools"]["args"]]
+            for _ in range(2):  # a kubelet may run it again
+                done = subprocess.run([sidecar.program, *copy], capture_output=True, text=True)
+                check(done.returncode == 0, f"{copy}: {done.stderr}")
+            check(pathlib.Path(copied).read_bytes() == pathlib.Path(sidecar.program).read_bytes(),
+                  "the copy is another program")
+            done = subprocess.run([sidecar.program, "copy", "/nowhere/else"], capture_output=True,
+                                  text=True)
+            check(done.returncode == 1 and "/nowhere/else" in done.stderr, f"no room: {done}")
+            for code, result in ((3, "failure"), (0, "success")):
+                done = run_job(containers["job"], copied, sidecar, code)
+                check(done.returncode == code and done.stdout == "done\n", f"the job: {done}")
+                sidecar.expect({
+                    f'job_runs_total{{job_name="backup",result="{result}"}}': 1.0,
+                    'job_exit_code{job_name="backup"}': float(code)})
+            done = run_job(containers["job"], copied, sidecar, 0)
+            sidecar.process.terminate()
+            wait_for(lambda: sidecar.page("/metrics") is None or sidecar.process.poll() is not None,
+                     "the sidecar's end after the last scrape")
+            check(sidecar.process.wait(60) == 0, "the sidecar did not end well")
 
     def test_gateway(self):
         """Examples/gateway.yaml: its flags start a sidecar that takes pushes by password alone, and

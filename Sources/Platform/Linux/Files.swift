@@ -19,6 +19,20 @@ public enum Files {
     }
   }
 
+  /// Writes a file that is not there yet (`EEXIST`), with these permissions less the process's umask.
+  public static func write(_ bytes: RawSpan, toNew path: String, mode: UInt32) throws(Errno) {
+    let file = unsafe Descriptor(owning: try SystemCall.check(cl_open(path, 1 | 4, mode)))
+    var done = 0
+    while done < bytes.byteCount {
+      let rest = bytes.extracting(done..<bytes.byteCount)
+      let count = unsafe rest.withUnsafeBytes { memory in
+        unsafe cl_write(file.raw, memory.baseAddress, memory.count)
+      }
+      if count <= 0 { throw Errno(Int32(-count)) }
+      done += Int(count)
+    }
+  }
+
   /// The file that a link at `path` leads to, over further ones; `path` where there is no link, or no end
   /// of them.
   public static func resolved(_ path: String) -> String {
