@@ -243,6 +243,11 @@ class Chart(TestCase):
         given = yaml.safe_load((CHART / "ci/job-values.yaml").read_text())["workload"]["job"]
         check({**job, "restartPolicy": job["template"]["spec"]["restartPolicy"]}.items()
               >= given.items(), f"a Job's spec: {job}")
+        spec, containers = pod(render(NEWEST, VALUES["a Job"]))
+        check([c["name"] for c in spec["initContainers"]] == ["metrics-sidecar", "tools"], "order")
+        check(containers["app"]["command"] == [
+            "/tools/metrics-sidecar", "run", "--name=reindex",
+            "--statsd-socket=/run/metrics/statsd.sock", "--", "reindex"], "the job is run by it")
         cron = only(render(NEWEST, VALUES["a CronJob"]), "CronJob")["spec"]
         given = yaml.safe_load((CHART / "ci/cronjob-values.yaml").read_text())["workload"]
         check(cron.items() >= given["cronJob"].items(), f"a CronJob's spec: {cron}")

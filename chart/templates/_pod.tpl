@@ -31,11 +31,26 @@ spec:
   {{- if $ends }}
   restartPolicy: {{ .Values.workload.job.restartPolicy }}
   {{- end }}
+  {{- $report := and $ends .Values.workload.report }}
   {{- if or $native .Values.extraInitContainers }}
   initContainers:
     {{- if $native }}
     -
       {{- include "metrics-sidecar.container" $sidecar | nindent 6 }}
+    {{- end }}
+    {{- if $report }}
+    # The program that runs the app's command, for an image that does not have it.
+    - name: tools
+      image: {{ include "metrics-sidecar.image" (dict "root" . "image" .Values.sidecar.image) | quote }}
+      imagePullPolicy: {{ .Values.sidecar.image.pullPolicy }}
+      args: [copy, /tools/metrics-sidecar]
+      resources:
+        {{- toYaml .Values.sidecar.resources | nindent 8 }}
+      securityContext:
+        {{- toYaml .Values.sidecar.securityContext | nindent 8 }}
+      volumeMounts:
+        - name: tools
+          mountPath: /tools
     {{- end }}
     {{- with .Values.extraInitContainers }}
     {{- toYaml . | nindent 4 }}
@@ -45,7 +60,11 @@ spec:
     - name: app
       image: {{ default (include "metrics-sidecar.image" (dict "root" . "image" .Values.image)) .Values.app.image | quote }}
       imagePullPolicy: {{ .Values.image.pullPolicy }}
-      {{- with .Values.app.command }}
+      {{- $command := .Values.app.command }}
+      {{- if $report }}
+      {{- $command = concat (list "/tools/metrics-sidecar" "run" (printf "--name=%s" $report) (printf "--statsd-socket=%s/statsd.sock" .Values.app.socketsPath) "--") $command }}
+      {{- end }}
+      {{- with $command }}
       command:
         {{- toYaml . | nindent 8 }}
       {{- end }}
@@ -76,6 +95,11 @@ spec:
         {{- toYaml .Values.app.securityContext | nindent 8 }}
       volumeMounts:
         {{- include "metrics-sidecar.mounts" (merge (dict "path" .Values.app.socketsPath) $sidecar) | nindent 8 }}
+        {{- if $report }}
+        - name: tools
+          mountPath: /tools
+          readOnly: true
+        {{- end }}
         {{- with .Values.app.volumeMounts }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
@@ -88,6 +112,11 @@ spec:
     {{- end }}
   volumes:
     {{- include "metrics-sidecar.volumes" $sidecar | nindent 4 }}
+    {{- if $report }}
+    - name: tools
+      emptyDir:
+        sizeLimit: 8Mi
+    {{- end }}
     {{- with .Values.extraVolumes }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -158,6 +187,9 @@ preStop:
 {{- end }}
 {{- if ne (include "metrics-sidecar.native" (dict "root" . "values" .Values.sidecar)) "true" }}
 {{- fail (printf "workload.kind %s needs a native sidecar, so Kubernetes 1.29: another kind of sidecar would keep the pod from ending" $kind) }}
+{{- end }}
+{{- if and .Values.workload.report (not .Values.app.command) }}
+{{- fail "workload.report needs app.command: what the image runs by itself is not known here" }}
 {{- end }}
 {{- if and .Values.workload.job.podFailurePolicy (ne .Values.workload.job.restartPolicy "Never") }}
 {{- fail "workload.job.podFailurePolicy needs restartPolicy Never" }}

@@ -44,7 +44,7 @@ PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
 PORT_NAME = matching("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", maxLength=15)
 # A container that the chart does not know: the API server judges the rest.
 CONTAINER = {"type": "object", "required": ["name", "image"], "properties": {
-    "name": {"type": "string", "not": enum("app", "metrics-sidecar")}, "image": STRING}}
+    "name": {"type": "string", "not": enum("app", "metrics-sidecar", "tools")}, "image": STRING}}
 SECCOMP = members(type=STRING, localhostProfile=STRING)
 PROBE = dict(
     enabled=BOOLEAN, httpGet=OBJECT, tcpSocket=OBJECT, exec=OBJECT, grpc=OBJECT,
@@ -155,6 +155,7 @@ TYPES = {
         "securityContext": ref("containerSecurity")}),
     "podSecurityContext": POD_SECURITY,
     "workload.kind": enum("Deployment", "Job", "CronJob"),
+    "workload.report": matching("^[^,|]*$", maxLength=255),
     **under("workload.job", {
         "restartPolicy": enum("Never", "OnFailure"), "backoffLimit": COUNT,
         "backoffLimitPerIndex": NOTHING_OR_COUNT, "maxFailedIndexes": NOTHING_OR_COUNT,
@@ -190,7 +191,8 @@ TYPES = {
     "dnsConfig": members(nameservers=STRINGS, searches=STRINGS,
                          options=listed(members(name=STRING, value=STRING))),
     "extraVolumes": listed({"type": "object", "required": ["name"], "properties": {
-        "name": {"type": "string", "not": enum("sockets", "state", "rules", "push-auth")}}}),
+        "name": {"type": "string", "not": enum(
+            "sockets", "state", "rules", "push-auth", "tools")}}}),
     "extraContainers": listed(ref("container")), "extraInitContainers": listed(ref("container")),
     "serviceAccount.annotations": TEXTS,
     **under("service", {

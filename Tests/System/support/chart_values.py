@@ -55,6 +55,9 @@ REFUSED = {
     "a policy of failures that needs new pods": [
         *JOB, "--set", "workload.job.restartPolicy=OnFailure", "--set-json",
         'workload.job.podFailurePolicy={"rules":[{"action":"Ignore"}]}'],
+    "a report of an unknown command": [*JOB, "--set", "workload.report=backup"],
+    "a report of a server": ["--set", "workload.report=shop,app.command={shop}"],
+    "a name with a comma": [*JOB, "--set-json", 'workload.report="a,b"'],
     "a schedule that is none": ["--set", "workload.cronJob.schedule=daily"],
     "a schedule of four fields": ["--set-string", "workload.cronJob.schedule=0 3 * *"],
     "two runs that may not be": ["--set", "workload.cronJob.concurrencyPolicy=Never"],
