@@ -31,7 +31,8 @@ from support import chart_values
 from support import pod_security, setting
 from support.chart_library import LIBRARY
 from support.chart_manifests import NEWEST, OLDEST, OTHERS, SCHEMAS, VALUES
-from support.chart_manifests import ENDING, lingering, named, only, pod, services, validate, versions
+from support.chart_manifests import ENDING, lingering, named, only, pod, services, validate
+from support.chart_manifests import versions
 from support.chart_rules_schema import MEMBERS, RULES
 from support.chart_values import CHART, HELM, helm, render
 from support.checks import check, wait_for
