@@ -114,7 +114,7 @@ verify-workflows: ## Workflows by actionlint and zizmor, alone in a clone; versi
 	Tests/System/run workflows scripts
 
 push: dist-amd64 ## Compare pushes with Pushgateway, kill after each answer, measure (PUSHGATEWAY)
-	Tests/System/run 'push_*'
+	Tests/System/run 'push_*' migrate
 
 CONTAINER_BUILD ?= docker build
 images: ## Build both images for this machine, as compose.yaml names them (CONTAINER_BUILD)
