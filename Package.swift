@@ -42,7 +42,9 @@ let libraries: [Target] = [
     swiftSettings: swiftSettings(optimised: forSize)),
   .target(
     name: "SidecarEvents", dependencies: ["CSidecarLinux", "SidecarPlatform"],
-    path: "Sources/Events", swiftSettings: swiftSettings()),
+    path: "Sources/Events",
+    // What programs of others use, which no program here does.
+    exclude: isEmbedded ? ["Client"] : [], swiftSettings: swiftSettings()),
 ]
 
 let programs: [Target] = [

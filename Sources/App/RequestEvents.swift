@@ -53,7 +53,7 @@ final class RequestEvents {
 
   @inline(never)
   private func registerDuration(_ endpoint: Int) -> EventClient.Handle {
-    let handle = client.timing("http.request.duration", tags: "endpoint:\(endpoints[endpoint])")
+    let handle = client.durations("http.request.duration", tags: "endpoint:\(endpoints[endpoint])")
     durations[endpoint] = handle
     return handle
   }

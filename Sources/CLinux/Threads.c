@@ -1,8 +1,10 @@
-// Threads: start one, wait for its end.
+// Threads: start one, wait for its end, keep others out, wake one that sleeps.
 #include "Call.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 
 typedef struct start { void (*body)(void *); void *argument; } start;
 static void *run_thread(void *pointer) {
@@ -26,3 +28,31 @@ int cl_thread_start(void (*body)(void *), void *argument, uint64_t *thread) {
   return 0;
 }
 int cl_thread_join(uint64_t thread) { return -pthread_join((pthread_t)(uintptr_t)thread, NULL); }
+
+void *cl_lock_create(void) {
+  pthread_mutex_t *lock = malloc(sizeof *lock);
+  if (lock) pthread_mutex_init(lock, NULL);
+  return lock;
+}
+void cl_lock_destroy(void *lock) {
+  pthread_mutex_destroy(lock);
+  free(lock);
+}
+void cl_lock(void *lock) { pthread_mutex_lock(lock); }
+void cl_unlock(void *lock) { pthread_mutex_unlock(lock); }
+
+int cl_wake_create(void) { FAULT("eventfd"); return RESULT(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
+void cl_wake(int wake) {
+  uint64_t one = 1;
+  ssize_t ignored = write(wake, &one, sizeof one);
+  (void)ignored;
+}
+// Bit 0: somebody has called cl_wake since. The others: what `fd` is ready for, one to the left.
+int cl_wake_wait(int wake, int fd, int is_writable_wanted, int timeout_milliseconds) {
+  struct pollfd both[2] = {
+    {.fd = wake, .events = POLLIN}, {.fd = fd, .events = is_writable_wanted ? POLLOUT : 0}};
+  if (poll(both, 2, timeout_milliseconds) <= 0) return 0;
+  uint64_t count;
+  int is_awake = both[0].revents && read(wake, &count, sizeof count) > 0;
+  return (uint16_t)both[1].revents << 1 | is_awake;
+}

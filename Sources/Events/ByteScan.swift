@@ -2,7 +2,7 @@
 ///
 /// The trick: in `x ^ pattern` the byte sought is zero; `(y - 0x01…) & ~y & 0x80…` has the top bit
 /// of the first zero byte set and of none before it ("Hacker's Delight", 6-1).
-public enum ByteScan {
+package enum ByteScan {
   @inlinable @inline(__always)
   static func repeated(_ byte: UInt8) -> UInt64 { UInt64(byte) &* 0x0101_0101_0101_0101 }
 
@@ -26,7 +26,8 @@ public enum ByteScan {
 
   /// The offset of the first `sought` from `start` up to `end`, or `end`, which is at most the count.
   @inlinable @inline(__always)
-  public static func find(_ sought: UInt8, in bytes: RawSpan, from start: Int, to end: Int) -> Int {
+  package static func find(_ sought: UInt8, in bytes: RawSpan, from start: Int, to end: Int) -> Int
+  {
     var index = start
     let pattern = repeated(sought)
     while index &+ 8 <= end {

@@ -1,4 +1,4 @@
-import SidecarPlatform
+internal import SidecarPlatform
 
 /// One StatsD or DogStatsD line, taken apart into ranges of its bytes; nothing is copied.
 ///
@@ -6,9 +6,9 @@ import SidecarPlatform
 ///
 /// Fields come in any order. One that is not known is skipped, as DogStatsD asks, and costs nothing.
 /// https://docs.datadoghq.com/developers/dogstatsd/datagram_shell/
-public struct EventLine: Sendable {
+package struct EventLine: Sendable {
   /// The types of StatsD, by their letter; `ms` by its first.
-  public enum Kind: UInt8, Sendable {
+  package enum Kind: UInt8, Sendable {
     case counter = 0x63  // c
     case gauge = 0x67  // g
     case milliseconds = 0x6d  // ms
@@ -18,28 +18,28 @@ public struct EventLine: Sendable {
   }
 
   /// What the value means.
-  public var kind = Kind.counter
+  package var kind = Kind.counter
   /// What stands before the first colon.
-  public var name = 0..<0
+  package var name = 0..<0
   /// One value, or more with colons between them.
-  public var values = 0..<0
+  package var values = 0..<0
   /// What follows `#`; empty without tags.
-  public var tags = 0..<0
+  package var tags = 0..<0
   /// What follows `c:`, the sender's container; empty without one.
-  public var container = 0..<0
+  package var container = 0..<0
   /// What follows `T`, the client's time in Unix seconds; empty without one.
-  public var time = 0..<0
+  package var time = 0..<0
   /// What follows `x:`, the labels of an exemplar; empty without one.
-  public var exemplar = 0..<0
+  package var exemplar = 0..<0
   /// How many samples each value stands for: 1 / rate.
-  public var weight = 1.0
+  package var weight = 1.0
   /// The only value, if it is an unsigned number, as most are: it is read on the way to the type.
   /// Otherwise NaN, and `nextValue` has the values.
-  public private(set) var onlyValue = Double.nan
+  package private(set) var onlyValue = Double.nan
 
   /// Takes `line` apart, which has no newline.
   /// - Throws: what is wrong with it; an event (`_e{`) or service check (`_sc|`) is `.ignored`.
-  public static func parse(_ line: RawSpan) throws(LineError) -> EventLine {
+  package static func parse(_ line: RawSpan) throws(LineError) -> EventLine {
     let count = line.byteCount
     var event = EventLine()
     let colon = ByteScan.find(UInt8(ascii: ":"), in: line, from: 0, to: count)
@@ -144,7 +144,7 @@ public struct EventLine: Sendable {
 
   /// The next value of the line, from `index` on, which moves behind it; `nil` at the end. Empty
   /// items, as in `1::2`, are skipped.
-  public func nextValue(_ line: RawSpan, _ index: inout Int) throws(LineError) -> Value? {
+  package func nextValue(_ line: RawSpan, _ index: inout Int) throws(LineError) -> Value? {
     if kind == .set {
       guard index < values.upperBound else { return nil }
       index = values.upperBound
@@ -178,17 +178,17 @@ public struct EventLine: Sendable {
   }
 
   /// One value of a line.
-  public struct Value: Equatable, Sendable {
+  package struct Value: Equatable, Sendable {
     /// Up to 1e100, but for a gauge that is set. A set's member is its digest.
-    public let number: Double
+    package let number: Double
     /// A gauge's `+` or `-`: it moves and is not set, unless `-` is a value's sign: see `isMinus`.
-    public let isDelta: Bool
+    package let isDelta: Bool
     /// A gauge's `-`: StatsD moves it down by that, DogStatsD sets it to a number below 0.
-    @inlinable public var isMinus: Bool { isDelta && number.sign == .minus }
+    @inlinable package var isMinus: Bool { isDelta && number.sign == .minus }
 
     /// `isDelta` goes with gauges alone.
     @inlinable
-    public init(number: Double, isDelta: Bool) {
+    package init(number: Double, isDelta: Bool) {
       self.number = number
       self.isDelta = isDelta
     }

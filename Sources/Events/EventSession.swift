@@ -1,17 +1,29 @@
-import SidecarPlatform
+internal import SidecarPlatform
+
+/// What counts, and gives its lines when there is room for them.
+protocol LineSource {
+  /// Whether no line waits.
+  var isEmpty: Bool { get }
+  /// Whether a sidecar that comes back should be told even though nothing was counted.
+  var wantsConnection: Bool { get }
+  /// Writes lines, each with its newline before it, until nothing is left or `limit` bytes are full.
+  mutating func drain(into buffer: inout ByteBuffer, limit: Int)
+  /// The sidecar has lost its state: puts what a new session begins with before the frames.
+  mutating func restart(_ window: inout FrameWindow)
+}
 
 /// The client's end of an events connection, without the socket: increments, acknowledgements and
-/// the news of a connection in; bytes to send out. `EventClient` gives it a socket.
+/// the news of a connection in; bytes to send out. `SessionSocket` gives it a socket.
 ///
 /// What must stay true: every increment is in exactly one place, a sum or a frame of the window; a
 /// frame leaves the window only when the sidecar has said that it is applied; so after any number
 /// of lost connections everything is applied once. Memory is bounded by series and window.
-struct EventSession: ~Copyable {
+struct EventSession<Source: LineSource>: ~Copyable {
   private static var frameByteCount: Int { 16 << 10 }
   private static var acknowledgeEvery: Int { 32 }
   private static var backoff: (first: UInt64, last: UInt64) { (10_000_000, 1_000_000_000) }
 
-  var pending = PendingEvents()
+  var pending: Source
   private var window = FrameWindow()
   private let windowByteCount: Int
   private(set) var id: SessionID
@@ -23,12 +35,13 @@ struct EventSession: ~Copyable {
   private var framesSinceRead = 0
   private var awaitsHello = false
   private var highestAcknowledged: UInt64 = 0
-  private var backoffNanoseconds = backoff.first
+  private var backoffNanoseconds = Self.backoff.first
   /// When to connect, if there is something to send.
   private(set) var nextAttempt: UInt64 = 0
 
-  init(id: SessionID, windowByteCount: Int) {
+  init(id: SessionID, windowByteCount: Int, pending: Source) {
     self.id = id
+    self.pending = pending
     self.windowByteCount = windowByteCount
   }
 
@@ -40,7 +53,7 @@ struct EventSession: ~Copyable {
 
   // MARK: The connection
 
-  var shouldConnect: Bool { !isConnected && !isDrained }
+  var shouldConnect: Bool { !isConnected && (!isDrained || pending.wantsConnection) }
 
   /// There is a connection: names the session and sends all that is not acknowledged again, without
   /// waiting for the answer; what had been applied already is told apart by its number.
@@ -138,6 +151,7 @@ struct EventSession: ~Copyable {
   private mutating func startAgain() {
     id = id.successor
     highestAcknowledged = 0
+    pending.restart(&window)
     window.renumber()
   }
 }

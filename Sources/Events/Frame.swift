@@ -1,14 +1,14 @@
-import SidecarPlatform
+package import SidecarPlatform
 
 /// DogStatsD's stream framing: a 4-byte little-endian length, then so many bytes of lines.
 ///
 ///     0c 00 00 00  6a 6f 62 73 3a 31 7c 63 0a …
-public enum Frame {
+package enum Frame {
   /// Bytes of the length.
-  public static let headByteCount = 4
+  package static let headByteCount = 4
 
   /// What stands at a place where a frame begins.
-  public enum Next: Equatable, Sendable {
+  package enum Next: Equatable, Sendable {
     /// The frame's payload, as a range of the bytes given.
     case frame(Range<Int>)
     /// More bytes have to come; so many in all, when the length is known.
@@ -19,7 +19,7 @@ public enum Frame {
 
   /// The first frame in `bytes`, from `start` on.
   @inline(__always)
-  public static func next(in bytes: RawSpan, from start: Int, limit: Int) -> Next {
+  package static func next(in bytes: RawSpan, from start: Int, limit: Int) -> Next {
     guard bytes.byteCount - start >= headByteCount else {
       return .incomplete(wanted: headByteCount)
     }
@@ -35,7 +35,7 @@ public enum Frame {
 
   /// Whether a connection that starts with these four bytes is plain lines: printable text, in UTF-8
   /// as far as it goes, which as a length would be over 150 million.
-  public static func isPlainText(_ bytes: RawSpan) -> Bool {
+  package static func isPlainText(_ bytes: RawSpan) -> Bool {
     guard bytes.byteCount >= headByteCount else { return false }
     for index in 0..<headByteCount {
       let byte = bytes[byte: index]
@@ -47,14 +47,14 @@ public enum Frame {
   }
 
   /// Starts a frame at the end of `buffer`; `end` fills in its length.
-  public static func begin(_ buffer: inout ByteBuffer) -> Int {
+  package static func begin(_ buffer: inout ByteBuffer) -> Int {
     let start = buffer.count
     for _ in 0..<headByteCount { buffer.append(0) }
     return start
   }
 
   /// Fills in the length of the frame that `begin` started at `start`.
-  public static func end(_ start: Int, _ buffer: inout ByteBuffer) {
+  package static func end(_ start: Int, _ buffer: inout ByteBuffer) {
     let length = UInt32(buffer.count - start - headByteCount)
     for index in 0..<headByteCount {
       buffer.replace(

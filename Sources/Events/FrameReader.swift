@@ -1,12 +1,12 @@
-import SidecarPlatform
+internal import SidecarPlatform
 
 /// Finds frames in bytes as they come, or whole lines if the connection speaks plain text.
 ///
 /// What must stay true: which of the two it is, is settled by the first four bytes and never
 /// changes. A frame's length cannot look like text, since the limit is far below 0x20202020.
-public struct FrameReader: Sendable {
+package struct FrameReader: Sendable {
   /// What to do next with the bytes that came.
-  public enum Step: Equatable, Sendable {
+  package enum Step: Equatable, Sendable {
     /// Nothing whole is left: read more and come back with the same bytes and the new ones.
     case needMore
     /// A frame's content, without its length, ends at `end`, where the next one begins.
@@ -33,7 +33,7 @@ public struct FrameReader: Sendable {
 
   /// The limits are in bytes; `frameByteLimit` is at most 256 MiB. With `isPlain` it is lines from
   /// the first byte on, as StatsD over TCP has it.
-  public init(
+  package init(
     frameByteLimit: Int = 1 << 20, lineByteLimit: Int = 8192, isPlain: Bool = false
   ) {
     precondition(frameByteLimit <= 1 << 28)
@@ -43,11 +43,11 @@ public struct FrameReader: Sendable {
   }
 
   /// Whether the connection speaks lines; false until that is known.
-  public var isPlain: Bool { form == .plain }
+  package var isPlain: Bool { form == .plain }
 
   /// What begins at `offset`.
   @inline(__always)
-  public mutating func next(_ bytes: RawSpan, from offset: Int) -> Step {
+  package mutating func next(_ bytes: RawSpan, from offset: Int) -> Step {
     if form != .framed { return nextOther(bytes, from: offset) }
     let left = bytes.byteCount - offset
     guard left >= Frame.headByteCount else { return .needMore }

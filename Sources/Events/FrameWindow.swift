@@ -1,4 +1,4 @@
-import SidecarPlatform
+internal import SidecarPlatform
 
 /// Frames that are not acknowledged, one after the other as they go over the wire, each with its
 /// number.
@@ -7,11 +7,13 @@ import SidecarPlatform
 /// stream that has half a frame gets the other half.
 struct FrameWindow: ~Copyable {
   private static var capacity: Int { 1024 }
+  /// Room for a session's opening, too (`FrameWindow+Opening.swift`).
+  static var ringCount: Int { capacity + 64 }
 
-  private var bytes = ByteBuffer(capacity: 4096)
-  private var sizes = [Int32](repeating: 0, count: capacity)
-  private var first = 0
-  private var count = 0
+  var bytes = ByteBuffer(capacity: 4096)
+  var sizes = [Int32](repeating: 0, count: ringCount)
+  private(set) var first = 0
+  var count = 0
   /// The number of the first frame here.
   private var firstNumber: UInt64 = 1
   /// Bytes that the current connection has taken.
@@ -27,18 +29,18 @@ struct FrameWindow: ~Copyable {
 
   /// Adds the next frame; `body` appends its lines.
   mutating func append(_ body: (inout ByteBuffer) -> Void) {
-    precondition(hasRoom)
+    precondition(count < Self.ringCount)
     let start = Frame.begin(&bytes)
     bytes.append("_seq|")
     Decimal.append(firstNumber + UInt64(count), to: &bytes)
     body(&bytes)
     Frame.end(start, &bytes)
-    sizes[(first + count) % Self.capacity] = Int32(bytes.count - start)
+    sizes[(first + count) % Self.ringCount] = Int32(bytes.count - start)
     count += 1
   }
 
   /// Adds the next frame with what it can hold of `pending`.
-  mutating func append(_ pending: inout PendingEvents, limit: Int) {
+  mutating func append<Source: LineSource>(_ pending: inout Source, limit: Int) {
     append { buffer in pending.drain(into: &buffer, limit: limit) }
   }
 
@@ -53,7 +55,7 @@ struct FrameWindow: ~Copyable {
       let size = Int(sizes[first])
       bytes.removeFirst(size)
       sentByteCount -= size
-      first = (first + 1) % Self.capacity
+      first = (first + 1) % Self.ringCount
       firstNumber += 1
       count -= 1
     }
@@ -73,7 +75,7 @@ struct FrameWindow: ~Copyable {
     var offset = 0
     let oldSizes = sizes
     for index in 0..<total {
-      let size = Int(oldSizes[(start + index) % Self.capacity])
+      let size = Int(oldSizes[(start + index) % Self.ringCount])
       // Behind `_seq|<n>`: the newline and the events.
       var at = offset + Frame.headByteCount
       let end = offset + size

@@ -1,5 +1,5 @@
 /// What can be wrong with one line. It is counted under `reason` and costs no other line.
-public enum LineError: Int, Error, Equatable, Sendable, CaseIterable {
+package enum LineError: Int, Error, Equatable, Sendable, CaseIterable {
   case noName, noValue, noType, unknownType, badValue, negativeCount, badRate, tooLong
   /// A `_family|`, `_series|` or `_remove|` line that cannot be read.
   case badDeclaration
@@ -7,7 +7,7 @@ public enum LineError: Int, Error, Equatable, Sendable, CaseIterable {
   case ignored
 
   /// The label of `metrics_sidecar_events_rejected_total`.
-  public var reason: StaticString {
+  package var reason: StaticString {
     switch self {
     case .noName: "no_name"
     case .noValue: "no_value"

@@ -3,7 +3,7 @@
 ///
 ///     var lines = LineReader(start: start, end: end)
 ///     while lines.next(bytes) { apply(bytes.extracting(lines.line)) }
-public struct LineReader: Sendable {
+package struct LineReader: Sendable {
   @usableFromInline var cursor: Int
   @usableFromInline let end: Int
   @usableFromInline var lineStart = 0
@@ -11,17 +11,17 @@ public struct LineReader: Sendable {
 
   /// For the bytes from `start` up to `end`.
   @inlinable
-  public init(start: Int, end: Int) {
+  package init(start: Int, end: Int) {
     cursor = start
     self.end = end
   }
 
   /// Where the current line stands.
-  @inlinable public var line: Range<Int> { lineStart..<lineEnd }
+  @inlinable package var line: Range<Int> { lineStart..<lineEnd }
 
   /// Moves to the next line; false at the end. `bytes` is the same each time.
   @inlinable @inline(__always)
-  public mutating func next(_ bytes: RawSpan) -> Bool {
+  package mutating func next(_ bytes: RawSpan) -> Bool {
     precondition(end <= bytes.byteCount)
     while cursor < end {
       lineStart = cursor

@@ -1,11 +1,11 @@
-import SidecarPlatform
+internal import SidecarPlatform
 
 /// Increments that no frame has taken yet, by series.
 ///
 /// Durations add up in cells, sixteen to an octave, each with its sum and count: the sum and the
 /// count stay exact however long nothing can be sent, and a single duration is off by 6 % at most.
 /// A cell goes out as its mean with the rate 1/count.
-struct PendingEvents {
+struct PendingEvents: LineSource {
   private struct Series {
     /// `⏎name:`
     let head: [UInt8]
@@ -31,6 +31,10 @@ struct PendingEvents {
   private var dirty: [Int] = []
 
   var isEmpty: Bool { dirty.isEmpty }
+  /// What was applied needs nobody.
+  var wantsConnection: Bool { false }
+  /// Sums alone: nothing comes before them.
+  func restart(_ window: inout FrameWindow) {}
 
   mutating func register(_ name: String, _ tags: String, isTiming: Bool) -> Int {
     let end = tags.isEmpty ? "" : "|#\(tags)"

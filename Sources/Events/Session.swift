@@ -1,14 +1,14 @@
-import SidecarPlatform
+package import SidecarPlatform
 
 /// A client's life, as it names itself: 16 random bytes, written as 32 hexadecimal digits.
-public struct SessionID: Hashable, Sendable {
+package struct SessionID: Hashable, Sendable {
   /// The first 16 digits.
-  public var high: UInt64
+  package var high: UInt64
   /// The last 16 digits.
-  public var low: UInt64
+  package var low: UInt64
 
   /// Any two halves are a valid identity.
-  public init(high: UInt64, low: UInt64) {
+  package init(high: UInt64, low: UInt64) {
     self.high = high
     self.low = low
   }
@@ -18,14 +18,14 @@ public struct SessionID: Hashable, Sendable {
 ///
 ///     client  _session|<32 hex digits>      server  _ack|<last applied>
 ///     client  _seq|<n>⏎ events …            server  _ack|<n>
-public enum SessionLine {
+package enum SessionLine {
   case session(SessionID)
   case sequence(UInt64)
   case acknowledgement(UInt64)
 
   /// What `line` says of the session; `nil` for an event or for what is malformed.
   @inline(__always)
-  public static func parse(_ line: RawSpan) -> SessionLine? {
+  package static func parse(_ line: RawSpan) -> SessionLine? {
     guard line.byteCount > 5, line[byte: 0] == UInt8(ascii: "_") else { return nil }
     if starts(line, "_seq|") { return number(line, 5).map { .sequence($0) } }
     if starts(line, "_ack|") { return number(line, 5).map { .acknowledgement($0) } }
@@ -59,7 +59,7 @@ public enum SessionLine {
   }
 
   /// Appends a whole frame that says `_ack|<number>`.
-  public static func appendAcknowledgement(_ number: UInt64, to buffer: inout ByteBuffer) {
+  package static func appendAcknowledgement(_ number: UInt64, to buffer: inout ByteBuffer) {
     let start = Frame.begin(&buffer)
     buffer.append("_ack|")
     Decimal.append(number, to: &buffer)
@@ -67,7 +67,7 @@ public enum SessionLine {
   }
 
   /// Appends a whole frame that says `_session|<id>`.
-  public static func appendSession(_ id: SessionID, to buffer: inout ByteBuffer) {
+  package static func appendSession(_ id: SessionID, to buffer: inout ByteBuffer) {
     let start = Frame.begin(&buffer)
     buffer.append("_session|")
     for half in [id.high, id.low] {

@@ -1,4 +1,4 @@
-import SidecarPlatform
+package import SidecarPlatform
 
 /// The sidecar's end of one connection to the events socket, without the socket: bytes in, steps
 /// out. Its owner keeps the positions, together with the sums.
@@ -18,9 +18,9 @@ import SidecarPlatform
 /// position is not kept here: while an old connection of the same session still has bytes to read,
 /// a second copy of it would let a frame in twice. An acknowledgement is written only by
 /// `committed`, so it never runs ahead of what is kept.
-public struct SessionServer: ~Copyable {
+package struct SessionServer: ~Copyable {
   /// What the owner does next; see the loop above.
-  public enum Step: Equatable, Sendable {
+  package enum Step: Equatable, Sendable {
     case needMore
     /// The client names its session: look it up and call `opened` or `refused`.
     case open(SessionID)
@@ -32,7 +32,7 @@ public struct SessionServer: ~Copyable {
   }
 
   /// Why a connection was closed; `rawValue` is an index for a table of counters.
-  public enum Reason: Int, CaseIterable, Error, Sendable {
+  package enum Reason: Int, CaseIterable, Error, Sendable {
     /// A frame beyond its limit.
     case tooLong
     /// A frame's number was not the next one: frames between are missing.
@@ -46,7 +46,7 @@ public struct SessionServer: ~Copyable {
     case request
 
     /// The value of the label `reason`; it never changes.
-    public var name: StaticString {
+    package var name: StaticString {
       switch self {
       case .tooLong: "too_long"
       case .gap: "gap"
@@ -65,12 +65,12 @@ public struct SessionServer: ~Copyable {
   private var closeReason = Reason.malformed
   private var owesAcknowledgement = false
   /// What is to be sent to the client; remove from its front what was sent.
-  public var output = ByteBuffer(capacity: 64)
+  package var output = ByteBuffer(capacity: 64)
   /// Frames that came again after they had been applied.
-  public private(set) var duplicateFrames: UInt64 = 0
+  package private(set) var duplicateFrames: UInt64 = 0
 
   /// `isPlain` reads lines only: no frames, no session.
-  public init(
+  package init(
     frameByteLimit: Int = 1 << 20, lineByteLimit: Int = 8192, isPlain: Bool = false
   ) {
     reader = FrameReader(
@@ -78,12 +78,12 @@ public struct SessionServer: ~Copyable {
   }
 
   /// Whether it speaks lines and not frames.
-  public var isPlain: Bool { reader.isPlain }
+  package var isPlain: Bool { reader.isPlain }
 
   /// What comes next in `bytes`: everything received since `takeConsumed`. `lastApplied` is the
   /// session's position, as the last `.apply` of any connection left it; 0 without a session.
   @inline(__always)
-  public mutating func next(_ bytes: RawSpan, lastApplied: UInt64) -> Step {
+  package mutating func next(_ bytes: RawSpan, lastApplied: UInt64) -> Step {
     guard state != .closed else { return .close(closeReason) }
     precondition(state != .opening, "answer .open first")
     while true {
@@ -103,33 +103,33 @@ public struct SessionServer: ~Copyable {
   }
 
   /// How many bytes to take from the front of what was received.
-  public mutating func takeConsumed() -> Int {
+  package mutating func takeConsumed() -> Int {
     defer { consumed = 0 }
     return consumed
   }
 
   /// How many frames came again since this was asked last.
-  public mutating func takeDuplicates() -> UInt64 {
+  package mutating func takeDuplicates() -> UInt64 {
     defer { duplicateFrames = 0 }
     return duplicateFrames
   }
 
   /// Answers `.open`: the session is known up to `lastApplied`, 0 for a new one. That has been
   /// committed, so it is acknowledged at once: a client whose frames leave a gap learns why.
-  public mutating func opened(lastApplied: UInt64) {
+  package mutating func opened(lastApplied: UInt64) {
     precondition(state == .opening)
     state = .session
     SessionLine.appendAcknowledgement(lastApplied, to: &output)
   }
 
   /// Answers `.open`: there is no room. The next step closes.
-  public mutating func refused() {
+  package mutating func refused() {
     precondition(state == .opening)
     _ = close(.sessionRefused)
   }
 
   /// Everything up to `lastApplied` will survive: acknowledges it, once for many frames.
-  public mutating func committed(lastApplied: UInt64) {
+  package mutating func committed(lastApplied: UInt64) {
     guard state == .session || state == .closed, owesAcknowledgement else { return }
     // A client that does not read its acknowledgements is sent only the newest.
     guard output.count < 64 else { return }

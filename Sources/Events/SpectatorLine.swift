@@ -1,13 +1,13 @@
-import SidecarPlatform
+internal import SidecarPlatform
 
 /// One line of Netflix's spectator protocol, taken apart into ranges of its bytes.
 ///
 ///     type[,option]:name[,tag=value…]:number          c:server.requests,status=200:1
 ///
 /// https://netflix.github.io/atlas-docs/spectator/lang/nodejs/migrations/
-public struct SpectatorLine: Sendable {
+package struct SpectatorLine: Sendable {
   /// The types of meters, by their letter.
-  public enum Kind: UInt8, Sendable, CaseIterable {
+  package enum Kind: UInt8, Sendable, CaseIterable {
     case counter = 0x63  // c
     case monotonicCounter = 0x43  // C: the source's own total
     case monotonicUnsigned = 0x55  // U: the same, a whole number of 64 bits that may roll over
@@ -23,16 +23,16 @@ public struct SpectatorLine: Sendable {
   }
 
   /// What the value means.
-  public let kind: Kind
+  package let kind: Kind
   /// The name and its tags, up to the value's colon: `server.requests,status=200`.
-  public let name: Range<Int>
+  package let name: Range<Int>
   /// Up to 1e100, but for a gauge; a sketch's member is its digest.
-  public let value: Double
+  package let value: Double
   /// The exact value of a `monotonicUnsigned`.
-  public private(set) var total: UInt64 = 0
+  package private(set) var total: UInt64 = 0
 
   /// Takes `line` apart, which has no newline.
-  public static func parse(_ line: RawSpan) throws(LineError) -> SpectatorLine {
+  package static func parse(_ line: RawSpan) throws(LineError) -> SpectatorLine {
     let count = line.byteCount
     let colon = ByteScan.find(UInt8(ascii: ":"), in: line, from: 0, to: count)
     guard colon > 0 else { throw .noType }
@@ -72,10 +72,10 @@ public struct SpectatorLine: Sendable {
 
 extension SpectatorLine.Kind {
   /// Whether the value is a total that its source keeps, so that its growth counts.
-  public var isMonotonic: Bool {
+  package var isMonotonic: Bool {
     self == .monotonicCounter || self == .monotonicUnsigned || self == .monotonicSampled
   }
 
   /// Whether it adds to a counter; its value is then 0 or more.
-  public var isCounter: Bool { self == .counter || isMonotonic }
+  package var isCounter: Bool { self == .counter || isMonotonic }
 }

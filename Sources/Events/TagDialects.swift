@@ -5,28 +5,28 @@
 ///     jobs[queue=mail,host=a]:1|c     SignalFX; what follows the bracket belongs to the name
 ///
 /// They are looked for once for each new line, so a line without them pays nothing.
-public struct TagDialects: OptionSet, Sendable {
+package struct TagDialects: OptionSet, Sendable {
   /// One bit a spelling.
-  public let rawValue: UInt8
+  package let rawValue: UInt8
   /// Bits without a spelling are ignored.
-  public init(rawValue: UInt8) { self.rawValue = rawValue }
+  package init(rawValue: UInt8) { self.rawValue = rawValue }
 
   /// `name#tag=value`
-  public static let librato = TagDialects(rawValue: 1)
+  package static let librato = TagDialects(rawValue: 1)
   /// `name,tag=value`
-  public static let influxDB = TagDialects(rawValue: 2)
+  package static let influxDB = TagDialects(rawValue: 2)
   /// `name[tag=value]`
-  public static let signalFX = TagDialects(rawValue: 4)
+  package static let signalFX = TagDialects(rawValue: 4)
   /// Every spelling, as by default.
-  public static let all: TagDialects = [.librato, .influxDB, .signalFX]
+  package static let all: TagDialects = [.librato, .influxDB, .signalFX]
 
   /// One tag, as parts of the name it stood in.
-  public typealias Tag = (name: ArraySlice<UInt8>, value: ArraySlice<UInt8>)
+  package typealias Tag = (name: ArraySlice<UInt8>, value: ArraySlice<UInt8>)
 
   /// The name without its tags, and the tags; `nil` if there are none. As statsd_exporter has it,
   /// SignalFX goes before the others, a single bracket is part of the name, and a tag without a
   /// name, a `=` or a value is left out.
-  public func split(_ name: ArraySlice<UInt8>) -> (name: [UInt8], tags: [Tag])? {
+  package func split(_ name: ArraySlice<UInt8>) -> (name: [UInt8], tags: [Tag])? {
     if contains(.signalFX) {
       let open = name.firstIndex(of: UInt8(ascii: "["))
       let close = name.firstIndex(of: UInt8(ascii: "]"))

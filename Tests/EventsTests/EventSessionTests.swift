@@ -5,7 +5,8 @@ import Testing
 
 /// The client's end with a peer that answers by hand.
 private final class Client {
-  var session = EventSession(id: SessionID(high: 1, low: 2), windowByteCount: 4096)
+  var session = EventSession(
+    id: SessionID(high: 1, low: 2), windowByteCount: 4096, pending: PendingEvents())
   let counter: Int
 
   init() { counter = session.pending.register("a", "", isTiming: false) }

@@ -3,9 +3,9 @@ import SidecarPlatform
 @testable import SidecarEvents
 
 /// One life of the App: the shipping `EventSession` with simulated wires in the socket's place. Its
-/// turn is `EventClient.flush` line for line.
+/// turn is `SessionSocket.flush` line for line.
 final class SimulatedApp {
-  var session: EventSession
+  var session: EventSession<PendingEvents>
   let life: Int
   var link: SimulatedLink?
   private let endpoints: [Int]
@@ -17,7 +17,8 @@ final class SimulatedApp {
 
   init(life: Int, id: SessionID, windowByteCount: Int) {
     self.life = life
-    session = EventSession(id: id, windowByteCount: windowByteCount)
+    session = EventSession(
+      id: id, windowByteCount: windowByteCount, pending: PendingEvents())
     let life = "life:\(life)"
     let names = ["root", "health", "bye"]
     var indexes: [Int] = []

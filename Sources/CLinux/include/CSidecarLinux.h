@@ -161,6 +161,15 @@ void cl_file_cut_line(int index, const void *base, uint64_t size, const char *li
 // -- Threads
 int cl_thread_start(void (*body)(void *), void *argument, uint64_t *thread);
 int cl_thread_join(uint64_t thread);
+void *cl_lock_create(void);   // NULL without memory
+void cl_lock_destroy(void *lock);
+void cl_lock(void *lock);
+void cl_unlock(void *lock);
+// A descriptor to wake a thread by, and that thread's sleep: bit 0 of the answer is `cl_wake`, the
+// others are what `fd` (-1 for none) is ready for, one to the left.
+int cl_wake_create(void);
+void cl_wake(int wake);
+int cl_wake_wait(int wake, int fd, int is_writable_wanted, int timeout_milliseconds);
 
 // -- Numbers
 double cl_parse_whole_double(const char *text, size_t count);  // NaN unless all of it is a number

@@ -1,0 +1,34 @@
+import CSidecarLinux
+
+/// Wakes a thread that sleeps in `wait`, from any other. A call that comes before the sleep ends it,
+/// too.
+public final class Wake: Sendable {
+  /// Valid as long as this object lives.
+  private let raw: Int32
+
+  /// What ended a sleep.
+  public struct Cause: Sendable {
+    /// Somebody has called `callAsFunction`.
+    public let isCalled: Bool
+    /// What the descriptor is ready for.
+    public let interest: Poller.Interest
+  }
+
+  /// The corresponding C function is `eventfd`.
+  public init() throws(Errno) { raw = try SystemCall.check(cl_wake_create()) }
+
+  deinit { _ = cl_close(raw) }
+
+  /// Ends the sleep.
+  public func callAsFunction() { cl_wake(raw) }
+
+  /// Sleeps until it is called, the time is over, or `descriptor` (-1 for none) has hung up or, if
+  /// that is wanted, takes bytes. `timeoutMilliseconds` -1 is without end.
+  public func wait(
+    watching descriptor: Int32, wantsWritable: Bool, timeoutMilliseconds: Int32
+  ) -> Cause {
+    let bits = UInt32(
+      bitPattern: cl_wake_wait(raw, descriptor, wantsWritable ? 1 : 0, timeoutMilliseconds))
+    return Cause(isCalled: bits & 1 != 0, interest: Poller.Interest(rawValue: bits >> 1))
+  }
+}
