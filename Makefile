@@ -47,7 +47,7 @@ lint: ## Check formatting, warnings and shell scripts
 	@command -v shellcheck >/dev/null || \
 	  { echo "no shellcheck: install Debian's package of that name" >&2; exit 1; }
 	shellcheck .ci/run .ci/python .ci/helm \
-	  $(addprefix Scripts/,run-pair coverage no-warnings sizes collect image assets) \
+	  $(addprefix Scripts/,run-pair coverage no-warnings sizes collect image assets wheel) \
 	  Tests/System/smoke-arm Tests/System/smoke-images
 
 format: ## Format the sources
@@ -60,7 +60,7 @@ bench-scrape: dist-amd64 ## Compare large pages with peers: time, memory, limits
 	python3 Benchmarks/bench_scrape.py --programs dist/linux-amd64 $(BENCH)
 
 verify-intake: dist-amd64 ## Every way in, on real sockets: bad input, limits, killed workers
-	swift build --package-path Examples
+	swift build --package-path Examples --product count-jobs
 	Tests/System/run intake session_client supervised workers limits neighbours ready attacks worst
 
 verify-rules: dist-amd64 ## Reload rules under load, refuse bad ones, convert statsd_exporter's; RE2
@@ -97,8 +97,15 @@ browser: dist-amd64 ## Use both pages in headless Chromium, and picture them (PI
 clients: dist-amd64 ## Have clients that others wrote count to the unit (Python, in .venv)
 	Tests/System/run clients
 
+wheel: ## Build the Python client's wheel, and test it, in dist/python
+	rm -rf dist/python && Scripts/wheel dist/python
+
 python: dist-amd64 ## Clients/python from its wheel: services under gunicorn (REQUESTS)
 	Tests/System/run python
+
+verify-swift: dist-amd64 ## SidecarEvents as others have it: swift-metrics, Hummingbird, kills
+	swift build --package-path Examples
+	Tests/System/run swift
 
 verify: dist-amd64 ## Kill, stop and flood real processes, and check every count (KILLS, SEED)
 	swift build

@@ -274,7 +274,8 @@ class Intake(TestCase):
                 check(client.close(timeout=30), "a client has counts that are not acknowledged")
             if swift:
                 check(swift.wait(60) == 0, "the Swift example could not count its jobs")
-                sidecar.expect({'jobs_done_total{queue="mail"}': 8000, "jobs_duration_count": 8000})
+                sidecar.expect({'jobs_done_total{queue="mail"}': 8000,
+                                "jobs_duration_seconds_count": 8000})
             sidecar.expect({f'tasks_total{{queue="{queue}"}}': sums[queue] for queue in sums})
             print(f"  {killer.done} kills: {sum(sums.values())} counted by Python"
                   f"{', 8000 jobs by Swift' if swift else ''}, and by the sidecar")

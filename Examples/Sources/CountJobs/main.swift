@@ -1,25 +1,22 @@
 // count-jobs SOCKET COUNT: a worker that does so many jobs and counts each exactly once, whatever
 // becomes of the sidecar meanwhile.
-import SidecarEvents
 import Foundation
+import SidecarEvents
 
 let path = CommandLine.arguments.dropFirst().first ?? "/run/metrics/events.sock"
 let count = Int(CommandLine.arguments.dropFirst(2).first ?? "1000") ?? 1000
 
-let events = try EventClient(path: path)
-let jobs = events.counter("jobs.done", tags: "queue:mail")
-let duration = events.timing("jobs.duration")
+let client = SessionClient(path: path)
+let jobs = client.counter("jobs.done", tags: [("queue", "mail")])
+let duration = client.timing("jobs.duration")
 
 for _ in 0..<count {
   let start = ContinuousClock.now
   usleep(300)  // the job
-  events.add(jobs, 1)
-  let (seconds, attoseconds) = (ContinuousClock.now - start).components
-  events.observe(
-    duration, nanoseconds: UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds) / 1_000_000_000)
-  events.flush()  // hands it to the kernel and never waits
+  jobs.add(1)
+  duration.observe(ContinuousClock.now - start)
 }
 
-let isEverythingCounted = events.drain(milliseconds: 30_000)
+let isEverythingCounted = client.close(timeout: .seconds(30))
 print(isEverythingCounted ? "all \(count) jobs are counted" : "the sidecar did not come back")
 exit(isEverythingCounted ? 0 : 1)
