@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Compares the pair with nginx, a C receiver and other receivers. Standard library only.
+"""Compares the pair with nginx, a C receiver and other receivers, and Python's client with
+prometheus_client. Standard library only.
 
     python3 Benchmarks/bench.py [--programs dist/linux-amd64] [--only NAME] [--slices 5]
 
-Each row is a ratio of work per CPU second, ours to the named peer's, as the median of slices that
-take turns, with the least and the most. CPU seconds are the process's own, as the kernel counts
-them. A peer that is not installed is named and left out. Nothing fails here: a noisy machine makes
-a noisy table.
+Each row is a ratio of work per CPU second, ours to the named peer's, or for `calls` of CPU time a
+call, as the median of slices that take turns, with the least and the most. CPU seconds are the
+process's own, as the kernel counts them. A peer that is not installed is named and left
+out. Nothing fails here: a noisy machine makes a noisy table.
 """
 import argparse
 import os
@@ -21,6 +22,7 @@ import urllib.request
 from large import HERE, build, cpu_seconds, resident_kib
 from support.checks import free_port, wait_for
 from floods import floods
+from increments import increments
 from support.pair import Pair
 
 BODY = '{"health": "ok"}'
@@ -259,6 +261,11 @@ def start(options):
               f"({min(times):.1f} to {max(times):.1f})")
 
 
+def calls(options):
+    """One call of prometheus_client with the sidecar behind it: CPU time, beside its own modes."""
+    increments(options, row)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--programs", default="dist/linux-amd64")
@@ -269,7 +276,7 @@ def main():
     options.programs = os.path.abspath(options.programs)
     for each, tools in ((http, ["wrk", "nginx"]), (intake, ["gcc"]),
                         (exporter, ["gcc", "statsd_exporter"]), (floods, ["gcc"]),
-                        (start, [])):
+                        (calls, []), (start, [])):
         if options.only and each.__name__ != options.only:
             continue
         print(f"{each.__name__}: {each.__doc__.splitlines()[0]}", flush=True)

@@ -2,6 +2,7 @@
 """Clients/python, from its wheel: services with workers that come and go count to the unit.
 
     Tests/System/run python [REQUESTS=4000] [KILLS=4]
+    Tests/System/run python.beside_multiprocess_mode BESIDE=1 REQUESTS=20000
 """
 import os
 import pathlib
@@ -11,7 +12,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from unittest import TestCase, main
+import time
+from unittest import TestCase, main, skipUnless
 
 # Only so that Tests/System/run knows that these are needed.
 import django
@@ -26,6 +28,7 @@ assert django and fastapi and gunicorn
 REQUESTS = setting("REQUESTS", 4_000)
 KILLS = setting("KILLS", 4)
 WORKERS = 8
+BESIDE = setting("BESIDE", 0)
 
 INSTALL = """
 import os
@@ -47,6 +50,26 @@ async def hello():
     serving.set(1)
     with in_progress.track_inprogress():
         return "ok"
+"""
+
+# The same service in prometheus_client's own mode, as its documents have it.
+MULTIPROCESS = FASTAPI.replace(INSTALL, INSTALL.split("import metrics")[0] + INSTALL.split(
+    "events.sock\")\n")[1]) + """
+from fastapi import Response
+from prometheus_client import CollectorRegistry, generate_latest, multiprocess
+
+@app.get("/metrics")
+def metrics():
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)
+    return Response(generate_latest(registry))
+"""
+
+CHILD_EXIT = """
+from prometheus_client import multiprocess
+
+def child_exit(server, worker):
+    multiprocess.mark_process_dead(worker.pid)
 """
 
 DJANGO = INSTALL + """
@@ -72,31 +95,49 @@ app = get_wsgi_application()
 """
 
 
-def ask(port):
+def ask(port, path="/hello"):
     """Whether a request was answered with 200; None where nobody took the connection."""
+    answer = body(port, path)
+    return answer if answer is None else answer.startswith(b"HTTP/1.1 200 ")
+
+
+def body(port, path):
+    """The whole answer; None where nobody took the connection."""
     try:
         s = socket.create_connection(("127.0.0.1", port), timeout=60)
     except OSError:
         return None
     with s:
         try:
-            s.sendall(b"GET /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            s.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
             answer = b""
             while chunk := s.recv(4096):
                 answer += chunk
         except OSError:
             return None
-        return answer.startswith(b"HTTP/1.1 200 ")
+        return answer
+
+
+def scrape(port):
+    """A page's numbers, and the seconds that it takes, the median of five."""
+    times = []
+    for _ in range(5):
+        start = time.monotonic()
+        text = body(port, "/metrics").partition(b"\r\n\r\n")[2].decode()
+        times.append(time.monotonic() - start)
+    lines = [line.rsplit(" ", 1) for line in text.splitlines() if line and line[0] not in "#"]
+    return {name: float(value) for name, value in lines}, sorted(times)[2]
 
 
 class PythonTests(TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = cls.enterClassContext(tempfile.TemporaryDirectory())
-        copy = os.path.join(cls.folder, "source")
-        subprocess.run(["cp", "-r", str(ROOT / "Clients/python"), copy], check=True)
-        subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps",
-                        "--disable-pip-version-check", "-w", cls.folder, copy], check=True)
+        # As the release does it, in this environment's Python.
+        bin_folder = os.path.dirname(sys.executable)
+        subprocess.run(
+            [ROOT / "Scripts/wheel", cls.folder], check=True, stdout=subprocess.DEVNULL,
+            env={**os.environ, "PATH": bin_folder + os.pathsep + os.environ["PATH"]})
         wheels = list(pathlib.Path(cls.folder).glob("*.whl"))
         check(len(wheels) == 1, "one wheel is built")
         # A wheel is a zip file that can be imported from.
@@ -133,19 +174,74 @@ class PythonTests(TestCase):
                    '{method="GET",view="test_service.hello"}']],
             [count["answered"]] * 3)
 
-    def serve(self, code, *arguments):
+    def test_gevent(self):
+        """Django in gevent's workers, which make greenlets of the threads that flush."""
+        count = self.serve(DJANGO, "--worker-class", "gevent", requests=REQUESTS // 4)
+        self.assertEqual(count['django_http_requests_total_by_method_total{method="GET"}'],
+                         count["answered"])
+
+    @skipUnless(BESIDE, "BESIDE=1 measures")
+    def test_beside_multiprocess_mode(self):
+        """The same service in multiprocess mode: its files, its scrapes, its numbers."""
+        total = 'http_requests_total{handler="/hello",method="GET",status="2xx"}'
+        uvicorn = "--worker-class", "uvicorn_worker.UvicornWorker"
+        with Sidecar() as sidecar:
+            files = pathlib.Path(sidecar.path("prometheus"))
+            files.mkdir()
+            pathlib.Path(sidecar.path("gunicorn_exit.py")).write_text(CHILD_EXIT)
+            process, port = self.gunicorn(
+                sidecar, MULTIPROCESS, *uvicorn, "--config", "gunicorn_exit.py",
+                PROMETHEUS_MULTIPROC_DIR=str(files))
+            try:
+                wait_for(lambda: ask(port), "the service")
+                answered = 1
+                for part in range(1, 5):
+                    answered += self.load(REQUESTS // 4, port)
+                    values, seconds = scrape(port)
+                    names = list(files.iterdir())
+                    size = sum(path.stat().st_size for path in names)
+                    print(f"  multiprocess mode: {answered} answered, {values[total]:.0f} counted,"
+                          f" {len(names)} files, {size / 1e6:.1f} MB, a scrape in "
+                          f"{seconds * 1000:.1f} ms; serving {values['serving']:.0f}", flush=True)
+            finally:
+                process.send_signal(signal.SIGTERM)
+                process.wait()
+        with Sidecar() as sidecar:
+            process, port = self.gunicorn(sidecar, FASTAPI, *uvicorn)
+            try:
+                wait_for(lambda: ask(port), "the service")
+                answered = 1
+                for part in range(1, 5):
+                    answered += self.load(REQUESTS // 4, port)
+                    sidecar.expect({total: answered})
+                    values, seconds = scrape(sidecar.metrics)
+                    size = os.stat(sidecar.path("state")).st_blocks * 512
+                    print(f"  the sidecar: {answered} answered, {values[total]:.0f} counted, 1 "
+                          f"file, {size / 1e6:.1f} MB, a scrape in {seconds * 1000:.1f} ms; "
+                          f"serving {values['serving']:.0f}", flush=True)
+            finally:
+                process.send_signal(signal.SIGTERM)
+                process.wait()
+
+    def gunicorn(self, sidecar, code, *arguments, **environment):
+        """The service's process and port, in the sidecar's folder."""
+        with open(sidecar.path("test_service.py"), "w", encoding="utf-8") as file:
+            file.write(code.replace("/run/metrics/", sidecar.path("")))
+        port = free_port()
+        return subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "--workers", str(WORKERS), "--preload",
+             "--max-requests", "50", "--bind", f"127.0.0.1:{port}", "--log-level", "warning",
+             *arguments, "test_service:app"],
+            cwd=sidecar.folder, env={**self.environment, **environment}, stdout=sidecar.log,
+            stderr=sidecar.log), port
+
+    def serve(self, code, *arguments, requests=REQUESTS):
         """Runs the service, and what its sidecar says in the end; its own values on the way."""
         with Sidecar("--supervise") as sidecar:
-            with open(sidecar.path("test_service.py"), "w", encoding="utf-8") as file:
-                file.write(code.replace("/run/metrics/", sidecar.path("")))
-            port = free_port()
-            process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "--workers", str(WORKERS), "--preload",
-                 "--max-requests", "50", "--bind", f"127.0.0.1:{port}", "--log-level", "warning",
-                 *arguments, "test_service:app"],
-                cwd=sidecar.folder, env=self.environment, stdout=sidecar.log, stderr=sidecar.log)
+            process, port = self.gunicorn(sidecar, code, *arguments)
             try:
-                answered = self.load(sidecar, port)
+                wait_for(lambda: ask(port), "the service")
+                answered = 1 + self.load(requests, port, sidecar)
             finally:
                 process.send_signal(signal.SIGTERM)
                 process.wait()
@@ -159,21 +255,20 @@ class PythonTests(TestCase):
             print(f"  answered {answered}", flush=True)
             return {**values, "answered": answered}
 
-    def load(self, sidecar, port):
-        wait_for(lambda: ask(port), "the service")
-        answers = [1] + [0] * 8
+    def load(self, requests, port, victim=None):
+        """So many answers over eight connections at a time, while the victim's worker is killed."""
+        answers = [0] * 8
 
         def work(index):
-            while answers[index] < REQUESTS // 8:
+            while answers[index] < requests // 8:
                 answers[index] += 1 if ask(port) else 0
 
-        threads = [threading.Thread(target=work, args=[index], daemon=True)
-                   for index in range(1, 9)]
+        threads = [threading.Thread(target=work, args=[index], daemon=True) for index in range(8)]
         for thread in threads:
             thread.start()
-        for kill in range(1, KILLS + 1):
-            wait_for(lambda: sum(answers) > kill * REQUESTS // (KILLS + 1), "answers", 600)
-            sidecar.kill_worker()
+        for kill in range(1, KILLS + 1 if victim else 1):
+            wait_for(lambda: sum(answers) > kill * requests // (KILLS + 1), "answers", 600)
+            victim.kill_worker()
         for thread in threads:
             thread.join()
         return sum(answers)

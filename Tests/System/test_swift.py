@@ -154,8 +154,8 @@ class SwiftTests(TestCase):
                 "job_duration_seconds_sum": 0.25, 'job_duration_seconds_bucket{le="0.25"}': 1})
 
     def test_fresh_package(self):
-        """A package with targets App and AppTests builds with the product, and counts by it; so does
-        the example of docs/clients.md, whose page is the one that stands there."""
+        """A package with targets App and AppTests builds with the product and counts by it; so
+        does the example of docs/clients.md, whose page is the one that stands there."""
         text = (ROOT / "docs/clients.md").read_text()
         (code, shown), = DOCUMENTED.findall(text)
         code = code.replace('"/run/metrics/events.sock"', "CommandLine.arguments[1]")

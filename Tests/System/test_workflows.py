@@ -60,6 +60,7 @@ def history(folder, tag, subjects):
     """A repository in `folder` with the release's files and these commits."""
     for name in ("cliff.toml", "CHANGELOG.md", "Sources/Platform/Program/Version.swift",
                  "chart/Chart.yaml", "chart/charts/metrics-sidecar/Chart.yaml",
+                 "Clients/python/src/metrics_sidecar/__init__.py",
                  "Examples/Package.swift", "Examples/deployment.yaml", "docs/guide.md"):
         target = pathlib.Path(folder, name)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -137,9 +138,10 @@ def release_steps(runner):
           and "--latest" not in created and "--prerelease" not in created, created)
     assets = runner.folder / "assets"
     names = [path.name for path in sorted(assets.iterdir())]
-    check(names == ["SHA256SUMS", *(
+    wheel = f"metrics_sidecar-{version}-py3-none-any.whl"
+    check(names == sorted(["SHA256SUMS", wheel, *(
         f"{name}-linux-{platform}" for name in ("convert-rules", "metrics-sidecar", "simple-server")
-        for platform in ("amd64", "arm64", "armv7"))], names)
+        for platform in ("amd64", "arm64", "armv7"))]), names)
     check(created.endswith(" ".join(str(assets / name) for name in names)), created)
     run("sha256sum", "--check", "--strict", "SHA256SUMS", cwd=assets)
     check((assets / "convert-rules-linux-armv7").read_text() == "linux_arm_v7convert-rules",

@@ -11,8 +11,14 @@ import unittest
 
 from metrics_sidecar import SessionClient, _lines
 from metrics_sidecar._observations import Observations
+from metrics_sidecar._session import Session
 
 from .fake_sidecar import FakeSidecar
+
+try:
+    import gevent
+except ImportError:
+    gevent = None
 
 
 class ClientTests(unittest.TestCase):
@@ -37,6 +43,8 @@ class ClientTests(unittest.TestCase):
         client.count("jobs", 2.5, tags={"queue": "a,b|c\nd\\e"})
         client.gauge("level", -4)
         client.observe("wait", 0.25, tags="k:v")
+        client.count("odd", tags={"a,b:c|d#": "v"})
+        self.counted("odd{a_b_c_d_:v}", 1)
         self.counted("jobs", 1)
         self.counted(r"jobs{queue:a\cb\pc\nd\\e}", 2.5)
         self.sidecar.await_(lambda: self.sidecar.gauges.get("level") == -4, "the gauge")
@@ -91,6 +99,22 @@ class ClientTests(unittest.TestCase):
         self.assertEqual(self.sidecar.counters["jobs"], 4000)
         self.assertEqual(self.sidecar.observations["wait"], 4000)
         self.assertAlmostEqual(self.sidecar.sums["wait"], sum(range(4000)), delta=1e-3)
+
+    def test_one_that_is_stopped_gets_everything_when_it_goes_on(self):
+        client = self.client()
+        client.count("jobs")
+        self.counted("jobs", 1)
+        # It has its socket and its connection, and does nothing.
+        with self.sidecar.lock:
+            for index in range(3000):
+                client.count("jobs")
+                client.observe("wait", index % 10)
+                if index % 50 == 0:
+                    self.assertFalse(client.flush())
+            self.assertLessEqual(len(client._session._frames), Session.WINDOW)
+        self.assertTrue(client.close())
+        self.assertEqual(self.sidecar.counters["jobs"], 3001)
+        self.assertEqual(self.sidecar.observations["wait"], 3000)
 
     def test_one_that_comes_late_gets_everything(self):
         self.sidecar.stop()
@@ -181,6 +205,52 @@ class ClientTests(unittest.TestCase):
         return subprocess.run(
             [sys.executable, "-c", textwrap.dedent(text) + textwrap.dedent(code)], timeout=30,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, check=False, *arguments)
+
+    @unittest.skipIf(gevent is None, "gevent is not installed")
+    def test_greenlets_count_to_the_unit_while_the_flush_thread_is_one_of_them(self):
+        run = self.ends("""
+            import gevent.monkey
+            gevent.monkey.patch_all()
+            import gevent
+            client = SessionClient(client.path, interval=0.02)
+            beats = []
+
+            def work(number):
+                for turn in range(2000):
+                    client.count("jobs")
+                    if turn % 100 == number:
+                        gevent.sleep(0)
+                    if turn % 500 == number:
+                        gevent.sleep(0.02)
+
+            workers = [gevent.spawn(work, number) for number in range(20)]
+            gevent.joinall(workers)
+            # By itself: nothing here flushes, and nothing holds the hub.
+            end = time.monotonic() + 10
+            while not client._session.acknowledged and time.monotonic() < end:
+                gevent.sleep(0.01)
+            assert client._session.acknowledged
+        """)
+        self.assertEqual(run.returncode, 0)
+        self.counted("jobs", 40_000)
+
+    @unittest.skipIf(gevent is None, "gevent is not installed")
+    def test_a_client_made_before_gevent_took_over_does_not_hold_its_hub(self):
+        run = self.ends("""
+            # As a preloaded service makes it. A sleep without the hub would hold it here.
+            client = SessionClient(client.path, interval=60)
+            pid = os.fork()
+            if pid:
+                sys.exit(os.waitpid(pid, 0)[1])
+            import gevent.monkey
+            gevent.monkey.patch_all()
+            import gevent
+            client.count("jobs", 3)
+            gevent.sleep(0.01)
+            sys.exit(not client.close())
+        """)
+        self.assertEqual(run.returncode, 0)
+        self.counted("jobs", 3)
 
     def test_the_end_of_the_interpreter_flushes(self):
         self.assertEqual(self.ends("client.count('jobs', 4)").returncode, 0)

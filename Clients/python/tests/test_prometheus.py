@@ -1,4 +1,4 @@
-"""prometheus_client's metrics over a session: what the sidecar is sent, and what the process reads."""
+"""prometheus_client's metrics over a session: what the sidecar is sent, and what is read here."""
 import os
 import subprocess
 import sys
@@ -49,7 +49,8 @@ class PrometheusTests(unittest.TestCase):
             Info("build", "Build").info({"version": "1"})
             Enum("state", "State", states=["a", "b"]).state("b")
         """)
-        for line in [r"_family|hits_total|counter|Hits \p of\nall", r"_series|hits_total|#path:/a\cb",
+        for line in [r"_family|hits_total|counter|Hits \p of\nall",
+                     r"_series|hits_total|#path:/a\cb",
                      "_family|wait_seconds|histogram|Waiting|b:0.1,1", "_series|wait_seconds",
                      "_family|size|summary|Sizes", "_family|busy|gauge|Busy|m:livesum",
                      "_family|each|gauge|Each|m:all", "_family|build_info|gauge|Build|m:livemax",
@@ -60,6 +61,29 @@ class PrometheusTests(unittest.TestCase):
         gauges = {key.split("pid:")[0]: value for key, value in self.sidecar.gauges.items()}
         self.assertEqual(gauges, {"busy": 3, "each{": -1, "build_info{version:1}": 1,
                                   "state{state:a}": 0, "state{state:b}": 1})
+
+    def test_eight_threads_count_to_the_unit(self):
+        self.run_("""
+            import threading
+            sys.setswitchinterval(1e-5)
+            hits, wait = Counter("hits", "Hits"), Histogram("wait", "Wait", buckets=(1, 2))
+            level = Gauge("level", "Level", multiprocess_mode="sum")
+            def work():
+                for turn in range(20_000):
+                    hits.inc()
+                    wait.observe(turn % 3)
+                    level.inc()
+                    if turn % 1000 == 0:
+                        client.flush()
+            threads = [threading.Thread(target=work) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        """)
+        self.assertEqual(self.sidecar.counters["hits_total"], 160_000)
+        self.assertEqual(self.sidecar.observations["wait"], 160_000)
+        self.assertEqual(self.sidecar.gauges["level"], 160_000)
 
     def test_reads_in_the_process_go_on(self):
         self.run_("""

@@ -9,6 +9,7 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "|": "\\p", ",": "\\c"})
 _HELP_ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "|": "\\p"})
 # What would end a name, and with it misread the rest of the line.
 _NAME_BREAKS = str.maketrans(dict.fromkeys(":|\n", "_"))
+_TAG_BREAKS = str.maketrans(dict.fromkeys(":|\n,#", "_"))
 
 
 def name(text: str) -> str:
@@ -19,15 +20,16 @@ def name(text: str) -> str:
 def tags(pairs: Tags) -> str:
     """`k:v,k:v` of a mapping or of pairs; text is taken as it is.
 
-    A comma, a bar, a newline and a backslash in a value are escaped. A declared family has the value
-    as it was; in others the escape itself shows, since StatsD has none.
+    A comma, a bar, a newline and a backslash in a value are escaped. A declared family has the
+    value as it was; in others the escape itself shows, since StatsD has none.
     """
     if not pairs:
         return ""
     if isinstance(pairs, str):
         return pairs
     items = pairs.items() if isinstance(pairs, Mapping) else pairs
-    return ",".join(f"{name(str(key))}:{str(value).translate(_ESCAPES)}" for key, value in items)
+    return ",".join(f"{str(key).translate(_TAG_BREAKS)}:{str(value).translate(_ESCAPES)}"
+                    for key, value in items)
 
 
 def number(value: float) -> str:
