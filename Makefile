@@ -130,7 +130,7 @@ images: ## Build both images for this machine, as compose.yaml names them (CONTA
 
 verify-chart: dist-amd64 ## Lint, render and try the chart for each Kubernetes from 1.25 on (HELM)
 	HELM=$$(.ci/helm) KUBECTL=$$(.ci/helm kubectl) \
-	  Tests/System/run chart chart_values library kustomize deployments
+	  Tests/System/run chart chart_values library kustomize deployments jobs
 
 verify-stack: ## Compare monitoring/ with kube-prometheus-stack (CHARTS: charts/ of its releases)
 	HELM=$$(.ci/helm) Tests/System/run stack
