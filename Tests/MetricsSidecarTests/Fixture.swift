@@ -67,7 +67,7 @@ final class Fixture {
 
   var page: String {
     var buffer = ByteBuffer()
-    TextFormat.append(registry, to: &buffer)
+    ExpositionWriter.append(registry, to: &buffer)
     return String(decoding: buffer.array, as: UTF8.self)
   }
 

@@ -159,7 +159,7 @@ final class KindSimulation {
 
   private var page: [String: Double] {
     var buffer = ByteBuffer()
-    TextFormat.append(registry, to: &buffer)
+    ExpositionWriter.append(registry, to: &buffer)
     var values: [String: Double] = [:]
     for line in String(decoding: buffer.array, as: UTF8.self).split(separator: "\n")
     where !line.hasPrefix("#") {

@@ -20,13 +20,11 @@ final class ScrapeJob {
   var mark: UInt64 = 0
   let body = ResponseBody()
   /// One of these writes it.
-  private let writer: PageWriter?
-  private let groups: GroupsText?
-  /// What is written is compressed at once, so that the whole page is never in memory; a protobuf
-  /// family once its length is known.
+  private let writer: ExpositionWriter?
+  private let groups: GroupsJSON?
+  /// What is written is compressed at once, so that the whole page is never in memory.
   private var gzip: Gzip?
-  private var raw = ResponseBody()
-  private var isWritten = false
+  private var plain = ByteBuffer(capacity: 16)
   private var piece = ByteBuffer(capacity: pieceByteCount + 16_384)
 
   /// Of one turn: about a tenth of a millisecond. JSON takes longer, and gets half.
@@ -39,11 +37,11 @@ final class ScrapeJob {
     self.startedAt = startedAt
     tickets = []
     gzip = kind.isGzip ? Gzip() : nil
-    writer = PageWriter(snapshot, shape: kind.shape, filter: kind.filter)
+    writer = ExpositionWriter(snapshot, shape: kind.shape, filter: kind.filter)
     groups = nil
   }
 
-  init(_ kind: ScrapeKind, _ groups: GroupsText, startedAt: UInt64) {
+  init(_ kind: ScrapeKind, _ groups: GroupsJSON, startedAt: UInt64) {
     self.kind = kind
     self.startedAt = startedAt
     tickets = []
@@ -54,49 +52,26 @@ final class ScrapeJob {
 
   /// Writes one slice. Whether the page is complete.
   func writeSlice() -> Bool {
-    if let writer, kind.isGzip { return writeCompressedSlice(writer) }
-    isWritten =
-      groups?.write(into: &piece, byteCount: Self.sliceByteCount / 2)
-      ?? writer?.write(into: &piece, byteCount: Self.sliceByteCount) ?? true
-    writeLateLength(body)
-    if isWritten || piece.count >= Self.pieceByteCount {
-      writer?.taken(piece.count)
-      takePiece()
+    let isComplete: Bool
+    if let writer, kind.isGzip {
+      isComplete = writer.write(into: &plain, byteCount: Self.sliceByteCount)
+      gzip?.append(plain.bytes, to: &piece)
+      plain.removeAll()
+      if isComplete { gzip?.finish(&piece) }
+    } else {
+      isComplete =
+        groups?.write(into: &piece, byteCount: Self.sliceByteCount / 2)
+        ?? writer?.write(into: &piece, byteCount: Self.sliceByteCount) ?? true
     }
-    return isWritten
-  }
-
-  private func writeCompressedSlice(_ writer: PageWriter) -> Bool {
-    if raw.isEmpty || !writer.isBetweenFamilies {
-      var next = ByteBuffer(capacity: Self.sliceByteCount + 16_384)
-      isWritten = writer.write(into: &next, byteCount: Self.sliceByteCount)
-      writeLateLength(raw)
-      writer.taken(next.count)
-      raw.append(next)
-    }
-    if writer.isBetweenFamilies, !raw.isEmpty {
-      raw.takeFirst { gzip?.append($0.bytes, to: &piece) }
-      if raw.isEmpty { raw = ResponseBody() }
-    }
-    let isComplete = isWritten && raw.isEmpty
-    if isComplete { gzip?.finish(&piece) }
-    if isComplete || piece.count >= Self.pieceByteCount { takePiece() }
+    if isComplete || piece.count >= Self.pieceByteCount { takePiece(isLast: isComplete) }
     return isComplete
   }
 
-  private func writeLateLength(_ bytes: ResponseBody) {
-    guard let late = writer?.lateLength else { return }
-    let start = bytes.byteCount - late.before
-    for index in 0..<ProtobufFormat.lengthByteCount {
-      bytes.replace(at: start + index, with: ProtobufFormat.lengthByte(late.byteCount, index))
-    }
-  }
-
-  private func takePiece() {
+  private func takePiece(isLast: Bool) {
     var next = ByteBuffer(capacity: 16)
     swap(&next, &piece)
     body.append(next)
-    if isWritten, raw.isEmpty { return }
+    if isLast { return }
     // The page goes on, so the next piece will be filled too.
     piece.reserve(Self.pieceByteCount + 16_384)
     piece.touch()

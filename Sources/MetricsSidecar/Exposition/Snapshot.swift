@@ -14,6 +14,9 @@ final class Snapshot {
     let series: [Record]
     /// Values of one series: all its cells but the one that says whether it is in use.
     let valuesPerSeries: Int
+
+    /// Whether each series is a number that stands in a cell.
+    var hasNumbers: Bool { family.kind == .counter || family.kind == .gauge }
   }
 
   let state: StateFile
@@ -22,17 +25,18 @@ final class Snapshot {
   private(set) var parts: [Part] = []
   // Sound: as many numbers as the longest series has, freed in `deinit`, lent until the next call.
   private let scratch: UnsafeMutableBufferPointer<Double>
-  /// What the sidecar says of itself, in text 0.0.4.
-  var selfText: [UInt8] = []
+  /// What the sidecar says of itself.
+  var own: [OwnFamily] = []
   /// Whether OpenMetrics has a `_created` line for each counter, histogram and summary.
   var hasCreatedLines = false
   /// What was pushed.
-  var pushed: PushPage?
+  var pushed: FamilyConflicts?
   /// How clients wrote the names.
   let spellings: Spellings
-  /// The exemplars as they are when a line is written, which may be a little later.
+  /// The exemplars as they are when a line is written, or its family measured, which may be a little
+  /// later.
   private let exemplars: Exemplars?
-  /// Families that OpenMetrics must not call counters; see `OpenMetricsFormat`.
+  /// Families that OpenMetrics must not call counters; see `SampleNames.short`.
   private(set) var unknownCounters: Set<Int> = []
   /// Names of all families on an OpenMetrics page that pushes are on; empty on any other.
   private(set) var familyNames: Set<[UInt8]> = []
@@ -56,7 +60,7 @@ final class Snapshot {
         continue
       }
       if isOpenMetrics, family.kind == .counter,
-        !OpenMetricsFormat.canBeCounter(family.name, registry)
+        !Self.hasShortName(family.name, in: registry)
       {
         unknownCounters.insert(parts.count)
       }
@@ -74,8 +78,7 @@ final class Snapshot {
   /// that of a pushed family. Some of them a call, which are taken from `left`; whether that is all.
   func noteFamilies(hasTimes: Bool, _ left: inout Int) -> Bool {
     if notedCount == 0 {
-      let text = selfText
-      unsafe OpenMetricsFormat.addFamilyNames(in: text.span.bytes, to: &familyNames)
+      for family in own { familyNames.insert(family.name) }
       if hasTimes {
         familyNames.insert(Names.pushTime)
         familyNames.insert(Names.pushFailureTime)
@@ -88,12 +91,36 @@ final class Snapshot {
       let family = parts[index].family
       if notedCount < parts.count {
         familyNames.insert(family.name)
-      } else if family.kind == .counter, OpenMetricsFormat.isTaken(family.name, familyNames) {
+      } else if family.kind == .counter, !hasShortName(family.name) {
         unknownCounters.insert(index)
       }
       notedCount += 1
     }
     return true
+  }
+
+  /// Whether OpenMetrics has a short name for a counter of events, as far as these go.
+  private static func hasShortName(_ counter: [UInt8], in registry: Registry) -> Bool {
+    let families = registry.familyIndex
+    return SampleNames.short(
+      counter, isFamily: { families[$0] != nil },
+      hasSamples: { families[$0].map { registry.families[$0].kind.hasSuffixes } ?? false }) != nil
+  }
+
+  /// Whether OpenMetrics has a short name for a counter beside the families noted.
+  func hasShortName(_ counter: [UInt8]) -> Bool {
+    SampleNames.short(
+      counter, isFamily: { familyNames.contains($0) }, hasSamples: { familyNames.contains($0) })
+      != nil
+  }
+
+  /// The series of one of the sidecar's own families. Those that are left out are known by now.
+  func ownSamples(_ place: Int) -> [(labels: [UInt8], value: Double)] {
+    var family = own[place]
+    if let pushed, unsafe family.name.span.bytes.isEqual(to: HiddenSeries.metric) {
+      pushed.hidden.add(to: &family)
+    }
+    return family.samples
   }
 
   /// Has OpenMetrics not call the counter of a part so.

@@ -75,6 +75,14 @@ enum Labels {
     return (name, value)
   }
 
+  /// The labels of a key without their braces; empty where it has none.
+  @inline(__always)
+  @_lifetime(copy key)
+  static func inside(_ key: RawSpan, _ nameByteCount: Int) -> RawSpan {
+    key.byteCount == nameByteCount
+      ? key.extracting(0..<0) : key.extracting(nameByteCount + 1..<key.byteCount - 1)
+  }
+
   static func has(_ name: StaticString, _ text: RawSpan) -> Bool {
     var at = 0
     while let label = next(text, from: &at) {

@@ -137,4 +137,19 @@ enum SampleNames {
     }
     return short
   }
+
+  /// The base units that names end with.
+  static func unit(of name: [UInt8]) -> StaticString? {
+    let units: [StaticString] = [
+      "seconds", "bytes", "ratio", "meters", "grams", "joules", "volts", "amperes", "celsius",
+    ]
+    for unit in units where endsInUnit(name, unit) { return unit }
+    return nil
+  }
+
+  /// Whether a name is more than a unit, which it ends in after a `_`.
+  static func endsInUnit(_ name: [UInt8], _ unit: StaticString) -> Bool {
+    let place = name.count - unit.utf8CodeUnitCount - 1
+    return place > 0 && name[place] == UInt8(ascii: "_") && has(name, unit)
+  }
 }

@@ -11,13 +11,13 @@ extension NativeHistogram {
   /// The fields of a `Histogram` message but its count, sum and classic buckets.
   func appendFields(isFloat: Bool, to page: inout ByteBuffer) {
     page.append(5 << 3)
-    ProtobufFormat.zigzag(Int64(schema), to: &page)
-    ProtobufFormat.double(6, zeroThreshold, to: &page)
+    ProtobufFields.zigzag(Int64(schema), to: &page)
+    ProtobufFields.double(6, zeroThreshold, to: &page)
     if isFloat {
-      ProtobufFormat.double(8, zeroCount, to: &page)
+      ProtobufFields.double(8, zeroCount, to: &page)
     } else {
       page.append(7 << 3)
-      ProtobufFormat.varint(ProtobufFormat.whole(zeroCount), to: &page)
+      ProtobufFields.varint(ProtobufFields.whole(zeroCount), to: &page)
     }
     below.appendFields(9, isFloat, to: &page)
     above.appendFields(12, isFloat, to: &page)
@@ -59,16 +59,16 @@ extension NativeHistogram.Side {
   /// Spans in `field`; then differences in the field behind it, or counts in the one behind that.
   fileprivate func appendFields(_ field: UInt8, _ isFloat: Bool, to page: inout ByteBuffer) {
     for span in spans {
-      ProtobufFormat.span(field, offset: span.offset, length: span.length, to: &page)
+      ProtobufFields.span(field, offset: span.offset, length: span.length, to: &page)
     }
     var last: Int64 = 0
     for count in counts {
       if isFloat {
-        ProtobufFormat.double(field + 2, count, to: &page)
+        ProtobufFields.double(field + 2, count, to: &page)
       } else {
-        let whole = Int64(clamping: ProtobufFormat.whole(count))
+        let whole = Int64(clamping: ProtobufFields.whole(count))
         page.append((field + 1) << 3)
-        ProtobufFormat.zigzag(whole - last, to: &page)
+        ProtobufFields.zigzag(whole - last, to: &page)
         last = whole
       }
     }

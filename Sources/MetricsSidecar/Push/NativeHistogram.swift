@@ -210,15 +210,21 @@ extension NativeHistogram.Side {
     spans = []
     counts = []
     var next = 0
-    for bucket in buckets {
-      if spans.isEmpty || bucket.index != next {
-        spans.append(.init(offset: bucket.index - next, length: 0))
-      }
-      spans[spans.count - 1].length += 1
-      counts.append(bucket.count)
-      next = bucket.index + 1
-    }
+    for bucket in buckets { append(bucket.index, bucket.count, &next) }
   }
+
+  /// Adds a bucket behind the others, the last of which lies before `next`.
+  mutating func append(_ index: Int, _ count: Double, _ next: inout Int) {
+    if spans.isEmpty || index != next {
+      spans.append(.init(offset: index - next, length: 0))
+    }
+    spans[spans.count - 1].length += 1
+    counts.append(count)
+    next = index + 1
+  }
+
+  /// The samples in all buckets.
+  var total: Double { counts.reduce(0, +) }
 
   fileprivate mutating func reduce(by steps: Int) { take(buckets(reducedBy: steps)) }
 

@@ -2,7 +2,7 @@ import SidecarHTTP
 import SidecarPlatform
 
 /// Pushgateway's query API: `GET /api/v1/status`, and what is not a `GET` of `/api/v1/metrics`, which
-/// `GroupsText` writes.
+/// `GroupsJSON` writes.
 /// https://github.com/prometheus/pushgateway#query-api
 extension PushAPI {
   /// Any page may read it, as with Pushgateway.

@@ -188,10 +188,7 @@ final class Exemplars {
       isFirst = false
       page.append(name)
       page.append("=\"")
-      for byte in value {
-        if byte == UInt8(ascii: "\\") { page.append(byte) }
-        page.append(byte)
-      }
+      unsafe Labels.appendEscaped(value.span.bytes, to: &page)
       page.append(UInt8(ascii: "\""))
     }
     page.append("} ")
@@ -201,28 +198,20 @@ final class Exemplars {
     page.append(UInt8(ascii: "\n"))
   }
 
-  /// In protobuf: an `Exemplar` as the field of that number, 16 at most.
+  /// In protobuf: an `Exemplar` as the field of that number.
   func appendProtobuf(_ field: UInt8, _ cell: Int, _ tag: [UInt8], to page: inout ByteBuffer) {
     let place = self.place(cell)
     guard cells[place] != 0, times[place] != 0 else { return }
-    let exemplar: Int
-    if field < 16 {
-      exemplar = ProtobufFormat.begin(field, &page)
-    } else {
-      // The field and its type have two bytes: 82 01.
-      page.append(field << 3 | 0x82)
-      exemplar = ProtobufFormat.begin(0, &page)
-      page.replace(at: exemplar - 1, with: 1)
-    }
+    let exemplar = ProtobufFields.begin(field, &page)
     forEachLabel(place, tag) { name, value in
-      let label = ProtobufFormat.begin(1, &page)
-      ProtobufFormat.text(1, name, to: &page)
-      ProtobufFormat.text(2, Array(value), to: &page)
-      ProtobufFormat.end(label, &page)
+      let label = ProtobufFields.begin(1, &page)
+      ProtobufFields.text(1, name, to: &page)
+      ProtobufFields.text(2, Array(value), to: &page)
+      ProtobufFields.end(label, &page)
     }
-    ProtobufFormat.double(2, values[place], to: &page)
-    ProtobufFormat.created(3, times[place], to: &page)
-    ProtobufFormat.end(exemplar, &page)
+    ProtobufFields.double(2, values[place], to: &page)
+    ProtobufFields.time(3, times[place], to: &page)
+    ProtobufFields.end(exemplar, &page)
   }
 
   /// The labels of one place: a rule's tag, or those that the event had.

@@ -4,9 +4,8 @@ import SidecarPlatform
 final class Family {
   let name: [UInt8]
   let kind: Record.Kind
-  let help: String
-  /// `# HELP` and `# TYPE`, as the exposition has them; no HELP where there is no help text.
-  let header: [UInt8]
+  /// Escaped, as text 0.0.4 has it.
+  let help: [UInt8]
   /// Upper bounds without +Inf; empty but for histograms.
   let bounds: [Double]
   let options: KindOptions
@@ -37,16 +36,14 @@ final class Family {
   ) {
     self.name = name
     self.kind = kind
-    self.help = help
+    var escaped = ByteBuffer(capacity: 128)
+    let plain = Array(help.utf8)
+    unsafe Labels.appendEscapedHelp(plain.span.bytes, to: &escaped)
+    self.help = escaped.array
     self.bounds = bounds
     self.options = options
-    header = Self.header(name, kind, help)
-    boundTexts = (kind == .summary ? options.quantiles : bounds + [.infinity]).map { bound in
-      var text = ByteBuffer(capacity: 32)
-      text.append(kind == .summary ? "quantile=\"" : "le=\"")
-      NumberFormat.append(bound, to: &text)
-      text.append("\"} ")
-      return text.array
+    boundTexts = (kind == .summary ? options.quantiles : bounds + [.infinity]).map {
+      PointSeries.text($0, isHistogram: kind != .summary)
     }
     var words = ByteBuffer()
     for number in bounds + options.shape(kind) { NumberFormat.append(number, to: &words) }
@@ -75,26 +72,10 @@ final class Family {
     }
   }
 
-  private static func header(_ name: [UInt8], _ kind: Record.Kind, _ help: String) -> [UInt8] {
-    var text = ByteBuffer(capacity: 128)
-    if !help.isEmpty {
-      text.append("# HELP ")
-      text.append(name)
-      text.append(UInt8(ascii: " "))
-      let help = Array(help.utf8)
-      unsafe Labels.appendEscapedHelp(help.span.bytes, to: &text)
-      text.append(UInt8(ascii: "\n"))
-    }
-    text.append("# TYPE ")
-    text.append(name)
-    switch kind {
-    // The official Python parsers would have no name left.
-    case .counter: text.append(name.elementsEqual("_total".utf8) ? " untyped\n" : " counter\n")
-    case .histogram, .nativeHistogram: text.append(" histogram\n")
-    case .summary: text.append(" summary\n")
-    case .gauge, .set, .clientGauge, .session, .spelling, .declaration: text.append(" gauge\n")
-    }
-    return text.array
+  /// The bytes of its head on a text page.
+  var headByteCount: Int {
+    let help = help.isEmpty ? 0 : 9 + name.count + help.count
+    return help + 9 + name.count + FamilyType(kind).text.utf8CodeUnitCount
   }
 }
 

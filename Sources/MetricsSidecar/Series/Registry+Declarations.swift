@@ -72,8 +72,8 @@ extension Registry {
     let byteCount = declarations.byteCount - (old?.byteCount ?? 0) + entry.byteCount
     if byteCount > limits.declarationByteCount { throw .familyLimit }
     if !isByRules {
-      let known = familyIndex[name].map { families[$0].header.count } ?? 0
-      let growth = family.header.count - known
+      let known = familyIndex[name].map { families[$0].headByteCount } ?? 0
+      let growth = family.headByteCount - known
       if growth > 0, !hasRoom(for: growth) { throw .expositionLimit }
     }
     let record: Record

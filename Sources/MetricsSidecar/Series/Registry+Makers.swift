@@ -82,7 +82,7 @@ extension Registry {
   /// they do not.
   func replace(_ index: Int, _ family: Family) {
     let known = families[index]
-    textByteCount += family.header.count - known.header.count
+    textByteCount += family.headByteCount - known.headByteCount
     if known.kind == family.kind, known.shape == family.shape {
       family.series = known.series
       family.overflow = known.overflow

@@ -146,7 +146,7 @@ final class Registry {
   func kind(of name: [UInt8]) -> Record.Kind? { familyIndex[name].map { families[$0].kind } }
 
   func add(_ family: Family) -> Int {
-    textByteCount += family.header.count
+    textByteCount += family.headByteCount
     if let index = freeFamilies.popLast() {
       familyIndex[family.name] = index
       families[index] = family
@@ -202,7 +202,7 @@ final class Registry {
   func forgetFamily(_ index: Int) {
     if let record = spellings.forget(family: families[index].name) { retire(record) }
     familyIndex[families[index].name] = nil
-    textByteCount -= families[index].header.count
+    textByteCount -= families[index].headByteCount
     families[index] = Family(name: [], kind: .session, help: "", bounds: [])
     freeFamilies.append(index)
   }

@@ -64,12 +64,12 @@ extension Sidecar {
     expectPasswords(push)
   }
 
-  /// What was pushed, for one page, and what the sidecar says about it at the end of `text`.
-  func pushed(to text: inout ByteBuffer, _ format: PageFormat) -> PushPage? {
+  /// What was pushed, for one exposition.
+  func pushed(_ format: PageFormat) -> FamilyConflicts? {
     guard let push else { return nil }
     let now = PushMoment.now
     push.expire(now)
-    let pushed = PushText(push.store, now: now, format: format)
-    return PushPage(pushed, applier.registry, hiddenAt: push.appendSelfMetrics(to: &text))
+    return FamilyConflicts(
+      PushedFamilies(push.store, now: now, format: format), applier.registry)
   }
 }

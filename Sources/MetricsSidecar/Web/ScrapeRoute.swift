@@ -86,17 +86,15 @@ extension Sidecar {
   /// Takes the values as they are now. After what was accepted before is applied.
   private func makeJob(_ kind: ScrapeKind, _ now: UInt64) -> ScrapeJob {
     if kind.isGroups, let push {
-      let moment = PushText(push.store, now: .now)
-      return ScrapeJob(kind, GroupsText(moment), startedAt: now)
+      let moment = PushedFamilies(push.store, now: .now)
+      return ScrapeJob(kind, GroupsJSON(moment), startedAt: now)
     }
     lookAtIntake()
     let snapshot = Snapshot(
       applier.registry, filter: kind.filter, isOpenMetrics: kind.shape.format.isOpenMetrics)
     snapshot.hasCreatedLines = settings.hasCreatedLines
-    var text = ByteBuffer(capacity: 8192)
-    selfMetrics.append(applier, to: &text)
-    snapshot.pushed = pushed(to: &text, kind.shape.format)
-    snapshot.selfText = text.array
+    snapshot.pushed = pushed(kind.shape.format)
+    snapshot.own = OwnMetric.families(OwnMoment(selfMetrics, applier, push))
     let job = ScrapeJob(kind, snapshot, startedAt: now)
     if linger != nil { job.mark = appliedCount }
     return job

@@ -86,7 +86,7 @@ public struct ByteBuffer: ~Copyable {
     guard byteCount > 0 else { return }
     reserve(byteCount)
     unsafe source.withUnsafeBytes {
-      unsafe (base + tail).copyMemory(from: $0.baseAddress!, byteCount: byteCount)
+      unsafe ByteCopy.copy($0.baseAddress!, to: base + tail, byteCount)
     }
     tail += byteCount
   }
@@ -107,7 +107,7 @@ public struct ByteBuffer: ~Copyable {
     let byteCount = text.utf8CodeUnitCount
     guard byteCount > 0 else { return }
     reserve(byteCount)
-    unsafe (base + tail).copyMemory(from: text.utf8Start, byteCount: byteCount)
+    unsafe ByteCopy.copy(text.utf8Start, to: base + tail, byteCount)
     tail += byteCount
   }
 

@@ -87,7 +87,7 @@ import Testing
       ("e", 0, "0.0"),
     ]
     for (name, value, _) in values { fixture.apply(name, "g", value) }
-    let writer = PageWriter(
+    let writer = ExpositionWriter(
       Snapshot(fixture.registry, filter: NameFilter(), isOpenMetrics: format.isOpenMetrics),
       shape: PageShape(format: format), filter: NameFilter())
     var page = ByteBuffer()

@@ -23,7 +23,7 @@ extension Fixture {
   }
 
   var protobuf: [UInt8] {
-    let writer = PageWriter(
+    let writer = ExpositionWriter(
       Snapshot(registry, filter: NameFilter()), shape: PageShape(format: .protobuf),
       filter: NameFilter())
     var page = ByteBuffer()

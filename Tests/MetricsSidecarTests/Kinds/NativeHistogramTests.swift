@@ -44,7 +44,7 @@ import Testing
     let expected: [UInt8] = [
       5 << 3, 0, 6 << 3 | 1, 0, 0, 0, 0, 0, 0, 0xd0, 0x3f, 7 << 3, 3,
       0x4a, 4, 8, 0, 16, 1, 0x50, 2,
-      0x62, 4, 8, 6, 16, 2, 0x68, 12, 0x68, 7, 0x62, 4, 8, 4, 16, 1, 0x68, 0,
+      0x62, 4, 8, 6, 16, 2, 0x62, 4, 8, 4, 16, 1, 0x68, 12, 0x68, 7, 0x68, 0,
     ]
     let bytes = fixture.protobuf
     #expect(bytes.count > expected.count)

@@ -77,7 +77,7 @@ import Testing
     #expect(!fixture.store.expire(fixture.moment.steady, &left) && left > -20)
     #expect(fixture.store.groupCount > 280)
     // Those still to go are not on the page.
-    let text = PushText(fixture.store, now: fixture.moment)
+    let text = PushedFamilies(fixture.store, now: fixture.moment)
     #expect(text.groups.filter { $0 != nil }.count == 100)
     var steps = 1
     repeat {
@@ -281,7 +281,7 @@ import Testing
     try fixture.push("/j", "a 1\n", ttl: 60)
     fixture.wallShift = -3600
     fixture.now += 20
-    let text = GroupsText(PushText(fixture.store, now: fixture.moment))
+    let text = GroupsJSON(PushedFamilies(fixture.store, now: fixture.moment))
     var page = ByteBuffer()
     #expect(text.write(into: &page, byteCount: 1 << 20))
     // 1,700,000,000 is 22:13:20.

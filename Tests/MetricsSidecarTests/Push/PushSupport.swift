@@ -24,6 +24,8 @@ final class PushFixture {
   var now = 1_700_000_000.0
 
   private let fileByteCount: Int
+  /// No events, whose exposition these groups are on.
+  private lazy var events = try! Fixture()
 
   init(_ limits: PushLimits = PushLimits(), fileByteCount: Int = 64 << 20) throws {
     self.fileByteCount = fileByteCount
@@ -124,14 +126,13 @@ final class PushFixture {
   /// All lines of the exposition, so many bytes a call.
   func lines(_ format: PageFormat = .text004, slice: Int = 1 << 20) -> ByteBuffer {
     store.expire(moment.steady)
-    let text = PushText(store, now: moment, format: format)
-    var left = Int.max
-    precondition(text.sort(&left))
+    let snapshot = Snapshot(events.registry, filter: NameFilter())
+    snapshot.pushed = FamilyConflicts(
+      PushedFamilies(store, now: moment, format: format), events.registry)
+    let writer = ExpositionWriter(
+      snapshot, shape: PageShape(format: format), filter: NameFilter())
     var page = ByteBuffer()
-    for name in 0..<text.nameCount where text.groupCount(of: name) > 0 {
-      while !text.write(name, hasHead: true, to: &page, end: page.count + slice) {}
-    }
-    while !text.writeTimes(to: &page, end: page.count + slice) {}
+    while !writer.write(into: &page, byteCount: slice) {}
     return page
   }
 
@@ -141,14 +142,9 @@ final class PushFixture {
     return text.components(separatedBy: "# HELP push_failure_time_seconds")[0]
   }
 
-  /// The families of the protobuf exposition without the groups' times.
+  /// The protobuf exposition.
   var protobufPage: [UInt8] {
-    let text = lines(.protobuf)
-    var page = ByteBuffer()
-    let families = TextFamilies(.protobuf, NameFilter())
-    families.append(text.bytes, to: &page)
-    families.endFamily(&page)
-    return page.array
+    lines(.protobuf).array
   }
 
   var times: String {

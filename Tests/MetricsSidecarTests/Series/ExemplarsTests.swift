@@ -21,7 +21,7 @@ import Testing
   }
 
   private func page(_ fixture: Fixture, _ format: PageFormat = .openMetrics100) -> [UInt8] {
-    let writer = PageWriter(
+    let writer = ExpositionWriter(
       Snapshot(fixture.registry, filter: NameFilter(), isOpenMetrics: format.isOpenMetrics),
       shape: PageShape(format: format), filter: NameFilter())
     var page = ByteBuffer()

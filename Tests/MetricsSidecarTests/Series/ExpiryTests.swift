@@ -300,7 +300,7 @@ import Testing
     turns.wait(until: 100)
     turns.turn(at: 100) { turns.fixture.apply("b", "c", 7, tags: "n:x") }
     var page = ByteBuffer()
-    let writer = PageWriter(snapshot, shape: PageShape(), filter: NameFilter())
+    let writer = ExpositionWriter(snapshot, shape: PageShape(), filter: NameFilter())
     while !writer.write(into: &page, byteCount: 1 << 20) {}
     #expect(
       String(decoding: page.array, as: UTF8.self)
@@ -385,7 +385,7 @@ import Testing
       try Data(snapshot).write(to: URL(fileURLWithPath: copy))
       let state = try StateFile(try MappedFile(path: copy, limit: 16 << 20))
       var buffer = ByteBuffer()
-      TextFormat.append(
+      ExpositionWriter.append(
         Registry(state: state, rules: fixture.rules, limits: fixture.limits), to: &buffer)
       let page = sorted(String(decoding: buffer.array, as: UTF8.self))
       if page != pages[at] { at += 1 }

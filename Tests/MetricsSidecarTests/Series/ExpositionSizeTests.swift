@@ -82,7 +82,7 @@ import Testing
     let registry = fixture.registry!
     var sum = 0
     for family in registry.families where !family.name.isEmpty {
-      sum += family.header.count
+      sum += family.headByteCount
       for record in family.series {
         sum += family.textByteCount(key: registry.state.keyByteCount(record))
       }

@@ -144,7 +144,7 @@ import Testing
       state: try StateFile(file), rules: try RuleFile.parse(Array(rules("[1, 3]").utf8)),
       limits: Limits())
     var buffer = ByteBuffer()
-    TextFormat.append(registry, to: &buffer)
+    ExpositionWriter.append(registry, to: &buffer)
     #expect(String(decoding: buffer.array, as: UTF8.self).contains("h_count 0.0"))
   }
 }

@@ -26,7 +26,7 @@ import Testing
       return nil
     }
     var buffer = ByteBuffer()
-    TextFormat.append(Registry(state: state, rules: Rules(), limits: Limits()), to: &buffer)
+    ExpositionWriter.append(Registry(state: state, rules: Rules(), limits: Limits()), to: &buffer)
     return String(decoding: buffer.array, as: UTF8.self)
   }
 

@@ -70,7 +70,7 @@ import Testing
       let state = try? StateFile(try MappedFile(path: copy, limit: 16 << 20))
       if let state {
         var buffer = ByteBuffer()
-        TextFormat.append(
+        ExpositionWriter.append(
           Registry(state: state, rules: fixture.rules, limits: Limits()), to: &buffer)
         #expect(String(decoding: buffer.array, as: UTF8.self) == page)
       }
@@ -96,7 +96,7 @@ import Testing
         continue
       }
       var buffer = ByteBuffer()
-      TextFormat.append(
+      ExpositionWriter.append(
         Registry(state: state, rules: fixture.rules, limits: Limits()), to: &buffer)
       #expect(String(decoding: buffer.array, as: UTF8.self) == page, "bit \(bit)")
     }

@@ -25,7 +25,7 @@ import Testing
       guard let state = try? StateFile(try MappedFile(path: path, limit: 1 << 20)) else { return }
       let registry = Registry(state: state, rules: Rules(), limits: Limits())
       var page = ByteBuffer()
-      TextFormat.append(registry, to: &page)
+      ExpositionWriter.append(registry, to: &page)
       registry.commit()
       usedCount += 1
     }

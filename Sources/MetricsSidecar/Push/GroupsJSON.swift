@@ -2,8 +2,8 @@ import SidecarPlatform
 
 /// What `GET /api/v1/metrics` answers: all groups of one moment as JSON, some series a call.
 /// https://github.com/prometheus/pushgateway#query-api
-final class GroupsText {
-  private let moment: PushText
+final class GroupsJSON {
+  private let moment: PushedFamilies
   private var hasBegun = false
   /// The group being written, its family, and the next metric there; 0 before the first.
   private var place = 0
@@ -12,7 +12,7 @@ final class GroupsText {
   private var metric = 0
   private var isFirst = true
 
-  init(_ moment: PushText) { self.moment = moment }
+  init(_ moment: PushedFamilies) { self.moment = moment }
 
   /// Appends about `byteCount` bytes, or the rest. Whether that is all.
   func write(into page: inout ByteBuffer, byteCount: Int) -> Bool {
@@ -55,8 +55,8 @@ final class GroupsText {
       JSONText.append(time: moment.expiry(of: group), to: &page)
       page.append("\"")
     }
-    appendTime(PushText.pushedName, PushText.pushedHelp, group, times.pushed, to: &page)
-    appendTime(PushText.failedName, PushText.failedHelp, group, times.failed, to: &page)
+    appendTime(PushedFamilies.times[1], group, times.pushed, to: &page)
+    appendTime(PushedFamilies.times[0], group, times.failed, to: &page)
   }
 
   /// Whether all of the family is written.
@@ -93,15 +93,15 @@ final class GroupsText {
   }
 
   private func appendTime(
-    _ name: StaticString, _ help: StaticString, _ group: PushGroup, _ value: Double,
+    _ family: (name: StaticString, help: StaticString), _ group: PushGroup, _ value: Double,
     to page: inout ByteBuffer
   ) {
     page.append(",\"")
-    page.append(name)
+    page.append(family.name)
     page.append("\":{\"time_stamp\":\"")
     JSONText.append(time: max(group.times.pushed, group.times.failed), to: &page)
     page.append("\",\"type\":\"GAUGE\",\"help\":\"")
-    page.append(help)
+    page.append(family.help)
     page.append("\",\"metrics\":[{\"labels\":")
     let labels = group.key.fullText
     unsafe JSONText.append(labels: labels.span.bytes, to: &page)

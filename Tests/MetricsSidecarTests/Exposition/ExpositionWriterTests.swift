@@ -4,17 +4,17 @@ import Testing
 
 @testable import MetricsSidecar
 
-@Suite struct PageWriterTests {
+@Suite struct ExpositionWriterTests {
   /// A page written some bytes a call, with times of birth made the same.
   private func page(
-    _ fixture: Fixture, _ format: PageFormat, own: String = "", slice: Int = 1 << 20,
+    _ fixture: Fixture, _ format: PageFormat, own: [OwnFamily] = [], slice: Int = 1 << 20,
     hasCreatedLines: Bool = false, between: () -> Void = {}
   ) -> [UInt8] {
     let snapshot = Snapshot(
       fixture.registry, filter: NameFilter(), isOpenMetrics: format.isOpenMetrics)
-    snapshot.selfText = Array(own.utf8)
+    snapshot.own = own
     snapshot.hasCreatedLines = hasCreatedLines
-    let writer = PageWriter(snapshot, shape: PageShape(format: format), filter: NameFilter())
+    let writer = ExpositionWriter(snapshot, shape: PageShape(format: format), filter: NameFilter())
     var page = ByteBuffer()
     while !writer.write(into: &page, byteCount: slice) { between() }
     return page.array
@@ -39,8 +39,11 @@ import Testing
     let text = String(
       decoding: page(
         try filled(), .openMetrics100,
-        own:
-          "# HELP up_bytes_total Of \\\\ it\n# TYPE up_bytes_total counter\nup_bytes_total 1.0\n",
+        own: [
+          OwnFamily(
+            name: Array("up_bytes_total".utf8), type: .counter, help: Array("Of \\\\ it".utf8),
+            samples: [([], 1)])
+        ],
         hasCreatedLines: true),
       as: UTF8.self)
     let lines = text.split(separator: "\n").map { line in
@@ -180,7 +183,7 @@ import Testing
         at < 1100 ? UInt64(at) : UInt64.random(in: 0..<8_000_000_000_000, using: &dice)
       var byHand = ByteBuffer()
       var divided = ByteBuffer()
-      OpenMetricsFormat.seconds(milliseconds, to: &byHand)
+      OpenMetricsWriter.seconds(milliseconds, to: &byHand)
       NumberFormat.append(Double(milliseconds) / 1000, to: &divided)
       #expect(byHand.array == divided.array)
     }

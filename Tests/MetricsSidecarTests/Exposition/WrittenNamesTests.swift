@@ -6,7 +6,7 @@ import Testing
 @testable import MetricsSidecar
 
 /// Names beyond what Prometheus has always allowed, as the scraper asks for them.
-@Suite struct NameWriterTests {
+@Suite struct WrittenNamesTests {
   @Test(arguments: [
     ("my_name", "my__name", "my_name"), ("my.name", "my_dot_name", "U__my_2e_name"),
     ("http.status:sum", "http_dot_status:sum", "U__http_2e_status:sum"),
@@ -84,15 +84,20 @@ import Testing
     return fixture
   }
 
+  private func own(_ name: String, help: String) -> OwnFamily {
+    OwnFamily(
+      name: Array(name.utf8), type: .counter, help: Array(help.utf8), samples: [([], 1)])
+  }
+
   private func page(
     _ fixture: Fixture, _ format: PageFormat, _ escaping: Escaping?, slice: Int = 1 << 20,
-    own: String = "", hasCreatedLines: Bool = false
+    own: [OwnFamily] = [], hasCreatedLines: Bool = false
   ) -> [UInt8] {
     let snapshot = Snapshot(
       fixture.registry, filter: NameFilter(), isOpenMetrics: format.isOpenMetrics)
-    snapshot.selfText = Array(own.utf8)
+    snapshot.own = own
     snapshot.hasCreatedLines = hasCreatedLines
-    let writer = PageWriter(
+    let writer = ExpositionWriter(
       snapshot, shape: PageShape(format: format, escaping: escaping), filter: NameFilter())
     var page = ByteBuffer()
     while !writer.write(into: &page, byteCount: slice) {}
@@ -101,7 +106,7 @@ import Testing
 
   /// Without the buckets but +Inf, and with start times made the same.
   private func text(
-    _ fixture: Fixture, _ format: PageFormat, _ escaping: Escaping?, own: String = ""
+    _ fixture: Fixture, _ format: PageFormat, _ escaping: Escaping?, own: [OwnFamily] = []
   ) -> String {
     String(
       decoding: page(fixture, format, escaping, own: own, hasCreatedLines: true), as: UTF8.self
@@ -130,7 +135,7 @@ import Testing
     #expect(
       text(
         try filled(), .openMetrics100, .allowUTF8,
-        own: "# HELP own_bytes_total Of it\n# TYPE own_bytes_total counter\nown_bytes_total 1.0\n")
+        own: [own("own_bytes_total", help: "Of it")])
           == #"""
           # TYPE "http.requests" counter
           {"http.requests_total",b="\"x","http.path"="/a"} 4.0
@@ -167,9 +172,8 @@ import Testing
   @Test func `the dots scheme doubles underscores of every name`() throws {
     let fixture = try Fixture()
     fixture.apply("a_b", "c", 1, tags: "k_l:v_w")
-    let own = "# HELP own_total It\n# TYPE own_total counter\nown_total 1.0\n"
     #expect(
-      text(fixture, .text100, .dots, own: own) == """
+      text(fixture, .text100, .dots, own: [own("own_total", help: "It")]) == """
         # TYPE a__b__total counter
         a__b__total{k__l="v_w"} 1.0
         # HELP own__total It

@@ -28,15 +28,16 @@ final class BesideFixture {
 
   /// A page, so many bytes a call.
   func page(
-    _ format: PageFormat = .text004, slice: Int = 1 << 20, between: () -> Void = {}
+    _ format: PageFormat = .text004, slice: Int = 1 << 20, own: [OwnFamily] = [],
+    between: () -> Void = {}
   ) -> (text: String, hidden: [String: Int]) {
     let snapshot = Snapshot(
       events.registry, filter: NameFilter(), isOpenMetrics: format.isOpenMetrics)
-    let pushed = PushPage(
-      PushText(pushes.store, now: pushes.moment, format: format), events.registry,
-      hiddenAt: 0)
+    let pushed = FamilyConflicts(
+      PushedFamilies(pushes.store, now: pushes.moment, format: format), events.registry)
     snapshot.pushed = pushed
-    let writer = PageWriter(snapshot, shape: PageShape(format: format), filter: NameFilter())
+    snapshot.own = own
+    let writer = ExpositionWriter(snapshot, shape: PageShape(format: format), filter: NameFilter())
     var page = ByteBuffer()
     while !writer.write(into: &page, byteCount: slice) { between() }
     var hidden: [String: Int] = [:]
@@ -58,7 +59,7 @@ final class BesideFixture {
   }
 }
 
-@Suite struct PushBesideEventsTests {
+@Suite struct FamilyConflictsTests {
   private static let tags = "instance:,job:j"
   private static let counter = "# TYPE jobs_total counter\njobs_total 5\n"
 
@@ -284,7 +285,7 @@ final class BesideFixture {
   @Test func `groups as JSON in slices are those at once, and as they were when it began`() throws {
     let both = try filled()
     func json(_ slice: Int, between: () -> Void = {}) -> [UInt8] {
-      let text = GroupsText(PushText(both.pushes.store, now: both.pushes.moment))
+      let text = GroupsJSON(PushedFamilies(both.pushes.store, now: both.pushes.moment))
       var page = ByteBuffer()
       while !text.write(into: &page, byteCount: slice) { between() }
       return page.array

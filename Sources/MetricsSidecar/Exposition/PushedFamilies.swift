@@ -1,12 +1,16 @@
 import SidecarPlatform
+import SidecarRules
 
-/// Pushed groups of one moment in text format 0.0.4, some series a call. Families of one name in
-/// several groups become one.
+/// Pushed groups of one moment by their families, some series a call. Families of one name in several
+/// groups become one.
+///
+/// Clients push what OpenMetrics has no lines for: histograms whose buckets are no rising whole counts
+/// are left out there, whole series of them; `OpenMetricsWriter` leaves out what it can of others.
 ///
 /// What must stay true: every group is shown as it was at that moment. One that changes meanwhile
-/// leaves what it had in its `PushGroup` here; the others still have it in the file. One such text at
-/// a time.
-final class PushText {
+/// leaves what it had in its `PushGroup` here; the others still have it in the file. One such moment
+/// at a time.
+final class PushedFamilies {
   private let store: PushStore
   private let format: PageFormat
   let groups: [PushGroup?]
@@ -26,8 +30,6 @@ final class PushText {
   private(set) var hiddenCount = 0
   /// How far `look(at:_:)` is in its family.
   private var looked = (block: 0, metric: 0)
-  /// How far the groups' times are: both of their families, one after the other.
-  private var time = 0
 
   /// Series looked at in one call: they cost time where they are left out, too.
   private static let sliceCount = 1024
@@ -95,13 +97,19 @@ final class PushText {
   }
 
   /// The type of a family that groups had.
-  func type(of name: Int) -> FamilyType {
+  func type(of name: Int) -> FamilyType { head(of: name).type }
+
+  /// What stands at its start, as the first of the groups has it.
+  func head(of name: Int) -> (name: [UInt8], type: FamilyType, help: [UInt8]) {
     var type = FamilyType.untyped
+    var help: [UInt8] = []
     let (group, offset) = blocks[starts[name]]
     read(group) { bytes in
-      if let family = GroupBytes.family(bytes, at: offset) { type = family.type }
+      guard let family = GroupBytes.family(bytes, at: offset) else { return }
+      type = family.type
+      help = SeriesKey.array(bytes.extracting(family.help))
     }
-    return type
+    return (text(of: name), type, help)
   }
 
   /// How many series of the name there were.
@@ -175,14 +183,17 @@ final class PushText {
     }
   }
 
-  // MARK: Families
+  // MARK: Series
 
-  /// Appends lines of a family until `page` has `end` bytes; whether it has all of them. `family` is
-  /// that of the events whose head they stand under: series that it has too are left out, and
-  /// histograms with other buckets than its.
+  /// The next family begins, or the same one again.
+  func rewind() { name = -1 }
+
+  /// Appends series of a family until `page` has `end` bytes; whether it has all of them. `family` is
+  /// that of the events beside which they stand: series that it has too are left out, and histograms
+  /// with other buckets than its.
   func write(
-    _ name: Int, hasHead: Bool, beside family: Family? = nil, in registry: Registry? = nil,
-    to page: inout ByteBuffer, end: Int
+    _ name: Int, beside family: Family?, in registry: Registry, _ points: PointSeries,
+    _ writer: any FamilyWriter, to page: inout ByteBuffer, end: Int
   ) -> Bool {
     if name != self.name {
       self.name = name
@@ -190,35 +201,31 @@ final class PushText {
       metric = 0
       hiddenCount = 0
     }
-    var lines = PushedLines(text(of: name), format, isOdd: oddCounters.contains(name))
+    var keys = OtherSeries(text(of: name))
     let bounds = family?.pushBounds
     var left = Self.sliceCount
     while block < starts[name + 1] {
-      let isFirst = hasHead && block == starts[name] && metric == 0
       let (group, offset) = blocks[block]
       var isDone = true
       read(group) { bytes in
-        guard let family = GroupBytes.family(bytes, at: offset) else { return }
-        if isFirst { lines.head(bytes.extracting(family.help), family.type, to: &page) }
-        metric = max(metric, family.metrics.lowerBound)
-        while metric < family.metrics.upperBound {
-          if page.count >= end || left == 0 {
-            isDone = false
-            return
-          }
+        guard let pushed = GroupBytes.family(bytes, at: offset) else { return }
+        metric = max(metric, pushed.metrics.lowerBound)
+        while metric < pushed.metrics.upperBound {
+          if page.count >= end || left == 0 { return isDone = false }
           left -= 1
           let next = GroupBytes.metric(bytes, at: metric)
           metric = next.range.upperBound
+          let labels = bytes.extracting(next.labels)
           if let bounds, !GroupBytes.hasBounds(next, of: bytes, bounds) {
             hiddenCount += 1
-          } else if let registry,
-            registry.hadSeries(lines.series.key(bytes.extracting(next.labels)))
+          } else if family != nil, registry.hadSeries(keys.key(labels)) {
+            hiddenCount += 1
+          } else if format.isOpenMetrics, pushed.type.isHistogram,
+            !GroupBytes.hasWholeCounts(next, of: bytes)
           {
             hiddenCount += 1
-          } else if lines.leavesOut(next, of: bytes, family.type) {
-            hiddenCount += 1
           } else {
-            lines.append(next, of: bytes, family.type, to: &page)
+            append(next, of: bytes, pushed.type, points, writer, to: &page)
           }
         }
       }
@@ -229,43 +236,85 @@ final class PushText {
     return true
   }
 
+  private func append(
+    _ metric: GroupBytes.Metric, of group: RawSpan, _ type: FamilyType, _ points: PointSeries,
+    _ writer: any FamilyWriter, to page: inout ByteBuffer
+  ) {
+    let labels = group.extracting(metric.labels)
+    guard type.hasPoints else {
+      return writer.number(labels, group.double(at: metric.value), to: &page)
+    }
+    points.begin(metric, of: group, type)
+    guard type.isHistogram else { return writer.summary(labels, points, to: &page) }
+    if format == .protobuf { points.native = NativeHistogram(group, metric.native) }
+    writer.histogram(labels, points, to: &page)
+  }
+
   // MARK: Times
 
-  static let pushedHelp: StaticString =
-    "Last Unix time when changing this group in the Pushgateway succeeded."
-  static let failedHelp: StaticString =
-    "Last Unix time when changing this group in the Pushgateway failed."
-  static let pushedName: StaticString = "push_time_seconds"
-  static let failedName: StaticString = "push_failure_time_seconds"
+  /// The families of the groups' times.
+  static let times: [(name: StaticString, help: StaticString)] = [
+    (
+      "push_failure_time_seconds",
+      "Last Unix time when changing this group in the Pushgateway failed."
+    ),
+    (
+      "push_time_seconds",
+      "Last Unix time when changing this group in the Pushgateway succeeded."
+    ),
+  ]
 
-  /// Whether the page has the families of the groups' times.
   var hasTimes: Bool { groupCount > 0 }
 
-  /// Appends lines of the groups' times until `page` has `end` bytes; whether it has all of them.
-  func writeTimes(to page: inout ByteBuffer, end: Int) -> Bool {
-    guard hasTimes else { return true }
-    while time < 2 * groups.count {
+  /// Appends the groups' times from `place` on until `page` has `end` bytes; whether it has all.
+  func writeTimes(
+    _ family: Int, from place: inout Int, _ writer: any FamilyWriter, to page: inout ByteBuffer,
+    end: Int
+  ) -> Bool {
+    while place < groups.count {
       if page.count >= end { return false }
-      let isFailure = time < groups.count
-      let name = isFailure ? Self.failedName : Self.pushedName
-      let place = isFailure ? time : time - groups.count
-      if place == 0 {
-        page.append("# HELP ")
-        page.append(name)
-        page.append(UInt8(ascii: " "))
-        page.append(isFailure ? Self.failedHelp : Self.pushedHelp)
-        page.append("\n# TYPE ")
-        page.append(name)
-        page.append(" gauge\n")
+      if let group = groups[place] {
+        let labels = group.key.fullText
+        unsafe writer.number(
+          labels.span.bytes, family == 0 ? group.times.failed : group.times.pushed, to: &page)
       }
-      time += 1
-      guard let group = groups[place] else { continue }
-      page.append(name)
-      page.append(UInt8(ascii: "{"))
-      page.append(group.key.fullText)
-      page.append("} ")
-      NumberFormat.append(isFailure ? group.times.failed : group.times.pushed, to: &page)
-      page.append(UInt8(ascii: "\n"))
+      place += 1
+    }
+    return true
+  }
+}
+
+/// Keys under which events would have a pushed family's series.
+struct OtherSeries: ~Copyable {
+  private var bytes = ByteBuffer(capacity: 128)
+  private let nameByteCount: Int
+
+  init(_ name: [UInt8]) {
+    bytes.append(name)
+    bytes.append(UInt8(ascii: "{"))
+    nameByteCount = bytes.count
+  }
+
+  /// `name{labels}`; a pushed series has at least the label `job`.
+  @_lifetime(&self)
+  mutating func key(_ labels: RawSpan) -> RawSpan {
+    bytes.truncate(to: nameByteCount)
+    bytes.append(labels)
+    bytes.append(UInt8(ascii: "}"))
+    return bytes.bytes
+  }
+}
+
+extension GroupBytes {
+  /// Whether a histogram's buckets are whole counts that do not fall.
+  static func hasWholeCounts(_ metric: Metric, of group: RawSpan) -> Bool {
+    var last = 0.0
+    for point in 0..<metric.pointCount {
+      let value = group.double(at: metric.pointValue(point))
+      guard value >= last, value.isFinite, value.rounded(.towardZero) == value else {
+        return false
+      }
+      last = value
     }
     return true
   }

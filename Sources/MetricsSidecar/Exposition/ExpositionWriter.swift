@@ -1,0 +1,344 @@
+import SidecarPlatform
+
+/// Writes a snapshot as an exposition, some bytes a call, so that a large one is made between the
+/// turns of the loop: the families of events, the sidecar's own, pushed ones, the groups' times.
+final class ExpositionWriter {
+  private let snapshot: Snapshot
+  private let shape: PageShape
+  private let filter: NameFilter
+  private let writer: any FamilyWriter
+
+  private enum Stage { case events, own, pushed, times, done }
+  private var stage = Stage.events
+  /// Which family of the stage, and whether it has been begun.
+  private var place = 0
+  private var isOpen = false
+  private var hasHead = false
+  /// The next series of those that come first in the family, before pushed ones.
+  private var series = 0
+  /// What a family in protobuf takes, as far as it is measured, and where series are written for it.
+  private var seriesByteCount = 0
+  private var scratch = ByteBuffer(capacity: 16)
+  private let points = PointSeries()
+
+  /// Names looked at in one call: those that are not shown cost time, too.
+  private static let namesPerCall = 4096
+
+  init(_ snapshot: Snapshot, shape: PageShape, filter: NameFilter) {
+    self.snapshot = snapshot
+    self.shape = shape
+    self.filter = filter
+    let names = WrittenNames(snapshot.spellings, shape)
+    switch shape.format {
+    case .text004, .text100: writer = TextWriter(names)
+    case .openMetrics001, .openMetrics100:
+      writer = OpenMetricsWriter(names, hasCreatedLines: snapshot.hasCreatedLines)
+    case .protobuf: writer = ProtobufWriter(names)
+    }
+  }
+
+  /// All of a registry's families at once, as text 0.0.4.
+  static func append(_ registry: Registry, to page: inout ByteBuffer) {
+    let writer = ExpositionWriter(
+      Snapshot(registry, filter: NameFilter()), shape: PageShape(), filter: NameFilter())
+    while !writer.write(into: &page, byteCount: 1 << 20) {}
+  }
+
+  /// Appends about `byteCount` bytes, or the rest. Whether the exposition is complete.
+  func write(into page: inout ByteBuffer, byteCount: Int) -> Bool {
+    if let pushed = snapshot.pushed,
+      !pushed.prepare(snapshot, isOpenMetrics: shape.format.isOpenMetrics)
+    {
+      return false
+    }
+    let end = page.count + byteCount
+    var left = Self.namesPerCall
+    while open(&left, to: &page) {
+      guard hasHead || measure(byteCount, to: &page), series(to: &page, end: end) else {
+        return false
+      }
+      writer.end(to: &page)
+      close()
+      if page.count >= end { return false }
+    }
+    guard stage == .done else { return false }
+    if shape.format.isOpenMetrics { page.append(OpenMetricsWriter.lastLine) }
+    return true
+  }
+
+  // MARK: Families
+
+  /// Begins the next family, if none is open; whether there is one. Looks at `left` names.
+  private func open(_ left: inout Int, to page: inout ByteBuffer) -> Bool {
+    if isOpen { return true }
+    while stage != .done {
+      if place == familyCount {
+        next()
+        continue
+      }
+      if left == 0 { return false }
+      left -= 1
+      if let head = head() {
+        isOpen = true
+        hasHead = shape.format != .protobuf
+        seriesByteCount = 0
+        rewind()
+        writer.take(head)
+        if hasHead { writer.begin(seriesByteCount: 0, to: &page) }
+        return true
+      }
+      place += 1
+    }
+    return false
+  }
+
+  private func close() {
+    if stage == .events { snapshot.pushed?.noteHidden(part: place) }
+    isOpen = false
+    place += 1
+  }
+
+  private func rewind() {
+    series = 0
+    snapshot.pushed?.families.rewind()
+  }
+
+  private func next() {
+    place = 0
+    switch stage {
+    case .events: stage = .own
+    case .own: stage = .pushed
+    case .pushed: stage = .times
+    case .times, .done: stage = .done
+    }
+  }
+
+  private var familyCount: Int {
+    switch stage {
+    case .events: snapshot.parts.count
+    case .own: snapshot.own.count
+    case .pushed: snapshot.pushed?.families.nameCount ?? 0
+    case .times: snapshot.pushed?.families.hasTimes == true ? 2 : 0
+    case .done: 0
+    }
+  }
+
+  /// The family at `place`; `nil` where it is not shown.
+  private func head() -> FamilyHead? {
+    switch stage {
+    case .events:
+      let family = snapshot.parts[place].family
+      return FamilyHead(
+        family.name, FamilyType(family.kind), help: family.help,
+        hasShortName: !snapshot.unknownCounters.contains(place))
+    case .own:
+      let own = snapshot.own[place]
+      return shown(own.name, own.type, help: own.help)
+    case .pushed:
+      guard let pushed = snapshot.pushed, pushed.isShown(place) else { return nil }
+      let (name, type, help) = pushed.families.head(of: place)
+      return shown(name, type, help: help, isOdd: pushed.families.oddCounters.contains(place))
+    case .times:
+      let (name, help) = PushedFamilies.times[place]
+      return shown(name.bytes, .gauge, help: help.bytes)
+    case .done: return nil
+    }
+  }
+
+  private func shown(
+    _ name: [UInt8], _ type: FamilyType, help: [UInt8], isOdd: Bool = false
+  ) -> FamilyHead? {
+    guard filter.includes(name) else { return nil }
+    let isShort = type == .counter && !isOdd && snapshot.hasShortName(name)
+    return FamilyHead(name, type, help: help, hasShortName: isShort)
+  }
+
+  // MARK: Series
+
+  /// Measures the family's series, some a call, and writes its head; whether that is done.
+  private func measure(_ byteCount: Int, to page: inout ByteBuffer) -> Bool {
+    var isComplete = true
+    if stage == .events, snapshot.parts[place].hasNumbers,
+      series < snapshot.parts[place].series.count
+    {
+      let part = snapshot.parts[place]
+      seriesByteCount += writer.byteCount(ofNumbers: part, of: snapshot, from: &series)
+      isComplete = series == part.series.count
+    }
+    isComplete = isComplete && series(to: &scratch, end: byteCount)
+    seriesByteCount += scratch.count
+    scratch.removeAll()
+    guard isComplete else { return false }
+    rewind()
+    writer.begin(seriesByteCount: seriesByteCount, to: &page)
+    hasHead = true
+    return true
+  }
+
+  /// Appends series of the family until the page has `end` bytes; whether it has all of them.
+  private func series(to page: inout ByteBuffer, end: Int) -> Bool {
+    let pushed = snapshot.pushed
+    var name = -1
+    var family: Family?
+    switch stage {
+    case .events:
+      let part = snapshot.parts[place]
+      events(part, to: &page, end: end)
+      if series < part.series.count { return false }
+      name = pushed?.name(part: place) ?? -1
+      family = part.family
+    case .own:
+      let samples = snapshot.ownSamples(place)
+      while series < samples.count, page.count < end {
+        let (labels, value) = samples[series]
+        unsafe writer.number(labels.span.bytes, value, to: &page)
+        series += 1
+      }
+      if series < samples.count { return false }
+      name = pushed?.name(own: place) ?? -1
+    case .pushed: name = place
+    case .times:
+      return pushed?.families.writeTimes(place, from: &series, writer, to: &page, end: end) ?? true
+    case .done: return true
+    }
+    guard name >= 0, let pushed else { return true }
+    return pushed.families.write(
+      name, beside: family, in: pushed.registry, points, writer, to: &page, end: end)
+  }
+
+  /// Appends series of events from `series` on.
+  @_optimize(speed)
+  private func events(_ part: Snapshot.Part, to page: inout ByteBuffer, end: Int) {
+    let family = part.family
+    let snapshot = snapshot
+    if part.hasNumbers {
+      return writer.numbers(part, of: snapshot, from: &series, to: &page, end: end)
+    }
+    let isProtobuf = shape.format == .protobuf
+    let exemplars = snapshot.exemplars(family)
+    let state = snapshot.state
+    while series < part.series.count, page.count < end {
+      let record = part.series[series]
+      let labels = Labels.inside(state.key(record), family.name.count)
+      let values = snapshot.values(part, series)
+      series += 1
+      guard family.kind.hasSuffixes else {
+        if let value = family.number(values, now: snapshot.now) {
+          writer.number(labels, value, to: &page)
+        }
+        continue
+      }
+      points.begin(
+        family, createdMilliseconds: snapshot.createdMilliseconds(record), exemplars)
+      switch family.kind {
+      case .summary:
+        SummaryCells.expose(values, now: snapshot.now, family.options, to: points)
+        writer.summary(labels, points, to: &page)
+      case .nativeHistogram:
+        NativeHistogramCells.expose(
+          values, record.firstCell, family, hasNative: isProtobuf, to: points)
+        writer.histogram(labels, points, to: &page)
+      default:
+        HistogramCells.expose(values, record.firstCell, to: points)
+        writer.histogram(labels, points, to: &page)
+      }
+    }
+  }
+}
+
+// MARK: What types expose
+
+extension HistogramCells {
+  /// `values` are a record's cells without the first, as all here.
+  static func expose(_ values: Span<Double>, _ record: Int, to points: PointSeries) {
+    var cumulative = 0.0
+    for index in firstBucket - 1..<values.count {
+      cumulative += values[index]
+      points.values.append(cumulative)
+    }
+    points.count = cumulative
+    points.sum = values[sum - 1]
+    points.bucketCell = record + firstBucket
+  }
+}
+
+extension SummaryCells {
+  static func expose(
+    _ values: Span<Double>, now: UInt64, _ options: KindOptions, to points: PointSeries
+  ) {
+    points.values = quantiles(values, now: now, options)
+    points.count = values[samples - 1]
+    points.sum = values[sum - 1]
+  }
+}
+
+extension NativeHistogramCells {
+  /// Fixed buckets as a rule gives some, or +Inf alone, and where they are asked for the exponential
+  /// ones, with their own count: that of what they hold, which has a limit.
+  static func expose(
+    _ values: Span<Double>, _ record: Int, _ family: Family, hasNative: Bool,
+    to points: PointSeries
+  ) {
+    let options = family.options
+    let first = firstBucket(options)
+    var cumulative = 0.0
+    var rest = values[samples - 1]
+    for index in 0..<family.bounds.count {
+      cumulative += values[first - 1 + index]
+      rest -= values[first - 1 + index]
+      points.values.append(cumulative)
+    }
+    points.values.append(cumulative + rest)
+    points.count = cumulative + rest
+    points.sum = values[sum - 1]
+    points.bucketCell = record + first
+    guard hasNative else { return }
+    let native = native(values, options)
+    points.count = native.zeroCount + native.below.total + native.above.total
+    points.native = native
+    points.nativeCells = record + control + 1..<record + control + 1 + exemplarCount
+    points.zerosCell = record + zeros
+  }
+
+  private static func native(_ values: Span<Double>, _ options: KindOptions) -> NativeHistogram {
+    var sorted = SortedBuckets()
+    sorted.add(values, control: control - 1, capacity: capacity(options))
+    sorted.sort()
+    let head = values[control - 1].bitPattern
+    var native = NativeHistogram()
+    native.schema = head == 0 ? options.schema : BucketTable.schema(head)
+    native.zeroThreshold = options.zeroThreshold
+    native.zeroCount = values[zeros - 1]
+    native.below = sorted.side(-1)
+    native.above = sorted.side(1)
+    // Without a bucket and with a threshold of 0, an empty span says that it is a native one.
+    if head == 0, options.zeroThreshold == 0 {
+      native.above.spans = [NativeHistogram.Span(offset: 0, length: 0)]
+    }
+    return native
+  }
+}
+
+extension SortedBuckets {
+  /// The buckets below or above 0, from the smallest magnitude on.
+  fileprivate func side(_ sign: Int) -> NativeHistogram.Side {
+    var side = NativeHistogram.Side()
+    var at = sign > 0 ? firstAbove : firstZero - 1
+    let end = sign > 0 ? count : -1
+    var next = 0
+    while at != end {
+      side.append(self[at].index, Double(self[at].count), &next)
+      at += sign
+    }
+    return side
+  }
+}
+
+extension Family {
+  /// What a kind that is shown as a gauge has.
+  fileprivate func number(_ values: Span<Double>, now: UInt64) -> Double? {
+    kind == .set
+      ? DistinctCells.estimate(values, now: now, options)
+      : ClientGaugeCells.value(values, now: now, options)
+  }
+}
