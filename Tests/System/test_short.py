@@ -86,8 +86,9 @@ class Once(TestCase):
                 check(emit(sidecar, *empty, "orders:1|c").returncode == 2, "an empty key is taken")
             sidecar.expect({"orders_total": 2.0, "items_total": 3.0})
             tries = killed = 0
-            with Killer(sidecar, chance, 0.02, 0.2) as killer:
-                for number in range(60):
+            # A worker that has lived so long is replaced at once.
+            with Killer(sidecar, chance, 0.26, 0.32) as killer:
+                for number in range(600):
                     while True:
                         tries += 1
                         process = subprocess.Popen(
@@ -100,17 +101,17 @@ class Once(TestCase):
                             killed += 1
                         if process.wait(20) == 0:
                             break
-            print(f"  60 keys, {tries} tries, {killed} of them killed, {killer.kills} kills of the "
+            print(f"  600 keys, {tries} tries, {killed} of them killed, {killer.kills} kills of the "
                   f"sidecar's worker")
-            sidecar.expect({"jobs_total": 60.0})
+            sidecar.expect({"jobs_total": 600.0})
             # And after an orderly stop, and a kill of all of it.
             sidecar.stop()
             sidecar.start()
             kill_all(sidecar)
             sidecar.start()
-            for number in range(60):
+            for number in range(0, 600, 10):
                 check(emit(sidecar, "--once", f"job {number}", "jobs:1|c").returncode == 0, "again")
-            sidecar.expect({"jobs_total": 60.0})
+            sidecar.expect({"jobs_total": 600.0})
 
     def test_input_and_wait(self):
         """emit - reads standard input, of any length; --wait is acknowledged; both in order."""
@@ -174,7 +175,6 @@ class Keys(TestCase):
         chance = dice()
         with Sidecar("--push", "--supervise") as sidecar:
             tries = 0
-            # A worker that has lived so long is replaced at once.
             with Killer(sidecar, chance, 0.26, 0.32) as killer:
                 for number in range(6000):
                     while True:
