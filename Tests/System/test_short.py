@@ -110,7 +110,8 @@ class Once(TestCase):
             kill_all(sidecar)
             sidecar.start()
             for number in range(0, 600, 10):
-                check(emit(sidecar, "--once", f"job {number}", "jobs:1|c").returncode == 0, "again")
+                again = emit(sidecar, "--once", f"job {number}", "jobs:1|c")
+                check(again.returncode == 0, str(again))
             sidecar.expect({"jobs_total": 600.0})
 
     def test_input_and_wait(self):
