@@ -101,8 +101,8 @@ class Once(TestCase):
                             killed += 1
                         if process.wait(20) == 0:
                             break
-            print(f"  600 keys, {tries} tries, {killed} of them killed, {killer.kills} kills of the "
-                  f"sidecar's worker")
+            print(f"  600 keys, {tries} tries, {killed} of them killed, {killer.kills} kills of "
+                  f"the sidecar's worker")
             sidecar.expect({"jobs_total": 600.0})
             # And after an orderly stop, and a kill of all of it.
             sidecar.stop()
