@@ -2,10 +2,10 @@ import SidecarRules
 
 /// The YAML that people write mapping files in, as values that know where they stood: mappings and
 /// sequences by indentation, `[…]` and `{…}`, plain and quoted text over any lines, comments. Every plain
-/// value is text, so `200` and `1.10` stay as written, but `~` and `null`, which are nothing. Of several
-/// documents the first is read.
+/// value is text, so `200` and `1.10` stay as written, but `~` and `null`, which are nothing. Anchors,
+/// aliases, `<<` and block text (`|`, `>`) are read. Of several documents the first is read.
 ///
-/// Not read, and told: anchors and aliases, tags, block text (`|`, `>`), keys over several lines.
+/// Not read, and told: tags, keys over several lines.
 struct YAMLReader {
   /// A line with something on it.
   struct Line {
@@ -15,15 +15,20 @@ struct YAMLReader {
     var start: Int
     var end: Int
     var number: Int
-    var column: Int { indent + 1 }
+    /// Of its first byte.
+    var first: Int
   }
 
   let text: [UInt8]
-  private var lines: [Line] = []
-  private var next = 0
-  private var depth = 0
+  var lines: [Line] = []
+  var next = 0
+  /// Values with a name.
+  var anchors: [String: Anchor] = [:]
+  /// Values that were read; those of an alias count again.
+  var valueCount = 0
+  var depth = 0
   /// The line that was asked for last, where the next one is looked for.
-  private var lastLine = 0
+  var lastLine = 0
 
   static func parse(_ text: [UInt8]) throws(JSON.Mistake) -> JSON {
     var reader = YAMLReader(text)
@@ -51,7 +56,8 @@ struct YAMLReader {
       var first = start
       while first < end, text[first] == 32 { first += 1 }
       let line = Line(
-        indent: first - start, start: first, end: withoutComment(first, end), number: number)
+        indent: first - start, start: first, end: withoutComment(first, end), number: number,
+        first: start)
       if first < end, text[first] == 9 {
         throw JSON.Mistake(
           position: position(line, first), message: "a tab: YAML takes spaces at a line's start")
@@ -102,10 +108,10 @@ struct YAMLReader {
   }
 
   func position(_ line: Line, _ index: Int) -> JSON.Position {
-    JSON.Position(line: line.number, column: line.column + index - line.start)
+    JSON.Position(line: line.number, column: index - line.first + 1)
   }
 
-  private func mistake(_ message: String) -> JSON.Mistake {
+  func mistake(_ message: String) -> JSON.Mistake {
     let line = lines[min(next, lines.count - 1)]
     return JSON.Mistake(position: position(line, line.start), message: message)
   }
@@ -118,10 +124,24 @@ struct YAMLReader {
 
   /// The lines from `next` on that have this indentation.
   /// `parent` is the indentation of what they belong to.
-  private mutating func block(_ indent: Int, parent: Int) throws(JSON.Mistake) -> JSON {
+  mutating func block(_ indent: Int, parent: Int) throws(JSON.Mistake) -> JSON {
     depth += 1
     defer { depth -= 1 }
     if depth > 64 { throw mistake("values are nested more than 64 deep") }
+    try count(position(lines[next], lines[next].start))
+    let line = lines[next]
+    var first = line.start
+    if let name = try anchor(&first, line) {
+      lines[next].start = first
+      return try named(name) { (reader) throws(JSON.Mistake) in
+        // What stands behind it, or on the lines that follow.
+        if reader.lines[reader.next].start < line.end {
+          return try reader.block(indent, parent: parent)
+        }
+        reader.next += 1
+        return try reader.below(parent, line)
+      }
+    }
     let start = position(lines[next], lines[next].start)
     if isItem(lines[next]) {
       return JSON(value: .array(try sequence(indent)), position: start)
@@ -156,6 +176,7 @@ struct YAMLReader {
   ) throws(JSON.Mistake) -> [(name: String, value: JSON)] {
     var members: [(name: String, value: JSON)] = []
     var names: Set<String> = []
+    var merged: [JSON] = []
     while next < lines.count, lines[next].indent == indent, !isItem(lines[next]) {
       let line = lines[next]
       guard let end = keyEnd(line) else { throw mistake("expected name: value") }
@@ -164,23 +185,37 @@ struct YAMLReader {
       if !names.insert(key).inserted { throw mistake("this name is there twice") }
       var first = end + 1
       while first < line.end, text[first] == 32 || text[first] == 9 { first += 1 }
-      if first < line.end {
-        members.append((key, try scalarLine(first, indent)))
-      } else {
-        next += 1
-        // A sequence may stand as far left as its name.
-        if next < lines.count, lines[next].indent == indent, isItem(lines[next]) {
-          members.append((key, try block(indent, parent: indent - 1)))
-        } else {
-          members.append((key, try below(indent, line)))
-        }
-      }
+      let value = try value(first, line, indent)
+      if key == "<<" { try merge(value, into: &merged) } else { members.append((key, value)) }
     }
+    add(merged, to: &members, names)
     return members
   }
 
+  /// What a name has: from `first` on in its line, or on the lines that follow.
+  private mutating func value(
+    _ first: Int, _ line: Line, _ indent: Int
+  ) throws(JSON.Mistake) -> JSON {
+    var first = first
+    if first < line.end {
+      try count(position(line, first))
+      if let name = try anchor(&first, line) {
+        return try named(name) { (reader) throws(JSON.Mistake) in
+          try reader.value(first, line, indent)
+        }
+      }
+      return try scalarLine(first, indent)
+    }
+    next += 1
+    // A sequence may stand as far left as its name.
+    if next < lines.count, lines[next].indent == indent, isItem(lines[next]) {
+      return try block(indent, parent: indent - 1)
+    }
+    return try below(indent, line)
+  }
+
   /// What stands further right than `indent`, if there is something.
-  private mutating func below(_ indent: Int, _ line: Line) throws(JSON.Mistake) -> JSON {
+  mutating func below(_ indent: Int, _ line: Line) throws(JSON.Mistake) -> JSON {
     if next < lines.count, lines[next].indent > indent {
       return try block(lines[next].indent, parent: indent)
     }
@@ -220,12 +255,18 @@ struct YAMLReader {
         throw JSON.Mistake(position: start, message: "there is more behind the end of the value")
       }
       return value
-    case 38, 42, 33:
-      throw JSON.Mistake(
-        position: start, message: "anchors, aliases and tags are not read: write the value here")
+    case 42:
+      let value = try alias(&index, line.end)
+      while index < line.end, text[index] <= 32 { index += 1 }
+      if index < line.end {
+        throw JSON.Mistake(position: start, message: "there is more behind the alias")
+      }
+      next += 1
+      return value
+    case 33:
+      throw JSON.Mistake(position: start, message: "tags are not read: write the value alone")
     case 124, 62:
-      throw JSON.Mistake(
-        position: start, message: "text over several lines is not read: write it in one, in quotes")
+      return JSON(value: .string(try blockText(first, line, parent)), position: start)
     case 34, 39:
       let value = try quoted(&index, start)
       var end = index
@@ -262,90 +303,7 @@ struct YAMLReader {
     return JSON(value: isNull ? .null : .string(value), position: start)
   }
 
-  private static func isNull(_ word: String) -> Bool {
+  static func isNull(_ word: String) -> Bool {
     word == "~" || word == "null" || word == "Null" || word == "NULL"
-  }
-
-  private mutating func flow(_ index: inout Int) throws(JSON.Mistake) -> JSON {
-    depth += 1
-    defer { depth -= 1 }
-    let start = here(index)
-    if depth > 64 {
-      throw JSON.Mistake(position: start, message: "values are nested more than 64 deep")
-    }
-    guard index < text.count else {
-      throw JSON.Mistake(position: start, message: "a list that does not end")
-    }
-    let opening = text[index]
-    guard opening == 91 || opening == 123 else {
-      let isQuoted = opening == 34 || opening == 39
-      let value = try text(&index, lines[lineIndex(index)], isFlow: true, end: text.count)
-      let isNull = !isQuoted && Self.isNull(value)
-      return JSON(value: isNull ? .null : .string(value), position: start)
-    }
-    index += 1
-    var names: Set<String> = []
-    var items: [JSON] = []
-    var members: [(name: String, value: JSON)] = []
-    while true {
-      skipSpace(&index)
-      guard index < text.count else {
-        throw JSON.Mistake(position: start, message: "a list that does not end")
-      }
-      if text[index] == opening + 2 { break }
-      if opening == 123 {
-        let key = try text(&index, lines[lineIndex(index)], isFlow: true, end: text.count)
-        skipSpace(&index)
-        guard index < text.count, text[index] == 58 else {
-          throw JSON.Mistake(position: here(index), message: "expected name: value")
-        }
-        index += 1
-        skipSpace(&index)
-        if !names.insert(key).inserted {
-          throw JSON.Mistake(position: here(index), message: "this name is there twice")
-        }
-        if index < text.count, text[index] == 44 || text[index] == 125 {
-          members.append((key, JSON(value: .null, position: here(index))))
-        } else {
-          members.append((key, try flow(&index)))
-        }
-      } else {
-        items.append(try flow(&index))
-      }
-      skipSpace(&index)
-      if index < text.count, text[index] == 44 {
-        index += 1
-      } else if index < text.count, text[index] != opening + 2 {
-        throw JSON.Mistake(position: here(index), message: "expected a comma")
-      }
-    }
-    index += 1
-    return JSON(value: opening == 91 ? .array(items) : .object(members), position: start)
-  }
-
-  private func skipSpace(_ index: inout Int) {
-    while index < text.count {
-      if text[index] <= 32 {
-        index += 1
-      } else if text[index] == 35, text[index - 1] <= 32 {
-        while index < text.count, text[index] != 10 { index += 1 }
-      } else {
-        return
-      }
-    }
-  }
-
-  /// Places are asked for one after the other, so this costs no look at every line.
-  private mutating func lineIndex(_ index: Int) -> Int {
-    let isBehind = lastLine < lines.count && lastLine >= next && lines[lastLine].start <= index
-    var found = isBehind ? lastLine : next
-    defer { lastLine = found }
-    while found + 1 < lines.count, lines[found + 1].start <= index { found += 1 }
-    return min(found, lines.count - 1)
-  }
-
-  private mutating func here(_ index: Int) -> JSON.Position {
-    let line = lines[lineIndex(index)]
-    return position(line, max(index, line.start))
   }
 }

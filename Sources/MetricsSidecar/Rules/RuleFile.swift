@@ -216,6 +216,7 @@ enum RuleFile {
     family.kind = first.kind
     family.timingKind = first.timingKind
     family.help = first.help
+    family.ttlSeconds = first.ttlSeconds
     family.buckets = first.buckets
     family.options = first.options
   }

@@ -262,44 +262,6 @@ import Testing
 
   @Test(
     arguments: [
-      (#""\u00fc\x41\U0001f631\t\e\N""#, "üA😱\t\u{1b}\u{85}"), (#""a\/b\\""#, "a/b\\"),
-      ("\"a  \n     b\n\n    c\"", "a b\nc"), ("\"a \\\n     b\\t\n    c\"", "a b\t c"),
-      ("'it''s\n    one'", "it's one"), ("a b\n    c # d", "a b c"), ("a\n\n    b", "a\nb"),
-      ("don't \"x\"", "don't \"x\""), ("\"null\"", "null"), ("~", ""), ("Null", ""),
-      ("\"# no\n    # comment\" # one", "# no # comment"), ("a#b", "a#b"),
-    ] as [(String, String?)])
-  func `text is read as YAML has it`(_ written: String, _ help: String?) throws {
-    let mapping =
-      "\u{feff}---\nmappings:\n- match: a\n  help: \(written)\n  name: a\n...\nname: {\n"
-    let file = try? MappingFile(text: Array(mapping.utf8))
-    let found = try file.map { try RuleFile.parse($0.output.array).families[0].help }
-    #expect(found == help)
-    #expect(file == nil || file?.notes.isEmpty == true)
-  }
-
-  @Test(arguments: [
-    "mappings: null", "mappings: ~", "mappings:", "mappings: []", "---\n# nothing\n",
-  ])
-  func `nothing is nothing`(_ text: String) throws {
-    let file = try MappingFile(text: Array(text.utf8))
-    #expect(try RuleFile.parse(file.output.array).families.count == 1)
-    #expect(file.notes.isEmpty)
-  }
-
-  @Test func `null members are as if they were not there, and flow text may be wrapped`() throws {
-    let (fixture, notes) = try fixture(
-      """
-      defaults: ~
-      mappings: [{match: a.*, name: a, ttl: null, help: some
-         more text, labels: , scale: ~, observer_type: }]
-      """)
-    #expect(notes == [])
-    fixture.apply("a.b", "c")
-    #expect(fixture.page.contains("# HELP a some more text\n"))
-  }
-
-  @Test(
-    arguments: [
       ("summary_options: {age_buckets: 5}", "age_buckets is left out"),
       ("summary_options: {buf_cap: 5}", "buf_cap is left out"),
       ("action: keep", "action is map or drop"),
@@ -317,27 +279,16 @@ import Testing
     let (_, notes) = try fixture(text)
     #expect(notes.count == 1 && notes[0].contains(told), "\(notes)")
   }
-
-  @Test(arguments: [
-    ("mappings:\n- match: a\n  name: \"a\n", "line 3, column 9"),
-    ("mappings:\n\t- match: a\n", "line 2, column 1"),
-    ("mappings:\n- match: &x a\n", "line 2, column 10"),
-    ("mappings:\n- match: a\n name: b\n", "line 3, column 2"), ("- a\n", "line 1, column 1"),
-    ("mappings: [a, b\n", "line 1"), ("mappings: {a: b} c\n", "line 1, column 11"),
-    ("a: 1\na: 2\n", "line 2, column 1"), ("{\"mappings\": [}", "line 1, column 15"),
-  ])
-  func `a file that cannot be read is refused with the place`(_ text: String, _ place: String) {
-    do throws(JSON.Mistake) {
-      _ = try MappingFile(text: Array(text.utf8))
-      Issue.record("\(text) is read")
-    } catch { #expect(error.description.hasPrefix(place), "\(error.description)") }
-  }
 }
 
 @Suite struct ConvertRulesFuzzTests {
   @Test func `whatever a mapping file says, what it becomes is a rules file or a mistake`() {
     Fuzzer(
-      "mapping-files", pieces: ["- ", ": ", "\n  ", "match: ", "name: $1", "[", "}", "'", "${1}"]
+      "mapping-files",
+      pieces: [
+        "- ", ": ", "\n  ", "match: ", "&a ", "*a", "<<: ", ">-\n  ", "name: $1", "[", "}", "'",
+        "${1}",
+      ]
     )
     .run { input, _, label in
       do throws(JSON.Mistake) {

@@ -101,4 +101,18 @@ import Testing
     #expect(fixture.value("other") == 5)
     #expect(fixture.apply("a_b_count", "g", 5) == .typeConflict)
   }
+
+  @Test func `a further entry of a family that events make leaves its time to live`() throws {
+    let fixture = try Fixture(
+      rules: #"""
+        {"match": "first", "families": [
+          {"name": "n", "type": "event", "ttl": "10m", "events": [{"event": "a"}]},
+          {"name": "n", "constants": {"x": "1"}, "events": [{"event": "b"}]}]}
+        """#)
+    for name in ["a", "b"] {
+      fixture.apply(name, "g", 1)
+      let family = fixture.registry.families.first { $0.name == [UInt8(ascii: "n")] }
+      #expect(family?.timeToLive == 600_000_000_000)
+    }
+  }
 }
