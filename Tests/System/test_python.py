@@ -237,7 +237,8 @@ class PythonTests(TestCase):
 
     def serve(self, code, *arguments, requests=REQUESTS):
         """Runs the service, and what its sidecar says in the end; its own values on the way."""
-        with Sidecar("--supervise") as sidecar:
+        # Parts of workers that a restarted sidecar does not see again stay for a minute.
+        with Sidecar("--supervise", "--max-gauge-clients", "1000") as sidecar:
             process, port = self.gunicorn(sidecar, code, *arguments)
             try:
                 wait_for(lambda: ask(port), "the service")

@@ -177,6 +177,25 @@ class SwiftTests(TestCase):
                     page = sidecar.page().splitlines()
                     self.assertEqual([line for line in lines.splitlines() if line not in page], [])
 
+    def test_late_and_stopped(self):
+        """A sidecar that comes late, goes, comes back and is stopped has every job of a program
+        that went on meanwhile."""
+        with Sidecar() as sidecar:
+            sidecar.stop()
+            jobs = subprocess.Popen([BUILT / "count-jobs", sidecar.path("events.sock"), "5000"],
+                                    stdout=sidecar.log)
+            for _ in range(3):
+                time.sleep(0.2)
+                sidecar.start()
+                for number in (signal.SIGSTOP, signal.SIGCONT):
+                    sidecar.process.send_signal(number)
+                    time.sleep(0.2)
+                sidecar.stop()
+            sidecar.start()
+            self.assertEqual(jobs.wait(60), 0)
+            sidecar.expect({'jobs_done_total{queue="mail"}': 5000,
+                            "jobs_duration_seconds_count": 5000})
+
     def test_sidecar_killed(self):
         """Hummingbird under load while the sidecar is killed: its own middleware's numbers and the
         orders are the requests that were answered."""
