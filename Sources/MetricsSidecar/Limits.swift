@@ -68,6 +68,9 @@ struct Limits: Sendable {
   var damagedFiles = 3
   /// HTTP connections at once.
   var httpConnections = 256
+  /// Readers of expositions that `--linger` knows apart. One that came once makes room for a new one, or
+  /// one that comes no more; else the new one is not waited for.
+  var readers: Int { min(httpConnections, 1024) }
   /// Of the clients' memory, what expositions may have that nobody has read yet, in bytes; two of the
   /// newest one's size if that is more.
   var unreadPageByteCount = 16 << 20

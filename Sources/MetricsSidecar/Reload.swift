@@ -28,7 +28,7 @@ final class KeptFiles {
     board = try WorkerBoard()
     rules = try SharedText(limit: RuleLoading.byteLimit)
     passwords = try SharedText(limit: PushOpening.authByteLimit)
-    linger = try SharedText(limit: Linger.byteLimit(readers: limits.httpConnections))
+    linger = try SharedText(limit: Linger.byteLimit(readers: limits.readers))
   }
 }
 

@@ -20,7 +20,7 @@ extension Sidecar {
   func prepareLinger(hasValues: Bool) {
     guard settings.lingerNanoseconds > 0 else { return }
     var linger = Linger(
-      time: settings.lingerNanoseconds, readerLimit: settings.limits.httpConnections,
+      time: settings.lingerNanoseconds, readerLimit: settings.limits.readers,
       hasValues: hasValues)
     if let kept = kept?.linger.load() { linger.takeOver(kept.text) }
     self.linger = linger
