@@ -15,7 +15,7 @@ import time
 from unittest import TestCase, main
 
 from support import dice
-from support.checks import awake, check, wait_for
+from support.checks import as_process_1, awake, check, wait_for
 from support.lingering import ENDS, OVER, SEEN, SIGNAL, ended
 from support.sidecar import Session, Sidecar
 
@@ -392,9 +392,11 @@ class Linger(TestCase):
             ended(sidecar, SEEN, 0)
 
     def pid_1(self):
+        before = as_process_1()
+
         class Contained(Sidecar):
             def arguments(self):
-                return ["unshare", "--pid", "--fork", "--kill-child", *super().arguments()]
+                return [*before, *super().arguments()]
 
         for supervise in (), ("--supervise",):
             with Contained("--linger", "60s", *supervise) as sidecar:

@@ -12,7 +12,7 @@ import time
 from unittest import TestCase, main
 
 from support import PROGRAMS
-from support.checks import check, wait_for
+from support.checks import as_process_1, check, wait_for
 from support.sidecar import Sidecar
 
 PROGRAM = os.path.join(PROGRAMS, "metrics-sidecar")
@@ -109,8 +109,7 @@ sys.exit(200)
     def test_process_1(self):
         """As process 1 of a container it hands signals on and reaps orphans."""
         process = self.start("(sleep 0.1 &) ; trap 'exit 5' TERM; echo ready; "
-                             "while :; do sleep 0.05; done", "unshare", "--pid", "--fork",
-                             "--kill-child", "--mount-proc")
+                             "while :; do sleep 0.05; done", *as_process_1())
         with open(f"/proc/{process.pid}/task/{process.pid}/children") as file:
             first = int(file.read())
         time.sleep(0.3)

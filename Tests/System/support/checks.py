@@ -1,6 +1,8 @@
 """How a check fails, and how it waits."""
+import os
 import re
 import socket
+import subprocess
 import time
 import unittest
 
@@ -34,6 +36,16 @@ def missing(why):
     if setting("ALLOW_MISSING", 0):
         raise unittest.SkipTest(why)
     raise AssertionError(f"{why} (ALLOW_MISSING=1 goes on without this test)")
+
+
+def as_process_1():
+    """What one writes before a command that is to be process 1, as in a container."""
+    words = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    if os.geteuid() != 0:
+        words[1:1] = ["--user", "--map-root-user"]
+    if subprocess.run([*words, "true"], capture_output=True).returncode:
+        missing("a process 1 needs root, or namespaces of users")
+    return words
 
 
 def awake(pid):
