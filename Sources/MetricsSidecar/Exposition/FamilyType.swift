@@ -11,15 +11,8 @@ enum FamilyType: UInt8 {
   /// In protobuf alone: a histogram whose counts may fall.
   case gaugeHistogram = 5
 
-  /// What families of a kind are.
-  init(_ kind: Record.Kind) {
-    switch kind {
-    case .counter: self = .counter
-    case .histogram, .nativeHistogram: self = .histogram
-    case .summary: self = .summary
-    case .gauge, .set, .clientGauge, .session, .spelling, .declaration: self = .gauge
-    }
-  }
+  /// What families of a metric type are.
+  init(_ type: MetricType) { self = type.metric.exposedType }
 
   /// As `# TYPE` has it, but for gauge histograms.
   var text: StaticString {

@@ -15,7 +15,7 @@ struct Declaration {
   let name: [UInt8]
   /// As the line has it, behind `_family|`.
   let text: [UInt8]
-  private(set) var kind: Record.Kind
+  private(set) var kind: MetricType
   private(set) var help: [UInt8] = []
   private(set) var bounds: [Double] = []
   private(set) var merge = KindOptions.Merge.last
@@ -81,8 +81,8 @@ struct Declaration {
     return name.allSatisfy(Names.isWordByte)
   }
 
-  private static func kind(_ word: ArraySlice<UInt8>) -> Record.Kind? {
-    let words: [(StaticString, Record.Kind)] = [
+  private static func kind(_ word: ArraySlice<UInt8>) -> MetricType? {
+    let words: [(StaticString, MetricType)] = [
       ("counter", .counter), ("gauge", .gauge), ("histogram", .histogram), ("summary", .summary),
     ]
     for (name, kind) in words where word.elementsEqual(name) { return kind }

@@ -68,7 +68,7 @@ enum EventType: UInt8 {
   case seconds = 20  // t of spectator
 
   /// What it is kept as where no rule says otherwise.
-  var kind: Record.Kind {
+  var kind: MetricType {
     switch self {
     case .counter: .counter
     case .gauge: .gauge

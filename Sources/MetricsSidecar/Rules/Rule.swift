@@ -6,7 +6,7 @@ struct Rule {
   var event: Pattern
   var regex: RegularExpression?
   /// Kinds of events that it takes; empty: all.
-  var kinds: [Record.Kind] = []
+  var kinds: [MetricType] = []
   /// All have to hold.
   var conditions: [Condition]
   /// Its entry in `Rules.families`; `nil` for a rule that drops the event.
@@ -20,7 +20,7 @@ struct Rule {
   var captureCount: Int { regex?.groupCount ?? event.starCount }
 
   /// What the name's stars or groups stand for, where the rule takes the event.
-  func captures(_ event: EventDescription, _ kind: Record.Kind) -> [ArraySlice<UInt8>]? {
+  func captures(_ event: EventDescription, _ kind: MetricType) -> [ArraySlice<UInt8>]? {
     guard kinds.isEmpty || kinds.contains(kind),
       let captures = regex.map({ $0.captures(event.name[...]) })
         ?? self.event.captures(event.name[...])
@@ -56,9 +56,9 @@ struct FamilyRule {
   /// As written; with captures it is a template.
   var name: String
   /// `nil` where the type is the first event's own.
-  var kind: Record.Kind?
+  var kind: MetricType?
   /// What a timing becomes where the type is the event's own.
-  var timingKind = Record.Kind.histogram
+  var timingKind = MetricType.histogram
   var help: String
   var labels: [(name: String, source: Source)]
   /// Whether tags that no label names become labels, and which do not.

@@ -37,7 +37,7 @@ extension RuleFile {
   /// A family's type; with `event` it is the first event's own.
   static func kind(
     _ json: JSON
-  ) throws(JSON.Mistake) -> (kind: Record.Kind?, isEventsOwn: Bool) {
+  ) throws(JSON.Mistake) -> (kind: MetricType?, isEventsOwn: Bool) {
     switch try json.text() {
     case "counter": return (.counter, false)
     case "gauge": return (.gauge, false)
@@ -45,14 +45,14 @@ extension RuleFile {
     case "summary": return (.summary, false)
     case "set": return (.set, false)
     case "event": return (nil, true)
-    default: throw json.mistake("\"type\" is " + KindMembers.types)
+    default: throw json.mistake("\"type\" is " + MetricMembers.types)
     }
   }
 
   /// The kinds of events that a rule takes: one, or a list.
-  static func kinds(_ json: JSON) throws(JSON.Mistake) -> [Record.Kind] {
+  static func kinds(_ json: JSON) throws(JSON.Mistake) -> [MetricType] {
     if case .array(let items) = json.value {
-      var list: [Record.Kind] = []
+      var list: [MetricType] = []
       for item in items { list += try kinds(item) }
       return list
     }

@@ -73,7 +73,7 @@ enum RuleFile {
   /// An entry of `families` as far as it has been read.
   private struct Entry {
     var family = FamilyRule(name: "", kind: .counter, help: "", labels: [], buckets: [])
-    var kind: Record.Kind?
+    var kind: MetricType?
     var isEventsOwn = false
     var events: [Rule] = []
     var drops = false
@@ -85,7 +85,7 @@ enum RuleFile {
     [
       "name", "type", "help", "labels", "constants", "buckets", "ttl", "events", "action",
       "other_tags", "honor_labels", "timings",
-    ] + KindMembers.names
+    ] + MetricMembers.names
 
   private static func family(
     _ json: JSON, _ standard: Standard, into rules: inout Rules, _ index: inout FamilyIndex,
@@ -116,7 +116,7 @@ enum RuleFile {
       further(&family, entry.kind, rules.families[first], members, json, &mistakes)
     } else {
       if !has("type") {
-        mistakes.append(json.mistake("a family needs a \"type\": " + KindMembers.types))
+        mistakes.append(json.mistake("a family needs a \"type\": " + MetricMembers.types))
       }
       if has("timings"), !entry.isEventsOwn {
         mistakes.append(json.mistake("\"timings\" are for families whose \"type\" is \"event\""))
@@ -170,8 +170,8 @@ enum RuleFile {
         } catch { mistakes.append(error) }
       }
     default:
-      guard let index = KindMembers.names.firstIndex(of: name) else { return }
-      try KindMembers.read(index, value, into: entry.family.options)
+      guard let member = MetricMembers.table.first(where: { $0.name == name }) else { return }
+      try member.read(value, entry.family.options)
     }
   }
 
@@ -181,10 +181,10 @@ enum RuleFile {
     _ json: JSON, _ mistakes: inout [JSON.Mistake]
   ) {
     var own = entry.isEventsOwn ? family.timingKind : entry.kind
-    KindMembers.finish(&own, family, members, &mistakes)
+    MetricMembers.finish(&own, family, members, &mistakes)
     if own == .histogram, family.buckets.isEmpty {
       family.buckets = FamilyRule.defaultBuckets
-    } else if own != nil, own != .histogram, own != .nativeHistogram, !family.buckets.isEmpty {
+    } else if let own, !own.metric.hasBounds, !family.buckets.isEmpty {
       for (name, value) in members where name == "buckets" {
         mistakes.append(value.mistake("\"buckets\" are for histograms"))
       }
@@ -200,7 +200,7 @@ enum RuleFile {
   /// A further entry has other events and labels for a family that is there; the rest is its first
   /// entry's.
   private static func further(
-    _ family: inout FamilyRule, _ kind: Record.Kind?, _ first: FamilyRule,
+    _ family: inout FamilyRule, _ kind: MetricType?, _ first: FamilyRule,
     _ members: [(name: String, value: JSON)], _ json: JSON, _ mistakes: inout [JSON.Mistake]
   ) {
     let own = ["name", "type", "labels", "constants", "events", "other_tags", "honor_labels"]

@@ -315,22 +315,8 @@ extension Registry {
     let scaled = target.scale == 0 ? value : value * scales[target.scale]
     guard scaled.magnitude <= Self.greatestTerm else { return }
     let value = target.isMilliseconds ? scaled / 1000 : scaled
-    var cell = Int(target.cell) + 1
-    if family.kind == .histogram {
-      var bucket = 0
-      while bucket < family.bounds.count, value > family.bounds[bucket] { bucket += 1 }
-      cell += HistogramCells.firstBucket - 1 + bucket
-    } else if family.kind == .nativeHistogram {
-      let record = Int(target.cell)
-      exemplars.set(
-        record + NativeHistogramCells.exemplar(value, family.options), value, trace,
-        nameByteCount: nameByteCount, now: now)
-      if family.bounds.isEmpty { return }
-      cell = record + NativeHistogramCells.firstBucket(family.options)
-      for bound in family.bounds where value > bound { cell += 1 }
-    } else if family.kind != .counter {
-      return
+    family.metric.forEachExemplar(of: value, Int(target.cell), family) { cell in
+      exemplars.set(cell, value, trace, nameByteCount: nameByteCount, now: now)
     }
-    exemplars.set(cell, value, trace, nameByteCount: nameByteCount, now: now)
   }
 }

@@ -3,7 +3,8 @@ import SidecarPlatform
 /// A family: name, type, help, and where its series lie in the state file.
 final class Family {
   let name: [UInt8]
-  let kind: Record.Kind
+  let kind: MetricType
+  let metric: Metric
   /// Escaped, as text 0.0.4 has it.
   let help: [UInt8]
   /// Upper bounds without +Inf; empty but for histograms.
@@ -31,11 +32,12 @@ final class Family {
   var overflow: Record?
 
   init(
-    name: [UInt8], kind: Record.Kind, help: String, bounds: [Double],
+    name: [UInt8], kind: MetricType, help: String, bounds: [Double],
     options: KindOptions = KindOptions()
   ) {
     self.name = name
     self.kind = kind
+    metric = kind.metric
     var escaped = ByteBuffer(capacity: 128)
     let plain = Array(help.utf8)
     unsafe Labels.appendEscapedHelp(plain.span.bytes, to: &escaped)
@@ -46,30 +48,21 @@ final class Family {
       PointSeries.text($0, isHistogram: kind != .summary)
     }
     var words = ByteBuffer()
-    for number in bounds + options.shape(kind) { NumberFormat.append(number, to: &words) }
+    for number in bounds + metric.shape(options) { NumberFormat.append(number, to: &words) }
     shape = words.isEmpty ? 0 : Digest.checksum(words.bytes)
   }
 
   /// The cells a series of this family has, with the first that says whether it is in use.
   var cellCount: Int {
-    switch kind {
-    case .counter, .gauge, .session, .spelling, .declaration: 2
-    case .histogram: HistogramCells.count(bounds: bounds.count)
-    case .set: DistinctCells.count(options)
-    case .summary: SummaryCells.count(options)
-    case .nativeHistogram: NativeHistogramCells.count(options, bounds: bounds.count)
-    case .clientGauge: ClientGaugeCells.count(options)
-    }
+    metric.cellCount(options, bounds: bounds.count)
   }
 
   /// About the bytes of its lines on a text page, of a series whose key has so many.
   func textByteCount(key byteCount: Int) -> Int {
-    switch kind {
-    case .counter, .gauge, .session, .spelling, .declaration, .set, .clientGauge: byteCount + 24
-    case .histogram, .summary: (boundTexts.count + 2) * (byteCount + 40)
-    // In protobuf it has a few bytes for each of its buckets.
-    case .nativeHistogram: (boundTexts.count + 2) * (byteCount + 40) + 8 * cellCount
-    }
+    guard kind.hasSuffixes else { return byteCount + 24 }
+    // In protobuf a native histogram has a few bytes for each of its buckets.
+    return (boundTexts.count + 2) * (byteCount + 40)
+      + (kind == .nativeHistogram ? 8 * cellCount : 0)
   }
 
   /// The bytes of its head on a text page.
@@ -77,13 +70,4 @@ final class Family {
     let help = help.isEmpty ? 0 : 9 + name.count + help.count
     return help + 9 + name.count + FamilyType(kind).text.utf8CodeUnitCount
   }
-}
-
-/// The cells of a histogram, after the one that says whether it is in use: the sum, the fraction of a
-/// sample that `@rate` has left over, and a count for each bucket (not cumulative), +Inf last.
-enum HistogramCells {
-  static let sum = 1
-  static let carry = 2
-  static let firstBucket = 3
-  static func count(bounds: Int) -> Int { firstBucket + bounds + 1 }
 }

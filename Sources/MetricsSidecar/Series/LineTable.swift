@@ -25,7 +25,7 @@ struct LineTable: ~Copyable {
     var family: UInt16
     /// Milliseconds become seconds.
     var isMilliseconds: Bool
-    var kind: Record.Kind
+    var kind: MetricType
     /// Of a gauge of several clients: the digest of the tag that tells them apart; 0 without one.
     var client: UInt32 = 0
     /// A number in `Registry.scales`; 0 where values are taken as they are.

@@ -14,21 +14,34 @@
 /// Of a record that is not in use only bytes 0..<12 mean something; while the process lives, bytes
 /// 12..<16 are the next free record of that length.
 struct Record: Equatable {
-  /// What a record holds; the numbers are part of the file's format.
-  enum Kind: UInt8 {
-    case counter = 1
-    case gauge = 2
-    case histogram = 3
-    case set = 4
-    case summary = 5
-    case nativeHistogram = 6
-    /// A gauge of several clients.
-    case clientGauge = 7
-    case session = 9
+  /// What a record holds; its numbers are part of the file's format.
+  enum Kind: Equatable {
+    case series(MetricType)
+    case session
     /// How a client wrote a name; see `Spellings`.
-    case spelling = 10
+    case spelling
     /// What a client says of a family; see `Declaration`.
-    case declaration = 11
+    case declaration
+
+    init?(rawValue: UInt8) {
+      switch rawValue {
+      case 9: self = .session
+      case 10: self = .spelling
+      case 11: self = .declaration
+      default:
+        guard let type = MetricType(rawValue: rawValue) else { return nil }
+        self = .series(type)
+      }
+    }
+
+    var rawValue: UInt8 {
+      switch self {
+      case .series(let type): type.rawValue
+      case .session: 9
+      case .spelling: 10
+      case .declaration: 11
+      }
+    }
   }
 
   let unit: UInt32

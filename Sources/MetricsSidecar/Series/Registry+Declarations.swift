@@ -47,7 +47,7 @@ extension Registry {
     } catch { return error }
   }
 
-  private func checkName(_ name: [UInt8], _ kind: Record.Kind) throws(Rejection) {
+  private func checkName(_ name: [UInt8], _ kind: MetricType) throws(Rejection) {
     if name.count > limits.nameByteCount { throw .nameTooLong }
     if Names.isReserved(name) { throw conflict(name) }
     guard familyIndex[name] == nil else { return }
@@ -138,7 +138,7 @@ extension Registry {
   /// Feeds the declared family of the event's name, or of the name that its protocol gives it; `false`
   /// where there is none.
   func feedDeclared(
-    _ event: EventDescription, _ kind: Record.Kind, into outcome: inout Resolution
+    _ event: EventDescription, _ kind: MetricType, into outcome: inout Resolution
   ) throws(Rejection) -> Bool {
     let name = event.family ?? event.name
     guard !declarations.entries.isEmpty, declarations.entries[name] != nil,

@@ -48,31 +48,7 @@ extension Registry {
   private func add(_ record: Record, to twin: Record, _ family: Family) {
     let isLater =
       state.transaction(record.firstCell + 1) > state.transaction(twin.firstCell + 1)
-    var sums: Range<Int>
-    switch family.kind {
-    case .counter, .histogram: sums = 1..<state.cellCount(record)
-    case .summary, .nativeHistogram:
-      sums = 1..<NativeHistogramCells.zeros
-      if family.kind == .nativeHistogram {
-        sums = 1..<NativeHistogramCells.control
-        addBuckets(record, to: twin, family)
-      }
-    default:
-      if isLater { copy(record, to: twin) }
-      return
-    }
-    for cell in sums {
-      state.add(twin.firstCell + cell, state.number(record.firstCell + cell))
-    }
-  }
-
-  private func addBuckets(_ record: Record, to twin: Record, _ family: Family) {
-    let first = NativeHistogramCells.firstBucket(family.options)
-    for cell in first..<first + family.bounds.count {
-      state.add(twin.firstCell + cell, state.number(record.firstCell + cell))
-    }
-    let table = NativeHistogramCells.table(twin.firstCell, family.options)
-    let rest = table.add(NativeHistogramCells.table(record.firstCell, family.options), in: state)
-    state.add(twin.firstCell + NativeHistogramCells.zeros, Double(rest))
+    family.metric.join(
+      record.firstCell, to: twin.firstCell, isLater: isLater, family, in: state)
   }
 }

@@ -110,34 +110,15 @@ extension Registry {
       guard let scaled = scaled(target, value, weight, move) else { return }
       value = scaled
     }
-    let cell = Int(target.cell)
-    switch target.kind {
-    case .counter:
-      // A counter of timings or the like: what it adds up may be below 0, and a counter never falls.
-      if value < 0 { refusedValues += 1 } else { state.add(cell + 1, value * weight) }
-    case .gauge:
-      if move == .set {
-        state.store(cell + 1, value)
-      } else {
-        step(target, value, move)
-      }
-    case .histogram:
-      let family = families[Int(target.family)]
-      observe(cell, family, target.isMilliseconds ? value / 1000 : value, weight)
-    default: addSketched(target, families[Int(target.family)], value, weight, move)
+    // The commonest without a look at their family.
+    if target.kind == .counter {
+      return Counter.add(value * weight, Int(target.cell), in: self)
+    } else if target.kind == .gauge {
+      return Gauge.set(value, move, target, in: self)
     }
-  }
-
-  @inline(never)
-  private func step(_ target: LineTable.Target, _ value: Double, _ move: GaugeMove) {
-    let cell = Int(target.cell) + 1
-    if !move.isStep(target.minus) {
-      state.store(cell, value)
-    } else if value.magnitude <= Self.greatestTerm {
-      state.add(cell, value)
-    } else {
-      refusedValues += 1
-    }
+    let family = families[Int(target.family)]
+    family.metric.observe(
+      target.isMilliseconds ? value / 1000 : value, weight: weight, move, target, family, in: self)
   }
 
   /// No sum becomes infinite, which it would stay, while each term is at most this: an event has up
@@ -157,19 +138,6 @@ extension Registry {
       : (scaled * weight).magnitude <= Self.greatestTerm
     if !isSound { refusedValues += 1 }
     return isSound ? scaled : nil
-  }
-
-  @inline(__always)
-  @_optimize(speed)
-  private func observe(_ cell: Int, _ family: Family, _ value: Double, _ weight: Double) {
-    let whole =
-      weight == 1
-      ? 1 : SampleWeight.whole(weight, carry: cell + HistogramCells.carry, in: state)
-    state.add(cell + HistogramCells.sum, value * weight)
-    if whole == 0 { return }
-    var bucket = 0
-    while bucket < family.bounds.count, value > family.bounds[bucket] { bucket += 1 }
-    state.add(cell + HistogramCells.firstBucket + bucket, whole)
   }
 
   // MARK: Events of several values

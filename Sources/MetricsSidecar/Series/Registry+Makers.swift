@@ -20,7 +20,7 @@ extension Registry {
 
   /// The family that an entry would make of this name, if its series are of this form.
   private func remade(
-    _ name: [UInt8], _ kind: Record.Kind, _ shape: UInt32, _ cellCount: Int
+    _ name: [UInt8], _ kind: MetricType, _ shape: UInt32, _ cellCount: Int
   ) -> Family? {
     var plain = name[...]
     let prefix = "exported_".utf8
@@ -44,7 +44,7 @@ extension Registry {
   /// The family of a series that the state file has and no rule declares: as an entry makes it, or as
   /// an event without a rule.
   func found(
-    _ name: [UInt8], _ kind: Record.Kind, _ shape: UInt32, _ cellCount: Int
+    _ name: [UInt8], _ kind: MetricType, _ shape: UInt32, _ cellCount: Int
   ) -> Family {
     if let family = remade(name, kind, shape, cellCount) { return family }
     let bounds = kind == .histogram ? FamilyRule.defaultBuckets : []
@@ -65,7 +65,7 @@ extension Registry {
 
   /// An event of `rule` has come to a family that is there. What only a restart or a reload has found
   /// becomes what the rule says.
-  func meet(_ index: Int, _ rule: FamilyRule, _ kind: Record.Kind) throws(Rejection) {
+  func meet(_ index: Int, _ rule: FamilyRule, _ kind: MetricType) throws(Rejection) {
     let known = families[index]
     if !known.isCurrent {
       if known.kind != kind, isSampleOfAnother(known.name, kind) { throw conflict(known.name) }

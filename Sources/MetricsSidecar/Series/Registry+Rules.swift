@@ -101,7 +101,7 @@ extension Registry {
 
   /// The family that an entry of the rules names for an event whose type is kept as `kind`.
   private func family(
-    _ entry: Int, _ kind: Record.Kind, _ captures: [ArraySlice<UInt8>]
+    _ entry: Int, _ kind: MetricType, _ captures: [ArraySlice<UInt8>]
   ) throws(Rejection) -> Int {
     let rule = rules.families[entry]
     if ruleFamilies[entry] >= 0 {
@@ -125,7 +125,7 @@ extension Registry {
   }
 
   /// The family of an event that no rule matches.
-  private func family(named name: [UInt8], _ kind: Record.Kind) throws(Rejection) -> Int {
+  private func family(named name: [UInt8], _ kind: MetricType) throws(Rejection) -> Int {
     if let index = familyIndex[name] {
       if families[index].kind != kind { throw conflict(name) }
       families[index].isCurrent = true
@@ -144,13 +144,13 @@ extension Registry {
 
   /// Whether lines of a family of this name would be taken for those of a histogram, as `a_count`
   /// for `a`: a scrape with both would be refused whole.
-  func isSampleOfAnother(_ name: [UInt8], _ kind: Record.Kind) -> Bool {
+  func isSampleOfAnother(_ name: [UInt8], _ kind: MetricType) -> Bool {
     SampleNames.clash(name, FamilyType(kind)) { other in
       familyIndex[other].map { FamilyType(families[$0].kind) }
     } != nil
   }
 
-  func made(_ rule: FamilyRule, _ name: [UInt8], _ kind: Record.Kind) -> Family {
+  func made(_ rule: FamilyRule, _ name: [UInt8], _ kind: MetricType) -> Family {
     let options = rule.options
     options.maxClients = limits.gaugeClients
     // A client's report has the time to live that its series has.
@@ -160,7 +160,7 @@ extension Registry {
       options.windowMilliseconds = UInt64(seconds) * 1000
     }
     var bounds = rule.buckets
-    if kind != .histogram && kind != .nativeHistogram { bounds = [] }
+    if !kind.metric.hasBounds { bounds = [] }
     if kind == .histogram, bounds.isEmpty { bounds = FamilyRule.defaultBuckets }
     let family = Family(
       name: name, kind: kind, help: rule.help, bounds: bounds, options: options)

@@ -132,7 +132,7 @@ final class Registry {
   ) throws(Rejection) -> Record {
     do throws(Errno) {
       let record = try state.allocate(
-        kind: family.kind, key: key, nameByteCount: family.name.count, shape: family.shape,
+        kind: .series(family.kind), key: key, nameByteCount: family.name.count, shape: family.shape,
         cellCount: family.cellCount, createdMilliseconds: createdMilliseconds)
       table.insert(record, key: key)
       textByteCount += family.textByteCount(key: key.byteCount)
@@ -143,7 +143,7 @@ final class Registry {
   // MARK: Families
 
   /// The kind of the family called `name`, if there is one.
-  func kind(of name: [UInt8]) -> Record.Kind? { familyIndex[name].map { families[$0].kind } }
+  func kind(of name: [UInt8]) -> MetricType? { familyIndex[name].map { families[$0].kind } }
 
   func add(_ family: Family) -> Int {
     textByteCount += family.headByteCount
@@ -203,7 +203,7 @@ final class Registry {
     if let record = spellings.forget(family: families[index].name) { retire(record) }
     familyIndex[families[index].name] = nil
     textByteCount -= families[index].headByteCount
-    families[index] = Family(name: [], kind: .session, help: "", bounds: [])
+    families[index] = Family(name: [], kind: .gauge, help: "", bounds: [])
     freeFamilies.append(index)
   }
 
@@ -230,10 +230,10 @@ final class Registry {
     var emptyLabelled: [Record] = []
     forEachRecord { record in
       switch state.kind(record) {
+      case .series(let type): restore(record, type, &emptyLabelled)
       case .session: sessions.restore(record, in: state)
       case .spelling: restoreSpelling(record)
       case .declaration: break
-      default: restore(record, &emptyLabelled)
       }
     }
     joinEmptyLabelled(emptyLabelled)
@@ -248,12 +248,11 @@ final class Registry {
     }
   }
 
-  private func restore(_ record: Record, _ emptyLabelled: inout [Record]) {
+  private func restore(_ record: Record, _ kind: MetricType, _ emptyLabelled: inout [Record]) {
     let state = self.state
     let key = state.key(record)
     let nameByteCount = state.nameByteCount(record)
     let name = SeriesKey.array(key.extracting(0..<nameByteCount))
-    let kind = state.kind(record)
     // Such an event makes another family since the sidecar has one of that name, or none where it
     // is what a line of another one is called.
     if Names.isReserved(name) || familyIndex[name] == nil && isSampleOfAnother(name, kind) {

@@ -1,3 +1,89 @@
+import SidecarPlatform
+import SidecarRules
+
+/// A native histogram: see `NativeHistogramCells`.
+final class ExponentialHistogram: Metric {
+  private static let owners = "histograms with \"native\": true"
+
+  static let members = [
+    MetricMember("bucket_factor", of: [.nativeHistogram], owners) {
+      json, options throws(JSON.Mistake) in
+      let factor = try MetricMembers.number(
+        json, 1.0027, 65_536, "a factor from 1.0027 to 65536")
+      options.schema = ExponentialScale.schema(growingBy: factor)
+    },
+    MetricMember("zero_threshold", of: [.nativeHistogram], owners) {
+      json, options throws(JSON.Mistake) in
+      options.zeroThreshold = try MetricMembers.number(json, 0, 1e300, "a number from 0 up")
+    },
+  ]
+
+  override func cellCount(_ options: KindOptions, bounds: Int) -> Int {
+    NativeHistogramCells.count(options, bounds: bounds)
+  }
+
+  override func shape(_ options: KindOptions) -> [Double] {
+    [Double(options.maxBuckets), options.zeroThreshold]
+  }
+
+  override var hasBounds: Bool { true }
+
+  override func takes(_ event: MetricType) -> Bool {
+    event == .nativeHistogram || event == .histogram
+  }
+
+  @_optimize(speed)
+  override func observe(
+    _ value: Double, weight: Double, _ move: GaugeMove, _ target: LineTable.Target,
+    _ family: Family, in registry: Registry
+  ) {
+    let record = Int(target.cell)
+    let whole = addSum(value, weight, record, in: registry.state)
+    if whole == 0 { return }
+    NativeHistogramCells.observe(value, whole, in: registry.state, record, family)
+  }
+
+  /// Exponential buckets are added exactly, fixed ones by values that stand for each.
+  override func add(
+    _ samples: Distribution, sum: Double, factor: Double, _ record: Int, _ family: Family,
+    in registry: Registry
+  ) -> Registry.Rejection? {
+    let state = registry.state
+    state.add(record + NativeHistogramCells.sum, sum)
+    samples.forEachBucket { bucket in
+      if factor == 1, let exponential = samples.exponential {
+        NativeHistogramCells.add(bucket, exponential.schema, in: state, record, family)
+      } else {
+        NativeHistogramCells.observe(
+          bucket.middle * factor, Double(bucket.count), in: state, record, family)
+      }
+    }
+    return nil
+  }
+
+  override func join(
+    _ source: Int, to record: Int, isLater: Bool, _ family: Family, in state: StateFile
+  ) {
+    let options = family.options
+    let first = NativeHistogramCells.firstBucket(options)
+    addCells(1..<NativeHistogramCells.control, of: source, to: record, in: state)
+    addCells(first..<first + family.bounds.count, of: source, to: record, in: state)
+    let table = NativeHistogramCells.table(record, options)
+    let rest = table.add(NativeHistogramCells.table(source, options), in: state)
+    state.add(record + NativeHistogramCells.zeros, Double(rest))
+  }
+
+  override func forEachExemplar(
+    of value: Double, _ record: Int, _ family: Family, _ body: (Int) -> Void
+  ) {
+    body(record + NativeHistogramCells.exemplar(value, family.options))
+    if family.bounds.isEmpty { return }
+    var cell = record + NativeHistogramCells.firstBucket(family.options)
+    for bound in family.bounds where value > bound { cell += 1 }
+    body(cell)
+  }
+}
+
 /// A native histogram: exponential buckets of a resolution that falls when they would be too many,
 /// and beside them the fixed ones that a rule may give.
 ///

@@ -1,3 +1,32 @@
+import SidecarPlatform
+import SidecarRules
+
+/// A set: see `DistinctCells`.
+final class DistinctSet: Metric {
+  static let members = [
+    MetricMember("exact", of: [.set], "sets") { json, options throws(JSON.Mistake) in
+      options.exact = Int(
+        try MetricMembers.number(json, 16, 40_000, "from 16 to 40000 values"))
+    }
+  ]
+
+  override func cellCount(_ options: KindOptions, bounds: Int) -> Int {
+    DistinctCells.count(options)
+  }
+
+  override func shape(_ options: KindOptions) -> [Double] {
+    [Double(options.windowMilliseconds), Double(options.exact)]
+  }
+
+  override func observe(
+    _ value: Double, weight: Double, _ move: GaugeMove, _ target: LineTable.Target,
+    _ family: Family, in registry: Registry
+  ) {
+    DistinctCells.insert(
+      value, in: registry.state, Int(target.cell), now: registry.now, family.options)
+  }
+}
+
 /// How many distinct values a set has seen in a sliding window. Exact while they fit in the table;
 /// beyond, only values whose digest ends in `level` zero bits are kept, and each stands for
 /// 2^level of them (Wegman's adaptive sampling): the standard error is about 1.2 / √exact.

@@ -68,16 +68,4 @@ final class KindOptions {
   var exemplar: [UInt8] = []
   /// In place of a tag: labels as an event of a declared family has them.
   static let anyExemplar = [UInt8(ascii: "*")]
-
-  /// The numbers on which the meaning of a record's cells depends.
-  func shape(_ kind: Record.Kind) -> [Double] {
-    switch kind {
-    case .set: [Double(windowMilliseconds), Double(exact)]
-    case .summary where quantiles.isEmpty: []
-    case .summary: [Double(windowMilliseconds), Double(maxBuckets)]
-    case .nativeHistogram: [Double(maxBuckets), zeroThreshold]
-    case .clientGauge: [Double(merge.rawValue), Double(maxClients)]
-    default: []
-    }
-  }
 }

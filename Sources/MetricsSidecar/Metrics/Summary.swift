@@ -1,3 +1,69 @@
+import SidecarPlatform
+import SidecarRules
+
+/// A summary: see `SummaryCells`.
+final class Summary: Metric {
+  static let members = [
+    MetricMember("quantiles", of: [.summary], "summaries") { json, options throws(JSON.Mistake) in
+      var list: [Double] = []
+      for item in try json.items() {
+        let quantile = try MetricMembers.number(item, 0, 1, "a number from 0 to 1")
+        if let last = list.last, quantile <= last {
+          throw item.mistake("each quantile is above the one before it")
+        }
+        list.append(quantile)
+      }
+      if list.isEmpty || list.count > 32 { throw json.mistake("expected from 1 to 32 quantiles") }
+      options.quantiles = list
+    }
+  ]
+
+  override func cellCount(_ options: KindOptions, bounds: Int) -> Int {
+    SummaryCells.count(options)
+  }
+
+  override func shape(_ options: KindOptions) -> [Double] {
+    options.quantiles.isEmpty
+      ? [] : [Double(options.windowMilliseconds), Double(options.maxBuckets)]
+  }
+
+  override func takes(_ event: MetricType) -> Bool { event == .summary || event == .histogram }
+
+  @_optimize(speed)
+  override func observe(
+    _ value: Double, weight: Double, _ move: GaugeMove, _ target: LineTable.Target,
+    _ family: Family, in registry: Registry
+  ) {
+    let record = Int(target.cell)
+    let whole = addSum(value, weight, record, in: registry.state)
+    if whole == 0 { return }
+    SummaryCells.observe(
+      value, whole, in: registry.state, record, now: registry.now, family.options)
+  }
+
+  /// The quantiles are those of values that stand for each bucket.
+  override func add(
+    _ samples: Distribution, sum: Double, factor: Double, _ record: Int, _ family: Family,
+    in registry: Registry
+  ) -> Registry.Rejection? {
+    let state = registry.state
+    state.add(record + SummaryCells.sum, sum)
+    samples.forEachBucket { bucket in
+      SummaryCells.observe(
+        bucket.middle * factor, Double(bucket.count), in: state, record, now: registry.now,
+        family.options)
+    }
+    return nil
+  }
+
+  /// What the window had of either goes.
+  override func join(
+    _ source: Int, to record: Int, isLater: Bool, _ family: Family, in state: StateFile
+  ) {
+    addCells(1..<SummaryCells.samples + 1, of: source, to: record, in: state)
+  }
+}
+
 /// A summary: sum and count since the series was made, and quantiles of a sliding window. The window
 /// has four parts; each has its own buckets, and starts anew when its time has come round, so the
 /// quantiles are of the last three to four quarters of the window.

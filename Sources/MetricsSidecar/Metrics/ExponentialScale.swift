@@ -4,6 +4,13 @@
 enum ExponentialScale {
   static let schemas = -4...8
 
+  /// The coarsest schema whose buckets grow by no more than `factor`, as with the official clients.
+  static func schema(growingBy factor: Double) -> Int {
+    var schema = schemas.lowerBound
+    while schema < schemas.upperBound, upperBound(of: 1, schema: schema) > factor { schema += 1 }
+    return schema
+  }
+
   /// The bucket of a number above 0.
   @_optimize(speed)
   static func index(of magnitude: Double, schema: Int) -> Int {

@@ -1,46 +1,10 @@
 import SidecarPlatform
 import SidecarRules
 
+/// Gauges of several clients: whose part is whose, and what ends with a connection.
 extension Registry {
-  /// `add` for what is more than a number or some buckets.
-  @inline(never)
-  @_optimize(speed)
-  func addSketched(
-    _ target: LineTable.Target, _ family: Family, _ value: Double, _ weight: Double,
-    _ move: GaugeMove
-  ) {
-    let record = Int(target.cell)
-    let options = family.options
-    let value = target.isMilliseconds ? value / 1000 : value
-    switch family.kind {
-    case .set: DistinctCells.insert(value, in: state, record, now: now, options)
-    case .clientGauge:
-      guard value.magnitude <= Self.greatestTerm else {
-        refusedValues += 1
-        return
-      }
-      setPart(
-        Record(unit: target.cell), family, value, move.isStep(target.minus), tag: target.client)
-    case .summary, .nativeHistogram:
-      // Sum and carry lie where a histogram has them.
-      state.add(record + HistogramCells.sum, value * weight)
-      let whole =
-        weight == 1
-        ? 1 : SampleWeight.whole(weight, carry: record + HistogramCells.carry, in: state)
-      if whole == 0 { return }
-      if family.kind == .summary {
-        SummaryCells.observe(value, whole, in: state, record, now: now, options)
-      } else {
-        NativeHistogramCells.observe(value, whole, in: state, record, family)
-      }
-    default: break
-    }
-  }
-
-  // MARK: Clients of gauges
-
   /// Sets or moves the part of whoever speaks now.
-  private func setPart(
+  func setPart(
     _ record: Record, _ family: Family, _ value: Double, _ isDelta: Bool, tag: UInt32
   ) {
     let options = family.options
@@ -129,21 +93,6 @@ extension Registry {
     let state = self.state
     return SeriesKey.array(state.key(record).extracting(0..<state.nameByteCount(record)))
   }
-}
-
-extension Record.Kind {
-  /// Whether an event whose type is kept as `event` without a rule may feed a family of this kind.
-  func takes(_ event: Record.Kind) -> Bool {
-    switch event {
-    case .histogram:
-      self == .histogram || self == .counter || self == .summary || self == .nativeHistogram
-    case .gauge: self == .gauge || self == .clientGauge
-    default: self == event
-    }
-  }
-
-  /// Whether its lines are `…_sum`, `…_count` and such.
-  var hasSuffixes: Bool { self == .histogram || self == .summary || self == .nativeHistogram }
 }
 
 extension KindOptions {

@@ -1,3 +1,49 @@
+import SidecarPlatform
+import SidecarRules
+
+/// A gauge of several clients: see `ClientGaugeCells`.
+final class ClientGauge: Metric {
+  static let members = [
+    MetricMember("merge", of: [.clientGauge, .gauge], "gauges") {
+      json, options throws(JSON.Mistake) in
+      let words = ["last", "sum", "min", "max", "livesum", "livemin", "livemax"]
+      guard let index = words.firstIndex(of: try json.text()) else {
+        throw json.mistake("\"merge\" is last, sum, min, max, livesum, livemin or livemax")
+      }
+      options.isLive = index > 3
+      options.merge =
+        KindOptions.Merge(rawValue: UInt8(options.isLive ? index - 3 : index)) ?? .last
+    },
+    MetricMember(
+      "client", of: [.clientGauge], "gauges with a \"merge\" of several clients"
+    ) { json, options throws(JSON.Mistake) in
+      options.clientTag = Array(try json.text().utf8)
+    },
+  ]
+
+  override func cellCount(_ options: KindOptions, bounds: Int) -> Int {
+    ClientGaugeCells.count(options)
+  }
+
+  override func shape(_ options: KindOptions) -> [Double] {
+    [Double(options.merge.rawValue), Double(options.maxClients)]
+  }
+
+  override func takes(_ event: MetricType) -> Bool { event == .clientGauge || event == .gauge }
+
+  override func observe(
+    _ value: Double, weight: Double, _ move: GaugeMove, _ target: LineTable.Target,
+    _ family: Family, in registry: Registry
+  ) {
+    guard value.magnitude <= Registry.greatestTerm else {
+      registry.refusedValues += 1
+      return
+    }
+    registry.setPart(
+      Record(unit: target.cell), family, value, move.isStep(target.minus), tag: target.client)
+  }
+}
+
 /// A gauge that several clients report, each for itself: the series is their sum, least or greatest.
 ///
 ///     1 what clients that have gone left behind   2 1 if any has

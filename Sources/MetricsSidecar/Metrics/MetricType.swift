@@ -1,0 +1,98 @@
+import SidecarPlatform
+
+/// The metric types. The numbers are part of the state file's format: see `Record`.
+enum MetricType: UInt8 {
+  case counter = 1
+  case gauge = 2
+  case histogram = 3
+  case set = 4
+  case summary = 5
+  case nativeHistogram = 6
+  /// A gauge of several clients.
+  case clientGauge = 7
+
+  /// What each is, in the order of their numbers.
+  // Sound: none of them changes after it is made.
+  private nonisolated(unsafe) static let metrics: [Metric] = [
+    Counter(.counter, .counter), Gauge(.gauge, .gauge), Histogram(.histogram, .histogram),
+    DistinctSet(.set, .gauge), Summary(.summary, .summary),
+    ExponentialHistogram(.nativeHistogram, .histogram), ClientGauge(.clientGauge, .gauge),
+  ]
+
+  var metric: Metric { unsafe Self.metrics[Int(rawValue) - 1] }
+
+  /// Whether an event whose type is kept as `event` without a rule may feed a family of this type.
+  func takes(_ event: MetricType) -> Bool { metric.takes(event) }
+
+  /// Whether its lines are `…_sum`, `…_count` and such.
+  var hasSuffixes: Bool { metric.exposedType.hasPoints }
+}
+
+/// What a metric type is: which cells a series has, and what an event does to them. One object for
+/// each type, in a file of its own here; `MetricType` lists them.
+///
+/// What must stay true: cells are numbered from the record's head, which is 0. Each event stores into
+/// cell 1, whose transaction says when the series had its last.
+class Metric {
+  let type: MetricType
+  /// What a page calls it.
+  let exposedType: FamilyType
+
+  init(_ type: MetricType, _ exposedType: FamilyType) {
+    self.type = type
+    self.exposedType = exposedType
+  }
+
+  /// The cells of a series, with the head.
+  func cellCount(_ options: KindOptions, bounds: Int) -> Int { 2 }
+
+  /// The numbers beside bounds on which the meaning of the cells depends.
+  func shape(_ options: KindOptions) -> [Double] { [] }
+
+  /// Whether it may have fixed buckets.
+  var hasBounds: Bool { false }
+
+  func takes(_ event: MetricType) -> Bool { event == type }
+
+  /// What an event's value does, once scaled and in seconds.
+  func observe(
+    _ value: Double, weight: Double, _ move: GaugeMove, _ target: LineTable.Target,
+    _ family: Family, in registry: Registry
+  ) {}
+
+  /// Adds many samples, each times `factor`; why not, or `nil`.
+  func add(
+    _ samples: Distribution, sum: Double, factor: Double, _ record: Int, _ family: Family,
+    in registry: Registry
+  ) -> Registry.Rejection? { .typeConflict }
+
+  /// Adds what another series of the family has, or takes it if it `isLater`.
+  func join(_ source: Int, to record: Int, isLater: Bool, _ family: Family, in state: StateFile) {
+    guard isLater else { return }
+    for cell in 1..<family.cellCount { state.store(record + cell, state.value(source + cell)) }
+  }
+
+  /// Calls `body` with the cells whose exemplar a value becomes.
+  func forEachExemplar(of value: Double, _ record: Int, _ family: Family, _ body: (Int) -> Void) {}
+
+  // MARK: For several types
+
+  /// Adds cells that hold sums.
+  final func addCells(
+    _ cells: Range<Int>, of source: Int, to record: Int, in state: StateFile
+  ) {
+    for cell in cells { state.add(record + cell, state.number(source + cell)) }
+  }
+
+  /// Adds to a sum, and says how many samples `weight` stands for now: see `SampleWeight`. Histograms and
+  /// summaries have both in the same places.
+  @inline(__always)
+  @_optimize(speed)
+  final func addSum(
+    _ value: Double, _ weight: Double, _ record: Int, in state: StateFile
+  ) -> Double {
+    state.add(record + HistogramCells.sum, value * weight)
+    return weight == 1
+      ? 1 : SampleWeight.whole(weight, carry: record + HistogramCells.carry, in: state)
+  }
+}
