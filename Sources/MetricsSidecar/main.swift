@@ -111,8 +111,9 @@ private func work(
   do throws(StateOpening.Failure) {
     let opened = try StateOpening.open(settings, kept?.board)
     var hasValues = opened.state.hasRecords
-    let registry = Registry(state: opened.state, rules: rules, limits: settings.limits)
-    registry.spellings.isOn = settings.hasUTF8Names
+    let registry = Registry(
+      state: opened.state, rules: rules, limits: settings.limits,
+      keepsSpellings: settings.hasUTF8Names)
     let push: PushAPI?
     do throws(StateOpening.Failure) {
       push = try openPush(settings, opened.path, kept)

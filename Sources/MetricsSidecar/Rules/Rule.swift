@@ -99,4 +99,16 @@ struct Rules {
   var rules: [Rule] = []
   /// Whether an event that no rule matches is exposed under its own name, or dropped.
   var exposesUnmatched = true
+
+  /// Puts into the families' options what follows from elsewhere, before any family is made of them.
+  func completeOptions(clients: Int) {
+    for family in families {
+      let options = family.options
+      options.maxClients = clients
+      // A client's report has the time to live that its series has.
+      if family.kind == .clientGauge, options.windowMilliseconds == 0 {
+        options.windowMilliseconds = UInt64(max(0, family.ttlSeconds ?? 0)) * 1000
+      }
+    }
+  }
 }

@@ -4,14 +4,14 @@ import SidecarPlatform
 /// Series that had no event for their time to live: they leave the page, and their records, lines
 /// and families are used again.
 ///
-/// What must stay true: no known line leads to a record that is out of use. A look takes several
+/// What must stay true: no known line leads to a record that is out of use. A sweep takes several
 /// turns and one moment for all of them: whatever has an event meanwhile is younger, and stays.
 extension Registry {
   /// Series are looked at so many a turn, so that intake does not wait.
   private static let sliceCount = 8192
 
-  /// Where a look is.
-  struct ExpiryLook {
+  /// Where a sweep is.
+  struct ExpirySweep {
     var startedAt: UInt64 = 0
     var family = 0
     var series = 0
@@ -42,20 +42,20 @@ extension Registry {
   /// Looks for a part of the series. `now` is monotonic, in nanoseconds.
   @inline(never)
   func expire(now: UInt64) {
-    if look.startedAt == 0 {
+    if sweep.startedAt == 0 {
       state.commit()
-      look = ExpiryLook()
-      look.startedAt = now
-      look.next = sessions.expire(limits.sessionTimeToLive, expiry, now: now, in: state)
+      sweep = ExpirySweep()
+      sweep.startedAt = now
+      sweep.next = sessions.expire(limits.sessionTimeToLive, expiry, now: now, in: state)
     }
     var left = Self.sliceCount
-    while look.family < families.count {
+    while sweep.family < families.count {
       if left <= 0 { return expiry.due = now }
-      left -= expireSeries(of: look.family, atMost: left)
+      left -= expireSeries(of: sweep.family, atMost: left)
     }
-    // An expired series' last moment may be known late; looks are not closer than that.
-    expiry.due = look.next == .max ? .max : max(look.next, now + max(1, expiry.shortest / 16))
-    look.startedAt = 0
+    // An expired series' last moment may be known late; sweeps are not closer than that.
+    expiry.due = sweep.next == .max ? .max : max(sweep.next, now + max(1, expiry.shortest / 16))
+    sweep.startedAt = 0
   }
 
   /// Looks at some series of one family, and goes on to the next one at its end. How many it was.
@@ -63,13 +63,13 @@ extension Registry {
     let family = families[index]
     let ttl = timeToLive(family)
     // An event between two turns may have had the family start again.
-    let start = min(look.series, family.series.count)
+    let start = min(sweep.series, family.series.count)
     let end = min(family.series.count, start + limit)
     guard ttl > 0, end > 0 else {
       nextFamily()
       return 1
     }
-    let cutoff = expiry.cutoff(ttl, now: look.startedAt, state.committed)
+    let cutoff = expiry.cutoff(ttl, now: sweep.startedAt, state.committed)
     var kept = start
     var oldest = UInt32.max
     for read in start..<end {
@@ -89,9 +89,9 @@ extension Registry {
       state.commit()
     }
     if oldest != .max {
-      look.next = min(look.next, expiry.time(of: oldest, now: look.startedAt) + ttl)
+      sweep.next = min(sweep.next, expiry.time(of: oldest, now: sweep.startedAt) + ttl)
     }
-    look.series = kept
+    sweep.series = kept
     if kept >= family.series.count {
       if family.series.isEmpty, !family.isDeclared { forgetFamily(index) }
       nextFamily()
@@ -100,15 +100,15 @@ extension Registry {
   }
 
   private func nextFamily() {
-    look.family += 1
-    look.series = 0
+    sweep.family += 1
+    sweep.series = 0
   }
 
   private func forget(_ record: Record, _ family: Family) {
-    if !look.hasForgottenLines {
-      // Those that come back while the look goes on lead to series that have just had an event.
+    if !sweep.hasForgottenLines {
+      // Those that come back while the sweep goes on lead to series that have just had an event.
       forgetLines()
-      look.hasForgottenLines = true
+      sweep.hasForgottenLines = true
     }
     removeSeries(record, family)
     expiredSeries += 1

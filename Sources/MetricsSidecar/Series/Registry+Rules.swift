@@ -151,19 +151,11 @@ extension Registry {
   }
 
   func made(_ rule: FamilyRule, _ name: [UInt8], _ kind: MetricType) -> Family {
-    let options = rule.options
-    options.maxClients = limits.gaugeClients
-    // A client's report has the time to live that its series has.
-    if kind == .clientGauge, options.windowMilliseconds == 0, let seconds = rule.ttlSeconds,
-      seconds > 0
-    {
-      options.windowMilliseconds = UInt64(seconds) * 1000
-    }
     var bounds = rule.buckets
     if !kind.metric.hasBounds { bounds = [] }
     if kind == .histogram, bounds.isEmpty { bounds = FamilyRule.defaultBuckets }
     let family = Family(
-      name: name, kind: kind, help: rule.help, bounds: bounds, options: options)
+      name: name, kind: kind, help: rule.help, bounds: bounds, options: rule.options)
     family.isDeclared = rule.nameTemplate == nil
     family.timeToLive = rule.timeToLive
     expiry.use(timeToLive(family))
@@ -206,6 +198,7 @@ extension Registry {
   /// more keeps what it has; one with another type or other buckets starts again.
   func reload(_ new: Rules) {
     rules = new
+    rules.completeOptions(clients: limits.gaugeClients)
     matcher = RuleMatcher(new.rules)
     ruleFamilies = []
     makers = []
@@ -226,8 +219,8 @@ extension Registry {
     }
     makeConstantSeries()
     lines.removeAll()
-    // A look for expired series begins anew: the families' lists are others now.
-    look = ExpiryLook()
+    // A sweep of expired series begins anew: the families' lists are others now.
+    sweep = ExpirySweep()
     scales = Scales()
     exemplars = Exemplars(new, limit: limits.exemplars)
     for (index, family) in families.enumerated()

@@ -56,9 +56,9 @@ final class Registry {
   #endif
   /// When a full table of known lines may start again, in monotonic nanoseconds.
   private var forgetsLinesAt: UInt64 = 0
-  /// Times to live, and how far the look for expired series is.
+  /// Times to live, and how far the sweep of expired series is.
   var expiry = Expiry()
-  var look = ExpiryLook()
+  var sweep = ExpirySweep()
   /// Series that had no event for their time to live.
   var expiredSeries: UInt64 = 0
   /// Records out of use, to be used again once no page reads them.
@@ -72,7 +72,8 @@ final class Registry {
   /// Series that were refused, each time an event would have made one.
   var refusedSeries: UInt64 = 0
 
-  init(state: StateFile, rules: Rules, limits: Limits) {
+  /// With `keepsSpellings`, names are kept as clients write them.
+  init(state: StateFile, rules: Rules, limits: Limits, keepsSpellings: Bool = false) {
     self.state = state
     self.limits = limits
     self.rules = rules
@@ -80,6 +81,8 @@ final class Registry {
     lines = LineTable(limit: limits.series * 2, byteLimit: limits.knownLineByteCount)
     sessions = SessionTable(limit: limits.sessions)
     exemplars = Exemplars(rules, limit: limits.exemplars)
+    spellings.isOn = keepsSpellings
+    rules.completeOptions(clients: limits.gaugeClients)
     for entry in rules.families { declare(entry) }
     indexMakers()
     readState()

@@ -156,11 +156,11 @@ import Testing
     }
     // A turn looks at 8,192 series; the next one is due at once.
     var now = 2.0
-    while turns.registry.look.series == 0, now < 60 {
+    while turns.registry.sweep.series == 0, now < 60 {
       turns.turn(at: now)
       now += 0.5
     }
-    try #require(turns.registry.look.series > 1)
+    try #require(turns.registry.sweep.series > 1)
     turns.registry.reload(try RuleFile.parse(Array(rules("gauge").utf8)))
     turns.turn(at: now) { turns.fixture.apply("big", "g", 7, tags: "i:1") }
     turns.wait(until: 100)
