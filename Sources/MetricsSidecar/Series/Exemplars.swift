@@ -16,21 +16,21 @@ final class Exemplars {
   private let tags: [[UInt8]]
   /// How many are kept.
   private let limit: Int
-  private(set) var count = 0
-  /// Places among these whose exemplar was forgotten.
-  private var forgottenCount = 0
+  var count: Int { index.count }
   /// Exemplars that had no room.
   private(set) var refused: UInt64 = 0
   /// The tags of the event in hand without those of `tags`; taken out meanwhile.
   var scratch: ByteBuffer? = ByteBuffer(capacity: 1024)
 
-  // One place each, open addressing by cell. A cell of 0 is an empty place, a time of 0 says that
-  // the exemplar was forgotten: the place stays the cell's.
-  private var cells = [UInt32](repeating: 0, count: 16)
-  private var values = [Double](repeating: 0, count: 16)
-  private var times = [UInt64](repeating: 0, count: 16)
-  private var lengths = [UInt8](repeating: 0, count: 16)
-  private var texts = [UInt8](repeating: 0, count: 16 * textByteCount)
+  /// From a cell to its place, plus 1.
+  private var index = HashIndex()
+  private var cells: [UInt32] = []
+  private var values: [Double] = []
+  private var times: [UInt64] = []
+  private var lengths: [UInt8] = []
+  private var texts: [UInt8] = []
+  /// Places whose cell was given up, to be used again.
+  private var freePlaces: [Int] = []
 
   static let textByteCount = 128
 
@@ -105,22 +105,9 @@ final class Exemplars {
       let byte = trace.at(index)
       if byte < 32 || byte > 126 || byte == UInt8(ascii: "\"") { return }
     }
-    var place = self.place(cell)
-    if cells[place] == 0 {
-      // Places of cells that were given up are used again, when they are many enough to pay for it.
-      let isFull = count >= limit
-      if isFull, forgottenCount * 8 <= limit {
-        refused += 1
-        return
-      }
-      if isFull || (count + 1) * 2 > cells.count {
-        rebuild(isFull ? cells.count : cells.count * 2)
-        place = self.place(cell)
-      }
-      cells[place] = UInt32(cell)
-      count += 1
-    } else if times[place] == 0 {
-      forgottenCount -= 1
+    guard let place = place(cell) ?? newPlace(cell) else {
+      refused += 1
+      return
     }
     values[place] = value
     times[place] = now
@@ -132,44 +119,35 @@ final class Exemplars {
   /// The cells belong to nobody, or to another series, from now on.
   func forget(_ range: Range<Int>) {
     for cell in range {
-      let place = self.place(cell)
-      if cells[place] != 0, times[place] != 0 {
-        times[place] = 0
-        forgottenCount += 1
-      }
+      guard let place = place(cell) else { continue }
+      index.remove(Self.hash(cell), UInt32(place + 1))
+      freePlaces.append(place)
     }
   }
 
-  private func place(_ cell: Int) -> Int {
-    let mask = cells.count - 1
-    var index = Int(truncatingIfNeeded: HashKey.process.hash(UInt64(cell))) & mask
-    while cells[index] != 0, cells[index] != UInt32(cell) { index = (index + 1) & mask }
-    return index
+  private static func hash(_ cell: Int) -> UInt32 {
+    UInt32(truncatingIfNeeded: HashKey.process.hash(UInt64(cell)))
   }
 
-  /// Makes the arrays anew, with so many places and without what was forgotten.
-  private func rebuild(_ size: Int) {
-    let (oldCells, oldValues, oldTimes, oldLengths, oldTexts) = (
-      cells, values, times, lengths, texts
-    )
-    count = 0
-    forgottenCount = 0
-    cells = [UInt32](repeating: 0, count: size)
-    values = [Double](repeating: 0, count: size)
-    times = [UInt64](repeating: 0, count: size)
-    lengths = [UInt8](repeating: 0, count: size)
-    texts = [UInt8](repeating: 0, count: size * Self.textByteCount)
-    for old in oldCells.indices where oldCells[old] != 0 && oldTimes[old] != 0 {
-      count += 1
-      let new = place(Int(oldCells[old]))
-      cells[new] = oldCells[old]
-      values[new] = oldValues[old]
-      times[new] = oldTimes[old]
-      lengths[new] = oldLengths[old]
-      for index in 0..<Int(oldLengths[old]) {
-        texts[new * Self.textByteCount + index] = oldTexts[old * Self.textByteCount + index]
-      }
+  private func place(_ cell: Int) -> Int? {
+    index.find(Self.hash(cell)) { cells[Int($0) - 1] == UInt32(cell) }.map { Int($0) - 1 }
+  }
+
+  private func newPlace(_ cell: Int) -> Int? {
+    guard count < limit else { return nil }
+    var place = cells.count
+    if let free = freePlaces.popLast() {
+      place = free
+      cells[place] = UInt32(cell)
+    } else {
+      cells.append(UInt32(cell))
+      values.append(0)
+      times.append(0)
+      lengths.append(0)
+      texts.append(contentsOf: repeatElement(0, count: Self.textByteCount))
     }
+    index.insert(Self.hash(cell), UInt32(place + 1))
+    return place
   }
 
   // MARK: Pages
@@ -178,8 +156,7 @@ final class Exemplars {
   ///
   ///     wait_seconds_bucket{le="0.5"} 3.0 # {trace_id="abc"} 0.32 1767225600.25
   func appendText(_ cell: Int, _ tag: [UInt8], to page: inout ByteBuffer) {
-    let place = self.place(cell)
-    guard cells[place] != 0, times[place] != 0 else { return }
+    guard let place = place(cell) else { return }
     page.truncate(to: page.count - 1)
     page.append(" # {")
     var isFirst = true
@@ -200,8 +177,7 @@ final class Exemplars {
 
   /// In protobuf: an `Exemplar` as the field of that number.
   func appendProtobuf(_ field: UInt8, _ cell: Int, _ tag: [UInt8], to page: inout ByteBuffer) {
-    let place = self.place(cell)
-    guard cells[place] != 0, times[place] != 0 else { return }
+    guard let place = place(cell) else { return }
     let exemplar = ProtobufFields.begin(field, &page)
     forEachLabel(place, tag) { name, value in
       let label = ProtobufFields.begin(1, &page)
