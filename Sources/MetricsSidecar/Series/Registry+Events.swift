@@ -8,6 +8,7 @@ extension Registry {
     case typeConflict, unsupportedType, seriesLimit, expositionLimit, familyLimit, tooManyLabels,
       nameTooLong
     case valueTooLong, stateFull, dropped, mixedTags, declarationConflict, badEscape
+    case badPoint, badName, reservedLabel, noTemporality, streamLimit, sharedStream
 
     /// The label of `metrics_sidecar_events_rejected_total`.
     var reason: StaticString {
@@ -25,6 +26,12 @@ extension Registry {
       case .mixedTags: "mixed_tags"
       case .declarationConflict: "declaration_conflict"
       case .badEscape: "bad_escape"
+      case .badPoint: "bad_point"
+      case .badName: "bad_name"
+      case .reservedLabel: "reserved_label"
+      case .noTemporality: "no_temporality"
+      case .streamLimit: "stream_limit"
+      case .sharedStream: "shared_stream"
       }
     }
   }
