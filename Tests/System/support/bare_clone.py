@@ -27,7 +27,7 @@ STARTERS = {"run", "must", "start", "call", "check_call", "check_output", "compl
             "which",
             "execvp"}
 NO_COMMANDS = set("exec healthcheck image images inspect logs rm run save volume metrics-sidecar "
-                  "simple-server".split())  # those of an engine, and of the images
+                  "simple-server trap".split())  # those of an engine, of the images, of a shell
 
 
 def output(*command, **options):
