@@ -80,6 +80,30 @@ def compressed(options):
             f"{len(body) / 1e6:.2f} MB", f"peak {peak / MIB:.0f} MiB")
 
 
+def forms(options):
+    """100,000 counters with two labels as each Prometheus asks for them, beside the text page."""
+    wanted = {"text": ([], 1), "text, gzip": ([pauses_.GZIP], None),
+              "OpenMetrics": ([pauses_.OPENMETRICS], 1.2),
+              "OpenMetrics, gzip": ([pauses_.OPENMETRICS, pauses_.GZIP], 3.5),
+              "protobuf": ([pauses_.PROTOBUF], 2.5),
+              "protobuf, gzip": ([pauses_.PROTOBUF, pauses_.GZIP], 4.0)}
+    with started(options, 100_000, "--max-exposition-size", "100MiB") as pair:
+        send(pair.path("events.sock"), (
+            f"app.requests:1|c|#endpoint:/path/{each},method:GET".encode()
+            for each in range(100_000)))
+        text = None
+        for form, (fields, goal) in wanted.items():
+            body, _ = page(pair.metrics, *fields)
+            if options.check:
+                print(f"  {form}: {len(body)} bytes")
+                continue
+            _, used = costs(pair, options.slices * 4, *fields)
+            least = min(used)
+            text = text or least
+            row(f"{form} ({len(body) / 1e6:.2f} MB)", f"{least * 1e3:.2f} CPU ms",
+                f"{least / text:.2f} of text", f"goal {goal}" if goal else "")
+
+
 def beside(options):
     """Frames of a hundred events while pages of 100,000 series are written."""
     with filled(options, 100_000) as pair:
@@ -180,7 +204,7 @@ def main():
     parser.add_argument("--check", action="store_true", help="judge, and measure no time")
     options = parser.parse_args()
     options.programs = os.path.abspath(options.programs)
-    checks = [pages, compressed, beside, pauses, limited, rules, peers]
+    checks = [pages, compressed, forms, beside, pauses, limited, rules, peers]
     if options.only and options.only not in [each.__name__ for each in checks]:
         parser.error(f"no {options.only}: " + ", ".join(each.__name__ for each in checks))
     for each in checks:
