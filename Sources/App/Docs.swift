@@ -82,8 +82,10 @@ struct Docs: Sendable {
     const root = document.documentElement
     const dark = matchMedia('(prefers-color-scheme: dark)')
     // Older releases have no dark colours: their text needs a light page.
+    // A style of the CDN that could not be loaded has no rules to read, and says so by an exception.
+    const rules = (sheet) => { try { return [...sheet.cssRules] } catch { return [] } }
     const knowsDark = [...document.styleSheets].some((sheet) =>
-      [...sheet.cssRules].some((rule) => rule.cssText.includes('.dark-mode')))
+      rules(sheet).some((rule) => rule.cssText.includes('.dark-mode')))
     const follow = () => root.classList.toggle('dark-mode', dark.matches)
     if (window.SwaggerUIBundle) {
       if (knowsDark) {

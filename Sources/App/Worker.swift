@@ -13,6 +13,7 @@ final class Worker: Responder {
   private let assetPaths: [[UInt8]]
   private let events: EventClient?
   private let requestEvents: RequestEvents?
+  private var outage: OutageWatch?
   private var server: Server<Worker>?
   private var watched = 0
   private var watchesWritable = false
@@ -29,7 +30,11 @@ final class Worker: Responder {
 
   /// `stopDescriptor` becomes readable when the program shall stop; all workers watch the same. Its
   /// clients may hold up to `memoryByteCount` bytes.
-  init(_ docs: Docs, events: EventClient?, stopDescriptor: Int32, memoryByteCount: Int) {
+  init(
+    _ docs: Docs, events: EventClient?, outage: EventsOutage? = nil, stopDescriptor: Int32,
+    memoryByteCount: Int
+  ) {
+    self.outage = outage.map { OutageWatch($0) }
     memory = ClientMemory(limit: memoryByteCount)
     let routes = Routes.all(docs)
     self.routes = routes
@@ -58,6 +63,7 @@ final class Worker: Responder {
     guard let events else { return }
     events.add(events.counter("app.start"), 1)
     events.flush(now: Clock.monotonicNanoseconds)
+    outage?.look(events)
   }
 
   func run(_ listener: consuming Descriptor) throws(Errno) {
@@ -135,6 +141,7 @@ final class Worker: Responder {
       answered.removeAll(keepingCapacity: true)
       events.flush(now: end)
     }
+    outage?.look(events)
     syncWatch()
   }
 

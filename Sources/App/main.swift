@@ -27,7 +27,8 @@ private func run(_ command: String, _ options: Options) throws(Options.Mistake) 
     let memory = try options.byteCount("max-client-memory", in: (1 << 20)...(1 << 30))
     // A share has room for at least two of the longest heads.
     let plan = WorkerPlan(
-      eventsPath: options.text("events-socket"), docs: try docs(options),
+      eventsPath: options.text("events-socket"),
+      outage: EventsOutage(path: options.text("events-socket")), docs: try docs(options),
       memoryByteCount: max(memory / workers, 64 << 10))
     serve(try options.address("listen"), plan, workers: workers)
   }
@@ -64,13 +65,15 @@ private func docs(_ options: Options) throws(Options.Mistake) -> Docs {
 /// What each worker is made of.
 private struct WorkerPlan: Sendable {
   let eventsPath: String
+  let outage: EventsOutage
   let docs: Docs
   let memoryByteCount: Int
 
   func make(_ stopDescriptor: Int32) throws(Errno) -> Worker {
     let events = eventsPath.isEmpty ? nil : try EventClient(path: eventsPath)
     return Worker(
-      docs, events: events, stopDescriptor: stopDescriptor, memoryByteCount: memoryByteCount)
+      docs, events: events, outage: outage, stopDescriptor: stopDescriptor,
+      memoryByteCount: memoryByteCount)
   }
 }
 

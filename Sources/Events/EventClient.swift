@@ -58,6 +58,10 @@ package final class EventClient {
 
   /// Changes with each new connection, so that the owner of the loop knows to watch it.
   package var connectionNumber: Int { link.connectionNumber }
+  /// Why the last try to connect failed; `nil` where it did not.
+  package var attemptFailure: Errno? { link.attemptFailure }
+  /// Events that waited before the last try to connect.
+  package private(set) var waitedCount: UInt64 = 0
 
   /// The connection to watch with no interest (hang-ups are told without asking), or with `writable`
   /// while `isBlocked`. -1 without a connection.
@@ -70,7 +74,12 @@ package final class EventClient {
   package var nextDeadline: UInt64 { link.nextDeadline }
 
   /// Hands what was counted to the kernel, in one write. Call it once a turn, before answers go out.
-  package func flush(now: UInt64) { link.flush(now: now) }
+  package func flush(now: UInt64) {
+    if link.descriptor < 0, now >= link.session.nextAttempt {
+      waitedCount = link.session.pending.eventCount
+    }
+    link.flush(now: now)
+  }
 
   /// The loop has seen something on `descriptor`.
   package func ready(_ interest: Poller.Interest, now: UInt64) { link.ready(interest, now: now) }

@@ -31,6 +31,8 @@ package struct EventLine: Sendable {
   package var time = 0..<0
   /// What follows `x:`, the labels of an exemplar; empty without one.
   package var exemplar = 0..<0
+  /// Whether it has a field that is not known and may be a tag: `|kind:web`. Then `onlyValue` is NaN.
+  package private(set) var hasTagLikeField = false
   /// How many samples each value stands for: 1 / rate.
   package var weight = 1.0
   /// The only value, if it is an unsigned number, as most are: it is read on the way to the type.
@@ -94,15 +96,34 @@ package struct EventLine: Sendable {
         let rate = number(line, start + 1..<bar)
         guard rate >= Self.leastRate, rate <= 1 else { throw .badRate }
         event.weight = weight(rate)
-      case UInt8(ascii: "c"): event.container = min(start + 2, bar)..<bar
-      case UInt8(ascii: "T"): event.time = start + 1..<bar
+      case UInt8(ascii: "c") where start + 1 < bar && line[byte: start + 1] == UInt8(ascii: ":"):
+        event.container = start + 2..<bar
+      case UInt8(ascii: "T") where start + 1 < bar && line[byte: start + 1] < UInt8(ascii: ":"):
+        event.time = start + 1..<bar
       case UInt8(ascii: "x") where start + 2 < bar && line[byte: start + 1] == UInt8(ascii: ":"):
         event.exemplar = start + 2..<bar
-      default: break
+      default:
+        if looksLikeTag(line, start..<bar) {
+          event.hasTagLikeField = true
+          event.onlyValue = .nan
+        }
       }
     }
     if hasMore, kind != .set { try event.checkValues(line) }
     return event
+  }
+
+  /// Whether a field that is not known may be a tag without its `#`: `kind:web`, `kind=web`. Protocol
+  /// 1.5 has `e:…` and `card:…`.
+  @inline(never)
+  private static func looksLikeTag(_ line: RawSpan, _ field: Range<Int>) -> Bool {
+    var index = field.lowerBound
+    while index < field.upperBound, line[byte: index] != UInt8(ascii: ":"),
+      line[byte: index] != UInt8(ascii: "=")
+    { index += 1 }
+    let name = line.extracting(field.lowerBound..<index)
+    return index + 1 < field.upperBound && name.byteCount > 0 && !name.isEqual(to: "e")
+      && !name.isEqual(to: "card") && !name.isEqual(to: "x")
   }
 
   /// A line of several values counts whole or not at all.

@@ -36,6 +36,16 @@ struct PendingEvents: LineSource {
   /// Sums alone: nothing comes before them.
   func restart(_ window: inout FrameWindow) {}
 
+  /// How many events these are: a look at each series that has some.
+  var eventCount: UInt64 {
+    var sum: UInt64 = 0
+    for index in dirty {
+      sum &+= series[index].count
+      for cell in series[index].dirtyCells { sum &+= series[index].cells[Int(cell)].count }
+    }
+    return sum
+  }
+
   mutating func register(_ name: String, _ tags: String, isTiming: Bool) -> Int {
     let end = tags.isEmpty ? "" : "|#\(tags)"
     var new = Series(

@@ -18,6 +18,8 @@ struct SessionSocket<Source: LineSource>: ~Copyable {
   private var lastFlush: UInt64 = 0
   /// Changes with each new connection.
   private(set) var connectionNumber = 0
+  /// Why the last try to connect failed; `nil` where it did not.
+  private(set) var attemptFailure: Errno?
 
   /// Does not connect: the first `flush` with something to send does.
   init(path: String, session: consuming EventSession<Source>) {
@@ -99,8 +101,10 @@ struct SessionSocket<Source: LineSource>: ~Copyable {
       socket = consume connected
       Socket.growSendBuffer(descriptor, byteCount: Self.bufferByteCount)
       connectionNumber += 1
+      attemptFailure = nil
       session.connected()
     } catch {
+      attemptFailure = error
       session.disconnected(now: now)
     }
   }

@@ -14,6 +14,12 @@ extension Commands {
       Command(
         "healthcheck", "", Settings.flags("listen"), "exit 0 when the sidecar is ready", healthcheck
       ),
+      Command("tail", "", Settings.flags("listen") + tailFlags, "follow events as they come", tail),
+      Command(
+        "top", "",
+        Settings.flags("listen") + [
+          Option("once", nil, "false", "Write one table and end.")
+        ], "show which families cost most", top),
       Command("sleep", "SECONDS", [], "wait: a preStop hook for images without a shell", sleep),
       Command("hash-password", "NAME", [], "write a line for --push-auth", hashPassword),
     ])
@@ -114,6 +120,39 @@ extension Commands {
     Exit codes:
       0  it is ready
       1  it is not, or nothing answers within two seconds
+      2  a wrong flag or variable
+
+    """
+
+  private static let tailFlags = [
+    Option("rejected", nil, "false", "Only what was refused or looks like a mistake."),
+    Option("name", "GLOB", "*", "Only events with such a name."),
+  ]
+
+  private static let tail = """
+    Shows each line that comes, and why one did not count, up to a thousand a second; it says how many
+    more came. Into a file or a pipe it writes TIME SOCKET ok|REASON LINE, and # before what it says.
+
+    Example:
+      metrics-sidecar tail --rejected --name 'orders.*'
+
+    Exit codes:
+      0  never: a signal ends it
+      1  nothing answers at the start
+      2  a wrong flag or variable
+
+    """
+
+  private static let top = """
+    Families by their series, with events a second, bytes on the page, and the tag that has the most
+    values. Into a file or a pipe it writes one table and ends, as with --once.
+
+    Example:
+      metrics-sidecar top --once
+
+    Exit codes:
+      0  the table is written, or q or Ctrl-C has ended it
+      1  nothing answers
       2  a wrong flag or variable
 
     """

@@ -73,6 +73,8 @@ struct Limits: Sendable {
   var gaugeClients = 32
   /// Exemplars kept, each the last one of a counter or bucket: about 150 bytes.
   var exemplars = 10_000
+  /// What is kept of earlier scrapes for the page's plots, in bytes; 0 for nothing.
+  var historyByteCount = 256 << 10
   /// The state file, in bytes of address space; disk is taken as it is needed.
   var stateByteCount = 256 << 20
   /// Damaged state files kept under another name, of each of the two; the oldest makes room.

@@ -91,6 +91,9 @@ struct Settings: Sendable {
       "max-gauge-clients", "N", "32", "Clients with a part in one series of a gauge with \"merge\"."
     ),
     Option("max-exemplars", "N", "10000", "Exemplars kept, the last one of a counter or bucket."),
+    Option(
+      "history", "SIZE", "256KiB",
+      "Values of earlier scrapes, for the plots of the page: about an hour. 0: none."),
     Option("max-http-connections", "N", "256", "HTTP connections at once."),
     Option(
       "max-unread-pages", "SIZE", "16MiB",
@@ -217,6 +220,7 @@ struct Settings: Sendable {
     limits.stateByteCount = try options.byteCount("state-size", in: (1 << 20)...(1 << 30))
     limits.damagedFiles = try options.number("max-damaged-files", in: 0...1000)
     limits.exemplars = try options.number("max-exemplars", in: 0...1_000_000)
+    limits.historyByteCount = try options.byteCount("history", in: 0...(64 << 20))
     limits.gaugeClients = try options.number("max-gauge-clients", in: 1...10_000)
     limits.unreadPageByteCount = try options.byteCount(
       "max-unread-pages", in: (1 << 20)...(1 << 30))

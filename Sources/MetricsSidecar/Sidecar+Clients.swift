@@ -55,7 +55,21 @@ extension Sidecar: ClientMemoryHolder {
     count(source, 1)
     do throws(Errno) {
       try server?.watch(descriptor, .readable, token: token)
-    } catch { close(connection) }
+    } catch { return close(connection) }
+    tell(connection, "a client has come")
+  }
+
+  /// Logs that a client comes or goes.
+  @inline(never)
+  private func tell(_ connection: EventConnection, _ what: StaticString) {
+    guard settings.log.minimum == .debug,
+      let left = connectionLines.takes(now: Clock.monotonicNanoseconds)
+    else { return }
+    let others = left > 0 ? joined(" (", left.description, " such lines were left out)") : ""
+    settings.log.debug(
+      joined(
+        connection.socketName, ": ", what.description, ", ", selfMetrics.connections.description,
+        " are here", others))
   }
 
   private func count(_ source: IntakeCounts.Source, _ change: Int) {
@@ -159,6 +173,7 @@ extension Sidecar: ClientMemoryHolder {
     connections[slot] = nil
     freeConnections.append(slot)
     count(connection.source, -1)
+    tell(connection, "a client has gone")
     if resumeAt != .max { resumeAt = 0 }
   }
 

@@ -50,6 +50,8 @@ final class Sidecar: Responder {
   var acceptFailure: Errno?
   /// What keeps intake from being whole, as far as the last look at it; empty: nothing.
   var trouble = ""
+  var connectionLines = LogRate()
+  let history: History
   /// What is still to be read of what a scrape has to see.
   var draining = Drain()
   /// What this turn has taken in, and what it leaves to the next.
@@ -79,14 +81,17 @@ final class Sidecar: Responder {
     applier = Applier(registry: registry, limits: settings.limits)
     clientMemory = ClientMemory(limit: settings.limits.clientMemoryByteCount)
     applier.log = settings.log
+    applier.refusals.log = settings.log
     applier.gaugeMinus = settings.gaugeMinus
     applier.dialects = settings.dialects
     self.settings = settings
     dashboard = Dashboard(flags: settings.push.isAdmin ? "push-admin" : "")
+    history = History(byteLimit: settings.limits.historyByteCount)
     self.sockets = sockets
     self.signals = signals
     inbox = Inbox(datagrams, isSupervised: settings.supervises)
     selfMetrics = SelfMetrics()
+    selfMetrics.memory = MemoryBound(settings, limit: Process.memoryLimit)
     selfMetrics.stateResets = stateResets
     selfMetrics.openFileLimit = Process.openFileLimit
     for (source, raw) in [
@@ -119,9 +124,7 @@ final class Sidecar: Responder {
     ] where raw >= 0 { try watch(raw, source) }
     for index in sockets.otlp.indices { try watch(sockets.otlp[index].raw, .otlp) }
     if settings.supervises { try takeParked() }
-    settings.log.info(
-      joined(
-        "Serving metrics on http://", settings.listen.description, "/metrics (CTRL + C to quit)"))
+    tellStart()
     server.run()
     Phase.end.enter()
     drain(Clock.monotonicNanoseconds)

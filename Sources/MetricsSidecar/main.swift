@@ -30,6 +30,13 @@ private func run(_ command: String, _ options: Options) throws(Options.Mistake) 
   case "copy": Process.exit(CopyCommand.run(operands[0]))
   case "check-rules": Process.exit(RuleLoading.check(operands[0]))
   case "healthcheck": healthcheck(try options.address("listen"))
+  case "tail":
+    Process.exit(
+      Tail.run(
+        try options.address("listen"), name: options.text("name"),
+        isOfRefusals: try options.flag("rejected")))
+  case "top":
+    Process.exit(Top.run(try options.address("listen"), isOnce: try options.flag("once")))
   case "sleep": try Process.sleep(seconds: operands[0])
   case "hash-password": Process.exit(HashPassword.run(operands[0]))
   default: serve(try Settings(options))

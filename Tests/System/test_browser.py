@@ -12,6 +12,7 @@ import shutil
 import socket
 import tempfile
 import threading
+import time
 from unittest import TestCase, main
 
 import flask_swagger_ui
@@ -207,6 +208,99 @@ def many(browser, pair, page):
     print(f"  {count:,} series: {shown} rows in the document; the longest task was {times}")
 
 
+def found(page, search):
+    """What the list says of a search, and the first row's value and note."""
+    page.fill("#search", search)
+    page.wait_for_timeout(100)
+    row = page.locator(".row.family:visible").first
+    return (page.inner_text("#found"), row.locator(".value").inner_text(),
+            row.locator(".note").inner_text())
+
+
+def searches(browser, pair, page):
+    """Search finds what is shown, and a family shows the total of what was found."""
+    send(pair, ["sold:2|c|#region:eu-2,shop:a", "sold:5|c|#region:eu-1,shop:a",
+                "sold:9|c|#region:us-1,shop:b", "fill:3|g|#tank:a", "fill:17|g|#tank:b",
+                "batch.last_timestamp_seconds:1700000000|g"])
+    page.fill("#search", "sold")
+    page.wait_for_selector("#found:has-text('3 series')")
+    for search, count, value in [
+            ("region=eu-2", 1, "2"), ("sold region=eu", 2, "7"), ("sold -region=eu-1", 2, "11"),
+            ('sold_total{shop="a"}', 2, "7"), ('sold{shop="a",region!="eu-1"}', 1, "2"),
+            ('sold{region=~"eu-.*"}', 2, "7"), ("/sold.*region=(eu|us)-1/", 2, "14"),
+            ('shop="b"', 1, "9")]:
+        said, shown, note = found(page, search)
+        check(said == f"1 family, {count} series", f"{search}: {said}")
+        check(shown == value, f"{search}: its total is {shown}, not {value}")
+        check(f"{count} of 3 series" in note, f"{search}: {note}")
+    check(found(page, "fill")[1] == "3 … 17", "a gauge has no value in the list")
+    said, shown, _ = found(page, "batch_last_timestamp_seconds")
+    check(shown.endswith(" d ago"), f"a time is shown as {shown}")
+    page.click(".row.family:visible")
+    page.wait_for_selector("#detail .big >> text=2023-11-1")
+    page.fill("#search", "/[/")
+    page.wait_for_selector("#found:has-text('0 families, 0 series')")
+    page.fill("#search", "")
+    check(page.input_value("#scope") == "app" and page.locator(
+        ".row:visible >> text=metrics_sidecar").count() == 0, "the sidecar's own families")
+    page.wait_for_selector(".tile >> text=datagrams")
+    browser.quiet("searches")
+    print("  words, labels, selectors and expressions find series; families show their totals")
+
+
+def panes(browser, pair, page):
+    """Refused lines with what to do, rules with what they have made, jobs with how they went."""
+    send(pair, ["orders:1|x", "orders:1|c|#kind=web", "job.runs:1|c|#job_name:mail,result:failure",
+                "job.exit_code:3|g|#job_name:mail", "job.duration_seconds:12|d|#job_name:mail"])
+    page.click(".tile >> text=Refused")
+    page.wait_for_selector("#detail >> text=There is no such type")
+    page.wait_for_selector("#detail code >> text=orders:1|x")
+    page.wait_for_selector("#detail >> text=stands behind a colon")
+    page.click(".tile >> text=Rules")
+    page.wait_for_selector("#detail .bar:has-text('bye_request_total')")
+    page.wait_for_selector("#detail .bar:has-text('main_requests_total') >> text=nothing so far")
+    page.click(".tile >> text=Jobs")
+    page.wait_for_selector("#detail >> text=failed with 3")
+    page.wait_for_selector("#detail >> text=12 s on average")
+    page.fill("#search", "http_requests_total")
+    page.click(".row.family:visible")
+    page.wait_for_selector("#detail >> text=Rule 6: http.request")
+    page.fill("#search", "")
+    page.click("#detail .close")
+    browser.quiet("refused lines, rules and jobs")
+    print("  refused lines, rules and jobs have panes of their own")
+
+
+def past(browser, pair):
+    """A plot begins before its page was opened, and says its value under the pointer."""
+    for number in range(4):
+        send(pair, [f"tank:{number}|g"])
+        pair.get(pair.metrics, "/metrics")
+        time.sleep(5.2)  # the least between two values that are kept
+    page = browser.live(f"http://127.0.0.1:{pair.metrics}/")
+    page.fill("#search", "tank")
+    page.click(".row.family:visible")
+    wait_for(lambda: page.evaluate("store.before(store.families.get('tank')).length") >= 3,
+             "earlier values")
+    box = page.locator("#detail canvas").bounding_box()
+    page.mouse.move(box["x"] + 60, box["y"] + 60)
+    page.wait_for_selector("#detail canvas[title^='0, ']")
+    browser.quiet("a plot of earlier values")
+    page.close()
+    print("  a plot begins with values of earlier scrapes")
+
+
+def offline(browser, pair):
+    """/docs where the CDN cannot be reached: no exception, and the plain table."""
+    docs = browser.open(f"http://127.0.0.1:{pair.api}/docs", cdn=lambda route: route.abort())
+    docs.wait_for_selector("table >> text=Says goodbye")
+    # Chromium itself tells of each file that it cannot load.
+    ours = [text for text in browser.problems if "ERR_FAILED" not in text and CDN not in text]
+    check(not ours, f"/docs without a CDN: {ours}")
+    browser.problems.clear()
+    print("  /docs without a network shows its table and throws nothing")
+
+
 def keyboard(browser, page):
     """Everything that the mouse does, without it."""
     page.keyboard.press("Escape")
@@ -354,10 +448,14 @@ class Pages(TestCase):
             page = try_it_out(browser, pair)
             hostile(browser, pair, page)
             push_groups(browser, pair, page)
+            searches(browser, pair, page)
+            panes(browser, pair, page)
+            past(browser, pair)
             keyboard(browser, page)
             many(browser, pair, page)
             page.close()
             cdn_files(browser, pair)
+            offline(browser, pair)
 
     def test_looks(self):
         """Both pages on screens of each kind, light and dark."""

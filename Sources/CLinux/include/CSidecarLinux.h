@@ -124,9 +124,18 @@ int64_t cl_open_file_limit(void);   // raises the soft limit to the hard one and
 uint64_t cl_process_cpu_nanoseconds(void);
 int64_t cl_page_size(void);
 int cl_count_open_files(void);
+int64_t cl_memory_limit(void);   // of the container, in bytes; 0 where it has none
 const char *cl_error_name(int code);
 const char *cl_error_text(int code);
 int cl_sleep_milliseconds(int64_t milliseconds);
+
+// -- A terminal. Its size is columns << 16 | rows, or -errno where `fd` is none. A key is its byte, or `j`,
+// `k`, `J`, `K` for down, up and a page of each; 0 when the time is over or the size has changed, -1 when
+// a signal or the terminal's end asks to stop.
+int cl_terminal_size(int fd);
+int cl_screen_begin(void);
+void cl_screen_end(void);
+int cl_screen_key(int timeout_milliseconds);
 
 // -- A parent and its worker. `wait`: 1 a signal, 2 the worker exited, 3 it was killed, 4 it was
 // stopped, 5 it goes on, 0 nothing of these.

@@ -20,8 +20,8 @@ function copyButton(text) {
 // focus stays so.
 function detail() {
   const pane = $('detail'), item = view.selected
-  pane.className = item || view.showsPush ? '' : 'empty'
-  if (view.showsPush) return pushPane(pane)
+  pane.className = item || view.pane ? '' : 'empty'
+  if (view.pane) return panes[view.pane](pane)
   if (!item) {
     pane.shows = null
     pane.replaceChildren(make('h3', {}, 'Nothing selected'),
@@ -44,7 +44,10 @@ function build(pane, item) {
   const big = make('p', { class: 'big' }, amount, ' ', gain)
   const canvas = make('canvas', { role: 'img', 'aria-label': 'The last minutes' })
   const quantiles = make('div', { class: 'pairs wide' }), top = make('div')
+  store.remember(family).then(() => { if (pane.shows) pane.refresh() })
   const isHistogram = family.type === 'histogram'
+  const rule = make('p', { class: 'quiet' })
+  loadRules().then(() => { rule.textContent = ruleWords(family) })
   const parts = [make('div', { class: 'head' }, make('h2', {}, family.name), close),
     make('p', { class: 'quiet' }, family.help || 'No help text.'), big, canvas]
   if (isHistogram) parts.push(make('h3', {}, 'Quantiles'), quantiles)
@@ -54,7 +57,7 @@ function build(pane, item) {
     parts.push(make('h3', {}, 'Labels'), pairs)
   }
   if (!one) parts.push(make('h3', {}, 'Largest series'), top)
-  parts.push(make('h3', {}, 'PromQL'))
+  parts.push(make('h3', {}, 'Made by'), rule, make('h3', {}, 'PromQL'))
   for (const query of queries(item)) {
     parts.push(make('div', { class: 'query' }, make('code', {}, query), copyButton(query)))
   }
@@ -63,8 +66,8 @@ function build(pane, item) {
   pane.scrollTop = 0
   pane.refresh = () => {
     const value = store.value(item), rate = store.rate(item)
-    amount.data = shown(item, value)
-    big.title = String(value)
+    amount.data = isTime(family, value) ? exact(item, value) : shown(item, value)
+    big.title = exact(item, value)
     gain.textContent = rate === rate ? perSecond(item, rate) : family.type
     if (!one && !top.contains(document.activeElement)) top.replaceChildren(...largest(item))
     if (!isHistogram) return plot(canvas, item)
@@ -100,7 +103,7 @@ function largest(family) {
 
 function unselect() {
   view.selected = null
-  view.showsPush = false
+  view.pane = ''
   detail()
   paint()
 }
@@ -120,17 +123,17 @@ function surface(canvas) {
 // A number beside a line: of what counts, a rate.
 const tick = (item, v) => store.counts(item) ? scaled(v) : shown(item, v).length < 9 ? shown(item, v) : scaled(v)
 
-function timeAxis({ pen, width, height, quiet }, left) {
+function timeAxis({ pen, width, height, quiet }, left, start = store.times[0]) {
   pen.fillStyle = quiet
   pen.textAlign = 'left'
-  pen.fillText(age((store.times.at(-1) - store.times[0]) / 1000) + ' ago', left, height - 2)
+  pen.fillText(age((store.times.at(-1) - start) / 1000) + ' ago', left, height - 2)
   pen.textAlign = 'right'
   pen.fillText('now', width, height - 2)
 }
 
 function plot(canvas, item) {
   const s = surface(canvas), { pen, width, height } = s
-  const good = store.points(item).filter(([, v]) => isFinite(v))
+  const good = [...store.before(item), ...store.points(item)].filter(([, v]) => isFinite(v))
   if (good.length < 2) {
     pen.fillStyle = s.quiet
     return pen.fillText('The plot begins with the next look.', 0, 20)
@@ -158,7 +161,30 @@ function plot(canvas, item) {
   pen.globalAlpha = 0.12
   pen.fill()
   pen.globalAlpha = 1
-  timeAxis(s, left)
+  timeAxis(s, left, start)
+  crosshair(canvas, s, left, (at) => {
+    const near = good.reduce((best, point) => Math.abs(x(point[0]) - at) < Math.abs(x(best[0]) - at) ? point : best)
+    return [x(near[0]), y(near[1]), (store.counts(item) ? perSecond(item, near[1]) : measured(item.family || item, near[1])) + ', ' + new Date(near[0]).toLocaleTimeString('sv')]
+  })
+}
+
+// The value under the pointer, which `find` gives for a place: its x, its y, its words.
+function crosshair(canvas, s, left, find) {
+  canvas.onpointermove = (event) => { canvas.at = event.offsetX; canvas.parentNode.refresh?.() }
+  canvas.onpointerleave = () => { canvas.at = undefined; canvas.parentNode.refresh?.() }
+  if (!(canvas.at >= left)) return
+  const { pen, width, height } = s
+  const [x, y, words] = find(canvas.at)
+  pen.strokeStyle = pen.fillStyle = s.quiet
+  pen.lineWidth = 1
+  pen.beginPath(); pen.moveTo(x, 0); pen.lineTo(x, height - 18); pen.stroke()
+  pen.fillStyle = s.color
+  pen.beginPath(); pen.arc(x, y, 3.5, 0, 7); pen.fill()
+  pen.textAlign = x > (left + width) / 2 ? 'right' : 'left'
+  pen.font = '600 12px system-ui'
+  pen.fillStyle = getComputedStyle(canvas).color
+  pen.fillText(words, x + (x > (left + width) / 2 ? -8 : 8), 14)
+  canvas.title = words
 }
 
 // Time to the right, buckets upwards; the darker, the more came.
@@ -199,6 +225,101 @@ function heat(canvas, family, found) {
   timeAxis(s, left)
 }
 
+const paneHead = (title) => make('div', { class: 'head' }, make('h2', {}, title),
+  make('button', { class: 'close', type: 'button', 'aria-label': 'Close', onclick: unselect }, '✕'))
+
+// Why lines did not count, and which look like a mistake.
+async function refusedPane(pane) {
+  pane.shows = null
+  let found
+  try { found = await (await fetch('api/v1/rejected', { cache: 'no-store' })).json() } catch { return }
+  if (view.pane !== 'refused' || pane.contains(document.activeElement) && pane.querySelector('h3')) return
+  const reasons = found.reasons.sort((a, b) => a.counted - b.counted || b.count - a.count)
+  const rows = (reason) => found.lines.filter((line) => line.reason === reason.reason).slice(0, 8).map((line) =>
+    make('div', { class: 'group' }, make('code', { class: 'mono' }, line.line + (line.cut ? '…' : '')),
+      make('span', { class: 'quiet', title: line.time }, line.socket + (line.times > 1 ? ' ×' + short(line.times) : '') + ', ' + age((Date.now() - Date.parse(line.time)) / 1000) + ' ago')))
+  pane.replaceChildren(paneHead('Refused'),
+    make('p', { class: 'quiet' }, 'Lines, OTLP points and pushes that did not count, or count and look like a mistake. metrics-sidecar tail --rejected follows them.'),
+    ...reasons.flatMap((reason) => [
+      make('h3', { class: reason.counted ? '' : 'bad' }, reason.reason.replaceAll('_', ' ') + ' · ' + short(reason.count) + (reason.counted ? ', counted' : '')),
+      make('p', {}, reason.meaning), ...rows(reason)]))
+  if (!reasons.length) pane.append(make('p', {}, 'Nothing was refused since the start.'))
+}
+
+// Each job by its name: how it went last, when, and how long it takes.
+function jobs() {
+  const found = new Map()
+  for (const family of store.families.values()) {
+    if (!/^job_/.test(family.name)) continue
+    for (const row of family.rows) {
+      const name = row.labels.find(([k]) => k === 'job_name')?.[1], value = store.value(row)
+      if (!name || value !== value) continue
+      const job = found.get(name) || { name, runs: 0, failures: 0 }
+      found.set(name, job)
+      if (family.name === 'job_runs_total') {
+        job.runs += value
+        if (row.labels.some(([k, v]) => k === 'result' && v !== 'success')) job.failures += value
+      } else if (family.name === 'job_last_success_timestamp_seconds') job.success = value
+      else if (family.name === 'job_exit_code') job.code = value
+      else if (family.name === 'job_duration_seconds' && row.sum !== undefined) job.seconds = store.at(row.sum) / value
+    }
+  }
+  return [...found.values()]
+}
+
+function jobsPane(pane) {
+  pane.shows = null
+  pane.replaceChildren(paneHead('Jobs'), ...jobs().map((job) => make('div', { class: 'group' },
+    make('div', { class: 'mono' }, job.name),
+    make('span', { class: job.code ? 'bad' : 'quiet' }, (job.code === undefined ? '' : job.code ? 'failed with ' + job.code : 'succeeded') ),
+    make('span', { class: 'quiet' }, [job.success ? 'last success ' + age(Date.now() / 1000 - job.success) + ' ago' : 'no success yet',
+      short(job.runs) + ' runs' + (job.failures ? ', ' + short(job.failures) + ' failed' : ''),
+      job.seconds === job.seconds && job.seconds !== undefined ? duration(Number(job.seconds.toPrecision(3))) + ' on average' : ''].filter((part) => part).join(' · ')))))
+}
+
+// The rules in force, as their file has them, and which families each has made.
+let rules = null, rulesTrouble = ''
+async function loadRules() {
+  try {
+    const answer = await fetch('api/v1/rules', { cache: 'no-store' })
+    const found = await answer.json()
+    rulesTrouble = answer.ok ? '' : found.detail
+    if (answer.ok) rules = { unmatched: found.unmatched || 'expose', families: found.families || [] }
+  } catch (error) { rulesTrouble = error.message }
+}
+
+// Captures in a family's name stand for anything.
+const makes = (rule, name) => new RegExp('^' + rule.name.split(/\$(?:\d|\{\d+\})/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('.*') + '$').test(name)
+const ruleEvents = (rule) => (rule.events || []).map((event) => (event.event || '*') + (event.when ? ' when ' + JSON.stringify(event.when) : '')).join(', ')
+
+function ruleWords(family) {
+  if (family.own) return 'The sidecar itself.'
+  const at = rules ? rules.families.findIndex((rule) => rule.name && makes(rule, family.name)) : -1
+  if (at < 0) return rulesTrouble || 'No rule: events of this name, or a push.'
+  return 'Rule ' + (at + 1) + ': ' + ruleEvents(rules.families[at])
+}
+
+async function rulesPane(pane) {
+  pane.shows = null
+  await loadRules()
+  if (view.pane !== 'rules' || pane.querySelector('.bar:focus')) return
+  const families = [...store.families.values()].filter((family) => !family.own)
+  const rows = (rules?.families || []).map((rule, at) => {
+    const made = rule.name ? families.filter((family) => makes(rule, family.name)) : []
+    const series = made.reduce((sum, family) => sum + family.rows.filter((row) => store.value(row) === store.value(row)).length, 0)
+    const isUsed = made.some((family) => family.rows.some((row) => store.value(row)))
+    const rate = made.reduce((sum, family) => sum + (store.rate(family) || 0), 0)
+    return make('button', { class: 'bar', type: 'button', onclick: () => made[0] && choose(made[0]) },
+      make('span', { class: 'mono' }, (at + 1) + '  ' + (rule.name || rule.drop || 'drops')),
+      make('b', { class: isUsed ? '' : 'quiet' }, isUsed ? scaled(rate) + '/s · ' + short(series) + ' series' : rule.name ? 'nothing so far' : 'drops'),
+      make('span', { class: 'quiet' }, ruleEvents(rule)))
+  })
+  pane.replaceChildren(paneHead('Rules'), make('p', { class: rulesTrouble ? 'bad' : 'quiet' }, rulesTrouble
+    || (rows.length ? 'What they have made, in their order. Events that no rule takes are ' + (rules.unmatched === 'drop' ? 'dropped.' : 'shown under their own names.') : 'No rules: each event has its own name.')), ...rows)
+}
+
+const panes = { rules: rulesPane, push: pushPane, refused: refusedPane, jobs: jobsPane }
+
 function groupPath(labels) {
   const safe = (text) => {
     if (text && !text.includes('/')) return '/' + encodeURIComponent(text)
@@ -217,8 +338,7 @@ function pushPane(pane) {
   pane.shows = null
   // A group that has the focus must not move away under it.
   if (pane.querySelector('.group :focus-visible')) return
-  pane.replaceChildren(make('div', { class: 'head' }, make('h2', {}, 'Push groups'),
-    make('button', { class: 'close', type: 'button', 'aria-label': 'Close', onclick: unselect }, '✕')),
+  pane.replaceChildren(paneHead('Push groups'),
     ...rows.slice(0, 500).map((row) => {
       const pushed = store.value(row), failure = failed?.get(row.text) ? store.value(failed.get(row.text)) : 0
       const group = make('div', { class: 'group' }, make('div', { class: 'mono labels' }, ...labelNodes(row.labels.filter(([, v]) => v))),

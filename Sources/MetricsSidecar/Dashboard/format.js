@@ -40,6 +40,14 @@ function duration(value) {
 
 const SIGNS = { celsius: '°C', percent: '%', volts: 'V', amperes: 'A', watts: 'W', joules: 'J', meters: 'm', grams: 'g', hertz: 'Hz' }
 
+// Whether a value is a moment, in Unix seconds.
+const isTime = (family, value) => /_time(stamp)?_seconds$/.test(family.name) && value > 1e8
+
+// A value in full: a moment with its date.
+function exact(item, value) {
+  return isTime(item.family || item, value) ? new Date(value * 1000).toLocaleString('sv') + ', ' + measured(item.family || item, value) : String(value)
+}
+
 // A number of a family's unit, which its name ends with: of a value, a bound or a quantile.
 function measured(family, value) {
   const unit = /_([a-z]+?)(_total)?$/.exec(family.name)?.[1]
@@ -47,7 +55,7 @@ function measured(family, value) {
   if (unit === 'bytes') return bytes(value)
   if (unit === 'ratio') return short(Number((value * 100).toPrecision(4))) + ' %'
   if (unit === 'seconds') {
-    return /_time(stamp)?_seconds$/.test(family.name) && value > 1e8 ? age(Date.now() / 1000 - value) + ' ago' : duration(value)
+    return isTime(family, value) ? age(Date.now() / 1000 - value) + ' ago' : duration(value)
   }
   return short(value) + (SIGNS[unit] ? ' ' + SIGNS[unit] : '')
 }
@@ -56,6 +64,13 @@ function measured(family, value) {
 // observations.
 function shown(item, value) {
   const family = item.family || item
+  if (item.kind === 'family' && family.type === 'gauge' && !hasOne(family)) {
+    // A sum of levels means nothing by itself: the least and the greatest do.
+    let low = Infinity, high = -Infinity
+    for (const row of family.found || family.rows) { const v = store.value(row); if (v < low) low = v; if (v > high) high = v }
+    if (isTime(family, high)) return measured(family, high)
+    return low > high ? '–' : low === high ? measured(family, low) : measured(family, low) + ' … ' + measured(family, high)
+  }
   const counts = family.type === 'histogram' || family.type === 'summary'
     && (item.kind === 'family' || item.labels.some(([k, v]) => !k && v === 'count'))
   return counts ? short(value) : measured(family, value)

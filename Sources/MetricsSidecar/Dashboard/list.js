@@ -1,7 +1,7 @@
 // The list: only the rows in view are in the document, however many there are.
 const $ = (id) => document.getElementById(id)
 const store = new Store()
-const view = { items: [], offsets: [0], open: new Map(), selected: null, pool: [], showsPush: false }
+const view = { items: [], offsets: [0], open: new Map(), selected: null, pool: [], pane: '' }
 const FEW = 12
 
 // A family of one series is one row: its labels stand beside its help text.
@@ -10,18 +10,15 @@ const isOpen = (family, searching) => view.open.get(family.name) ?? (searching |
 const rowHeight = (item) => item.kind === 'family' ? 54 : matchMedia('(max-width: 760px)').matches ? 40 : 32
 
 function arrange() {
-  const words = $('search').value.toLowerCase().split(/\s+/).filter((word) => word)
+  const fits = search($('search').value)
   const type = $('type').value, scope = $('scope').value, sort = $('sort').value
-  const fits = (text) => words.every((word) =>
-    word.length > 1 && word[0] === '-' ? !text.includes(word.slice(1)) : text.includes(word))
   const found = []
   let seriesCount = 0
   for (const family of store.families.values()) {
     if (type && family.type !== type || scope && (scope === 'own') !== family.own) continue
-    const own = (family.name + ' ' + family.help + ' ').toLowerCase()
-    const rows = family.rows.filter((row) => !Number.isNaN(store.value(row))
-      && (!words.length || fits(own + row.words)))
+    const rows = family.rows.filter((row) => !Number.isNaN(store.value(row)) && (!fits || fits(family, row)))
     if (!rows.length) continue
+    family.found = fits && rows.length < family.rows.length ? rows : null
     seriesCount += rows.length
     found.push([family, rows])
   }
@@ -44,12 +41,45 @@ function arrange() {
   }
   for (const [family, rows] of found) {
     put(family)
-    if (!hasOne(family) && isOpen(family, words.length > 0)) rows.forEach(put)
+    if (!hasOne(family) && isOpen(family, Boolean(fits))) rows.forEach(put)
   }
   $('found').textContent = found.length + (found.length === 1 ? ' family, ' : ' families, ') + short(seriesCount) + ' series'
   $('none').hidden = found.length > 0 || !store.times.length
   $('space').style.height = view.offsets.at(-1) + 'px'
   paint()
+}
+
+// What a search means: a test of a family and one of its series; null for everything.
+function search(text) {
+  const tests = []
+  for (const [word] of text.matchAll(/\/(?:[^\/\\]|\\.)+\/|(?:[^\s"{]|"[^"]*"?|\{(?:[^}"]|"(?:[^"\\]|\\.)*")*\}?)+/g)) {
+    const not = word.length > 1 && word[0] === '-', plain = not ? word.slice(1) : word
+    const test = wordTest(plain)
+    tests.push(not ? (...item) => !test(...item) : test)
+  }
+  return tests.length ? (...item) => tests.every((test) => test(...item)) : null
+}
+
+function wordTest(word) {
+  const lower = word.toLowerCase()
+  if (/^\/.+\/$/.test(word)) {
+    try {
+      const pattern = new RegExp(word.slice(1, -1), 'i')
+      return (family, row) => pattern.test(family.name + ' ' + family.help + ' ' + row.words)
+    } catch { return () => false }
+  }
+  const brace = word.indexOf('{')
+  if (brace < 0) return (family, row) => (family.name + ' ' + family.help).toLowerCase().includes(lower) || row.words.includes(lower)
+  const name = lower.slice(0, brace)
+  const wanted = [...word.slice(brace).matchAll(/([^\s,={}!~"]+)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)/g)].map(([, label, sign, value]) => {
+    let pattern = null
+    if (sign[1] === '~') { try { pattern = new RegExp('^(?:' + value + ')$') } catch { pattern = /$^/ } }
+    return (row) => {
+      const found = row.labels.find(([k]) => k === label)?.[1] || ''
+      return (pattern ? pattern.test(found) : found === unescape(value)) !== (sign[0] === '!')
+    }
+  })
+  return (family, row) => family.name.toLowerCase().includes(name.replace(/_(bucket|sum|count)$/, '')) && wanted.every((fits) => fits(row))
 }
 
 function makeRow() {
@@ -103,7 +133,7 @@ function fill(row, item, index) {
     row.name.textContent = item.name
     row.badge.textContent = item.type
     const labels = hasOne(item) ? item.rows[0].labels : []
-    const words = hasOne(item) ? item.help : short(item.rows.length) + ' series' + (item.help && ' · ' + item.help)
+    const words = hasOne(item) ? item.help : (item.found ? short(item.found.length) + ' of ' : '') + short(item.rows.length) + ' series' + (item.help && ' · ' + item.help)
     row.note.replaceChildren(...(labels.length ? labelNodes(labels) : []), (labels.length && words ? ' · ' : '') + words)
     if (row.first.firstChild !== row.head) row.first.replaceChildren(row.head, row.note)
     row.first.className = ''
@@ -112,8 +142,8 @@ function fill(row, item, index) {
     row.first.className = 'mono labels'
   }
   const value = store.value(item)
-  row.amount.textContent = isFamily && family.type === 'gauge' && !hasOne(family) ? '' : shown(item, value)
-  row.amount.title = String(value)
+  row.amount.textContent = shown(item, value)
+  row.amount.title = exact(item, value)
   const rate = store.rate(item)
   const one = isFamily && hasOne(item) ? item.rows[0] : item
   const middle = one.buckets?.length ? store.quantile(one, 0.95, -1, store.columns.length - 1) : NaN
@@ -133,7 +163,7 @@ function choose(item, toggles) {
     view.open.set(item.name, !open)
   }
   view.selected = item
-  view.showsPush = false
+  view.pane = ''
   arrange()
   detail()
 }

@@ -1,5 +1,7 @@
 // Health at a glance, the keys, and the clock that looks at /metrics.
-const one = (name) => { const f = store.families.get(name); return f ? store.value(f) : NaN }
+// A search shows part of a family; health is that of all of it.
+const whole = (name) => { const f = store.families.get(name); return f && { ...f, found: null } }
+const one = (name) => { const f = whole(name); return f ? store.value(f) : NaN }
 const tiles = new Map()
 
 function tile(title, value, note, { family = '', points = null, part = NaN, tone = '' } = {}) {
@@ -12,7 +14,7 @@ function tile(title, value, note, { family = '', points = null, part = NaN, tone
     box.graph = spark(100, 44)
     box.append(make('span', {}, title), box.amount, box.note, box.meter, box.graph)
     box.addEventListener('click', () => {
-      if (box.family === 'push') { view.selected = null; view.showsPush = true; return detail() }
+      if (panes[box.family]) { view.selected = null; view.pane = box.family; return detail() }
       const found = store.families.get(box.family)
       if (found) choose(found)
     })
@@ -30,11 +32,14 @@ function tile(title, value, note, { family = '', points = null, part = NaN, tone
 }
 
 function health() {
-  const events = store.families.get('metrics_sidecar_events_total')
+  const events = whole('metrics_sidecar_events_total')
   const version = store.families.get('metrics_sidecar_build_info')?.rows[0]?.labels[0]?.[1]
   $('version').textContent = version || ''
   const since = store.families.get('process_start_time_seconds')
-  tile('Clients', short(one('metrics_sidecar_connections')), short(one('metrics_sidecar_sessions')) + (one('metrics_sidecar_sessions') === 1 ? ' session' : ' sessions') + ' remembered',
+  // Who sends datagrams has no connection: all of them are one client here.
+  const datagrams = events?.rows.some((row) => store.value(row) > 0 && row.labels.some(([k, v]) => k === 'socket' && /statsd|udp|spectator/.test(v)))
+  const sessions = one('metrics_sidecar_sessions')
+  tile('Clients', short(one('metrics_sidecar_connections') + (datagrams ? 1 : 0)), (datagrams ? 'datagrams · ' : '') + short(sessions) + (sessions === 1 ? ' session' : ' sessions') + ' remembered',
     { family: 'metrics_sidecar_connections' })
   if (events) {
     const rate = store.rate(events)
@@ -48,8 +53,9 @@ function health() {
     ['connections', one('metrics_sidecar_connections_refused_total')],
   ].filter(([, count]) => count > 0).sort((a, b) => b[1] - a[1])
   const refused = refusals.reduce((sum, [, count]) => sum + count, 0)
-  tile('Refused', short(refused), refusals.slice(0, 3).map(([why, n]) => why.replaceAll('_', ' ') + ' ' + short(n)).join(', ') || 'nothing',
-    { family: 'metrics_sidecar_events_rejected_total', tone: refused ? 'warn' : '' })
+  const suspicious = one('metrics_sidecar_events_suspicious_total') || 0
+  tile('Refused', short(refused), refusals.slice(0, 3).map(([why, n]) => why.replaceAll('_', ' ') + ' ' + short(n)).join(', ') || (suspicious ? short(suspicious) + ' look like a mistake' : 'nothing'),
+    { family: 'refused', tone: refused || suspicious ? 'warn' : '' })
   const series = one('metrics_sidecar_series'), limit = one('metrics_sidecar_series_limit')
   tile('Series', short(series), 'of ' + short(limit), { family: 'metrics_sidecar_series', part: series / limit, tone: series >= limit ? 'bad' : '' })
   const resets = one('metrics_sidecar_state_resets_total')
@@ -57,6 +63,12 @@ function health() {
     { family: 'metrics_sidecar_state_bytes', tone: resets > 0 ? 'bad' : '' })
   tile('Memory', bytes(one('process_resident_memory_bytes')), 'up ' + (since ? age(Date.now() / 1000 - store.value(since)) : '–'),
     { family: 'process_resident_memory_bytes' })
+  tile('Rules', rules ? short(rules.families.length) : '–', rulesTrouble || (rules && !rules.families.length ? 'none: own names' : 'which made what'), { family: 'rules', tone: rulesTrouble ? 'warn' : '' })
+  const known = jobs()
+  if (known.length) {
+    const failed = known.filter((job) => job.code).length
+    tile('Jobs', short(known.length), failed ? short(failed) + ' failed last' : 'all succeeded last', { family: 'jobs', tone: failed ? 'bad' : '' })
+  }
   const groups = one('metrics_sidecar_push_groups')
   if (groups === groups) {
     tile('Push groups', short(groups), 'of ' + short(one('metrics_sidecar_push_groups_limit')), { family: 'push' })
@@ -155,4 +167,4 @@ $('interval').addEventListener('change', () => { if (!paused) look() })
 systemDark.addEventListener('change', applyTheme)
 try { theme = localStorage.getItem('theme') || 'Auto' } catch {}
 applyTheme()
-look()
+loadRules().then(look)

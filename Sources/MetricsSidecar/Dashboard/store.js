@@ -23,6 +23,35 @@ class Store {
     this.times = []
     this.columns = []
     this.rowCount = 0
+    this.past = new Map()
+  }
+
+  // What the sidecar kept of this family's series from earlier scrapes.
+  async remember(family) {
+    if (this.past.has(family.name)) return
+    this.past.set(family.name, null)
+    try {
+      const answer = await fetch('api/v1/history?name[]=' + encodeURIComponent(family.name))
+      if (answer.ok) this.past.set(family.name, await answer.json())
+    } catch {}
+  }
+
+  // Points of an item from before the page was opened.
+  before(item) {
+    const past = this.past.get((item.family || item).name), rate = this.counts(item), points = []
+    if (!past) return points
+    const rows = (item.found || item.rows || [item]).map((row) => past.series[row.key]).filter((row) => row)
+    for (let i = rate ? 1 : 0; i < past.times.length; i++) {
+      if (past.times[i] > this.times[0] - 1000) break
+      let sum = NaN
+      for (const values of rows) {
+        const before = values[i - 1] ?? NaN, after = values[i] ?? NaN
+        const value = !rate ? after : after < before ? after : after - before
+        if (value === value) sum = sum === sum ? sum + value : value
+      }
+      if (sum === sum) points.push([past.times[i], rate ? sum / ((past.times[i] - past.times[i - 1]) / 1000) : sum])
+    }
+    return points
   }
 
   family(name) {
@@ -109,15 +138,16 @@ class Store {
     const text = labelText(labels)
     let row = family.byLabels.get(text)
     if (!row) {
+      // Labels as PromQL has them, and as the list shows them.
       row = { kind: 'series', family, labels, text, number, buckets: [],
-        words: (family.name + ' ' + text).toLowerCase() }
+        words: (text + ' ' + labels.map(([k, v]) => k + '=' + v).join(' ')).toLowerCase() }
       family.byLabels.set(text, row)
       family.rows.push(row)
       this.rowCount += 1
     }
     if (suffix === '_bucket' && edge) row.buckets.push({ le: Number(edge[1].replace('+Inf', 'Infinity')), number })
     else if (suffix === '_sum') row.sum = number
-    else row.number = number
+    else { row.number = number; row.key = key }
   }
 
   at(number, look = this.columns.length - 1) {
@@ -127,7 +157,7 @@ class Store {
 
   value(row) {
     if (row.kind === 'series') return this.at(row.number)
-    return row.rows.reduce((sum, each) => sum + (this.value(each) || 0), 0)
+    return (row.found || row.rows).reduce((sum, each) => sum + (this.value(each) || 0), 0)
   }
 
   // What was added between two looks; a counter that fell began anew.
@@ -156,12 +186,25 @@ class Store {
     const first = Math.max(0, last - count + 1)
     const rate = this.counts(row)
     const points = []
+    const totals = row.found ? this.totals(row.found, rate) : row.totals
     for (let look = first + (rate && first === 0 ? 1 : 0); look <= last; look++) {
-      const value = row.kind === 'family' ? row.totals[look]
+      const value = row.kind === 'family' ? totals[look]
         : rate ? this.gain(row.number, look - 1, look) : this.at(row.number, look)
       points.push([this.times[look], rate ? value / ((this.times[look] - this.times[look - 1]) / 1000) : value])
     }
     return points
+  }
+
+  // What some series of a family come to, look by look.
+  totals(rows, rate) {
+    return this.columns.map((_, look) => {
+      let sum = NaN
+      for (const { number } of rows) {
+        const value = rate ? (look ? this.gain(number, look - 1, look) : NaN) : this.at(number, look)
+        if (value === value) sum = sum === sum ? sum + value : value
+      }
+      return sum
+    })
   }
 
   // A second's gain over the last ten seconds or so.
@@ -174,7 +217,8 @@ class Store {
     const seconds = (this.times[last] - this.times[first]) / 1000
     if (row.kind === 'series') return (this.gain(row.number, first, last) || 0) / seconds
     let sum = 0
-    for (let look = first + 1; look <= last; look++) sum += row.totals[look] || 0
+    if (row.found) for (const each of row.found) sum += this.gain(each.number, first, last) || 0
+    else for (let look = first + 1; look <= last; look++) sum += row.totals[look] || 0
     return sum / seconds
   }
 

@@ -38,7 +38,7 @@ struct NameFilter: Equatable {
   }
 
   /// `%5B` and `+` as forms write them; what is no escape stays.
-  private static func decoded(_ text: RawSpan) -> [UInt8] {
+  static func decoded(_ text: RawSpan) -> [UInt8] {
     var bytes: [UInt8] = []
     var index = 0
     while index < text.byteCount {

@@ -6,7 +6,9 @@ import SidecarPlatform
 extension Applier {
   /// Takes a line that begins with `_family|`, `_series|` or `_remove|`; whether it was one.
   @inline(never)
-  func isDeclaration(_ bytes: RawSpan) throws(LineError) -> Bool {
+  func isDeclaration(
+    _ bytes: RawSpan, _ source: IntakeCounts.Source
+  ) throws(LineError) -> Bool {
     // Each word is as long as the others.
     guard bytes.byteCount >= 8, bytes.at(7) == UInt8(ascii: "|") else { return false }
     let text = bytes.extracting(8..<bytes.byteCount)
@@ -20,7 +22,7 @@ extension Applier {
     } else {
       return false
     }
-    if let rejection { counts.reject(rejection) }
+    if let rejection { refuse(rejection, bytes, source, 0) }
     return true
   }
 

@@ -16,7 +16,7 @@ extension Applier {
       Poison.report(bytes, "frame", log)
       return bytes.byteCount
     }
-    let end = lines(bytes, from: first, source, until: sliceEnd)
+    let end = all(bytes, from: first, source, until: sliceEnd)
     InFlight.end()
     if end == bytes.byteCount { counts.framesApplied += 1 }
     return end
@@ -25,8 +25,8 @@ extension Applier {
   @inline(__always)
   @_optimize(speed)
   func datagram(_ bytes: RawSpan, _ source: IntakeCounts.Source) {
-    guard InFlight.begin(bytes) else { return refuse(bytes, "datagram") }
-    if source == .spectator { spectatorLines(bytes) } else { lines(bytes, from: 0, source) }
+    guard InFlight.begin(bytes) else { return leaveOut(bytes, "datagram", source) }
+    if source == .spectator, tap == nil { spectatorLines(bytes) } else { all(bytes, source) }
     InFlight.end()
   }
 
@@ -36,7 +36,7 @@ extension Applier {
   func plain(_ bytes: RawSpan, _ source: IntakeCounts.Source) {
     if InFlight.isCareful { return eachLine(bytes, source) }
     _ = InFlight.begin(bytes)
-    lines(bytes, from: 0, source)
+    all(bytes, source)
     InFlight.end()
   }
 
@@ -48,17 +48,18 @@ extension Applier {
       let line = bytes.extracting(start..<end)
       start = end + 1
       guard InFlight.begin(line) else {
-        refuse(line, "line")
+        leaveOut(line, "line", source)
         continue
       }
-      lines(line, from: 0, source)
+      all(line, source)
       InFlight.end()
     }
   }
 
   @inline(never)
-  private func refuse(_ bytes: RawSpan, _ what: StaticString) {
+  private func leaveOut(_ bytes: RawSpan, _ what: StaticString, _ source: IntakeCounts.Source) {
     counts.linesPoisoned += 1
+    refusals.note("poisoned", source.name, bytes)
     Poison.report(bytes, what, log)
   }
 }

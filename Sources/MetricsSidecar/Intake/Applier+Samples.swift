@@ -31,7 +31,7 @@ extension Applier {
           .lines, EventValue(number: 0))
         feeds.append((type, registry.feed(of: named, describe)))
       }
-      try applyEach(event, line, to: feeds[at].feed, source)
+      try applyEach(event, line, to: feeds[at].feed, of: bytes, source)
     }
     return true
   }

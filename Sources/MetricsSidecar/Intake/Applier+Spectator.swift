@@ -9,7 +9,7 @@ extension Applier {
     var lines = LineReader(start: 0, end: bytes.byteCount)
     while lines.next(bytes) {
       if lines.line.count > limits.lineByteCount {
-        counts.reject(.tooLong)
+        refuse(.tooLong, bytes.extracting(lines.line), .spectator)
         continue
       }
       spectatorLine(bytes.extracting(lines.line))
@@ -19,7 +19,7 @@ extension Applier {
   private func spectatorLine(_ bytes: RawSpan) {
     let line: SpectatorLine
     do throws(LineError) { line = try SpectatorLine.parse(bytes) } catch {
-      return counts.reject(error)
+      return refuse(error, bytes, .spectator)
     }
     let name = bytes.extracting(line.name)
     let now = Clock.monotonicNanoseconds
@@ -44,11 +44,13 @@ extension Applier {
     case .distinctSketch: (type, value) = (.set, line.value)
     case .timer, .percentileTimer: (type, value) = (.seconds, line.value)
     }
-    guard let value else { return counts.reject(.seriesLimit) }
+    guard let value else {
+      return refuse(.seriesLimit, bytes, .spectator, line.kind.rawValue)
+    }
     let event = Event(
       name: name, type, tags: bytes.extracting(0..<0), .spectator, EventValue(number: value))
     if let rejection = registry.apply(event, { EventDescription(spectator: $0) }) {
-      counts.reject(rejection)
+      refuse(rejection, bytes, .spectator, line.kind.rawValue)
     } else {
       counts.accept(.spectator, line.kind.rawValue)
     }

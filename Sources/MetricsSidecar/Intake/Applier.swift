@@ -7,6 +7,9 @@ final class Applier {
   let registry: Registry
   let limits: Limits
   var log = Log()
+  let refusals = Refusals()
+  /// Who looks at lines as they come; `nil` while nobody does.
+  var tap: Tap?
   var counts = IntakeCounts()
   var spectators: SpectatorSources
   /// How tags are spelled in names.
@@ -107,14 +110,14 @@ final class Applier {
       bytes = bytes.extracting(0..<bytes.byteCount - 1)
     }
     if bytes.byteCount == 0 { return }
-    if bytes.byteCount > limits.lineByteCount { return counts.reject(.tooLong) }
+    if bytes.byteCount > limits.lineByteCount { return refuse(.tooLong, bytes, source) }
     do throws(LineError) {
-      if bytes.at(0) == UInt8(ascii: "_"), try isDeclaration(bytes) { return }
+      if bytes.at(0) == UInt8(ascii: "_"), try isDeclaration(bytes, source) { return }
       let event = try EventLine.parse(bytes)
       try apply(event, bytes, source)
     } catch {
       if error == .unknownType || error == .badRate, samples(bytes, source) { return }
-      counts.reject(error)
+      refuse(error, bytes, source)
     }
   }
 
@@ -136,21 +139,23 @@ final class Applier {
   func applyEach(
     _ event: EventLine, _ bytes: RawSpan, _ source: IntakeCounts.Source
   ) throws(LineError) {
+    if event.hasTagLikeField { suspect(.tagLikeField, bytes, source) }
     var index = event.values.lowerBound
     guard let first = try event.nextValue(bytes, &index) else { return }
     if index >= event.values.upperBound { return apply(event, bytes, read(first), source) }
     let feed = registry.feed(of: event.event(bytes, EventValue(number: 0)), describe)
-    try applyEach(event, bytes, to: feed, source)
+    try applyEach(event, bytes, to: feed, of: bytes, source)
   }
 
-  /// Adds the values of `line` to what they feed together.
+  /// Adds the values of `line`, part of `whole`, to what they feed together.
   @_optimize(speed)
   func applyEach(
-    _ event: EventLine, _ line: RawSpan, to feed: Registry.Feed, _ source: IntakeCounts.Source
+    _ event: EventLine, _ line: RawSpan, to feed: Registry.Feed, of whole: RawSpan,
+    _ source: IntakeCounts.Source
   ) throws(LineError) {
     var index = event.values.lowerBound
     while let value = try event.nextValue(line, &index) {
-      count(registry.add(event.event(line, read(value)), to: feed), event, source)
+      count(registry.add(event.event(line, read(value)), to: feed), event, whole, source)
     }
   }
 
@@ -166,7 +171,7 @@ final class Applier {
   private func apply(
     _ event: EventLine, _ bytes: RawSpan, _ value: EventValue, _ source: IntakeCounts.Source
   ) {
-    count(registry.apply(event.event(bytes, value), describe), event, source)
+    count(registry.apply(event.event(bytes, value), describe), event, bytes, source)
   }
 
   func describe(_ event: Event) -> EventDescription { EventDescription(line: event, dialects) }
@@ -174,10 +179,11 @@ final class Applier {
   @inline(__always)
   @_optimize(speed)
   private func count(
-    _ rejection: Registry.Rejection?, _ event: EventLine, _ source: IntakeCounts.Source
+    _ rejection: Registry.Rejection?, _ event: EventLine, _ bytes: RawSpan,
+    _ source: IntakeCounts.Source
   ) {
     if let rejection {
-      counts.reject(rejection)
+      refuse(rejection, bytes, source, event.kind.rawValue)
     } else {
       counts.accept(source, event.kind.rawValue)
     }
@@ -238,8 +244,11 @@ struct IntakeCounts {
 
   /// Lines and events that were not counted, for whatever reason.
   var rejectedCount: UInt64 {
-    lineErrors.reduce(0, +) + rejections.reduce(0, +) + datagramsTruncated
-      + linesPoisoned
+    var count = lineErrors.reduce(0, +) + datagramsTruncated + linesPoisoned
+    for rejection in Registry.Rejection.allCases where !rejection.isCounted {
+      count += rejections[rejection.rawValue]
+    }
+    return count
   }
 
   /// Events of all sockets and types.

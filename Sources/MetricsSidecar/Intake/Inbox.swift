@@ -75,6 +75,7 @@ final class Inbox {
     for index in first..<datagrams.count {
       if datagrams.isTruncated(index) {
         applier.counts.datagramsTruncated += 1
+        applier.refusals.note("datagram_too_long", source.name, datagrams.bytes(index))
       } else {
         let bytes = datagrams.bytes(index)
         applier.datagram(bytes, source)

@@ -1,4 +1,3 @@
-import SidecarEvents
 import SidecarPlatform
 
 extension OwnMetric {
@@ -22,18 +21,14 @@ extension OwnMetric {
     OwnMetric(
       "metrics_sidecar_events_rejected_total", .counter, "Lines and events that were not counted",
       several: { moment, family in
-        let counts = moment.applier.counts
-        for (index, error) in LineError.allCases.enumerated() {
-          family.add("reason", error.reason, counts.lineErrors[index])
-        }
-        for (index, rejection) in Registry.Rejection.allCases.enumerated() {
-          family.add("reason", rejection.reason, counts.rejections[index])
-        }
-        family.add("reason", "datagram_too_long", counts.datagramsTruncated)
-        family.add("reason", "poisoned", counts.linesPoisoned)
-        family.add("reason", "client_limit", moment.registry.refusedClients)
-        family.add("reason", "value_out_of_range", moment.registry.refusedValues)
-        family.add("reason", "exemplar_limit", moment.registry.exemplars?.refused ?? 0)
+        moment.applier.eachRefusal { reason, count in family.add("reason", reason, count) }
+        return true
+      }),
+    OwnMetric(
+      "metrics_sidecar_events_suspicious_total", .counter,
+      "Lines that count and look like a mistake, by the likely one",
+      several: { moment, family in
+        moment.applier.eachSuspicion { reason, count in family.add("reason", reason, count) }
         return true
       }),
     OwnMetric(
@@ -180,6 +175,12 @@ extension OwnMetric {
   ]
 
   private static let workers = [
+    OwnMetric(
+      "metrics_sidecar_memory_bound_bytes", .gauge, "Memory that the limits allow, about"
+    ) { $0.own.memory.map { Double($0.byteCount) } },
+    OwnMetric(
+      "metrics_sidecar_memory_limit_bytes", .gauge, "Memory that the container has"
+    ) { $0.own.memory.flatMap { $0.limit > 0 ? Double($0.limit) : nil } },
     OwnMetric(
       "metrics_sidecar_worker_restarts_total", .counter, "Workers that were killed"
     ) { $0.own.supervision.map { Double($0.restarts) } },

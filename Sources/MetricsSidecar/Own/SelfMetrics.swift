@@ -3,6 +3,7 @@ import SidecarPlatform
 
 /// What rows of `OwnMetric.table` tell of the sidecar as a whole.
 struct SelfMetrics {
+  var memory: MemoryBound?
   var connections = 0
   var scrapeSeconds = 0.0
   var supervision: (restarts: UInt64, recovered: UInt64, lost: UInt64)?

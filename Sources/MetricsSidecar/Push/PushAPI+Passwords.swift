@@ -27,7 +27,7 @@ extension PushAPI {
     switch auth!.check(request.field("authorization", in: head), from: peer(ticket)) {
     case .allowed: return true
     case .refused:
-      counts.refuse(401)
+      note(counts.refuse(401), "401: no name and password that --push-auth knows")
       response.problem(
         status: 401, detail: "a name and a password that --push-auth knows are needed",
         extraFields: "WWW-Authenticate: Basic realm=\"push\"\r\n")
@@ -49,7 +49,7 @@ extension PushAPI {
   }
 
   private func tooMany(_ response: inout ResponseWriter) -> Bool {
-    counts.refuse(429)
+    note(counts.refuse(429), "429: too many unknown passwords at once")
     response.problem(
       status: 429, detail: "too many unknown passwords; try again in a second",
       extraFields: "Retry-After: 1\r\n")

@@ -84,7 +84,7 @@ extension PushAPI {
   func refuse(
     _ error: PushError, _ response: inout ResponseWriter, extraFields: StaticString = ""
   ) {
-    counts.refuse(error.status)
+    note(counts.refuse(error.status), error.message)
     response.begin(status: error.status, contentType: Self.contentType, extraFields: extraFields)
     response.buffer.append(error.message)
     response.buffer.append("\n")
@@ -196,8 +196,15 @@ extension PushAPI {
     return PushError("this body has ended the sidecar's worker twice in a row", status: 422)
   }
 
+  /// Shows a refused push with the sentence that it was answered with.
+  func note(_ reason: StaticString, _ message: String) {
+    if reason.utf8CodeUnitCount == 0 { return }
+    let text = Array(message.utf8)
+    unsafe refusals?.note(other: reason, "http", text.span.bytes)
+  }
+
   private func refused(_ error: PushError) -> Answer {
-    counts.refuse(error.status)
+    note(counts.refuse(error.status), error.message)
     return (error.status, error.message + "\n")
   }
 

@@ -14,6 +14,8 @@ final class PushAPI {
   let stateResets: UInt64
   let startSeconds = Double(Clock.unixNanoseconds) / 1e9
   var log = Log()
+  /// Where refused pushes are shown.
+  var refusals: Refusals?
   /// Who may push; everybody where there is none.
   var auth: PushAuth?
   /// Requests whose password is not known yet.
@@ -163,13 +165,24 @@ struct PushCounts {
   /// Left out since they had ended two workers in a row.
   var poisoned: UInt64 = 0
 
-  mutating func refuse(_ status: Int) {
+  /// Counts one; the reason by which it is shown.
+  @discardableResult
+  mutating func refuse(_ status: Int) -> StaticString {
     switch status {
-    case 401, 429: unauthorized += 1
-    case 413: break
-    case 422: poisoned += 1
-    case 503, 507: limited += 1
-    default: malformed += 1
+    case 401, 429:
+      unauthorized += 1
+      return "push_unauthorized"
+    // By the server's count of its answers.
+    case 413: return ""
+    case 422:
+      poisoned += 1
+      return "poisoned"
+    case 503, 507:
+      limited += 1
+      return "push_limited"
+    default:
+      malformed += 1
+      return "push_rejected"
     }
   }
 }

@@ -78,7 +78,7 @@ enum JSONText {
     page.append(UInt8(ascii: "}"))
   }
 
-  private static func append(_ byte: UInt8, to page: inout ByteBuffer) {
+  static func append(_ byte: UInt8, to page: inout ByteBuffer) {
     switch byte {
     case UInt8(ascii: "\""): page.append("\\\"")
     case UInt8(ascii: "\\"): page.append("\\\\")

@@ -45,7 +45,7 @@ enum RuleLoading {
     }
   }
 
-  private static func read(_ path: String, into text: inout ByteBuffer) throws(Failure) {
+  static func read(_ path: String, into text: inout ByteBuffer) throws(Failure) {
     do throws(Errno) {
       try Files.read(path, limit: byteLimit, into: &text)
     } catch {

@@ -3,12 +3,16 @@ import SidecarPlatform
 
 /// What an event does: a known line adds to its cells, one that is new is resolved first.
 extension Registry {
-  /// Why an event was not counted.
+  /// Why an event was not counted; or, where `isCounted`, what it has in common with a mistake.
   enum Rejection: Int, Error, CaseIterable {
     case typeConflict, unsupportedType, seriesLimit, expositionLimit, familyLimit, tooManyLabels,
       nameTooLong
     case valueTooLong, stateFull, dropped, mixedTags, declarationConflict, badEscape
     case badPoint, badName, reservedLabel, noTemporality, streamLimit, sharedStream
+    case tagLikeField, equalsInTag, tagsInName
+
+    /// Whether the event counts all the same. Of events that are known already, none is told.
+    var isCounted: Bool { rawValue >= Self.tagLikeField.rawValue }
 
     /// The label of `metrics_sidecar_events_rejected_total`.
     var reason: StaticString {
@@ -32,6 +36,9 @@ extension Registry {
       case .noTemporality: "no_temporality"
       case .streamLimit: "stream_limit"
       case .sharedStream: "shared_stream"
+      case .tagLikeField: "tag_like_field"
+      case .equalsInTag: "equals_in_tag"
+      case .tagsInName: "tags_in_name"
       }
     }
   }
@@ -76,7 +83,7 @@ extension Registry {
   ) -> Rejection? {
     let outcome = resolveNew(key, event, describe)
     for target in outcome.targets { add(target, event.value, event.weight) }
-    return outcome.targets.isEmpty ? outcome.refusal : nil
+    return outcome.targets.isEmpty ? outcome.refusal : outcome.suspicion
   }
 
   /// Asks the rules what a new event feeds, and remembers the answer.
@@ -87,8 +94,10 @@ extension Registry {
       resolvedLines += 1
     #endif
     var outcome = Resolution()
+    let description = describe(event)
+    if event.origin == .lines { outcome.suspicion = description.suspicion }
     do throws(Rejection) {
-      try resolve(describe(event), into: &outcome)
+      try resolve(description, into: &outcome)
     } catch {
       // Remembered as a line that feeds nothing; half of the room is for those that feed something.
       if error == .dropped, !lines.isHalfFull { lines.insert(key, targets: []) }
@@ -218,6 +227,8 @@ extension Registry {
     var targets: [LineTable.Target] = []
     /// Why a series was refused. Only without one may the line be remembered.
     var refusal: Rejection?
+    /// What looks like a mistake in an event that counts.
+    var suspicion: Rejection?
   }
 
   func feed(

@@ -37,6 +37,8 @@ final class Registry {
   var scales = Scales()
   /// Series kept, without the overflow series.
   var seriesCount = 0
+  /// Those of them that the state file had.
+  private(set) var restoredSeriesCount = 0
   /// Of all series and families, as `Family.textByteCount` counts them.
   var textByteCount = 0
   /// Who speaks to gauges of several clients.
@@ -91,6 +93,7 @@ final class Registry {
     for entry in rules.families { declare(entry) }
     indexMakers()
     readState()
+    restoredSeriesCount = seriesCount
     makeConstantSeries()
     forgetConnections()
     state.commit()

@@ -9,6 +9,7 @@ extension Sidecar {
     // Both live as long as the program.
     push.peer = { ticket in self.server?.peer(ticket) ?? 0 }
     push.store.others = applier.registry
+    push.refusals = applier.refusals
     applier.registry.notesRemoved = true
   }
 

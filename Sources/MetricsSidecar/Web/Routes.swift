@@ -25,6 +25,18 @@ extension Sidecar {
     } else if path.isEqual(to: "/-/ready") {
       guard isRead(request, &response) else { return }
       answerReady(&response)
+    } else if path.isEqual(to: "/api/v1/rejected") {
+      guard isRead(request, &response) else { return }
+      answerRejected(&response)
+    } else if path.isEqual(to: "/api/v1/history") {
+      guard isRead(request, &response) else { return }
+      answerHistory(head.extracting(request.query), &response)
+    } else if path.isEqual(to: "/api/v1/rules") {
+      guard isRead(request, &response) else { return }
+      answerRules(&response)
+    } else if path.isEqual(to: "/api/v1/tail") {
+      guard isRead(request, &response) else { return }
+      answerTail(head.extracting(request.query), &response)
     } else if path.isEqual(to: "/-/reload") {
       answerReload(request, &response)
     } else if push != nil, path.isEqual(to: "/api/v1/metrics"),
@@ -36,7 +48,8 @@ extension Sidecar {
       expectPasswords(push)
     } else {
       response.problem(
-        status: 404, detail: "the paths are /metrics, /, /-/healthy, /-/ready and /-/reload")
+        status: 404,
+        detail: "the paths are /metrics, /, /api/v1/rejected, /-/healthy, /-/ready and /-/reload")
     }
   }
 
@@ -57,7 +70,10 @@ extension Sidecar {
 
   /// Counts pushes that are too long here: most are refused before anybody reads whose they are.
   func answered(_ answer: Answer) {
-    if answer.status == 413 { push?.counts.tooLarge += 1 }
+    if answer.status == 413, let push {
+      push.counts.tooLarge += 1
+      push.note("push_too_large", "a body was longer than --max-push-size")
+    }
   }
 
   /// Whether it may be answered, or is one that a page somewhere has a browser send: then 403.

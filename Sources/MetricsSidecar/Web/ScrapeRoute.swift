@@ -90,6 +90,7 @@ extension Sidecar {
       return ScrapeJob(kind, GroupsJSON(moment), startedAt: now)
     }
     lookAtIntake()
+    history.note(applier.registry)
     let snapshot = Snapshot(
       applier.registry, filter: kind.filter, isOpenMetrics: kind.shape.format.isOpenMetrics)
     snapshot.hasCreatedLines = settings.hasCreatedLines

@@ -46,6 +46,10 @@ public enum Process {
   /// User and system time of all threads.
   public static var cpuNanoseconds: UInt64 { cl_process_cpu_nanoseconds() }
 
+  /// The least that the groups of this process allow it in memory, by cgroup v2 or v1, in bytes; 0 for
+  /// no bound.
+  public static var memoryLimit: Int64 { cl_memory_limit() }
+
   /// Descriptors that are open: all of `limit` where none is left to look by, 0 where /proc is not
   /// mounted.
   public static func openFileCount(limit: Int) -> Int {

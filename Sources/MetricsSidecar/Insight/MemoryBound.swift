@@ -1,0 +1,56 @@
+import SidecarPlatform
+
+/// What the limits allow in memory, beside what the container has: `Limits` says how it is made up. The
+/// state file and that of pushed groups are mapped from disk and no part of it.
+struct MemoryBound {
+  private let limits: Limits
+  /// 0 where pushing is off.
+  private let pushByteCount: Int64
+  /// The container's, in bytes; 0 where it has none.
+  let limit: Int64
+  private(set) var byteCount: Int64 = 0
+
+  init(_ settings: Settings, limit: Int64) {
+    limits = settings.limits
+    pushByteCount = settings.push.isOn ? Int64(settings.push.limits.bodyByteCount) : 0
+    self.limit = limit
+    // Its code, a turn's answers, what a read takes.
+    var sum: Int64 = 3 << 20
+    forEach { sum += $1 }
+    byteCount = sum
+  }
+
+  /// Each flag, and the bytes that it allows.
+  private func forEach(_ body: (StaticString, Int64) -> Void) {
+    let series = Int64(limits.series)
+    body("--max-client-memory", Int64(limits.clientMemoryByteCount))
+    body("--max-exposition-size", Int64(limits.expositionByteCount))
+    // The table of known lines, and what each series has besides.
+    body("--max-series", max(4 << 20, 400 * series) + 250 * series)
+    body("--max-exemplars", 150 * Int64(limits.exemplars))
+    body("--max-datagram-size", Int64(Datagrams.capacity * limits.datagramByteCount))
+    body("--max-sessions", 100 * Int64(limits.sessions))
+    body("--history", Int64(limits.historyByteCount))
+    body("--max-push-size", 6 * pushByteCount)
+  }
+
+  /// One line with the flags that allow most; empty where all fits.
+  var warning: String {
+    guard limit > 0, byteCount > limit else { return "" }
+    var flags = ""
+    forEach { flag, part in
+      if part * 6 >= byteCount {
+        flags += joined(" ", flag.description, " (", Self.text(part), ")")
+      }
+    }
+    return joined(
+      "The limits allow ", Self.text(byteCount), " of memory and the container has ",
+      Self.text(limit), ", so its kernel may kill this under load. Lower", flags,
+      ", or give the container more")
+  }
+
+  /// `55 MiB`.
+  private static func text(_ byteCount: Int64) -> String {
+    joined(((byteCount + 524_288) >> 20).description, " MiB")
+  }
+}

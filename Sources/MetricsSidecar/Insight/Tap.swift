@@ -1,0 +1,224 @@
+import SidecarPlatform
+import SidecarRules
+
+/// Lines as they come in, for `metrics-sidecar tail`: each viewer asks a few times a second for what
+/// came since, and gets it as text for its terminal.
+///
+/// What must stay true: while nobody looks there is none of these, and a frame or datagram costs the one
+/// look at that. A viewer keeps `lineLimit` lines between two of its questions and counts the rest, so
+/// neither memory nor the work of a flood grows with what it does not read. One that has not asked for
+/// `leaseNanoseconds` has gone.
+final class Tap {
+  final class Viewer {
+    let id: UInt64
+    let name: Pattern
+    let isOfRefusals: Bool
+    /// Of its terminal; 0 for text without colours.
+    var columns = 0
+    fileprivate var until: UInt64 = 0
+    fileprivate var lines = ByteBuffer(capacity: 4096)
+    fileprivate var count = 0
+    fileprivate var leftOut: UInt64 = 0
+    /// Reasons whose meaning it has been told.
+    fileprivate var told: [StaticString] = []
+
+    init(id: UInt64, name: Pattern, isOfRefusals: Bool) {
+      self.id = id
+      self.name = name
+      self.isOfRefusals = isOfRefusals
+    }
+  }
+
+  static let viewerLimit = 8
+  static let lineLimit = 250
+  private static let leaseNanoseconds: UInt64 = 5_000_000_000
+
+  private(set) var viewers: [Viewer] = []
+  private let refusals: Refusals
+
+  init(_ refusals: Refusals) { self.refusals = refusals }
+
+  /// Whether somebody still looks: one look at the clock for each frame.
+  func isWatched(now: UInt64) -> Bool {
+    while let index = viewers.firstIndex(where: { $0.until < now }) { viewers.remove(at: index) }
+    return !viewers.isEmpty
+  }
+
+  /// The viewer of that number, which is here from now on; `nil` where too many are.
+  func viewer(
+    _ id: UInt64, name: String, isOfRefusals: Bool, columns: Int, now: UInt64
+  ) -> Viewer? {
+    _ = isWatched(now: now)
+    for viewer in viewers where viewer.id == id {
+      viewer.until = now + Self.leaseNanoseconds
+      viewer.columns = columns
+      return viewer
+    }
+    guard viewers.count < Self.viewerLimit else { return nil }
+    let viewer = Viewer(id: id, name: Pattern(name), isOfRefusals: isOfRefusals)
+    viewer.until = now + Self.leaseNanoseconds
+    viewer.columns = columns
+    viewers.append(viewer)
+    if isOfRefusals { tellPast(viewer) }
+    return viewer
+  }
+
+  /// The last refusals, so that the answer to "why" is there at once; the oldest first.
+  private func tellPast(_ viewer: Viewer) {
+    for age in (0..<10).reversed() {
+      refusals.with(age: age) { entry, line in
+        show(line, entry.socket, entry.reason, entry.time, to: viewer)
+      }
+    }
+  }
+
+  /// Shows a line that was counted, or refused for a reason.
+  func show(_ line: RawSpan, _ socket: StaticString, _ reason: StaticString = "ok") {
+    let isRefused = reason.utf8CodeUnitCount > 2
+    for viewer in viewers where isRefused || !viewer.isOfRefusals {
+      show(line, socket, reason, Clock.unixNanoseconds, to: viewer)
+    }
+  }
+
+  /// `TIME SOCKET ok|REASON LINE`, and a line with what the reason means at its first time.
+  private func show(
+    _ line: RawSpan, _ socket: StaticString, _ reason: StaticString, _ time: UInt64,
+    to viewer: Viewer
+  ) {
+    guard Self.matches(line, viewer.name, socket) else { return }
+    guard viewer.count < Self.lineLimit else { return viewer.leftOut &+= 1 }
+    viewer.count += 1
+    let isRefused = reason.utf8CodeUnitCount > 2
+    let words = isRefused ? RefusalWords.words(reason) : ""
+    let isTold = viewer.told.contains { Refusals.isSame($0, reason) }
+    let hasColours = viewer.columns > 0
+    if hasColours, isRefused {
+      viewer.lines.append(RefusalWords.isCounted(reason) ? "\u{1B}[33m" : "\u{1B}[31m")
+    }
+    let start = viewer.lines.count
+    CivilTime.append(unixNanoseconds: time, to: &viewer.lines)
+    viewer.lines.append(" ")
+    viewer.lines.append(socket)
+    viewer.lines.append(" ")
+    viewer.lines.append(reason)
+    viewer.lines.append(" ")
+    let used = viewer.lines.count - start
+    VisibleText.append(
+      line, columns: hasColours ? max(10, viewer.columns - used) : 4 * Refusals.lineByteLimit,
+      to: &viewer.lines)
+    viewer.lines.append(hasColours && isRefused ? "\u{1B}[0m\n" : "\n")
+    if !isRefused || isTold { return }
+    viewer.told.append(reason)
+    viewer.lines.append(hasColours ? "\u{1B}[36m# " : "# ")
+    viewer.lines.append(reason)
+    viewer.lines.append(": ")
+    viewer.lines.append(words)
+    viewer.lines.append(hasColours ? "\u{1B}[0m\n" : "\n")
+  }
+
+  /// Whether the line's event has a name like that: what stands before the colon, with its tags or
+  /// without them.
+  private static func matches(_ line: RawSpan, _ name: Pattern, _ socket: StaticString) -> Bool {
+    if name == Pattern("*") { return true }
+    var start = 0
+    // Spectator's name stands behind the type.
+    if Refusals.isSame(socket, "spectator") { start = line.index(of: ":", from: 0) + 1 }
+    guard start <= line.byteCount else { return false }
+    let text = SeriesKey.array(line.extracting(start..<line.index(of: ":", from: start)))
+    if name.matches(text[...]) { return true }
+    for (index, byte) in text.enumerated() {
+      switch byte {
+      case UInt8(ascii: ","), UInt8(ascii: "#"), UInt8(ascii: "["), UInt8(ascii: ";"):
+        return name.matches(text[..<index])
+      default: break
+      }
+    }
+    return false
+  }
+}
+
+extension Tap.Viewer {
+  /// Appends what came since the last time.
+  func take(into page: inout ByteBuffer) {
+    page.append(lines.bytes)
+    lines.removeAll()
+    lines.shrink(to: 4096)
+    count = 0
+    if leftOut == 0 { return }
+    page.append("# ")
+    Decimal.append(leftOut, to: &page)
+    page.append(" more lines came than are shown here\n")
+    leftOut = 0
+  }
+}
+
+extension Applier {
+  /// `lines` of what came together; one look more while nobody looks on.
+  @inline(__always)
+  @_optimize(speed)
+  @discardableResult
+  func all(
+    _ bytes: RawSpan, from first: Int = 0, _ source: IntakeCounts.Source,
+    until sliceEnd: UInt64 = .max
+  ) -> Int {
+    tap == nil
+      ? lines(bytes, from: first, source, until: sliceEnd)
+      : tapped(bytes, from: first, source, until: sliceEnd)
+  }
+
+  /// The same line by line, each shown with what became of it.
+  @inline(never)
+  func tapped(
+    _ bytes: RawSpan, from first: Int, _ source: IntakeCounts.Source, until sliceEnd: UInt64
+  ) -> Int {
+    if tap?.isWatched(now: Clock.monotonicNanoseconds) != true { tap = nil }
+    var start = first
+    while start < bytes.byteCount {
+      // Whole while nobody looks any more.
+      let end = tap == nil ? bytes.byteCount : newline(bytes, from: start) ?? bytes.byteCount
+      let line = bytes.extracting(start..<end)
+      start = end + 1
+      let before = refusals.count
+      if source == .spectator { spectatorLines(line) } else { lines(line, from: 0, source) }
+      if line.byteCount > 0, refusals.count == before { tap?.show(line, source.name) }
+      if start & 63 == 0, sliceEnd != .max, Clock.monotonicNanoseconds >= sliceEnd { break }
+    }
+    return min(start, bytes.byteCount)
+  }
+}
+
+/// Bytes of others for a terminal: what could move its cursor or change its colours is written in
+/// hexadecimal, and so is all that is no UTF-8.
+enum VisibleText {
+  static func append(_ text: RawSpan, columns: Int, to buffer: inout ByteBuffer) {
+    let bytes = SeriesKey.array(text.extracting(0..<min(Refusals.lineByteLimit, text.byteCount)))
+    let isText = String(validating: bytes, as: UTF8.self) != nil
+    var used = 0
+    var last: UInt8 = 0
+    for (index, byte) in bytes.enumerated() {
+      // U+0080 to U+009F are controls of two bytes, which are told by their second.
+      let isControl =
+        byte < 0x20 || byte == 0x7f || byte >= 0x80 && (!isText || last == 0xc2 && byte < 0xa0)
+        || byte == 0xc2 && index + 1 < bytes.count && bytes[index + 1] < 0xa0
+      last = byte
+      used += isControl ? 4 : byte & 0xc0 == 0x80 ? 0 : 1
+      if used >= columns, index + 1 < bytes.count { return buffer.append("…") }
+      if isControl {
+        buffer.append("\\x")
+        for digit in [byte >> 4, byte & 15] { buffer.append(digit < 10 ? 48 + digit : 87 + digit) }
+      } else {
+        buffer.append(byte)
+      }
+    }
+    if text.byteCount > bytes.count { buffer.append("…") }
+  }
+}
+
+extension RawSpan {
+  /// Where a mark stands at or after `start`, or the end.
+  func index(of mark: Unicode.Scalar, from start: Int) -> Int {
+    var index = start
+    while index < byteCount, at(index) != UInt8(ascii: mark) { index += 1 }
+    return index
+  }
+}
