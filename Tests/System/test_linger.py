@@ -16,70 +16,8 @@ from unittest import TestCase, main
 
 from support import dice
 from support.checks import as_process_1, awake, check, wait_for
-from support.lingering import ENDS, OVER, SEEN, SIGNAL, ended
+from support.lingering import ENDS, OVER, SEEN, SIGNAL, Lingering, count, ended, regular
 from support.sidecar import Session, Sidecar
-
-
-class Scraper:
-    """One reader: Prometheus as its User-Agent says, from an address of its own on loopback, with a
-    connection that stays open."""
-
-    def __init__(self, sidecar, address="127.0.0.2", agent="Prometheus/2.42.0"):
-        self.agent = agent
-        self.connection = http.client.HTTPConnection(
-            "127.0.0.1", sidecar.metrics, timeout=20, source_address=(address, 0))
-
-    def take(self, path="/metrics", method="GET"):
-        self.connection.request(method, path, headers={"User-Agent": self.agent})
-        return self.connection.getresponse().read().decode()
-
-    def close(self):
-        self.connection.close()
-
-
-class Lingering:
-    """A sidecar that has been told to stop, with a thread's eye on when it ends."""
-
-    def __init__(self, sidecar, is_told=False):
-        self.sidecar, self.is_told = sidecar, is_told
-
-    def __enter__(self):
-        if not self.is_told:
-            self.sidecar.process.send_signal(signal.SIGTERM)
-            wait_for(lambda: "Told to stop" in self.sidecar.output(), "the sidecar to linger")
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def lives(self):
-        """It has not ended, and answers: after this, what came before has had its effect."""
-        check(self.sidecar.process.poll() is None, "it ended: " + self.sidecar.output())
-        check(self.sidecar.page("/-/healthy") == "healthy\n", "it does not answer")
-        # Two looks at receipts.
-        time.sleep(0.6)
-        check(self.sidecar.process.poll() is None, "it ended: " + self.sidecar.output())
-
-    def ends(self, reason, unseen):
-        """It ends by itself, with 0, and says why."""
-        wait_for(lambda: self.sidecar.process.poll() is not None, "the end")
-        ended(self.sidecar, reason, unseen)
-
-
-def count(session, line):
-    """Has a session's client send a line, and waits for the acknowledgement."""
-    session.put(line)
-    if session.socket:
-        session.socket.sendall(session.waiting[-1][1])
-    session.flush()
-
-
-def regular(sidecar, **who):
-    """A reader that came twice."""
-    scraper = Scraper(sidecar, **who)
-    scraper.take()
-    scraper.take()
-    return scraper
 
 
 class Linger(TestCase):
