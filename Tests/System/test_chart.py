@@ -37,6 +37,7 @@ from support.chart_rules_schema import MEMBERS, RULES
 from support.chart_values import CHART, HELM, helm, render
 from support.checks import check, wait_for
 from support.pair import Pair, listening
+from support.sidecar import Sidecar
 
 def pause(hook):
     """Seconds that a preStop hook takes."""
@@ -82,7 +83,7 @@ def check_pod(manifests, version, what):
                   or what in ENDING and container is app,
                   f"{what}: {container['name']} has no {probe}")
         memory = container["resources"]["limits"]["memory"]
-        check(memory == "64Mi" or what == "other values", f"{what}: {memory}")
+        check(memory == "64Mi" or what in ("all values", "other values"), f"{what}: {memory}")
         for key in ("requests", "limits"):
             check({"cpu", "memory"} <= set(container["resources"][key]), f"{what}: {key}")
         check(any(m["name"] == "sockets" for m in container["volumeMounts"]), f"{what}: sockets")
@@ -90,6 +91,27 @@ def check_pod(manifests, version, what):
     volumes = {volume["name"]: volume for volume in spec["volumes"]}
     check(volumes["sockets"]["emptyDir"]["medium"] == "Memory", f"{what}: sockets in memory")
     check("medium" not in volumes["state"]["emptyDir"], f"{what}: state on disk")
+
+
+def runnable(arguments, folder):
+    """The flags with which a sidecar starts here as it does in a pod."""
+    kept = []
+    for text in arguments:
+        flag = text.partition("=")[0]
+        if flag in ("--rules", "--push-auth"):
+            path = pathlib.Path(folder, flag)
+            path.write_text("{}" if flag == "--rules" else "")
+            kept.append(f"{flag}={path}")
+        elif flag == "--otlp":
+            kept.append("--otlp=127.0.0.1:0")
+        elif flag not in ("serve", "--listen", "--state", "--events-socket", "--statsd-socket"):
+            kept.append(text)
+    return kept
+
+
+def mebibytes(quantity):
+    match = re.fullmatch(r"(\d+)(Mi|Gi)", quantity)
+    return int(match[1]) << (10 if match[2] == "Gi" else 0)
 
 
 def written(schema):
@@ -319,6 +341,26 @@ class Chart(TestCase):
                                        rules],
                                       capture_output=True, text=True)
                 check(done.returncode == 0, f"{what}: {done.stdout}{done.stderr}")
+
+    def test_memory(self):
+        """The memory that the flags allow, as the sidecar adds it up, is within the limit, with
+        each file of values and as the examples have it."""
+        found = []
+        cases = {what: pod(render(NEWEST, arguments))[1] for what, arguments in VALUES.items()}
+        for name in ("deployment", "gateway", "cronjob"):
+            manifests = list(yaml.safe_load_all((ROOT / f"Examples/{name}.yaml").read_text()))
+            cases[name] = pod(manifests)[1]
+        for what, containers in cases.items():
+            container = containers["metrics-sidecar"]
+            with tempfile.TemporaryDirectory() as folder:
+                arguments = runnable(container.get("args", []), folder)
+                with Sidecar(*arguments) as sidecar:
+                    allowed = sidecar.values()["metrics_sidecar_memory_bound_bytes"]
+            limit = mebibytes(container["resources"]["limits"]["memory"])
+            check(allowed <= limit << 20,
+                  f"{what}: {arguments} allow {allowed / (1 << 20):.1f} MiB of {limit}")
+            found.append(f"{allowed / (1 << 20):.0f} of {limit} MiB")
+        print(f"  {', '.join(found)}")
 
     def test_hooks(self):
         """Before 1.30 a program of the image takes the pause: the command is one that it knows."""
