@@ -274,13 +274,13 @@ def panes(browser, pair, page):
 def past(browser, pair):
     """A plot begins before its page was opened, and says its value under the pointer."""
     for number in range(4):
-        send(pair, [f"tank:{number}|g"])
+        send(pair, [f"reservoir:{number}|g"])
         pair.get(pair.metrics, "/metrics")
         time.sleep(5.2)  # the least between two values that are kept
     page = browser.live(f"http://127.0.0.1:{pair.metrics}/")
-    page.fill("#search", "tank")
+    page.fill("#search", "reservoir")
     page.click(".row.family:visible")
-    wait_for(lambda: page.evaluate("store.before(store.families.get('tank')).length") >= 3,
+    wait_for(lambda: page.evaluate("store.before(store.families.get('reservoir')).length") >= 3,
              "earlier values")
     box = page.locator("#detail canvas").bounding_box()
     page.mouse.move(box["x"] + 60, box["y"] + 60)
