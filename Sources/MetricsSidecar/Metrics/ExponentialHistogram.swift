@@ -38,7 +38,7 @@ final class ExponentialHistogram: Metric {
     _ family: Family, in registry: Registry
   ) {
     let record = Int(target.cell)
-    let whole = addSum(value, weight, record, in: registry.state)
+    let whole = Self.addSum(value, weight, record, in: registry.state)
     if whole == 0 { return }
     NativeHistogramCells.observe(value, whole, in: registry.state, record, family)
   }

@@ -20,12 +20,12 @@ final class Histogram: Metric {
     _ value: Double, weight: Double, _ move: GaugeMove, _ target: LineTable.Target,
     _ family: Family, in registry: Registry
   ) {
-    observe(value, weight, Int(target.cell), family, in: registry.state)
+    Self.observe(value, weight, Int(target.cell), family, in: registry.state)
   }
 
   @inline(__always)
   @_optimize(speed)
-  final func observe(
+  static func observe(
     _ value: Double, _ weight: Double, _ record: Int, _ family: Family, in state: StateFile
   ) {
     let whole = addSum(value, weight, record, in: state)

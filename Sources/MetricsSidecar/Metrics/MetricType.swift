@@ -88,7 +88,7 @@ class Metric {
   /// summaries have both in the same places.
   @inline(__always)
   @_optimize(speed)
-  final func addSum(
+  static func addSum(
     _ value: Double, _ weight: Double, _ record: Int, in state: StateFile
   ) -> Double {
     state.add(record + HistogramCells.sum, value * weight)

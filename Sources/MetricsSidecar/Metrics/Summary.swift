@@ -35,7 +35,7 @@ final class Summary: Metric {
     _ family: Family, in registry: Registry
   ) {
     let record = Int(target.cell)
-    let whole = addSum(value, weight, record, in: registry.state)
+    let whole = Self.addSum(value, weight, record, in: registry.state)
     if whole == 0 { return }
     SummaryCells.observe(
       value, whole, in: registry.state, record, now: registry.now, family.options)
