@@ -77,8 +77,8 @@ private final class Level: MeterHandler, RecorderHandler {
   init(gauge: SidecarEvents.Gauge) { self.gauge = gauge }
   func set(_ value: Int64) { gauge.set(Double(value)) }
   func set(_ value: Double) { gauge.set(value) }
-  func increment(by amount: Double) { gauge.add(amount) }
-  func decrement(by amount: Double) { gauge.add(-amount) }
+  func increment(by amount: Double) { if amount > 0 { gauge.add(amount) } }
+  func decrement(by amount: Double) { if amount > 0 { gauge.add(-amount) } }
   func record(_ value: Int64) { gauge.set(Double(value)) }
   func record(_ value: Double) { gauge.set(value) }
 }

@@ -127,8 +127,9 @@ public final class Gauge: Instrument, @unchecked Sendable {
     touch()
   }
 
-  /// Moves it up, or down by a negative amount.
+  /// Moves it up, or down by a negative amount; by an infinity or NaN it stays.
   public func add(_ amount: Double) {
+    guard amount.isFinite else { return }
     bits.add(amount)
     touch()
   }
