@@ -21,8 +21,8 @@ struct Limits: Sendable {
   var series = 10_000
   /// Text of all series' lines and their families' heads, in bytes as `Family.textByteCount` counts
   /// them: so what events bring to a page has a bound in each format. Beyond it new series are refused
-  /// as beyond `series`; those that take what was refused may go an eighth further. Pushed series have
-  /// bounds of their own.
+  /// as beyond `series`; those that take what was refused may go an eighth further. Pushed series count
+  /// too: a push that would go beyond is refused, events never are for what was pushed.
   var expositionByteCount = 10_000 << 10
   /// How long a series outlives its last event, in nanoseconds; 0 is for ever.
   var seriesTimeToLive: UInt64 = 0

@@ -68,7 +68,7 @@ struct Settings: Sendable {
     Option("max-series", "N", "10000", "Series kept; beyond it new ones are refused and counted."),
     Option(
       "max-exposition-size", "SIZE", "0",
-      "Text of all series' lines, without pushed ones; beyond it new series are refused and counted. "
+      "Text of all series' lines; beyond it new series and pushes are refused and counted. "
         + "0: 1KiB for each of --max-series, at least 1MiB."),
     Option("max-family-series", "N", "0", "Series kept of one family; 0: as many as of all."),
     Option("max-families", "N", "5000", "Families; events without a rule make no more."),
@@ -237,6 +237,7 @@ struct Settings: Sendable {
     guard otlp.byteCount * 2 <= limits.clientMemoryByteCount else {
       throw options.mistake("max-otlp-size", "is at most half of --max-client-memory")
     }
+    push.limits.expositionByteCount = limits.expositionByteCount
     log = try Self.log(options)
   }
 

@@ -9,6 +9,8 @@ protocol OtherFamilies: AnyObject {
   func bounds(of name: [UInt8]) -> [Double]?
   /// Whether there is a series of that key, `name{labels}`.
   func hasSeries(_ key: RawSpan) -> Bool
+  /// About the bytes of their lines on a text page.
+  var textByteCount: Int { get }
 }
 
 /// What was pushed, on one exposition: series of families that events or the sidecar itself have stand

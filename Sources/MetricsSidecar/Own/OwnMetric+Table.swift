@@ -65,7 +65,7 @@ extension OwnMetric {
     },
     OwnMetric(
       "metrics_sidecar_exposition_bytes", .gauge, "Text of all series' lines, about"
-    ) { Double($0.registry.textByteCount) },
+    ) { Double($0.registry.textByteCount + ($0.push?.store.textByteCount ?? 0)) },
     OwnMetric(
       "metrics_sidecar_exposition_limit_bytes", .gauge,
       "Text of all series' lines that there may be"

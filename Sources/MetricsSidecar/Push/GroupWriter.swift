@@ -2,28 +2,6 @@ import SidecarPlatform
 
 /// Writes a group's bytes from a push and from what the group had before.
 struct GroupWriter: ~Copyable {
-  enum Mode: Equatable {
-    /// The push is all that the group has (PUT).
-    case replace
-    /// Families of the push take the place of those of the same name (POST).
-    case merge
-    /// Counters, histograms and summaries add up; gauges as the rule says.
-    case aggregate(GaugeRule)
-
-    /// What becomes of gauges, where the push is added up.
-    var rule: GaugeRule? {
-      guard case .aggregate(let rule) = self else { return nil }
-      return rule
-    }
-  }
-
-  /// A family that was written.
-  struct Written {
-    var offset: Int
-    /// Which of the batch's families; -1 for one that stays as it was.
-    var batchIndex: Int
-  }
-
   private(set) var bytes = ByteBuffer(capacity: 4096)
   private(set) var families: [Written] = []
   private(set) var seriesCount = 0
@@ -34,6 +12,7 @@ struct GroupWriter: ~Copyable {
   private var stage = Stage.keep
   /// How far the old group has been looked at.
   private var oldAt = 0
+  private var oldIndex = -1
   /// For each family of the batch where the group has it, if that is added to; -1 for nowhere.
   private var oldFamilies: [Int32] = []
   /// The next family of the batch; the one being written, where it starts, and its next metric.
@@ -60,6 +39,7 @@ struct GroupWriter: ~Copyable {
     self.times = times
     stage = mode == .replace ? .family : .keep
     oldAt = GroupBytes.headByteCount
+    oldIndex = -1
     nextFamily = 0
     oldFamilies.removeAll(keepingCapacity: true)
     GroupBytes.appendHead(times, to: &bytes)
@@ -132,13 +112,14 @@ struct GroupWriter: ~Copyable {
       left -= 1 + family.range.count >> 10
       let at = oldAt
       oldAt = family.range.upperBound
+      oldIndex += 1
       if let batch, let known = batch.findFamily(old.extracting(family.name)),
         batch.families[known].metricCount > 0
       {
         if mode.rule != nil { oldFamilies[known] = Int32(truncatingIfNeeded: at) }
         continue
       }
-      families.append(Written(offset: bytes.count, batchIndex: -1))
+      families.append(Written(offset: bytes.count, batchIndex: -1, oldIndex: oldIndex))
       seriesCount += family.metricCount
       keptSeriesCount += family.metricCount
       bytes.append(old.extracting(family.range))
@@ -238,6 +219,9 @@ struct GroupWriter: ~Copyable {
     bytes.patch32(at: start + 12, count)
     bytes.patch32(at: start, bytes.count - start)
     seriesCount += count
+    if let written = GroupBytes.family(bytes.bytes, at: start) {
+      families[families.count - 1].textByteCount = GroupBytes.textByteCount(bytes.bytes, written)
+    }
     stage = .family
   }
 

@@ -87,7 +87,7 @@ extension PushStore {
         try writer.goOn(
           batch, over: file.group(change.key.identity), limit: limits.groupByteCount, &left)
       else { return false }
-      try checkCount()
+      try checkCount(group(change.key.identity))
       beginFamilies(.series)
     case .series:
       guard try checkSeries(batch, &left) else { return false }
@@ -123,11 +123,7 @@ extension PushStore {
     change.place = place(key.identity)
     let known = group(key.identity)
     if known == nil {
-      if groupCount >= limits.groups {
-        throw PushError(
-          joined("there are ", limits.groups.description, " groups, which is the limit"),
-          status: 507)
-      }
+      try checkRoom(for: key)
       if let other = twin(of: key) {
         throw Self.inconsistent(joined("the group ", other.key.description, " has the same series"))
       }
@@ -135,17 +131,6 @@ extension PushStore {
     change.times = GroupBytes.Times(
       pushed: change.now.unix, failed: known?.times.failed ?? 0, timeToLive: change.timeToLive)
     writer.begin(change.mode, change.times)
-  }
-
-  private func checkCount() throws(PushError) {
-    let known = group(change.key.identity)?.seriesCount ?? 0
-    let count = seriesCount - known + writer.seriesCount
-    guard count <= limits.series else {
-      throw PushError(
-        joined(
-          count.description, " pushed series would be more than the limit of ",
-          limits.series.description), status: 507)
-    }
   }
 
   private func beginFamilies(_ phase: PushChange.Phase) {
@@ -295,6 +280,7 @@ extension PushStore {
       throw Self.inconsistent(
         joined(text(), " would be taken for lines of ", String(decoding: other, as: UTF8.self)))
     }
+    try checkRoom(forName: name)
     guard let index = names.retain(span, type) else {
       let known = names.type(of: span)?.text ?? "family of another type"
       throw Self.inconsistent(
@@ -325,6 +311,9 @@ extension PushStore {
     let group = next ?? add(change.key)
     change.place = place(change.key.identity)
     indexSeries(batch, group)
+    let texts = writtenTexts(group)
+    textByteCount += texts.reduce(0, +) - group.texts.reduce(0, +)
+    group.texts = texts
     store(change.key.identity, pushedKey: change.pushedKey)
     if change.hasNames {
       group.families = zip(writer.families, change.names).map { ($0.offset, $1) }
@@ -378,7 +367,7 @@ extension PushStore {
     _ key: GroupingKey, timeToLive: Double, now: PushMoment, _ left: inout Int
   ) -> Bool {
     let known = group(key.identity)
-    if known == nil, groupCount >= limits.groups || twin(of: key) != nil { return true }
+    if known == nil, !hasRoom(for: key) || twin(of: key) != nil { return true }
     var times = known?.times ?? GroupBytes.Times(timeToLive: timeToLive)
     times.failed = now.unix
     let file = self.file

@@ -12,6 +12,8 @@ struct PushNames {
   private(set) var entries: [Entry] = []
   private var slots = IndexSlots()
   private(set) var liveCount = 0
+  /// Bytes of the names that groups have.
+  private(set) var liveByteCount = 0
 
   func find(_ name: RawSpan) -> Int? {
     let hash = HashKey.process.hash(name)
@@ -35,6 +37,7 @@ struct PushNames {
       if entries[index].groupCount == 0 {
         entries[index].type = type
         liveCount += 1
+        liveByteCount += name.byteCount
       }
       guard entries[index].type == type else { return nil }
       entries[index].groupCount += 1
@@ -43,6 +46,7 @@ struct PushNames {
     let hash = HashKey.process.hash(name)
     entries.append(Entry(name: SeriesKey.array(name), hash: hash, type: type, groupCount: 1))
     liveCount += 1
+    liveByteCount += name.byteCount
     let index = entries.count - 1
     let entries = self.entries
     slots.add(hash, index) { entries[$0].hash }
@@ -51,7 +55,9 @@ struct PushNames {
 
   mutating func release(_ index: Int) {
     entries[index].groupCount -= 1
-    if entries[index].groupCount == 0 { liveCount -= 1 }
+    guard entries[index].groupCount == 0 else { return }
+    liveCount -= 1
+    liveByteCount -= entries[index].name.count
   }
 
   /// Whether most names are those of groups that have gone.

@@ -47,6 +47,8 @@ struct PushLimits: Sendable {
   var series = 100_000
   /// One group in bytes, with the labels of its path in each series.
   var groupByteCount = 8 << 20
+  /// Text of all series' lines, those of events too, in bytes.
+  var expositionByteCount = Int.max
   /// A push's body in bytes, before and after it is decompressed.
   var bodyByteCount = 1 << 20
   /// Labels of a series.

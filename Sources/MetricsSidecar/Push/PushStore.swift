@@ -9,6 +9,8 @@ final class PushGroup {
   var seriesCount = 0
   /// Where its families start in its bytes, and which entries of `PushNames` they are.
   var families: [(offset: Int, name: Int)] = []
+  /// About the bytes of each family's lines on a text page.
+  var texts: [Int] = []
   /// Its bytes as a page that is being written has to show them, once the group has changed.
   fileprivate(set) var kept: [UInt8] = []
   /// The page during which it was made.
@@ -43,6 +45,10 @@ final class PushStore {
   var names = PushNames()
   var series = SeriesIndex()
   var seriesCount = 0
+  /// About the bytes of all pushed series' lines on a text page.
+  var textByteCount = 0
+  /// Of all grouping keys.
+  private(set) var keyByteCount = 0
   private(set) var expiredCount: UInt64 = 0
   private var nextExpiry = Double.infinity
   /// How far a look for groups whose time has come is, and when the next one of those it has seen is
@@ -90,6 +96,8 @@ final class PushStore {
     free.append(place)
     for family in group.families { names.release(family.name) }
     seriesCount -= group.seriesCount
+    textByteCount -= group.texts.reduce(0, +)
+    keyByteCount -= identity.bytes.count
     rebuildNames()
     return true
   }
@@ -184,6 +192,7 @@ final class PushStore {
     let place = free.popLast() ?? groups.count
     if place == groups.count { groups.append(group) } else { groups[place] = group }
     index[key.identity] = place
+    keyByteCount += key.identity.bytes.count
     return group
   }
 
@@ -221,6 +230,7 @@ final class PushStore {
     next.deadline = group.deadline
     next.seriesCount = group.seriesCount
     next.families = group.families
+    next.texts = group.texts
     groups[place] = next
     return next
   }
@@ -258,10 +268,12 @@ final class PushStore {
       at = family.range.upperBound
       guard let name = names.retain(bytes.extracting(family.name), family.type) else { continue }
       group.families.append((family.range.lowerBound, name))
+      group.texts.append(GroupBytes.textByteCount(bytes, family))
       group.seriesCount += family.metricCount
       GroupBytes.forEachSeries(bytes, family) { series.insert($0, place) }
     }
     seriesCount += group.seriesCount
+    textByteCount += group.texts.reduce(0, +)
     nextExpiry = min(nextExpiry, group.deadline)
   }
 }

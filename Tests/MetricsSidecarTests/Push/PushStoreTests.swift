@@ -300,4 +300,5 @@ private final class EventFamilies: OtherFamilies {
   }
 
   func hasSeries(_ key: RawSpan) -> Bool { false }
+  var textByteCount: Int { 0 }
 }
