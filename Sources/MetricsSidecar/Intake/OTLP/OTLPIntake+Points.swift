@@ -89,9 +89,6 @@ extension OTLPIntake {
     /// The stream's first cell; 0 without one.
     @inline(__always)
     var stream: Int { count > 0 && self[0].isStream ? Int(self[0].cell) : 0 }
-    /// The same, whatever becomes of the known line.
-    var copied: Feed { Feed(fresh: (0..<count).map { self[$0] }) }
-
     /// Where series begin.
     @inline(__always)
     var first: Int { stream == 0 ? 0 : 1 }
@@ -123,7 +120,7 @@ extension OTLPIntake {
   ) throws(Registry.Rejection) -> Bool {
     if metric.kind.isUnknown { throw .noTemporality }
     if point.time == 0 { throw .badPoint }
-    var feed: Feed
+    let feed: Feed
     switch metric.kind.point {
     case .numberPoint:
       if !point.hasNumber, !point.hasNoValue { throw .badPoint }
@@ -147,7 +144,7 @@ extension OTLPIntake {
       guard let numbers = OTLPExponential(request.over(point.message)) else { throw .badPoint }
       feed = try self.feed(point, metric, request, shape: 0, first: Double(numbers.count), numbers)
       if feed.count == 0 { return false }
-      try applyExponential(numbers, point, metric, &feed, request)
+      try applyExponential(numbers, point, metric, feed, request)
     default: return try applySummary(point, metric, request)
     }
     if point.hasExemplars { keepExemplars(point, metric, feed, request) }
@@ -260,7 +257,7 @@ extension OTLPIntake {
   }
 
   private func applyExponential(
-    _ numbers: OTLPExponential, _ point: OTLPPoint, _ metric: OTLPMetric, _ feed: inout Feed,
+    _ numbers: OTLPExponential, _ point: OTLPPoint, _ metric: OTLPMetric, _ feed: Feed,
     _ request: WireCursor
   ) throws(Registry.Rejection) {
     for index in feed.first..<feed.count
@@ -281,8 +278,6 @@ extension OTLPIntake {
       }
       while numbers.scale > added.scale { numbers.halve() }
       if registry.state.cellCount(Record(unit: UInt32(stream))) < numbers.cellCount {
-        // Another record is another line: what is known of this one is forgotten.
-        feed = feed.copied
         stream = try grow(Record(unit: UInt32(stream)), to: numbers.roomyCellCount).firstCell
       }
       numbers.store(stream, in: registry.state)
