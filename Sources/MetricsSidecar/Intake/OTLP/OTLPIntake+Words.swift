@@ -35,10 +35,9 @@ extension OTLPIntake {
   /// Counts a point that was refused; the first one's reason is for the answer.
   func refuse(_ error: Registry.Rejection, _ metric: OTLPMetric, _ request: WireCursor) {
     applier.counts.reject(error)
-    let name = request.array(metric.name)
-    unsafe applier.refusals.note(error.reason, "otlp", name.span.bytes)
     refusedCount += 1
     guard refusedCount == 1 else { return }
+    let name = request.array(metric.name)
     refusal = joined(
       String(decoding: name.prefix(256), as: UTF8.self), ": ", Self.words(error).description)
     if error == .typeConflict || error == .declarationConflict {
