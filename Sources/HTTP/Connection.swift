@@ -31,8 +31,6 @@ public struct Connection: ~Copyable {
   /// What is still to come of a body that nobody wants.
   var unwantedByteCount = 0
   var arrivedAt: UInt64 = 0
-  /// As `Request.port` has it.
-  var port: UInt8 = 0
   /// When this phase has lasted too long, in monotonic nanoseconds.
   var deadline: UInt64
 
@@ -187,7 +185,6 @@ public struct Connection: ~Copyable {
         scanned = 0
         request = head
         request.arrivedAt = arrivedAt
-        request.port = port
         if isGuest, !responder.isProbe(request, head: bytes) {
           isTurnedAway = true
           refuse(.noPlace, responder, &response)
@@ -209,8 +206,7 @@ public struct Connection: ~Copyable {
   /// A request is done with. One that waits for its answer has no deadline: that is the responder's.
   @inline(__always)
   mutating func rest(_ now: UInt64, _ limits: HTTPLimits) {
-    let idle = port == 0 ? limits.idleMilliseconds : limits.takenIdleMilliseconds
-    deadline = phase == .waiting ? .max : now + idle * 1_000_000
+    deadline = phase == .waiting ? .max : now + limits.idleMilliseconds * 1_000_000
   }
 
   @inline(__always)

@@ -24,8 +24,6 @@ public struct HTTPLimits: Sendable {
   public var bodyMilliseconds: UInt64 = 30_000
   /// Between requests: closed beyond.
   public var idleMilliseconds: UInt64 = 75_000
-  /// The same for connections that `Server.take` was given.
-  public var takenIdleMilliseconds: UInt64 = 300_000
   /// Without the peer taking any of the answer: closed beyond.
   public var writeMilliseconds: UInt64 = 30_000
   /// Bodies of later answers that clients have not taken yet, in bytes of all together, or two of the

@@ -150,9 +150,7 @@ extension Server {
     } catch {}
   }
 
-  func add(
-    _ socket: consuming Descriptor, _ now: UInt64, isGuest: Bool = false, port: UInt8 = 0
-  ) {
+  func add(_ socket: consuming Descriptor, _ now: UInt64, isGuest: Bool = false) {
     generation = (generation + 1) & 0xff_ffff
     let slot = free.popLast() ?? clients.count
     let raw = socket.raw
@@ -164,9 +162,6 @@ extension Server {
       clients[slot] = client
     }
     connectionCount += 1
-    client.connection.port = port
-    if port != 0 { takenCount += 1 }
-    client.connection.isStopping = stopAt != .max
     if isGuest {
       client.connection.beGuest(until: now + 2_000_000_000)
       guestCount += 1
@@ -386,7 +381,6 @@ extension Server {
     free.append(slot)
     connectionCount -= 1
     if client.connection.isGuest { guestCount -= 1 }
-    if client.connection.port != 0 { takenCount -= 1 }
     if connectionCount == 0 { nextSweep = .max }
     // Not now: whoever calls this still holds the descriptor.
     if spare.isLent || resumeAt != .max { resumeAt = 0 }

@@ -14,9 +14,7 @@ extension Sidecar {
   }
 
   /// Connections that may bring more events.
-  private var openClientCount: Int {
-    clientCounts.events + clientCounts.tcp + (server?.takenCount ?? 0)
-  }
+  private var openClientCount: Int { clientCounts.events + clientCounts.tcp }
 
   /// Switches `--linger` on, before the first turn.
   func prepareLinger(hasValues: Bool) {

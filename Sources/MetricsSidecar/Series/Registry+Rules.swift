@@ -8,28 +8,12 @@ extension Registry {
   func resolve(_ event: EventDescription, into outcome: inout Resolution) throws(Rejection) {
     try check(event)
     let kind = event.type.kind
-    if try feedRuled(event, kind, into: &outcome) { return }
-    if try feedDeclared(event, kind, into: &outcome) { return }
-    guard rules.exposesUnmatched else { throw .dropped }
-    let index = try family(named: event.defaultFamily, kind)
-    if spellings.isOn {
-      spell(Spellings.family, families[index].name, as: event.spelledFamily)
-    }
-    var labels: [Label] = []
-    add(event.tags, to: &labels)
-    feed(index, labels, event, into: &outcome, scale: 0)
-  }
-
-  /// Feeds what rules make of the event; whether one takes it.
-  func feedRuled(
-    _ event: EventDescription, _ kind: MetricType, into outcome: inout Resolution
-  ) throws(Rejection) -> Bool {
     var isMatched = false
     for candidate in matcher.candidates(for: event.name) {
       let rule = rules.rules[candidate]
       guard let captures = rule.captures(event, kind) else { continue }
       guard let entry = rule.family else {
-        if isMatched { return true }
+        if isMatched { return }
         throw .dropped
       }
       isMatched = true
@@ -41,10 +25,19 @@ extension Registry {
       } catch { outcome.refusal = error }
       if rule.isLast { break }
     }
-    return isMatched
+    if isMatched { return }
+    if try feedDeclared(event, kind, into: &outcome) { return }
+    guard rules.exposesUnmatched else { throw .dropped }
+    let index = try family(named: event.defaultFamily, kind)
+    if spellings.isOn {
+      spell(Spellings.family, families[index].name, as: event.spelledFamily)
+    }
+    var labels: [Label] = []
+    add(event.tags, to: &labels)
+    feed(index, labels, event, into: &outcome, scale: 0)
   }
 
-  func check(_ event: EventDescription) throws(Rejection) {
+  private func check(_ event: EventDescription) throws(Rejection) {
     if event.mixesTags { throw .mixedTags }
     if event.tags.count > limits.labels { throw .tooManyLabels }
     if event.name.count > limits.nameByteCount { throw .nameTooLong }
@@ -225,7 +218,7 @@ extension Registry {
       forgetSeries(family)
     }
     makeConstantSeries()
-    forgetLines()
+    lines.removeAll()
     // A sweep of expired series begins anew: the families' lists are others now.
     sweep = ExpirySweep()
     scales = Scales()

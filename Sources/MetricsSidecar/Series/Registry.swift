@@ -22,11 +22,7 @@ final class Registry {
   private(set) var familyIndex: [[UInt8]: Int] = [:]
   var table = SeriesTable()
   var lines: LineTable
-  /// How often known lines were forgotten: targets of before lead nowhere.
-  private(set) var lineGeneration: UInt32 = 0
   var sessions: SessionTable
-  /// Writers of OTLP.
-  let streams: Streams
   /// Names as clients wrote them.
   var spellings = Spellings()
   /// Families as clients declare them.
@@ -84,9 +80,8 @@ final class Registry {
     self.limits = limits
     self.rules = rules
     matcher = RuleMatcher(rules.rules)
-    lines = LineTable(limit: limits.knownLines, byteLimit: limits.knownLineByteCount)
+    lines = LineTable(limit: limits.series * 2, byteLimit: limits.knownLineByteCount)
     sessions = SessionTable(limit: limits.sessions)
-    streams = Streams(file: state, limit: limits.otlpStreams)
     exemplars = Exemplars(rules, limit: limits.exemplars)
     spellings.isOn = keepsSpellings
     rules.completeOptions(clients: limits.gaugeClients)
@@ -198,10 +193,7 @@ final class Registry {
   }
 
   /// Known lines are resolved anew.
-  func forgetLines() {
-    lines.removeAll()
-    lineGeneration &+= 1
-  }
+  func forgetLines() { lines.removeAll() }
 
   /// A full table starts again, once in so long: lines that nobody sends any more make room.
   static let forgetNanoseconds: UInt64 = 60_000_000_000
@@ -247,13 +239,10 @@ final class Registry {
       case .series(let type): restore(record, type, &emptyLabelled)
       case .session: sessions.restore(record, in: state)
       case .spelling: restoreSpelling(record)
-      case .stream: streams.restore(record)
-      case .memory: streams.restoreMemory(record)
       case .declaration: break
       }
     }
     joinEmptyLabelled(emptyLabelled)
-    streams.finishRestoring()
   }
 
   private func forEachRecord(_ body: (Record) -> Void) {
