@@ -8,9 +8,13 @@ import PackageDescription
 let isEmbedded = Context.environment["EMBEDDED"] == "1"
 
 /// For a target whose most code is not run for each event; functions that are say
-/// `@_optimize(speed)`. One pass is left out: the compiler (6.3) takes the stores of an array
-/// literal for dead where only its span is read.
-let forSize = ["-Osize", "-Xllvm", "-sil-disable-pass=dead-store-elimination"]
+/// `@_optimize(speed)`. Instructions that stand in several places are moved to one routine. One pass
+/// is left out: the compiler (6.3) takes the stores of an array literal for dead where only its span
+/// is read.
+let forSize = [
+  "-Osize", "-Xllvm", "-enable-machine-outliner=always", "-Xllvm",
+  "-sil-disable-pass=dead-store-elimination",
+]
 
 func swiftSettings(optimised flags: [String] = ["-O"]) -> [SwiftSetting] {
   [.enableExperimentalFeature("Lifetimes"), .strictMemorySafety()]

@@ -102,8 +102,6 @@ def runnable(arguments, folder):
             path = pathlib.Path(folder, flag)
             path.write_text("{}" if flag == "--rules" else "")
             kept.append(f"{flag}={path}")
-        elif flag == "--otlp":
-            kept.append("--otlp=127.0.0.1:0")
         elif flag not in ("serve", "--listen", "--state", "--events-socket", "--statsd-socket"):
             kept.append(text)
     return kept

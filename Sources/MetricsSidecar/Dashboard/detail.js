@@ -239,7 +239,7 @@ async function refusedPane(pane) {
     make('div', { class: 'group' }, make('code', { class: 'mono' }, line.line + (line.cut ? '…' : '')),
       make('span', { class: 'quiet', title: line.time }, line.socket + (line.times > 1 ? ' ×' + short(line.times) : '') + ', ' + age((Date.now() - Date.parse(line.time)) / 1000) + ' ago')))
   pane.replaceChildren(paneHead('Refused'),
-    make('p', { class: 'quiet' }, 'Lines, OTLP points and pushes that did not count, or count and look like a mistake. metrics-sidecar tail --rejected follows them.'),
+    make('p', { class: 'quiet' }, 'Lines and pushes that did not count, or count and look like a mistake. metrics-sidecar tail --rejected follows them.'),
     ...reasons.flatMap((reason) => [
       make('h3', { class: reason.counted ? '' : 'bad' }, reason.reason.replaceAll('_', ' ') + ' · ' + short(reason.count) + (reason.counted ? ', counted' : '')),
       make('p', {}, reason.meaning), ...rows(reason)]))

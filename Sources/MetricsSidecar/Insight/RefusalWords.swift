@@ -72,12 +72,6 @@ enum RefusalWords {
       "tags_in_name",
       "Counted, but with these tags as part of its name. They stand behind |#: orders:1|c|#kind:web."
     ),
-    ("bad_point", "A point of OTLP without a value or a time, or with one that cannot be kept."),
-    ("bad_name", "A metric of OTLP without a name."),
-    ("reserved_label", "An attribute le or quantile of such a metric: rename it."),
-    ("no_temporality", "A sum or histogram of OTLP says neither cumulative nor delta."),
-    ("stream_limit", "More writers than --max-otlp-streams: raise that."),
-    ("shared_stream", "Two writers send one cumulative stream: give each its own resource."),
     ("push_rejected", "The push could not be read, or does not fit: the line says why."),
     ("push_too_large", "The body is longer than --max-push-size, or is once decompressed."),
     ("push_limited", "No room for the push: see --max-push-groups, --max-push-series."),
