@@ -102,11 +102,10 @@ package struct EventLine: Sendable {
         event.time = start + 1..<bar
       case UInt8(ascii: "x") where start + 2 < bar && line[byte: start + 1] == UInt8(ascii: ":"):
         event.exemplar = start + 2..<bar
-      default:
-        if looksLikeTag(line, start..<bar) {
-          event.hasTagLikeField = true
-          event.onlyValue = .nan
-        }
+      case _ where looksLikeTag(line, start..<bar):
+        event.hasTagLikeField = true
+        event.onlyValue = .nan
+      default: break
       }
     }
     if hasMore, kind != .set { try event.checkValues(line) }

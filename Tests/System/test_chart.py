@@ -33,6 +33,7 @@ from support.chart_library import LIBRARY
 from support.chart_manifests import NEWEST, OLDEST, OTHERS, SCHEMAS, VALUES
 from support.chart_manifests import ENDING, lingering, named, only, pod, services, validate
 from support.chart_manifests import versions
+from support.chart_programs import mebibytes, rules_of, runnable, written
 from support.chart_rules_schema import MEMBERS, RULES
 from support.chart_values import CHART, HELM, helm, render
 from support.checks import check, wait_for
@@ -91,35 +92,6 @@ def check_pod(manifests, version, what):
     volumes = {volume["name"]: volume for volume in spec["volumes"]}
     check(volumes["sockets"]["emptyDir"]["medium"] == "Memory", f"{what}: sockets in memory")
     check("medium" not in volumes["state"]["emptyDir"], f"{what}: state on disk")
-
-
-def runnable(arguments, folder):
-    """The flags with which a sidecar starts here as it does in a pod."""
-    kept = []
-    for text in arguments:
-        flag = text.partition("=")[0]
-        if flag in ("--rules", "--push-auth"):
-            path = pathlib.Path(folder, flag)
-            path.write_text("{}" if flag == "--rules" else "")
-            kept.append(f"{flag}={path}")
-        elif flag not in ("serve", "--listen", "--state", "--events-socket", "--statsd-socket"):
-            kept.append(text)
-    return kept
-
-
-def mebibytes(quantity):
-    match = re.fullmatch(r"(\d+)(Mi|Gi)", quantity)
-    return int(match[1]) << (10 if match[2] == "Gi" else 0)
-
-
-def written(schema):
-    return json.dumps(schema, indent=2) + "\n"
-
-
-def rules_of(manifests, folder):
-    path = pathlib.Path(folder, "rules.json")
-    path.write_text(only(manifests, "ConfigMap", "-rules")["data"]["rules.json"])
-    return str(path)
 
 
 def tested(manifests, api, metrics):

@@ -16,7 +16,8 @@ from unittest import TestCase, main
 
 from support import dice
 from support.checks import as_process_1, awake, check, wait_for
-from support.lingering import ENDS, OVER, SEEN, SIGNAL, Lingering, count, ended, regular
+from support.lingering import (
+    ENDS, OVER, SEEN, SIGNAL, Lingering, Scraper, count, ended, regular)
 from support.sidecar import Session, Sidecar
 
 

@@ -6,7 +6,6 @@ Hummingbird, and a package that was made a moment ago.
 
 Examples/ is built before: swift build --package-path Examples
 """
-import os
 import pathlib
 import random
 import re

@@ -168,8 +168,9 @@ def check_target(clone, environment, target):
     missing, scripts = set(), 0
     listing = output("make", "-n", target, cwd=clone, env=environment)
     for line in listing.replace("\\\n", " ").splitlines():
-        given = dict(re.findall(r"^([A-Z_]+)=(\$\([^)]*\)|\S*) ", line))
-        command = re.sub(r"^([A-Z_]+=(\$\([^)]*\)|\S*) )+", "", line)
+        assigned = re.match(r"([A-Z_]+=(\$\([^)]*\)|\S*) )*", line).group()
+        given = dict(re.findall(r"([A-Z_]+)=(\$\([^)]*\)|\S*) ", assigned))
+        command = line.removeprefix(assigned)
         try:
             first, *rest = words(command)
         except ValueError:
