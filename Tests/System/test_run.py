@@ -24,6 +24,12 @@ def run(*command, socket="/nowhere/s", name="job", before=(), **how):
         capture_output=True, timeout=60, **how)
 
 
+def default_signals():
+    """A shell that starts something in the background has it ignore these for good."""
+    for name in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(name, signal.SIG_DFL)
+
+
 class Run(TestCase):
     def test_report(self):
         """A job's runs, duration, exit code and last success, by result; a command that is not
@@ -85,7 +91,7 @@ sys.exit(200)
         process = subprocess.Popen(
             [*before, PROGRAM, "run", "--name", "x", "--statsd-socket", "/nowhere/s", "--",
              "bash", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            start_new_session=True)
+            start_new_session=True, preexec_fn=default_signals)
         check(process.stdout.readline() == "ready\n", "it does not start")
         return process
 
