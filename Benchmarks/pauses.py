@@ -52,7 +52,7 @@ def pushed(options, pinger):
     again."""
     lines = "".join(f'push_{n % 10}_total{{endpoint="/path/{n}",status="200"}} 1\n'
                     for n in sorted(range(100), key=lambda n: n % 10)).encode()
-    with started(options, 100, "--push") as pair:
+    with started(options, 100, "--push", "--max-exposition-size=64MiB") as pair:
         def push(groups):
             with socket.create_connection(("127.0.0.1", pair.metrics)) as s:
                 for group in groups:
