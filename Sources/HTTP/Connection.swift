@@ -256,11 +256,7 @@ public struct Connection: ~Copyable {
       Answer(
         route: request.route, method: request.method, status: head.status,
         arrivedAt: request.arrivedAt))
-    phase = request.isKeptAlive ? .head : .closing
-    if phase == .closing, !input.isEmpty { mustLinger = true }
-    hasMore = phase == .head && !input.isEmpty
-    arrivedAt = now
-    rest(now, limits)
+    isAnswered(now, limits)
     return !response.isHead
   }
 
@@ -280,6 +276,11 @@ public struct Connection: ~Copyable {
       Answer(
         route: response.route, method: request.method, status: response.status,
         arrivedAt: request.arrivedAt))
+    isAnswered(now, limits)
+  }
+
+  /// The request that was postponed has its answer: goes on with what is behind it.
+  private mutating func isAnswered(_ now: UInt64, _ limits: HTTPLimits) {
     phase = request.isKeptAlive ? .head : .closing
     if phase == .closing, !input.isEmpty { mustLinger = true }
     hasMore = phase == .head && !input.isEmpty
