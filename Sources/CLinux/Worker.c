@@ -81,6 +81,7 @@ static int is_poison(const unsigned char *bytes, size_t count) {
   return 0;
 }
 int cl_flight_begin(const void *bytes, size_t count) {
+  if (!own) return 1;  // nobody comes after it; in tests many run at once
   if (is_checking && is_poison(bytes, count)) return 0;
   flight_start = bytes;
   flight_count = count;
@@ -105,6 +106,7 @@ static void hang_if_planned(void) {
 }
 #endif
 void cl_flight_end(void) {
+  if (!own) return;
 #ifdef CLINUX_FAULTS
   crash_if_planned();
   hang_if_planned();
