@@ -6,7 +6,7 @@ RULES := chart/files/rules.json
 # nothing kept that is not called. musl instead of glibc, of which an empty static program has
 # 670 KB.
 # No hash of each module's code, of which the path is a part: the same sources give the same bytes.
-EMBEDDED_FLAGS = -c release -Xswiftc -enforce-exclusivity=unchecked \
+EMBEDDED_FLAGS = -c release --omit-frame-pointers -Xswiftc -enforce-exclusivity=unchecked \
 	-Xswiftc -Xfrontend -Xswiftc -function-sections \
 	-Xswiftc -Xfrontend -Xswiftc -disable-incremental-llvm-codegen \
 	-Xcc -fno-asynchronous-unwind-tables -Xcc -ffunction-sections -Xcc -fdata-sections \

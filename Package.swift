@@ -7,20 +7,21 @@ import PackageDescription
 
 let isEmbedded = Context.environment["EMBEDDED"] == "1"
 
-/// For a target whose most code is not run for each event; functions that are say
-/// `@_optimize(speed)`. Instructions that stand in several places are moved to one routine. One pass
-/// is left out: the compiler (6.3) takes the stores of an array literal for dead where only its span
-/// is read.
-let forSize = [
-  "-Osize", "-Xllvm", "-enable-machine-outliner=always", "-Xllvm",
-  "-sil-disable-pass=dead-store-elimination",
-]
+/// For size, of all code that is not run for each event or each byte of a request; functions that are
+/// say `@_optimize(speed)`. Instructions that stand in several places are moved to one routine. Passes
+/// that write code twice for speed are left out, as is one with a fault: the compiler (6.3) takes the
+/// stores of an array literal for dead where only its span is read.
+let forSize =
+  ["-Osize", "-Xllvm", "-enable-machine-outliner=always", "-Xllvm", "-sink-common-insts"]
+  + [
+    "dead-store-elimination", "array-property-opts", "closure-specialize", "early-inline",
+    "loop-rotate", "loop-unroll",
+  ].flatMap { ["-Xllvm", "-sil-disable-pass=\($0)"] }
 
-func swiftSettings(optimised flags: [String] = ["-O"]) -> [SwiftSetting] {
+let swiftSettings: [SwiftSetting] =
   [.enableExperimentalFeature("Lifetimes"), .strictMemorySafety()]
-    + (isEmbedded
-      ? [.enableExperimentalFeature("Embedded"), .unsafeFlags(["-wmo"] + flags)] : [])
-}
+  + (isEmbedded
+    ? [.enableExperimentalFeature("Embedded"), .unsafeFlags(["-wmo"] + forSize)] : [])
 
 // Planned faults exist in debug builds only; a release build has no trace of them.
 let cSettings: [CSetting] =
@@ -36,19 +37,19 @@ let libraries: [Target] = [
     linkerSettings: isEmbedded ? [] : [.linkedLibrary("m")]),
   .target(
     name: "SidecarPlatform", dependencies: ["CSidecarLinux"], path: "Sources/Platform",
-    swiftSettings: swiftSettings()),
+    swiftSettings: swiftSettings),
   .target(
     name: "SidecarHTTP", dependencies: ["SidecarPlatform"], path: "Sources/HTTP",
-    swiftSettings: swiftSettings()),
+    swiftSettings: swiftSettings),
   // What a rules file is made of: JSON, names, patterns, templates.
   .target(
     name: "SidecarRules", dependencies: ["SidecarPlatform"], path: "Sources/Rules",
-    swiftSettings: swiftSettings(optimised: forSize)),
+    swiftSettings: swiftSettings),
   .target(
     name: "SidecarEvents", dependencies: ["CSidecarLinux", "SidecarPlatform"],
     path: "Sources/Events",
     // What programs of others use, which no program here does.
-    exclude: isEmbedded ? ["Client"] : [], swiftSettings: swiftSettings()),
+    exclude: isEmbedded ? ["Client"] : [], swiftSettings: swiftSettings),
 ]
 
 let programs: [Target] = [
@@ -58,7 +59,7 @@ let programs: [Target] = [
     exclude: ["page.html.gz", "policy.txt"]),
   .executableTarget(
     name: "SidecarApp", dependencies: ["SidecarPlatform", "SidecarHTTP", "SidecarEvents"],
-    path: "Sources/App", swiftSettings: swiftSettings()),
+    path: "Sources/App", swiftSettings: swiftSettings),
   .executableTarget(
     name: "MetricsSidecar",
     dependencies: [
@@ -69,10 +70,10 @@ let programs: [Target] = [
       "README.md", "Dashboard/page.html", "Dashboard/page.css", "Dashboard/store.js",
       "Dashboard/format.js", "Dashboard/list.js", "Dashboard/detail.js", "Dashboard/main.js",
     ],
-    swiftSettings: swiftSettings(optimised: forSize)),
+    swiftSettings: swiftSettings),
   .executableTarget(
     name: "SidecarConvertRules", dependencies: ["SidecarPlatform", "SidecarRules"],
-    path: "Sources/ConvertRules", swiftSettings: swiftSettings(optimised: forSize)),
+    path: "Sources/ConvertRules", swiftSettings: swiftSettings),
 ]
 
 /// The tests in Tests/`folder`.
