@@ -17,7 +17,7 @@ struct Reloads {
 /// What a worker leaves to its successor under a supervisor: the board, and the last text without a
 /// mistake of each file that can be reloaded, so that a worker that takes over while one is bad goes on
 /// as if a reload had failed.
-final class KeptFiles {
+final class LastGoodFiles {
   let rules: SharedText
   let passwords: SharedText
   let board: WorkerBoard
@@ -48,7 +48,7 @@ extension Sidecar {
       }
       // What was sent under the old rules counts by them.
       drain(Clock.monotonicNanoseconds)
-      applier.registry.reload(rules)
+      processor.registry.reload(rules)
       succeeded()
       settings.log.info(
         joined("Reloaded the rules: ", rules.families.count.description, " families"))

@@ -31,7 +31,7 @@ extension Sidecar: ClientMemoryHolder {
         return false
       }
       guard hasRoom(source) || makePlace(source, now) else {
-        applier.counts.connectionsRefused += 1
+        processor.counts.connectionsRefused += 1
         if source == .events { hasRefused = true }
         continue
       }
@@ -45,8 +45,8 @@ extension Sidecar: ClientMemoryHolder {
     let token = Self.firstConnection + UInt32(slot)
     let descriptor = socket.raw
     let connection = EventConnection(
-      socket, token: token, source: source, limits: applier.limits,
-      owner: applier.registry.owners.connect(), now: now)
+      socket, token: token, source: source, limits: processor.limits,
+      owner: processor.registry.owners.connect(), now: now)
     if slot == connections.count {
       connections.append(connection)
     } else {
@@ -105,13 +105,13 @@ extension Sidecar: ClientMemoryHolder {
     // What it has sent meanwhile counts.
     for _ in 0..<64 where isOpen(chosen) && read(chosen, now, until: .max) > 0 {}
     guard isOpen(chosen) else { return true }
-    applier.counts.closed.evicted += 1
+    processor.counts.closed.evicted += 1
     finish(chosen)
     return true
   }
 
   private func goesLast(_ connection: EventConnection) -> Bool {
-    connection.isUnfinished || applier.registry.owners.hasParts(connection.owner)
+    connection.isUnfinished || processor.registry.owners.hasParts(connection.owner)
   }
 
   private func isOpen(_ connection: EventConnection) -> Bool {
@@ -152,16 +152,16 @@ extension Sidecar: ClientMemoryHolder {
   func finish(_ connection: EventConnection) {
     finishHalf()
     guard isOpen(connection) else { return }
-    applier.registry.commit()
-    connection.acknowledge(applier)
+    processor.registry.commit()
+    connection.acknowledge(processor)
     close(connection)
   }
 
   func close(_ connection: EventConnection) {
     let slot = Int(connection.token - Self.firstConnection)
     guard slot < connections.count, connections[slot] === connection else { return }
-    if let id = connection.sessionID { applier.registry.close(id) }
-    applier.registry.connectionEnded(connection.owner)
+    if let id = connection.sessionID { processor.registry.close(id) }
+    processor.registry.connectionEnded(connection.owner)
     clientMemory.change(by: -connection.chargedByteCount)
     server?.unwatch(connection.socket.raw)
     connections[slot] = nil
@@ -187,7 +187,7 @@ extension Sidecar: ClientMemoryHolder {
     for case let connection? in connections where connection.isHeavy {
       var weight = connection.weight(now: now)
       // The end of its connection would change a number.
-      if applier.registry.owners.hasParts(connection.owner) { weight = 1 }
+      if processor.registry.owners.hasParts(connection.owner) { weight = 1 }
       if weight > found?.weight ?? 0 { found = (connection, weight) }
     }
     return found
@@ -197,7 +197,7 @@ extension Sidecar: ClientMemoryHolder {
 
   func closeHeaviest(now: UInt64) {
     guard let connection = heaviest(now)?.connection else { return }
-    applier.counts.closed.memory += 1
+    processor.counts.closed.memory += 1
     settings.log.warning(
       "\(connection.socketName): closed a client: of all that clients hold, beyond "
         + "--max-client-memory, half a frame of it has been here longest")

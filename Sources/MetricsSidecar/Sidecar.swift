@@ -8,7 +8,7 @@ import SidecarPlatform
 /// What must stay true: an acknowledgement follows its commit; a scrape drains what the kernel holds
 /// before it is answered; with nothing to do, nothing wakes up.
 final class Sidecar: Responder {
-  let applier: Applier
+  let processor: LineProcessor
   let settings: Settings
   let dashboard: Dashboard
   var server: Server<Sidecar>?
@@ -32,7 +32,7 @@ final class Sidecar: Responder {
   /// Pages that are being written between the turns of the loop.
   var scrapes = ScrapeQueue()
   var push: PushAPI?
-  var kept: KeptFiles?
+  var kept: LastGoodFiles?
   /// With `--linger` only.
   var linger: Linger?
   /// When to look whether the last events were seen, and the pause between two looks at a scrape.
@@ -41,7 +41,7 @@ final class Sidecar: Responder {
   var isLingerTold = false
   var hasLingered = false
   /// Sockets whose files were removed; clients that hold them still come in.
-  var formers: [FormerSocket] = []
+  var formers: [OrphanedSocket] = []
   /// When to go on with passwords of pushes.
   var passwordsDue = UInt64.max
   /// Why the kernel gave us no connection since the last `drain` began.
@@ -75,12 +75,12 @@ final class Sidecar: Responder {
     registry: Registry, settings: Settings, sockets: IntakeSockets,
     datagrams: consuming Datagrams, signals: consuming Signals, stateResets: UInt64
   ) {
-    applier = Applier(registry: registry, limits: settings.limits)
+    processor = LineProcessor(registry: registry, limits: settings.limits)
     clientMemory = ClientMemory(limit: settings.limits.clientMemoryByteCount)
-    applier.log = settings.log
-    applier.refusals.log = settings.log
-    applier.gaugeMinus = settings.gaugeMinus
-    applier.dialects = settings.dialects
+    processor.log = settings.log
+    processor.refusals.log = settings.log
+    processor.gaugeMinus = settings.gaugeMinus
+    processor.dialects = settings.dialects
     self.settings = settings
     dashboard = Dashboard(flags: settings.push.isAdmin ? "push-admin" : "")
     history = History(byteLimit: settings.limits.historyByteCount)
@@ -99,7 +99,7 @@ final class Sidecar: Responder {
 
   /// Serves until a signal ends it.
   func run(_ listener: consuming Descriptor) throws(Errno) {
-    inbox.recover(applier, log: settings.log)
+    inbox.recover(processor, log: settings.log)
     var limits = HTTPLimits()
     limits.connections = settings.limits.httpConnections
     limits.unsentBodyByteCount = settings.limits.unreadPageByteCount
@@ -119,7 +119,7 @@ final class Sidecar: Responder {
     Phase.end.enter()
     drain(Clock.monotonicNanoseconds)
     _ = keepFiles()
-    applier.registry.state.endInOrder()
+    processor.registry.state.endInOrder()
     push?.store.file.endInOrder()
     self.server = nil
     settings.log.info("Stopped: everything received is counted and kept")
@@ -178,16 +178,16 @@ final class Sidecar: Responder {
     // What is half applied takes effect when it is whole.
     guard turn.half == .nothing else { return }
     Phase.commit.enter()
-    applier.registry.commit()
+    processor.registry.commit()
     acknowledge()
-    applier.registry.turnEnded(now: now, isRead: scrapes.current != nil)
+    processor.registry.turnEnded(now: now, isRead: scrapes.current != nil)
     if linger?.isStopping == true { noteLinger(now) }
   }
 
   func nextDeadline() -> UInt64 {
     guard scrapes.isIdle, push?.isBusy != true, !hasIntakeWaiting else { return 0 }
     return min(
-      min(min(nextLook, resumeAt), lingerDue), min(passwordsDue, applier.registry.expiry.due))
+      min(min(nextLook, resumeAt), lingerDue), min(passwordsDue, processor.registry.expiry.due))
   }
 
   func deadlineReached(now: UInt64) {
@@ -209,9 +209,9 @@ final class Sidecar: Responder {
     if now >= nextLook { look(now) }
     if now >= resumeAt { resumeListeners() }
     if now >= lingerDue { lookAtLinger(now) }
-    guard now >= applier.registry.expiry.due else { return }
+    guard now >= processor.registry.expiry.due else { return }
     Phase.expiry.enter()
-    applier.registry.expire(now: now)
+    processor.registry.expire(now: now)
   }
 
   private func look(_ now: UInt64) {
@@ -267,7 +267,7 @@ final class Sidecar: Responder {
 
   /// Reads once; how many bytes came. A long frame is applied as far as there is time until `end`.
   func read(_ connection: EventConnection, _ now: UInt64, until end: UInt64) -> Int {
-    let outcome = connection.receive(applier, now, until: end)
+    let outcome = connection.receive(processor, now, until: end)
     if connection.isHalfApplied { turn.half = .frame(token: connection.token) }
     guard case .read(let byteCount) = outcome else {
       ended(outcome, of: connection, now)
@@ -306,7 +306,7 @@ final class Sidecar: Responder {
     for token in touched {
       guard let connection = connection(token) else { continue }
       let wasBlocked = connection.isBlocked
-      connection.acknowledge(applier)
+      connection.acknowledge(processor)
       if connection.isBlocked != wasBlocked { setInterest(connection) }
     }
     touched.removeAll(keepingCapacity: true)
@@ -316,7 +316,7 @@ final class Sidecar: Responder {
 
   func receiveDatagrams(_ raw: Int32, _ source: IntakeCounts.Source) {
     guard raw >= 0 else { return }
-    if inbox.receive(from: raw, source, applier, until: turn.endsAt) {
+    if inbox.receive(from: raw, source, processor, until: turn.endsAt) {
       turn.byteCount += IntakeTurn.smallByteCount + 1
     }
     if inbox.isHalfApplied { turn.half = .datagrams }

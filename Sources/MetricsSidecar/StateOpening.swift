@@ -13,25 +13,25 @@ enum StateOpening {
     var resets = 0
     do throws(StateFile.OpenFailure) {
       let state = try file(path, settings, board, &resets)
-      return (state, OwnFile.state.opened(resets: resets, board), path)
+      return (state, StateFileOpening.state.opened(resets: resets, board), path)
     } catch {
       switch error {
-      case .system(let code): throw Failure(message: OwnFile.mistake(path, code))
+      case .system(let code): throw Failure(message: StateFileOpening.mistake(path, code))
       case .damaged(let damage):
         do throws(Errno) {
-          try OwnFile.state.setAside(path, damage.description, settings)
-        } catch { throw Failure(message: OwnFile.mistake(path, error)) }
+          try StateFileOpening.state.setAside(path, damage.description, settings)
+        } catch { throw Failure(message: StateFileOpening.mistake(path, error)) }
       }
     }
     resets = 0
     do throws(StateFile.OpenFailure) {
       let state = try file(path, settings, nil, &resets)
-      return (state, OwnFile.state.opened(resets: 1, board), path)
+      return (state, StateFileOpening.state.opened(resets: 1, board), path)
     } catch {
       guard case .system(let code) = error else {
         throw Failure(message: joined("cannot make a new state file ", path))
       }
-      throw Failure(message: OwnFile.mistake(path, code))
+      throw Failure(message: StateFileOpening.mistake(path, code))
     }
   }
 
@@ -56,11 +56,11 @@ enum StateOpening {
   ) throws(StateFile.OpenFailure) -> StateFile {
     let mapped: MappedFile
     do throws(Errno) {
-      mapped = try OwnFile.state.map(path, settings)
+      mapped = try StateFileOpening.state.map(path, settings)
     } catch { throw .system(error) }
-    if OwnFile.state.isLost(mapped, board, settings.log) { resets += 1 }
+    if StateFileOpening.state.isLost(mapped, board, settings.log) { resets += 1 }
     let state = try StateFile(mapped)
-    OwnFile.warnOfSize(path, state.usedByteCount, settings)
+    StateFileOpening.warnOfSize(path, state.usedByteCount, settings)
     return state
   }
 }

@@ -81,9 +81,9 @@ private func serve(_ settings: Settings) {
     sockets = try openSockets(settings)
     listener = try listen(settings)
   } catch { fail(error.message) }
-  let kept: KeptFiles
+  let kept: LastGoodFiles
   do throws(Errno) {
-    kept = try KeptFiles(settings.limits)
+    kept = try LastGoodFiles(settings.limits)
     try sockets.share()
     var supervisor = Supervisor(
       log: settings.log, board: kept.board, lingerNanoseconds: settings.lingerNanoseconds)
@@ -94,7 +94,7 @@ private func serve(_ settings: Settings) {
 
 private func work(
   _ settings: Settings, _ datagrams: consuming Datagrams, _ sockets: IntakeSockets?,
-  _ listener: consuming Descriptor?, _ kept: KeptFiles?
+  _ listener: consuming Descriptor?, _ kept: LastGoodFiles?
 ) {
   let signals: Signals
   do throws(Errno) { signals = try Signals() } catch {
@@ -147,7 +147,7 @@ private func work(
 }
 
 private func openPush(
-  _ settings: Settings, _ statePath: String, _ kept: KeptFiles?
+  _ settings: Settings, _ statePath: String, _ kept: LastGoodFiles?
 ) throws(StateOpening.Failure) -> PushAPI? {
   do throws(PushOpening.Failure) {
     return try PushOpening.open(settings, state: statePath, kept)

@@ -45,7 +45,7 @@ final class Fixture {
   }
 
   /// A page as a scrape gets it, unpacked, and how many slices it took.
-  func scraped(_ shape: PageShape, isGzip: Bool) throws -> (bytes: [UInt8], slices: Int) {
+  func scraped(_ shape: ExpositionShape, isGzip: Bool) throws -> (bytes: [UInt8], slices: Int) {
     let job = ScrapeJob(
       ScrapeKind(shape: shape, filter: NameFilter(), isGzip: isGzip),
       Snapshot(registry, filter: NameFilter(), isOpenMetrics: shape.format.isOpenMetrics),

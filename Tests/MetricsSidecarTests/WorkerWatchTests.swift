@@ -67,11 +67,11 @@ import Testing
 
   @Test func `names of copies of one second are numbered`() {
     let first = "/s/state.damaged-1700000000"
-    #expect(OwnFile.number("", behind: first) == 1)
-    #expect(OwnFile.number("/s/state.damaged-1699999999-7", behind: first) == 1)
-    #expect(OwnFile.number(first, behind: first) == 2)
-    #expect(OwnFile.number(first + "-2", behind: first) == 3)
-    #expect(OwnFile.number(first + "-41", behind: first) == 42)
+    #expect(StateFileOpening.number("", behind: first) == 1)
+    #expect(StateFileOpening.number("/s/state.damaged-1699999999-7", behind: first) == 1)
+    #expect(StateFileOpening.number(first, behind: first) == 2)
+    #expect(StateFileOpening.number(first + "-2", behind: first) == 3)
+    #expect(StateFileOpening.number(first + "-41", behind: first) == 42)
   }
 
   @Test func `bytes of others are one line of a log, whatever they are`() {

@@ -13,7 +13,7 @@ final class KindSimulation {
   private let canary: Canary
   private let path: String
   private var registry: Registry!
-  private var applier: Applier!
+  private var processor: LineProcessor!
   private var rules: [Rules]
   private var clients: [KindClient] = []
   private var model = KindModel()
@@ -81,14 +81,14 @@ final class KindSimulation {
     limits.series = 100
     let state = try StateFile(try MappedFile(path: path, limit: 4 << 20))
     registry = Registry(state: state, rules: rules[0], limits: limits)
-    applier = Applier(registry: registry, limits: limits)
+    processor = LineProcessor(registry: registry, limits: limits)
   }
 
   /// SIGKILL: what is not committed is gone, and so are all connections.
   private func kill() throws {
     faults += 1
     for index in clients.indices { clients[index].link = nil }
-    applier = nil
+    processor = nil
     registry = nil
     try start()
   }
@@ -141,7 +141,7 @@ final class KindSimulation {
         last = state.value(link.slot!.positionCell)
         link.server.opened(lastApplied: last)
       case .apply(let start, let end, let number):
-        applier.lines(link.input.bytes.extracting(0..<end), from: start, .events)
+        processor.lines(link.input.bytes.extracting(0..<end), from: start, .events)
         last = number
         if canary != .positionOutsideCommit { state.store(link.slot!.positionCell, number) }
       case .close(let reason):

@@ -6,9 +6,9 @@ import SidecarPlatform
 /// nothing is left, the answer is text 0.0.4, as the official clients have it: a scraper never gets
 /// 406.
 enum AcceptField {
-  static func shape(_ accept: RawSpan?) -> PageShape {
-    guard let accept else { return PageShape() }
-    var best = PageShape()
+  static func shape(_ accept: RawSpan?) -> ExpositionShape {
+    guard let accept else { return ExpositionShape() }
+    var best = ExpositionShape()
     var bestWeight = 0
     forEachItem(of: accept) { item in
       guard let shape = shape(of: item) else { return }
@@ -41,10 +41,10 @@ enum AcceptField {
     return wish > 0 && wish >= identity
   }
 
-  private static func shape(of item: RawSpan) -> PageShape? {
+  private static func shape(of item: RawSpan) -> ExpositionShape? {
     let type = head(of: item)
     let version = parameter("version", of: item)
-    let format: PageFormat
+    let format: ExpositionFormat
     if type.equalsIgnoringCase("text/plain") {
       switch version {
       case let version? where version.equalsIgnoringCase("1.0.0"): format = .text100
@@ -66,11 +66,11 @@ enum AcceptField {
       }
       format = .protobuf
     } else if type.equalsIgnoringCase("*/*") || type.equalsIgnoringCase("text/*") {
-      return PageShape()
+      return ExpositionShape()
     } else {
       return nil
     }
-    return PageShape(format: format, escaping: escaping(of: item))
+    return ExpositionShape(format: format, escaping: escaping(of: item))
   }
 
   private static func escaping(of item: RawSpan) -> Escaping? {

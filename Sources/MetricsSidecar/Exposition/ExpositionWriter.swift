@@ -4,7 +4,7 @@ import SidecarPlatform
 /// turns of the loop: the families of events, the sidecar's own, pushed ones, the groups' times.
 final class ExpositionWriter {
   private let snapshot: Snapshot
-  private let shape: PageShape
+  private let shape: ExpositionShape
   private let filter: NameFilter
   private let writer: any FamilyWriter
 
@@ -24,7 +24,7 @@ final class ExpositionWriter {
   /// Names looked at in one call: those that are not shown cost time, too.
   private static let namesPerCall = 4096
 
-  init(_ snapshot: Snapshot, shape: PageShape, filter: NameFilter) {
+  init(_ snapshot: Snapshot, shape: ExpositionShape, filter: NameFilter) {
     self.snapshot = snapshot
     self.shape = shape
     self.filter = filter
@@ -40,7 +40,7 @@ final class ExpositionWriter {
   /// All of a registry's families at once, as text 0.0.4.
   static func append(_ registry: Registry, to page: inout ByteBuffer) {
     let writer = ExpositionWriter(
-      Snapshot(registry, filter: NameFilter()), shape: PageShape(), filter: NameFilter())
+      Snapshot(registry, filter: NameFilter()), shape: ExpositionShape(), filter: NameFilter())
     while !writer.write(into: &page, byteCount: 1 << 20) {}
   }
 
@@ -236,10 +236,10 @@ final class ExpositionWriter {
         writer.summary(labels, points, to: &page)
       case .nativeHistogram:
         NativeHistogramCells.expose(
-          values, record.firstCell, family, hasNative: isProtobuf, to: points)
+          values, record.headCell, family, hasNative: isProtobuf, to: points)
         writer.histogram(labels, points, to: &page)
       default:
-        HistogramCells.expose(values, record.firstCell, to: points)
+        HistogramCells.expose(values, record.headCell, to: points)
         writer.histogram(labels, points, to: &page)
       }
     }

@@ -85,7 +85,7 @@ final class OpenMetricsWriter: TextWriter {
       } else {
         number(Labels.inside(key, nameByteCount), value, to: &page)
       }
-      exemplars?.appendText(record.firstCell + 1, part.family.options.exemplar, to: &page)
+      exemplars?.appendText(record.headCell + 1, part.family.options.exemplar, to: &page)
       if hasCreatedLines {
         created(
           snapshot.createdMilliseconds(record), Labels.inside(key, nameByteCount), to: &page)

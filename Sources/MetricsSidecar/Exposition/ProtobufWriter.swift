@@ -107,7 +107,7 @@ final class ProtobufWriter: FamilyWriter {
       if !isFast || !layout.append(key, snapshot.value(record), created, to: &page) {
         metric(
           Labels.inside(key, head.name.count), snapshot.value(record), created, exemplars,
-          record.firstCell + 1, part.family.options.exemplar, to: &page)
+          record.headCell + 1, part.family.options.exemplar, to: &page)
       }
       index += 1
     }

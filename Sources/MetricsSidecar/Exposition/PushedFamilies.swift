@@ -12,7 +12,7 @@ import SidecarRules
 /// at a time.
 final class PushedFamilies {
   private let store: PushStore
-  private let format: PageFormat
+  private let format: ExpositionFormat
   let groups: [PushGroup?]
   private let now: PushMoment
   private let groupCount: Int
@@ -35,7 +35,7 @@ final class PushedFamilies {
   private static let sliceCount = 1024
 
   /// Takes the moment: groups whose time has come are not in it any more.
-  init(_ store: PushStore, now: PushMoment, format: PageFormat = .text004) {
+  init(_ store: PushStore, now: PushMoment, format: ExpositionFormat = .text004) {
     store.beginReading()
     self.store = store
     self.format = format

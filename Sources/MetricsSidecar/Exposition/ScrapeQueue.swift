@@ -3,7 +3,7 @@ import SidecarPlatform
 
 /// What a scrape asks for. Scrapes that ask for the same can share a page.
 struct ScrapeKind: Equatable {
-  var shape: PageShape
+  var shape: ExpositionShape
   var filter: NameFilter
   var isGzip: Bool
   /// Pushed groups as JSON are asked for instead of a page.

@@ -2,7 +2,7 @@ import SidecarPlatform
 import SidecarRules
 
 /// All series at one moment between two commits, so of whole frames only. A page is written from it
-/// in slices while the intake goes on: the cells keep what they held then (`KeptValues`).
+/// in slices while the intake goes on: the cells keep what they held then (`BeforeImages`).
 ///
 /// What must stay true: a record's key and its time of birth do not change while a snapshot is alive;
 /// one is alive at a time.
@@ -32,7 +32,7 @@ final class Snapshot {
   /// What was pushed.
   var pushed: FamilyConflicts?
   /// How clients wrote the names.
-  let spellings: Spellings
+  let spellings: OriginalNames
   /// The exemplars as they are when a line is written, or its family measured, which may be a little
   /// later.
   private let exemplars: Exemplars?
@@ -134,13 +134,13 @@ final class Snapshot {
   /// The only or first value of a series.
   @inline(__always)
   @_optimize(speed)
-  func value(_ record: Record) -> Double { state.keptNumber(record.firstCell + 1) }
+  func value(_ record: Record) -> Double { state.keptNumber(record.headCell + 1) }
 
   /// All values of a part's series, valid until the next call.
   @_lifetime(borrow self)
   @_optimize(speed)
   func values(_ part: Part, _ series: Int) -> Span<Double> {
-    let first = part.series[series].firstCell + 1
+    let first = part.series[series].headCell + 1
     let count = part.valuesPerSeries
     precondition(unsafe count <= scratch.count)
     for index in 0..<count { unsafe scratch[index] = state.keptNumber(first + index) }

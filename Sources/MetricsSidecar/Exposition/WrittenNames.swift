@@ -9,14 +9,14 @@ import SidecarPlatform
 ///
 /// What must stay true: a series whose labels the series before had allocates nothing.
 final class WrittenNames {
-  private let spellings: Spellings
+  private let spellings: OriginalNames
   private let escaping: Escaping
   private let isText: Bool
   /// The labels of the last series, by their places in it.
   private var labels: [(plain: [UInt8], written: [UInt8])] = []
 
   /// `nil` where plain names are what the scraper has asked for.
-  init?(_ spellings: Spellings, _ shape: PageShape) {
+  init?(_ spellings: OriginalNames, _ shape: ExpositionShape) {
     switch shape.escaping {
     case nil, .underscores: return nil
     case .dots: break
@@ -28,7 +28,7 @@ final class WrittenNames {
   }
 
   /// A family's name, without quotes.
-  func family(_ plain: [UInt8]) -> [UInt8] { name(Spellings.family, plain) }
+  func family(_ plain: [UInt8]) -> [UInt8] { name(OriginalNames.family, plain) }
 
   /// The label at `place` of a series, in quotes where a text format needs them.
   @_optimize(speed)
@@ -38,7 +38,7 @@ final class WrittenNames {
       if unsafe ByteCompare.equal(known.plain.span.bytes, plain) { return known.written }
     }
     let bytes = SeriesKey.array(plain)
-    var written = name(Spellings.label, bytes)
+    var written = name(OriginalNames.label, bytes)
     if isText, needsQuotes(written, isLabel: true) {
       let quote = [UInt8(ascii: "\"")]
       written = quote + Self.escaped(written) + quote
@@ -61,7 +61,7 @@ final class WrittenNames {
   /// No two names of one page become one, and no label gets Prometheus's own `__` at its start.
   private func name(_ mark: UInt8, _ plain: [UInt8]) -> [UInt8] {
     let spelled = spellings.isEmpty ? plain : spellings.spelling(mark, plain)
-    let isLabel = mark == Spellings.label
+    let isLabel = mark == OriginalNames.label
     guard escaping == .dots else { return escaping.escaped(spelled, isLabel: isLabel) }
     // `a--b` and `a__b` would both be `a____b`.
     let written = escaping.escaped(

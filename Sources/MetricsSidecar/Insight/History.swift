@@ -38,7 +38,7 @@ final class History {
     for family in registry.families {
       for record in family.series {
         guard let value = Self.value(record, family, registry.state) else { break }
-        values.append(UInt64(record.firstCell) << 32 | UInt64(Float(value).bitPattern))
+        values.append(UInt64(record.headCell) << 32 | UInt64(Float(value).bitPattern))
       }
     }
     byteCount += 8 * values.count + 64
@@ -49,11 +49,11 @@ final class History {
   /// What a plot shows of a series: its number, or how many observations it has; `nil` for other types.
   private static func value(_ record: Record, _ family: Family, _ state: StateFile) -> Double? {
     switch family.kind {
-    case .counter, .gauge: return state.number(record.firstCell + 1)
+    case .counter, .gauge: return state.number(record.headCell + 1)
     case .histogram:
       var count = 0.0
       for bucket in 0...family.bounds.count {
-        count += state.number(record.firstCell + HistogramCells.firstBucket + bucket)
+        count += state.number(record.headCell + HistogramCells.firstBucket + bucket)
       }
       return count
     default: return nil
@@ -97,7 +97,7 @@ final class History {
       var place = places[index]
       // Cells may have been another series' before.
       if column.time < created { place = column.values.count }
-      while place < column.values.count, column.values[place] >> 32 != UInt64(record.firstCell) {
+      while place < column.values.count, column.values[place] >> 32 != UInt64(record.headCell) {
         place += 1
       }
       guard place < column.values.count else {
@@ -119,7 +119,7 @@ extension Sidecar {
       return response.problem(status: 400, detail: "name[]=FAMILY is missing")
     }
     beginJSON(&response)
-    history.append(filter, applier.registry, to: &response.buffer)
+    history.append(filter, processor.registry, to: &response.buffer)
     response.end()
   }
 

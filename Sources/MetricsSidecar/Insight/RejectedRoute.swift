@@ -13,7 +13,7 @@ import SidecarPlatform
 extension Sidecar {
   func answerRejected(_ response: inout ResponseWriter) {
     beginJSON(&response)
-    let rejected = RejectedText(applier)
+    let rejected = RejectedText(processor)
     rejected.append(to: &response.buffer)
     response.end()
   }
@@ -24,12 +24,14 @@ struct RejectedText {
   private var reasons: [(name: StaticString, count: UInt64, isCounted: Bool)] = []
   private let refusals: Refusals
 
-  init(_ applier: Applier) {
-    refusals = applier.refusals
+  init(_ processor: LineProcessor) {
+    refusals = processor.refusals
     var reasons: [(name: StaticString, count: UInt64, isCounted: Bool)] = []
-    applier.eachRefusal { reason, count in if count > 0 { reasons.append((reason, count, false)) } }
+    processor.eachRefusal { reason, count in if count > 0 { reasons.append((reason, count, false)) }
+    }
     for other in refusals.others { reasons.append((other.reason, other.count, false)) }
-    applier.eachSuspicion { reason, count in if count > 0 { reasons.append((reason, count, true)) }
+    processor.eachSuspicion { reason, count in
+      if count > 0 { reasons.append((reason, count, true)) }
     }
     self.reasons = reasons
   }

@@ -13,7 +13,7 @@ extension Sidecar {
     text.append(push == nil ? "" : " pushes")
     text.append("; rules ")
     text.append(settings.rules.isEmpty ? "none" : settings.rules)
-    let registry = applier.registry
+    let registry = processor.registry
     count(registry.rules.families.count, " families); state ", &text)
     text.append(registry.state.file.path)
     count(registry.restoredSeriesCount, " series came back)", &text)

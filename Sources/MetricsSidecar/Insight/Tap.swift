@@ -152,7 +152,7 @@ extension Tap.Viewer {
   }
 }
 
-extension Applier {
+extension LineProcessor {
   /// `lines` of what came together; one look more while nobody looks on.
   @inline(__always)
   @_optimize(speed)

@@ -30,15 +30,15 @@ extension Sidecar {
     guard id > 0 else {
       return response.problem(status: 400, detail: "viewer=NUMBER, drawn at random, is missing")
     }
-    let tap = applier.refusals.tap ?? Tap(applier.refusals)
+    let tap = processor.refusals.tap ?? Tap(processor.refusals)
     let viewer = tap.viewer(
       id, name: name, isOfRefusals: isOfRefusals, columns: columns, now: Clock.monotonicNanoseconds)
     guard let viewer else {
       return response.problem(
         status: 503, detail: "eight viewers look already", extraFields: "Retry-After: 5\r\n")
     }
-    applier.tap = tap
-    applier.refusals.tap = tap
+    processor.tap = tap
+    processor.refusals.tap = tap
     response.begin(
       status: 200, contentType: "text/plain; charset=utf-8",
       extraFields: "Cache-Control: no-store\r\n")

@@ -65,7 +65,7 @@ extension Sidecar {
     if turn.half != .nothing { return false }
     while let socket = draining.datagrams.last {
       let mayHaveMore = inbox.receive(
-        from: socket.raw, socket.source, applier, until: end, atMost: 1)
+        from: socket.raw, socket.source, processor, until: end, atMost: 1)
       if mayHaveMore, socket.batches > 1 {
         draining.datagrams[draining.datagrams.count - 1].batches -= 1
       } else {
@@ -88,8 +88,8 @@ extension Sidecar {
         draining.targets.removeLast()
       }
     }
-    applier.registry.forgetAbsentSessions()
-    applier.registry.commit()
+    processor.registry.forgetAbsentSessions()
+    processor.registry.commit()
     acknowledge()
     if sockets.udp >= 0 { selfMetrics.udpDropCount = Socket.dropCount(sockets.udp) }
     if let server { selfMetrics.http = (server.connectionCount, server.closed) }

@@ -79,19 +79,19 @@ final class EventConnection {
   /// Reads once and applies what is whole, of a long frame as much as there is time for until `end`.
   /// Does not commit.
   @_optimize(speed)
-  func receive(_ applier: Applier, _ now: UInt64, until end: UInt64) -> Outcome {
-    guard var input = input.take(), var scratch = applier.scratch.take() else { return .nothing }
+  func receive(_ processor: LineProcessor, _ now: UInt64, until end: UInt64) -> Outcome {
+    guard var input = input.take(), var scratch = processor.scratch.take() else { return .nothing }
     // All connections read into one buffer, and keep only what is left of a frame: so a read needs
     // no memory of its own. A long frame gathers where it is, not to be copied at each read.
     let outcome: Outcome
     if input.count <= Self.readByteCount {
       scratch.append(input.bytes)
       input.removeAll()
-      outcome = receive(into: &scratch, applier, now, until: end)
+      outcome = receive(into: &scratch, processor, now, until: end)
       input.append(scratch.bytes)
       scratch.removeAll()
     } else {
-      outcome = receive(into: &input, applier, now, until: end)
+      outcome = receive(into: &input, processor, now, until: end)
     }
     // A client that sends more than a read takes keeps what it has: giving it back and taking it again
     // at each read would cost a third of the work.
@@ -100,15 +100,15 @@ final class EventConnection {
     }
     isUnfinished = !input.isEmpty
     heldByteCount = input.capacity + server.output.capacity
-    applier.scratch = consume scratch
+    processor.scratch = consume scratch
     self.input = consume input
     return outcome
   }
 
   /// Goes on with the frame that is half applied, and with what is behind it.
-  func goOn(_ applier: Applier, _ now: UInt64, until end: UInt64) -> Outcome {
+  func goOn(_ processor: LineProcessor, _ now: UInt64, until end: UInt64) -> Outcome {
     guard var input = input.take() else { return .nothing }
-    let failure = apply(&input, applier, now, until: end)
+    let failure = apply(&input, processor, now, until: end)
     isUnfinished = !input.isEmpty
     if !isHalfApplied { input.shrink(to: max(input.count, Self.restByteCount)) }
     heldByteCount = input.capacity + server.output.capacity
@@ -143,22 +143,22 @@ final class EventConnection {
 
   @_optimize(speed)
   private func receive(
-    into input: inout ByteBuffer, _ applier: Applier, _ now: UInt64, until end: UInt64
+    into input: inout ByteBuffer, _ processor: LineProcessor, _ now: UInt64, until end: UInt64
   ) -> Outcome {
     switch socket.receive(into: &input, capacity: Self.readByteCount) {
     case .bytes(let count):
       heardAt = now
       bytesSinceProgress += count
       readByteCount &+= UInt64(count)
-      return apply(&input, applier, now, until: end).map { .broken($0) } ?? .read(count)
+      return apply(&input, processor, now, until: end).map { .broken($0) } ?? .read(count)
     case .wouldBlock: return .nothing
     case .closed, .failed:
       // A last line may have come without its newline.
       if server.isPlain, !input.isEmpty {
-        applier.registry.owners.current = owner
-        applier.begin(isStatsD: true)
-        applier.plain(input.bytes, source)
-        applier.registry.owners.current = 0
+        processor.registry.owners.current = owner
+        processor.begin(isStatsD: true)
+        processor.plain(input.bytes, source)
+        processor.registry.owners.current = 0
       }
       return .closed
     }
@@ -167,30 +167,31 @@ final class EventConnection {
   /// Applies what is whole; why the client has to go, or `nil`.
   @_optimize(speed)
   private func apply(
-    _ input: inout ByteBuffer, _ applier: Applier, _ now: UInt64, until sliceEnd: UInt64
+    _ input: inout ByteBuffer, _ processor: LineProcessor, _ now: UInt64, until sliceEnd: UInt64
   ) -> StaticString? {
     var failure: StaticString?
-    applier.registry.owners.current = owner
-    defer { applier.registry.owners.current = 0 }
-    if let rest, !apply(rest.frame, from: rest.next, rest.number, input, applier, until: sliceEnd) {
+    processor.registry.owners.current = owner
+    defer { processor.registry.owners.current = 0 }
+    if let rest, !apply(rest.frame, from: rest.next, rest.number, input, processor, until: sliceEnd)
+    {
       return nil
     }
     steps: while true {
-      switch server.next(input.bytes, lastApplied: position(applier)) {
+      switch server.next(input.bytes, lastApplied: position(processor)) {
       case .needMore: break steps
-      case .open(let id): open(id, applier, now)
+      case .open(let id): open(id, processor, now)
       case .apply(let start, let end, let number):
         if server.isPlain {
-          applier.begin(isStatsD: true)
-          applier.plain(input.bytes.extracting(start..<end), source)
-        } else if !apply(start..<end, from: 0, number, input, applier, until: sliceEnd) {
+          processor.begin(isStatsD: true)
+          processor.plain(input.bytes.extracting(start..<end), source)
+        } else if !apply(start..<end, from: 0, number, input, processor, until: sliceEnd) {
           return nil
         }
       case .close(let reason):
         if reason == .request {
-          applier.counts.closed.request += 1
+          processor.counts.closed.request += 1
         } else {
-          applier.counts.framesRejected += 1
+          processor.counts.framesRejected += 1
         }
         failure = Self.words(reason)
         break steps
@@ -202,7 +203,7 @@ final class EventConnection {
       bytesSinceProgress = 0
     }
     input.removeFirst(consumed)
-    applier.counts.framesDuplicate += server.takeDuplicates()
+    processor.counts.framesDuplicate += server.takeDuplicates()
     return failure
   }
 
@@ -211,37 +212,37 @@ final class EventConnection {
   @_optimize(speed)
   private func apply(
     _ frame: Range<Int>, from first: Int, _ number: UInt64, _ input: borrowing ByteBuffer,
-    _ applier: Applier, until sliceEnd: UInt64
+    _ processor: LineProcessor, until sliceEnd: UInt64
   ) -> Bool {
-    applier.begin(isStatsD: false)
+    processor.begin(isStatsD: false)
     let bytes = input.bytes.extracting(frame)
-    let next = applier.frame(bytes, from: first, source, until: sliceEnd)
+    let next = processor.frame(bytes, from: first, source, until: sliceEnd)
     if next < bytes.byteCount {
       rest = (frame, next, number)
       return false
     }
     rest = nil
-    if number > 0, let slot { applier.registry.state.store(slot.positionCell, number) }
+    if number > 0, let slot { processor.registry.state.store(slot.positionCell, number) }
     return true
   }
 
   /// The session's position, as the last frame of any of its connections left it.
   @inline(__always)
-  private func position(_ applier: Applier) -> UInt64 {
+  private func position(_ processor: LineProcessor) -> UInt64 {
     guard let slot else { return 0 }
-    return applier.registry.state.value(slot.positionCell)
+    return processor.registry.state.value(slot.positionCell)
   }
 
-  private func open(_ id: SessionID, _ applier: Applier, _ now: UInt64) {
-    let state = applier.registry.state
+  private func open(_ id: SessionID, _ processor: LineProcessor, _ now: UInt64) {
+    let state = processor.registry.state
     // Opening commits, so what is answered here survives.
-    guard let slot = applier.registry.sessions.open(id, now: Clock.unixNanoseconds, in: state)
+    guard let slot = processor.registry.sessions.open(id, now: Clock.unixNanoseconds, in: state)
     else { return server.refused() }
     state.commit()
     sessionID = id
     owner = ClientOwners.number(session: id.high, id.low)
-    applier.registry.owners.insert(owner)
-    applier.registry.owners.current = owner
+    processor.registry.owners.insert(owner)
+    processor.registry.owners.current = owner
     self.slot = slot
     server.opened(lastApplied: state.value(slot.positionCell))
   }
@@ -258,8 +259,8 @@ final class EventConnection {
 
   /// Writes what is to be acknowledged. Only after a commit.
   @_optimize(speed)
-  func acknowledge(_ applier: Applier) {
-    let position = position(applier)
+  func acknowledge(_ processor: LineProcessor) {
+    let position = position(processor)
     server.committed(lastApplied: position)
     isBlocked = false
     while !server.output.isEmpty {

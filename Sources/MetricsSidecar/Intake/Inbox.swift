@@ -43,14 +43,14 @@ final class Inbox {
   /// may wait.
   @_optimize(speed)
   func receive(
-    from raw: Int32, _ source: IntakeCounts.Source, _ applier: Applier, until end: UInt64,
+    from raw: Int32, _ source: IntakeCounts.Source, _ processor: LineProcessor, until end: UInt64,
     atMost batches: Int = batchLimit
   ) -> Bool {
     for _ in 0..<batches {
       guard case .bytes(let count) = datagrams.receive(from: raw, source: source.rawValue) else {
         return false
       }
-      apply(from: 0, source, applier, until: end)
+      apply(from: 0, source, processor, until: end)
       if isHalfApplied { return true }
       if count < Datagrams.capacity { return false }
       if Clock.monotonicNanoseconds >= end { return true }
@@ -59,26 +59,26 @@ final class Inbox {
   }
 
   /// Goes on with the batch that is half applied.
-  func goOn(_ applier: Applier, until end: UInt64) {
+  func goOn(_ processor: LineProcessor, until end: UInt64) {
     guard isHalfApplied, let source = IntakeCounts.Source(rawValue: datagrams.source) else {
       return
     }
-    apply(from: next, source, applier, until: end)
+    apply(from: next, source, processor, until: end)
   }
 
   @_optimize(speed)
   private func apply(
-    from first: Int, _ source: IntakeCounts.Source, _ applier: Applier, until end: UInt64
+    from first: Int, _ source: IntakeCounts.Source, _ processor: LineProcessor, until end: UInt64
   ) {
-    applier.begin(isStatsD: source == .udp)
+    processor.begin(isStatsD: source == .udp)
     var byteCount = 0
     for index in first..<datagrams.count {
       if datagrams.isTruncated(index) {
-        applier.counts.datagramsTruncated += 1
-        applier.refusals.note("datagram_too_long", source.name, datagrams.bytes(index))
+        processor.counts.datagramsTruncated += 1
+        processor.refusals.note("datagram_too_long", source.name, datagrams.bytes(index))
       } else {
         let bytes = datagrams.bytes(index)
-        applier.datagram(bytes, source)
+        processor.datagram(bytes, source)
         byteCount += bytes.byteCount
       }
       guard byteCount > IntakeTurn.smallByteCount else { continue }
@@ -89,22 +89,22 @@ final class Inbox {
       }
     }
     next = -1
-    commit(applier)
+    commit(processor)
   }
 
   @_optimize(speed)
-  private func commit(_ applier: Applier) {
+  private func commit(_ processor: LineProcessor) {
     guard positionCell >= 0 else { return }
-    applier.registry.state.store(positionCell, datagrams.number)
-    applier.registry.commit()
+    processor.registry.state.store(positionCell, datagrams.number)
+    processor.registry.commit()
   }
 
   // MARK: Taking over
 
   /// Applies what a worker that was killed has left. Before anything is received.
-  func recover(_ applier: Applier, log: Log) {
+  func recover(_ processor: LineProcessor, log: Log) {
     guard isSupervised else { return }
-    let registry = applier.registry
+    let registry = processor.registry
     // The parent's life is a session, its batches are the frames.
     let now = Clock.unixNanoseconds
     guard let slot = registry.sessions.open(session, now: now, in: registry.state) else {
@@ -122,9 +122,9 @@ final class Inbox {
         joined(
           count.description, " datagrams are given up: ", Self.attemptLimit.description,
           " workers died of them"))
-      commit(applier)
+      commit(processor)
     } else {
-      apply(from: 0, source, applier, until: .max)
+      apply(from: 0, source, processor, until: .max)
       datagrams.addShared(Self.recovered, UInt64(count))
       log.info(
         joined(count.description, " datagrams that the killed worker had received are applied"))

@@ -50,15 +50,15 @@ final class IntakeSockets {
 
   /// Takes over what workers before this one have bound anew, one after the other; gives the socket of
   /// before, `nil` if there are no more.
-  func takeParked(_ file: IntakeFile) -> FormerSocket? {
+  func takeParked(_ file: IntakeFile) -> OrphanedSocket? {
     guard let former = file.file.takeParked() else { return nil }
     name(file)
-    return FormerSocket(former, file.source)
+    return OrphanedSocket(former, file.source)
   }
 
   /// Binds a socket whose file was removed; gives the one of before.
-  func bindAgain(_ file: IntakeFile, _ settings: Settings) throws(Failure) -> FormerSocket {
-    let former = FormerSocket(try file.bindAgain(settings), file.source)
+  func bindAgain(_ file: IntakeFile, _ settings: Settings) throws(Failure) -> OrphanedSocket {
+    let former = OrphanedSocket(try file.bindAgain(settings), file.source)
     name(file)
     return former
   }

@@ -77,14 +77,14 @@ extension Sidecar {
     switch turn.half {
     case .nothing: return
     case .datagrams:
-      inbox.goOn(applier, until: end)
+      inbox.goOn(processor, until: end)
       if !inbox.isHalfApplied { turn.half = .nothing }
     case .frame(let token):
       guard let connection = connection(token) else {
         turn.half = .nothing
         return
       }
-      let outcome = connection.goOn(applier, now, until: end)
+      let outcome = connection.goOn(processor, now, until: end)
       if connection.isHalfApplied { return }
       turn.half = .nothing
       ended(outcome, of: connection, now)

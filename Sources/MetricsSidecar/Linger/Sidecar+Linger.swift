@@ -10,7 +10,7 @@ extension Sidecar {
   /// The number of the last event that was applied; pushes count as one each.
   var appliedCount: UInt64 {
     let pushed = push.map { $0.counts.applied + $0.counts.deleted } ?? 0
-    return (linger?.base ?? 0) + applier.counts.acceptedCount + pushed
+    return (linger?.base ?? 0) + processor.counts.acceptedCount + pushed
   }
 
   /// Connections that may bring more events.
@@ -68,7 +68,7 @@ extension Sidecar {
     Self.keep(linger.bytes, kept)
   }
 
-  private static func keep(_ bytes: borrowing ByteBuffer, _ kept: KeptFiles) {
+  private static func keep(_ bytes: borrowing ByteBuffer, _ kept: LastGoodFiles) {
     kept.linger.store(bytes.bytes, note: 0)
   }
 

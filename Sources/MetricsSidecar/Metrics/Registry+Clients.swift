@@ -11,7 +11,7 @@ extension Registry {
     let client = owners.client(tag: tag)
     if client.owner != 0, !owners.contains(client.owner) { owners.insert(client.owner) }
     let former = ClientGaugeCells.set(
-      value, isDelta: isDelta, client: client, in: state, record.firstCell,
+      value, isDelta: isDelta, client: client, in: state, record.headCell,
       now: options.merge == .mostRecent && owners.time != 0 ? owners.time : now, options,
       owners: owners)
     guard let former else {
@@ -24,7 +24,7 @@ extension Registry {
 
   /// Ends the client's part of one series.
   func endPart(of client: GaugeClient, _ record: Record, _ options: KindOptions) {
-    guard let owner = ClientGaugeCells.end(client.key, in: state, record.firstCell, options) else {
+    guard let owner = ClientGaugeCells.end(client.key, in: state, record.headCell, options) else {
       return
     }
     partEnded(of: owner, record, options)
@@ -32,7 +32,7 @@ extension Registry {
 
   /// A part is not this owner's any more; it may have others in the same series.
   private func partEnded(of owner: UInt64, _ record: Record, _ options: KindOptions) {
-    if owner != 0, !ClientGaugeCells.owners(in: state, record.firstCell, options).contains(owner) {
+    if owner != 0, !ClientGaugeCells.owners(in: state, record.headCell, options).contains(owner) {
       owners.forget(record, of: owner)
     }
   }
@@ -60,7 +60,7 @@ extension Registry {
   private func indexOwners() {
     for family in families where family.kind == .clientGauge {
       for record in family.series {
-        for owner in ClientGaugeCells.owners(in: state, record.firstCell, family.options) {
+        for owner in ClientGaugeCells.owners(in: state, record.headCell, family.options) {
           owners.note(record, of: owner)
         }
       }
@@ -74,7 +74,7 @@ extension Registry {
 
   /// A series of a gauge of several clients goes.
   func forgetOwners(of record: Record, _ options: KindOptions) {
-    for owner in ClientGaugeCells.owners(in: state, record.firstCell, options) {
+    for owner in ClientGaugeCells.owners(in: state, record.headCell, options) {
       owners.forget(record, of: owner)
     }
   }
@@ -82,7 +82,7 @@ extension Registry {
   private func endParts(of owner: UInt64) {
     for record in owners.takeRecords(of: owner) {
       guard let family = familyIndex[name(of: record)].map({ families[$0] }) else { continue }
-      ClientGaugeCells.end(allOf: owner, in: state, record.firstCell, family.options)
+      ClientGaugeCells.end(allOf: owner, in: state, record.headCell, family.options)
       #if DEBUG
         recordsLookedAt += 1
       #endif

@@ -12,7 +12,7 @@ extension OwnMetric {
           for (letter, name) in IntakeCounts.types(of: source) {
             family.add(
               "socket", source.name.bytes + Array("\",type=\"".utf8) + name.bytes,
-              Double(moment.applier.counts.events(source, letter)))
+              Double(moment.processor.counts.events(source, letter)))
           }
         }
         return true
@@ -20,14 +20,14 @@ extension OwnMetric {
     OwnMetric(
       "metrics_sidecar_events_rejected_total", .counter, "Lines and events that were not counted",
       several: { moment, family in
-        moment.applier.eachRefusal { reason, count in family.add("reason", reason, count) }
+        moment.processor.eachRefusal { reason, count in family.add("reason", reason, count) }
         return true
       }),
     OwnMetric(
       "metrics_sidecar_events_suspicious_total", .counter,
       "Lines that count and look like a mistake, by the likely one",
       several: { moment, family in
-        moment.applier.eachSuspicion { reason, count in family.add("reason", reason, count) }
+        moment.processor.eachSuspicion { reason, count in family.add("reason", reason, count) }
         return true
       }),
     OwnMetric(
@@ -48,7 +48,7 @@ extension OwnMetric {
     OwnMetric(
       "metrics_sidecar_frames_total", .counter, "Frames by what became of them",
       several: { moment, family in
-        let counts = moment.applier.counts
+        let counts = moment.processor.counts
         family.add("result", "applied", counts.framesApplied)
         family.add("result", "duplicate", counts.framesDuplicate)
         family.add("result", "rejected", counts.framesRejected)
@@ -107,11 +107,11 @@ extension OwnMetric {
     },
     OwnMetric(
       "metrics_sidecar_connections_refused_total", .counter, "Clients refused at the limit"
-    ) { Double($0.applier.counts.connectionsRefused) },
+    ) { Double($0.processor.counts.connectionsRefused) },
     OwnMetric(
       "metrics_sidecar_connections_closed_total", .counter, "Clients closed, by the reason",
       several: { moment, family in
-        let closed = moment.applier.counts.closed
+        let closed = moment.processor.counts.closed
         family.add("reason", "evicted", closed.evicted)
         family.add("reason", "memory", closed.memory)
         family.add("reason", "http_request", closed.request)

@@ -86,19 +86,19 @@ struct OwnFamily {
 /// What the rows of the table tell from.
 struct OwnMoment {
   let own: SelfMetrics
-  let applier: Applier
+  let processor: LineProcessor
   let push: PushAPI?
   let process: ProcessStatus
 
-  init(_ own: SelfMetrics, _ applier: Applier, _ push: PushAPI?) {
+  init(_ own: SelfMetrics, _ processor: LineProcessor, _ push: PushAPI?) {
     self.own = own
-    self.applier = applier
+    self.processor = processor
     self.push = push
     var scratch = ByteBuffer(capacity: 256)
     process = ProcessStatus.read(openFileLimit: own.openFileLimit, scratch: &scratch)
   }
 
-  var registry: Registry { applier.registry }
+  var registry: Registry { processor.registry }
 }
 
 extension StaticString {

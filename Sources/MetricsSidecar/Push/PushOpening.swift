@@ -6,7 +6,7 @@ enum PushOpening {
 
   /// `nil` where pushing is off.
   static func open(
-    _ settings: Settings, state path: String, _ kept: KeptFiles?
+    _ settings: Settings, state path: String, _ kept: LastGoodFiles?
   ) throws(Failure) -> PushAPI? {
     guard settings.push.isOn else { return nil }
     var auth: PushAuth?
@@ -32,7 +32,7 @@ enum PushOpening {
   static let authByteLimit = 1 << 20
 
   /// The password file, `nil` where none is named. One without a mistake is put to `kept`.
-  static func auth(_ path: String, _ kept: KeptFiles?) throws(Failure) -> PushAuth? {
+  static func auth(_ path: String, _ kept: LastGoodFiles?) throws(Failure) -> PushAuth? {
     path.isEmpty ? nil : try auth(try text(path), path, kept)
   }
 
@@ -47,7 +47,7 @@ enum PushOpening {
   }
 
   static func auth(
-    _ text: [UInt8], _ path: String, _ kept: KeptFiles?
+    _ text: [UInt8], _ path: String, _ kept: LastGoodFiles?
   ) throws(Failure) -> PushAuth {
     do throws(PushError) {
       let auth = try PushAuth(text)
@@ -63,24 +63,24 @@ enum PushOpening {
     var resets = 0
     do throws(PushFile.Failure) {
       let file = try file(path, settings, board, &resets)
-      return (file, OwnFile.groups.opened(resets: resets, board))
+      return (file, StateFileOpening.groups.opened(resets: resets, board))
     } catch {
       switch error {
-      case .system(let code): throw Failure(message: OwnFile.mistake(path, code))
+      case .system(let code): throw Failure(message: StateFileOpening.mistake(path, code))
       case .damaged(let why):
         do throws(Errno) {
-          try OwnFile.groups.setAside(path, why, settings)
-        } catch { throw Failure(message: OwnFile.mistake(path, error)) }
+          try StateFileOpening.groups.setAside(path, why, settings)
+        } catch { throw Failure(message: StateFileOpening.mistake(path, error)) }
       }
     }
     do throws(PushFile.Failure) {
       let file = try file(path, settings, nil, &resets)
-      return (file, OwnFile.groups.opened(resets: 1, board))
+      return (file, StateFileOpening.groups.opened(resets: 1, board))
     } catch {
       guard case .system(let code) = error else {
         throw Failure(message: joined("cannot make a new file ", path))
       }
-      throw Failure(message: OwnFile.mistake(path, code))
+      throw Failure(message: StateFileOpening.mistake(path, code))
     }
   }
 
@@ -89,11 +89,11 @@ enum PushOpening {
   ) throws(PushFile.Failure) -> PushFile {
     let mapped: MappedFile
     do throws(Errno) {
-      mapped = try OwnFile.groups.map(path, settings)
+      mapped = try StateFileOpening.groups.map(path, settings)
     } catch { throw .system(error) }
-    if OwnFile.groups.isLost(mapped, board, settings.log) { resets += 1 }
+    if StateFileOpening.groups.isLost(mapped, board, settings.log) { resets += 1 }
     let file = try PushFile(mapped)
-    OwnFile.warnOfSize(path, file.end, settings)
+    StateFileOpening.warnOfSize(path, file.end, settings)
     return file
   }
 }

@@ -18,7 +18,7 @@ struct Record: Equatable {
   enum Kind: Equatable {
     case series(MetricType)
     case session
-    /// How a client wrote a name; see `Spellings`.
+    /// How a client wrote a name; see `OriginalNames`.
     case spelling
     /// What a client says of a family; see `Declaration`.
     case declaration
@@ -48,7 +48,7 @@ struct Record: Equatable {
 
   /// From the start of the file.
   var offset: Int { Int(unit) * StateFile.cellByteCount }
-  /// The head, numbered as cells are: the values lie in the cells from `firstCell + 1` on. An event
+  /// The head, numbered as cells are: the values lie in the cells from `headCell + 1` on. An event
   /// that reaches a series stores into that one, so that its transaction tells the last event.
-  var firstCell: Int { Int(unit) }
+  var headCell: Int { Int(unit) }
 }

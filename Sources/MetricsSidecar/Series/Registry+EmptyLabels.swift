@@ -41,14 +41,14 @@ extension Registry {
 
   private func copy(_ record: Record, to twin: Record) {
     for cell in 1..<state.cellCount(record) {
-      state.store(twin.firstCell + cell, state.value(record.firstCell + cell))
+      state.store(twin.headCell + cell, state.value(record.headCell + cell))
     }
   }
 
   private func add(_ record: Record, to twin: Record, _ family: Family) {
     let isLater =
-      state.transaction(record.firstCell + 1) > state.transaction(twin.firstCell + 1)
+      state.transaction(record.headCell + 1) > state.transaction(twin.headCell + 1)
     family.metric.join(
-      record.firstCell, to: twin.firstCell, isLater: isLater, family, in: state)
+      record.headCell, to: twin.headCell, isLater: isLater, family, in: state)
   }
 }

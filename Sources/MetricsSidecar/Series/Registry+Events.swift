@@ -245,7 +245,7 @@ extension Registry {
     }
     outcome.targets.append(
       LineTable.Target(
-        cell: UInt32(record.firstCell), family: place,
+        cell: UInt32(record.headCell), family: place,
         isMilliseconds: event.type == .milliseconds, kind: family.kind,
         client: family.options.client(event), scale: scales.number(of: scale),
         minus: family.options.minus))

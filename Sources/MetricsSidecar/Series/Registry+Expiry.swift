@@ -74,8 +74,8 @@ extension Registry {
     var oldest = UInt32.max
     for read in start..<end {
       let record = family.series[read]
-      let last = state.transaction(record.firstCell + 1)
-      let stays = family.constants.contains(record.firstCell)
+      let last = state.transaction(record.headCell + 1)
+      let stays = family.constants.contains(record.headCell)
       if let cutoff, last <= cutoff, !stays {
         forget(record, family)
       } else {

@@ -30,7 +30,7 @@ extension Registry {
     guard rules.exposesUnmatched else { throw .dropped }
     let index = try family(named: event.defaultFamily, kind)
     if spellings.isOn {
-      spell(Spellings.family, families[index].name, as: event.spelledFamily)
+      spell(OriginalNames.family, families[index].name, as: event.spelledFamily)
     }
     var labels: [Label] = []
     add(event.tags, to: &labels)
@@ -92,7 +92,7 @@ extension Registry {
   ) {
     for tag in tags {
       let name = Names.label(tag.name)
-      if spellings.isOn { spell(Spellings.label, name, as: Array(tag.name)) }
+      if spellings.isOn { spell(OriginalNames.label, name, as: Array(tag.name)) }
       if !labels.contains(where: { $0.name == name }) { labels.append((name, tag.value)) }
     }
   }

@@ -24,7 +24,7 @@ final class Registry {
   var lines: LineTable
   var sessions: SessionTable
   /// Names as clients wrote them.
-  var spellings = Spellings()
+  var spellings = OriginalNames()
   /// Families as clients declare them.
   var declarations = Declarations()
   /// `nil` where no rule asks for them.
@@ -176,7 +176,7 @@ final class Registry {
     if notesRemoved, state.kept.isOn { removed.insert(HashKey.process.hash(state.key(record))) }
     if family.kind == .clientGauge { forgetOwners(of: record, family.options) }
     // The key's cell stands for a native histogram's bucket to +Inf, which has none of its own.
-    exemplars?.forget(record.firstCell..<record.firstCell + state.cellCount(record) + 1)
+    exemplars?.forget(record.headCell..<record.headCell + state.cellCount(record) + 1)
     if family.overflow == record { family.overflow = nil } else { seriesCount -= 1 }
     retire(record)
   }
@@ -220,7 +220,7 @@ final class Registry {
     do throws(Rejection) {
       let known = table.find(key.bytes, in: state)
       let record = if let known { known } else { try make(key.bytes, family) }
-      family.constants.insert(record.firstCell)
+      family.constants.insert(record.headCell)
       guard known == nil else { return }
       seriesCount += 1
       family.series.append(record)

@@ -10,8 +10,8 @@ struct SessionTable {
     /// Connections that use it now: then it is never given away.
     var connectionCount = 0
     /// The cell that holds the number of the last applied frame.
-    var positionCell: Int { record.firstCell + 1 }
-    var seenCell: Int { record.firstCell + 2 }
+    var positionCell: Int { record.headCell + 1 }
+    var seenCell: Int { record.headCell + 2 }
   }
 
   private var slots: [SessionID: Slot] = [:]

@@ -46,7 +46,7 @@ extension StateFile {
     unsafe head.storeBytes(of: UInt16(key.byteCount), toByteOffset: 26, as: UInt16.self)
     unsafe head.storeBytes(of: UInt16(nameByteCount), toByteOffset: 28, as: UInt16.self)
     unsafe head.storeBytes(of: UInt16(kind.rawValue), toByteOffset: 30, as: UInt16.self)
-    for cell in 1..<cellCount { initialise(record.firstCell + cell, 0) }
+    for cell in 1..<cellCount { initialise(record.headCell + cell, 0) }
     let text = unsafe UnsafeMutableRawBufferPointer(
       start: head + cellCount * Self.cellByteCount, count: keyUnits * Self.cellByteCount)
     unsafe text.initializeMemory(as: UInt8.self, repeating: 0)
@@ -96,7 +96,7 @@ extension StateFile {
     let keyByteCount = keyByteCount(record)
     let units = Int(unitCount(record)) - (keyByteCount + 31) / Self.cellByteCount
     let span = unsafe RawSpan(
-      _unsafeStart: UnsafeRawPointer(base + (record.firstCell + units) * Self.cellByteCount),
+      _unsafeStart: UnsafeRawPointer(base + (record.headCell + units) * Self.cellByteCount),
       byteCount: keyByteCount)
     return unsafe _overrideLifetime(span, borrowing: self)
   }
@@ -141,12 +141,12 @@ extension StateFile {
   }
 
   static func lengthWord(_ units: UInt32, _ record: Record) -> UInt32 {
-    units | check(UInt64(units), record.firstCell, .max) & 0xffff_0000
+    units | check(UInt64(units), record.headCell, .max) & 0xffff_0000
   }
 
   static func useWord(_ flags: UInt32, _ record: Record, _ transaction: UInt32) -> UInt32 {
     let flags = flags & 3
-    return flags | check(UInt64(flags), record.firstCell, transaction) & ~3
+    return flags | check(UInt64(flags), record.headCell, transaction) & ~3
   }
 
   func headChecksum(_ record: Record) -> UInt32 {

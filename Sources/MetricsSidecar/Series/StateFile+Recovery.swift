@@ -70,7 +70,7 @@ extension StateFile {
     guard keyUnits + 2 <= Int(units), nameByteCount(record) <= keyByteCount(record),
       Record.Kind(rawValue: kindByte(record)) != nil, field(record, 12) == headChecksum(record)
     else { throw damage }
-    for cell in 1..<cellCount(record) { try recoverCell(record.firstCell + cell) }
+    for cell in 1..<cellCount(record) { try recoverCell(record.headCell + cell) }
   }
 
   /// Whether a record is in use, as the last whole transaction left it.
@@ -128,7 +128,7 @@ extension StateFile {
     while unit < endUnit {
       let record = Record(unit: unit)
       if isInUse(record) {
-        for index in 1..<cellCount(record) { renumber(record.firstCell + index) }
+        for index in 1..<cellCount(record) { renumber(record.headCell + index) }
       }
       unsafe cl_store_32(base + record.offset + 4, Self.useWord(field(record, 4) & 3, record, 0))
       stored()

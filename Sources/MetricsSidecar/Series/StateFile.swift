@@ -77,7 +77,7 @@ final class StateFile {
   /// Free records, to be used again.
   var freeRecords = FreeRecords()
   /// What a page that is being written has to read.
-  var kept = KeptValues()
+  var kept = BeforeImages()
 
   /// Takes a file that `MappedFile` has opened. An empty one is made; any other is checked whole.
   init(

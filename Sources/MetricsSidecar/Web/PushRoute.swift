@@ -8,9 +8,9 @@ extension Sidecar {
     self.push = push
     // Both live as long as the program.
     push.peer = { ticket in self.server?.peer(ticket) ?? 0 }
-    push.store.others = applier.registry
-    push.refusals = applier.refusals
-    applier.registry.notesRemoved = true
+    push.store.others = processor.registry
+    push.refusals = processor.refusals
+    processor.registry.notesRemoved = true
   }
 
   /// Reads the password file again. One that cannot be read, or has a mistake, changes nothing.
@@ -66,11 +66,11 @@ extension Sidecar {
   }
 
   /// What was pushed, for one exposition.
-  func pushed(_ format: PageFormat) -> FamilyConflicts? {
+  func pushed(_ format: ExpositionFormat) -> FamilyConflicts? {
     guard let push else { return nil }
     let now = PushMoment.now
     push.expire(now)
     return FamilyConflicts(
-      PushedFamilies(push.store, now: now, format: format), applier.registry)
+      PushedFamilies(push.store, now: now, format: format), processor.registry)
   }
 }

@@ -39,7 +39,7 @@ extension Sidecar {
         "every place of the events socket is taken by clients that send, so others are refused. "
         + "Raise --max-connections, or find out whose connections they are"
     }
-    if found.isEmpty, let error = applier.registry.state.retryGrowth() {
+    if found.isEmpty, let error = processor.registry.state.retryGrowth() {
       found =
         "the state file cannot grow (" + error.description
         + "), so new series and sessions are refused; known ones count. Make room on its disk"
@@ -85,7 +85,7 @@ extension Sidecar {
 
   /// Makes the files anew that outlive this, where they were removed; what is in the way, or "".
   func keepFiles() -> String {
-    let mistake = keep(&applier.registry.state.file)
+    let mistake = keep(&processor.registry.state.file)
     guard let push else { return mistake }
     let other = keep(&push.store.file.file)
     return mistake.isEmpty ? other : mistake
@@ -115,7 +115,7 @@ extension Sidecar {
   }
 
   /// Watches the socket that `file` has now, and keeps the one of before for those that hold it.
-  private func exchange(_ former: FormerSocket, for file: IntakeFile) throws(Errno) {
+  private func exchange(_ former: OrphanedSocket, for file: IntakeFile) throws(Errno) {
     let raw = former.socket.raw
     if file.source == .events {
       // Those in its queue are taken; no others come.
@@ -130,7 +130,7 @@ extension Sidecar {
 }
 
 /// A socket whose file is gone, and that clients may still hold.
-final class FormerSocket {
+final class OrphanedSocket {
   let socket: Descriptor
   let source: IntakeCounts.Source
 

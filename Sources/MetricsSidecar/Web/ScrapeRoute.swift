@@ -15,7 +15,7 @@ extension Sidecar {
   /// `GET /api/v1/metrics`: pushed groups, which can be as many as a page's series.
   func groups(into response: inout ResponseWriter) {
     answer(
-      ScrapeKind(shape: PageShape(), filter: NameFilter(), isGzip: false, isGroups: true),
+      ScrapeKind(shape: ExpositionShape(), filter: NameFilter(), isGzip: false, isGroups: true),
       reader: 0, into: &response)
   }
 
@@ -90,12 +90,12 @@ extension Sidecar {
       return ScrapeJob(kind, GroupsJSON(moment), startedAt: now)
     }
     lookAtIntake()
-    history.note(applier.registry)
+    history.note(processor.registry)
     let snapshot = Snapshot(
-      applier.registry, filter: kind.filter, isOpenMetrics: kind.shape.format.isOpenMetrics)
+      processor.registry, filter: kind.filter, isOpenMetrics: kind.shape.format.isOpenMetrics)
     snapshot.hasCreatedLines = settings.hasCreatedLines
     snapshot.pushed = pushed(kind.shape.format)
-    snapshot.own = OwnMetric.families(OwnMoment(selfMetrics, applier, push))
+    snapshot.own = OwnMetric.families(OwnMoment(selfMetrics, processor, push))
     let job = ScrapeJob(kind, snapshot, startedAt: now)
     if linger != nil { job.mark = appliedCount }
     return job

@@ -5,8 +5,8 @@ import Testing
 @testable import MetricsSidecar
 
 @Suite struct AcceptFieldTests {
-  static let fields: [(String, PageFormat, Escaping?)] = [
-    ("", PageFormat.text004, nil),
+  static let fields: [(String, ExpositionFormat, Escaping?)] = [
+    ("", ExpositionFormat.text004, nil),
     ("*/*", .text004, nil),
     ("text/html,application/xhtml+xml,*/*;q=0.8", .text004, nil),
     ("application/json", .text004, nil),
@@ -42,11 +42,11 @@ import Testing
 
   @Test(arguments: fields)
   func `the best of what the scraper takes`(
-    _ field: String, _ format: PageFormat, _ escaping: Escaping?
+    _ field: String, _ format: ExpositionFormat, _ escaping: Escaping?
   ) {
     let bytes = Array(field.utf8)
     #expect(
-      AcceptField.shape(bytes.span.bytes) == PageShape(format: format, escaping: escaping))
+      AcceptField.shape(bytes.span.bytes) == ExpositionShape(format: format, escaping: escaping))
   }
 
   @Test(arguments: [

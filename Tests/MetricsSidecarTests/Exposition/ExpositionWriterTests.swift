@@ -7,14 +7,15 @@ import Testing
 @Suite struct ExpositionWriterTests {
   /// A page written some bytes a call, with times of birth made the same.
   private func page(
-    _ fixture: Fixture, _ format: PageFormat, own: [OwnFamily] = [], slice: Int = 1 << 20,
+    _ fixture: Fixture, _ format: ExpositionFormat, own: [OwnFamily] = [], slice: Int = 1 << 20,
     hasCreatedLines: Bool = false, between: () -> Void = {}
   ) -> [UInt8] {
     let snapshot = Snapshot(
       fixture.registry, filter: NameFilter(), isOpenMetrics: format.isOpenMetrics)
     snapshot.own = own
     snapshot.hasCreatedLines = hasCreatedLines
-    let writer = ExpositionWriter(snapshot, shape: PageShape(format: format), filter: NameFilter())
+    let writer = ExpositionWriter(
+      snapshot, shape: ExpositionShape(format: format), filter: NameFilter())
     var page = ByteBuffer()
     while !writer.write(into: &page, byteCount: slice) { between() }
     return page.array
@@ -76,7 +77,7 @@ import Testing
 
   @Test func `OpenMetrics has start times only if asked, protobuf always`() throws {
     let fixture = try filled()
-    func page(_ format: PageFormat, _ hasCreatedLines: Bool) -> [UInt8] {
+    func page(_ format: ExpositionFormat, _ hasCreatedLines: Bool) -> [UInt8] {
       self.page(fixture, format, hasCreatedLines: hasCreatedLines)
     }
     func lines(_ hasCreatedLines: Bool) -> [Substring] {
@@ -121,7 +122,7 @@ import Testing
           {"name": "n", "type": "histogram", "native": true, "events": [{"event": "x"}]},
           {"name": "s", "type": "summary", "quantiles": [0.5, 1], "events": [{"event": "x"}]}]}
         """#)
-    func lines(_ format: PageFormat) -> [Substring] {
+    func lines(_ format: ExpositionFormat) -> [Substring] {
       String(decoding: page(fixture, format), as: UTF8.self).split(separator: "\n")
         .filter { $0.first != "#" }
     }
@@ -137,16 +138,18 @@ import Testing
     }
   }
 
-  @Test(arguments: PageFormat.allCases)
-  func `a page written in slices is the page written at once`(_ format: PageFormat) throws {
+  @Test(arguments: ExpositionFormat.allCases)
+  func `a page written in slices is the page written at once`(_ format: ExpositionFormat) throws {
     let fixture = try filled()
     for n in 0..<200 { fixture.apply("jobs", "c", 1, tags: "queue:q\(n)") }
     #expect(page(fixture, format, slice: 1) == page(fixture, format))
     #expect(page(fixture, format, slice: 777) == page(fixture, format))
   }
 
-  @Test(arguments: PageFormat.allCases)
-  func `a snapshot keeps its values and series while events go on`(_ format: PageFormat) throws {
+  @Test(arguments: ExpositionFormat.allCases)
+  func `a snapshot keeps its values and series while events go on`(_ format: ExpositionFormat)
+    throws
+  {
     let fixture = try filled()
     for n in 0..<200 { fixture.apply("jobs", "c", 1, tags: "queue:q\(n)") }
     let before = page(fixture, format)
@@ -164,14 +167,14 @@ import Testing
     #expect(page(fixture, format) != before)
   }
 
-  @Test(arguments: PageFormat.allCases, [false, true])
+  @Test(arguments: ExpositionFormat.allCases, [false, true])
   func `a page of many pieces is the page written at once`(
-    _ format: PageFormat, _ isGzip: Bool
+    _ format: ExpositionFormat, _ isGzip: Bool
   ) throws {
     let fixture = try filled()
     for n in 0..<8000 { fixture.apply("jobs", "c", 1, tags: "queue:q\(n)") }
     let whole = page(fixture, format)
-    let scraped = try fixture.scraped(PageShape(format: format), isGzip: isGzip)
+    let scraped = try fixture.scraped(ExpositionShape(format: format), isGzip: isGzip)
     #expect(scraped.slices > 3)
     #expect(scraped.bytes.elementsEqual(whole), "\(scraped.bytes.count) of \(whole.count)")
   }

@@ -28,7 +28,7 @@ final class BesideFixture {
 
   /// A page, so many bytes a call.
   func page(
-    _ format: PageFormat = .text004, slice: Int = 1 << 20, own: [OwnFamily] = [],
+    _ format: ExpositionFormat = .text004, slice: Int = 1 << 20, own: [OwnFamily] = [],
     between: () -> Void = {}
   ) -> (text: String, hidden: [String: Int]) {
     let snapshot = Snapshot(
@@ -37,7 +37,8 @@ final class BesideFixture {
       PushedFamilies(pushes.store, now: pushes.moment, format: format), events.registry)
     snapshot.pushed = pushed
     snapshot.own = own
-    let writer = ExpositionWriter(snapshot, shape: PageShape(format: format), filter: NameFilter())
+    let writer = ExpositionWriter(
+      snapshot, shape: ExpositionShape(format: format), filter: NameFilter())
     var page = ByteBuffer()
     while !writer.write(into: &page, byteCount: slice) { between() }
     var hidden: [String: Int] = [:]
@@ -229,8 +230,8 @@ final class BesideFixture {
     return body + "# TYPE only\(n) counter\nonly\(n) \(value)\nlevel_b \(value)\n"
   }
 
-  @Test(arguments: PageFormat.allCases)
-  func `a page written in slices is the page written at once`(_ format: PageFormat) throws {
+  @Test(arguments: ExpositionFormat.allCases)
+  func `a page written in slices is the page written at once`(_ format: ExpositionFormat) throws {
     let both = try filled()
     let whole = both.page(format)
     for slice in [1, 100, 5000] {
@@ -241,9 +242,9 @@ final class BesideFixture {
     #expect(whole.text.contains("level29") && whole.text.contains("only19"))
   }
 
-  @Test(arguments: PageFormat.allCases)
+  @Test(arguments: ExpositionFormat.allCases)
   func `groups and events that change while a page is written are on it as they were`(
-    _ format: PageFormat
+    _ format: ExpositionFormat
   ) throws {
     var dice = Dice(9)
     for slice in [1, 300] {

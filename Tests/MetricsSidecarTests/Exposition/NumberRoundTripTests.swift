@@ -79,8 +79,9 @@ import Testing
     }
   }
 
-  @Test(arguments: PageFormat.allCases)
-  func `NaN, infinities and both zeros as each format wants them`(_ format: PageFormat) throws {
+  @Test(arguments: ExpositionFormat.allCases)
+  func `NaN, infinities and both zeros as each format wants them`(_ format: ExpositionFormat) throws
+  {
     let fixture = try Fixture()
     let values: [(String, Double, String)] = [
       ("a", .nan, "NaN"), ("b", .infinity, "+Inf"), ("c", -.infinity, "-Inf"), ("d", -0.0, "-0.0"),
@@ -89,7 +90,7 @@ import Testing
     for (name, value, _) in values { fixture.apply(name, "g", value) }
     let writer = ExpositionWriter(
       Snapshot(fixture.registry, filter: NameFilter(), isOpenMetrics: format.isOpenMetrics),
-      shape: PageShape(format: format), filter: NameFilter())
+      shape: ExpositionShape(format: format), filter: NameFilter())
     var page = ByteBuffer()
     while !writer.write(into: &page, byteCount: 1 << 20) {}
     let bytes = page.array

@@ -51,7 +51,7 @@ import Testing
     let fixture = try filled(seed)
     for slice in [1, 700, 1 << 20] {
       let writer = ExpositionWriter(
-        Snapshot(fixture.registry, filter: NameFilter()), shape: PageShape(format: .protobuf),
+        Snapshot(fixture.registry, filter: NameFilter()), shape: ExpositionShape(format: .protobuf),
         filter: NameFilter())
       var page = ByteBuffer()
       while !writer.write(into: &page, byteCount: slice) {}
@@ -79,7 +79,7 @@ import Testing
     }
     func page(_ slice: Int, between: () -> Void) -> [UInt8] {
       let writer = ExpositionWriter(
-        Snapshot(fixture.registry, filter: NameFilter()), shape: PageShape(format: .protobuf),
+        Snapshot(fixture.registry, filter: NameFilter()), shape: ExpositionShape(format: .protobuf),
         filter: NameFilter())
       var page = ByteBuffer()
       while !writer.write(into: &page, byteCount: slice) { between() }

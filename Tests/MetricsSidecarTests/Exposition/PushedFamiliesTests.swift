@@ -7,7 +7,7 @@ import Testing
 @Suite struct PushedFamiliesTests {
   /// A page without the groups' times, and how many series of which family it has left out.
   private func page(
-    _ pushed: String, _ format: PageFormat = .openMetrics100, slice: Int = 1 << 20,
+    _ pushed: String, _ format: ExpositionFormat = .openMetrics100, slice: Int = 1 << 20,
     _ events: [(name: String, type: Character)] = []
   ) throws -> (text: String, hidden: [String: Int]) {
     let both = try BesideFixture()

@@ -63,7 +63,7 @@ import Testing
     let fixture = try Fixture()
     fixture.registry.spellings.isOn = true
     fixture.apply("#a=b", "g", 1)
-    #expect(fixture.registry.spellings.spelling(Spellings.family, Array("_".utf8)) == [0x5f])
+    #expect(fixture.registry.spellings.spelling(OriginalNames.family, Array("_".utf8)) == [0x5f])
   }
 
   @Test func `bytes that are no UTF-8 leave no name that begins with a digit`() {
@@ -90,7 +90,7 @@ import Testing
   }
 
   private func page(
-    _ fixture: Fixture, _ format: PageFormat, _ escaping: Escaping?, slice: Int = 1 << 20,
+    _ fixture: Fixture, _ format: ExpositionFormat, _ escaping: Escaping?, slice: Int = 1 << 20,
     own: [OwnFamily] = [], hasCreatedLines: Bool = false
   ) -> [UInt8] {
     let snapshot = Snapshot(
@@ -98,7 +98,7 @@ import Testing
     snapshot.own = own
     snapshot.hasCreatedLines = hasCreatedLines
     let writer = ExpositionWriter(
-      snapshot, shape: PageShape(format: format, escaping: escaping), filter: NameFilter())
+      snapshot, shape: ExpositionShape(format: format, escaping: escaping), filter: NameFilter())
     var page = ByteBuffer()
     while !writer.write(into: &page, byteCount: slice) {}
     return page.array
@@ -106,7 +106,7 @@ import Testing
 
   /// Without the buckets but +Inf, and with start times made the same.
   private func text(
-    _ fixture: Fixture, _ format: PageFormat, _ escaping: Escaping?, own: [OwnFamily] = []
+    _ fixture: Fixture, _ format: ExpositionFormat, _ escaping: Escaping?, own: [OwnFamily] = []
   ) -> String {
     String(
       decoding: page(fixture, format, escaping, own: own, hasCreatedLines: true), as: UTF8.self
@@ -230,16 +230,16 @@ import Testing
 
   @Test func `without the setting names are plain, whatever is asked for`() throws {
     let fixture = try filled(isOn: false)
-    for format in PageFormat.allCases {
+    for format in ExpositionFormat.allCases {
       #expect(page(fixture, format, .allowUTF8) == page(fixture, format, nil))
       #expect(page(fixture, format, .values) == page(fixture, format, nil))
     }
     #expect(text(fixture, .text004, .allowUTF8).contains("http_requests_total{b="))
   }
 
-  @Test(arguments: PageFormat.allCases)
+  @Test(arguments: ExpositionFormat.allCases)
   func `who does not ask gets plain names, and slices make no difference`(
-    _ format: PageFormat
+    _ format: ExpositionFormat
   ) throws {
     let (on, off) = (try filled(), try filled(isOn: false))
     func without(_ page: [UInt8]) -> [String] {
@@ -254,15 +254,15 @@ import Testing
     }
   }
 
-  @Test(arguments: PageFormat.allCases, [Escaping.dots, .values, .allowUTF8])
+  @Test(arguments: ExpositionFormat.allCases, [Escaping.dots, .values, .allowUTF8])
   func `a family of many slices is the family written at once, in gzip too`(
-    _ format: PageFormat, _ escaping: Escaping
+    _ format: ExpositionFormat, _ escaping: Escaping
   ) throws {
     let fixture = try filled()
     for n in 0..<5000 { fixture.apply("http.requests", "c", 1, tags: "http.path:/\(n),b:\(n % 3)") }
     let whole = page(fixture, format, escaping)
     for isGzip in [false, true] {
-      let shape = PageShape(format: format, escaping: escaping)
+      let shape = ExpositionShape(format: format, escaping: escaping)
       let page = try fixture.scraped(shape, isGzip: isGzip)
       #expect(page.slices > 3)
       #expect(page.bytes.elementsEqual(whole), "\(page.bytes.count) of \(whole.count)")
@@ -312,9 +312,9 @@ import Testing
   @Test func `what is no UTF-8 has no spelling`() throws {
     let fixture = try Fixture()
     fixture.registry.spellings.isOn = true
-    let applier = Applier(registry: fixture.registry, limits: Limits())
+    let processor = LineProcessor(registry: fixture.registry, limits: Limits())
     let line: [UInt8] = [0x61, 0xff, 0x62] + Array(":1|c".utf8)
-    applier.lines(line.span.bytes, from: 0, .statsd)
+    processor.lines(line.span.bytes, from: 0, .statsd)
     #expect(text(fixture, .text100, .allowUTF8).contains("\na_b_total 1.0"))
   }
 

@@ -45,11 +45,11 @@ struct RefusalsTests {
   }
 
   @Test func `each reason of a line has words that say what to do`() throws {
-    let applier = Applier(registry: try Fixture().registry, limits: Limits())
-    applier.eachRefusal { reason, _ in
+    let processor = LineProcessor(registry: try Fixture().registry, limits: Limits())
+    processor.eachRefusal { reason, _ in
       #expect(RefusalWords.words(reason).utf8CodeUnitCount > 20, "\(reason)")
     }
-    applier.eachSuspicion { reason, _ in
+    processor.eachSuspicion { reason, _ in
       #expect(RefusalWords.words(reason).utf8CodeUnitCount > 20, "\(reason)")
     }
   }
@@ -66,22 +66,22 @@ struct RefusalsTests {
   func `a line that looks like a mistake counts, and is told`(_ line: String, _ reason: String)
     throws
   {
-    let applier = Applier(registry: try Fixture().registry, limits: Limits())
+    let processor = LineProcessor(registry: try Fixture().registry, limits: Limits())
     let bytes = Array(line.utf8)
-    applier.lines(bytes.span.bytes, from: 0, .statsd)
+    processor.lines(bytes.span.bytes, from: 0, .statsd)
     var found: [String] = []
-    applier.refusals.forEach { entry, _ in found.append(entry.reason.description) }
+    processor.refusals.forEach { entry, _ in found.append(entry.reason.description) }
     #expect(found == (reason.isEmpty ? [] : [reason]))
-    #expect(applier.counts.rejectedCount == 0)
-    #expect(applier.counts.events(.statsd, line.contains("|d") ? 0x64 : 0x63) == 1)
+    #expect(processor.counts.rejectedCount == 0)
+    #expect(processor.counts.events(.statsd, line.contains("|d") ? 0x64 : 0x63) == 1)
   }
 
   @Test func `a known line is not looked at again`() throws {
-    let applier = Applier(registry: try Fixture().registry, limits: Limits())
+    let processor = LineProcessor(registry: try Fixture().registry, limits: Limits())
     let bytes = Array("a;kind=web:1|c\na;kind=web:1|c\na;kind=web:2|c\n".utf8)
-    applier.lines(bytes.span.bytes, from: 0, .statsd)
-    #expect(applier.refusals.count == 1)
-    #expect(applier.counts.events(.statsd, 0x63) == 3)
+    processor.lines(bytes.span.bytes, from: 0, .statsd)
+    #expect(processor.refusals.count == 1)
+    #expect(processor.counts.events(.statsd, 0x63) == 3)
   }
 
   @Test func `a log takes twenty lines a second, and says how many it has left out`() {

@@ -49,11 +49,11 @@ import Testing
     for round in 0..<rounds {
       let lines = (0..<Int.random(in: 1...6, using: &dice)).map { _ in Self.line(&dice) }
       let bytes = Array(lines.joined(separator: [UInt8(ascii: "\n")]))
-      short.applier.lines(bytes.span.bytes, from: 0, .statsd)
+      short.processor.lines(bytes.span.bytes, from: 0, .statsd)
       // The long way: each line by itself, as it is found.
       for line in bytes.split(separator: UInt8(ascii: "\n")) {
         let line = Array(line)
-        long.applier.line(line.span.bytes, .statsd)
+        long.processor.line(line.span.bytes, .statsd)
       }
       short.fixture.registry.commit()
       long.fixture.registry.commit()
@@ -64,7 +64,7 @@ import Testing
         try #require(short.counts == long.counts)
       }
     }
-    #expect(short.applier.counts.events(.statsd, UInt8(ascii: "c")) > 100)
+    #expect(short.processor.counts.events(.statsd, UInt8(ascii: "c")) > 100)
   }
 
   @Test func `a line is found at every place of its bytes, and read no further`() throws {
@@ -74,7 +74,7 @@ import Testing
       for before in 0..<10 {
         // Memory that ends with the line, so that a read beyond it is seen by the sanitizer.
         let bytes = Array((String(repeating: "\n", count: before) + text).utf8)
-        short.applier.lines(bytes.span.bytes, from: 0, .statsd)
+        short.processor.lines(bytes.span.bytes, from: 0, .statsd)
       }
       #expect(short.fixture.value("n_total") == 10, "\(short.fixture.page)")
     }
@@ -97,7 +97,7 @@ import Testing
     for _ in 0..<3 {
       for name in names {
         let bytes = Array("\(name):1|c".utf8)
-        side.applier.lines(bytes.span.bytes, from: 0, .statsd)
+        side.processor.lines(bytes.span.bytes, from: 0, .statsd)
       }
     }
     // The long ones are longer than a record's key, so they are refused; none of them counts as `n`.
@@ -112,9 +112,9 @@ import Testing
       for round in 0..<2 {
         for number in 0..<9000 {
           let bytes = Array("n:1|g|#t:\(first + number)".utf8)
-          side.applier.lines(bytes.span.bytes, from: 0, .statsd)
+          side.processor.lines(bytes.span.bytes, from: 0, .statsd)
         }
-        #expect(side.applier.counts.events(.statsd, UInt8(ascii: "g")) == (round + 1) * 9000)
+        #expect(side.processor.counts.events(.statsd, UInt8(ascii: "g")) == (round + 1) * 9000)
       }
       #expect(side.fixture.registry.seriesCount == 9000)
     }
@@ -122,15 +122,15 @@ import Testing
 
   private struct Side {
     let fixture: Fixture
-    let applier: Applier
+    let processor: LineProcessor
 
     init(_ limits: Limits) throws {
       fixture = try Fixture(limits: limits)
-      applier = Applier(registry: fixture.registry, limits: limits)
+      processor = LineProcessor(registry: fixture.registry, limits: limits)
     }
 
     var counts: [UInt64] {
-      applier.counts.accepted + applier.counts.lineErrors + applier.counts.rejections
+      processor.counts.accepted + processor.counts.lineErrors + processor.counts.rejections
     }
   }
 }

@@ -212,10 +212,10 @@ import Testing
 
   @Test func `a line's container tells clients of datagrams apart`() throws {
     let fixture = try fixture("sum")
-    let applier = Applier(registry: fixture.registry, limits: fixture.limits)
+    let processor = LineProcessor(registry: fixture.registry, limits: fixture.limits)
     for line in ["busy:2|g|c:one", "busy:3|g|c:two", "busy:+1|g|c:one", "busy:5|g"] {
       let bytes = Array(line.utf8)
-      applier.line(bytes.span.bytes, .statsd)
+      processor.line(bytes.span.bytes, .statsd)
     }
     #expect(fixture.value("busy") == 11)
   }

@@ -54,8 +54,8 @@ import Testing
         {"families": [{"name": "t", "type": "counter", "events": [{"event": "t"}]}]}
         """)
     fixture.apply("t", "d", 4)
-    let applier = Applier(registry: fixture.registry, limits: Limits())
-    applier.line(Array(line.utf8).span.bytes, .statsd)
+    let processor = LineProcessor(registry: fixture.registry, limits: Limits())
+    processor.line(Array(line.utf8).span.bytes, .statsd)
     #expect(try #require(fixture.value("t")) >= 4)
     #expect(fixture.registry.refusedValues == 1)
   }

@@ -14,11 +14,11 @@ import Testing
         {"families": [
           {"name": "level", "type": "gauge"\(rule)\(merge), "events": [{"event": "level"}]}]}
         """)
-    let applier = Applier(registry: fixture.registry, limits: Limits())
-    applier.gaugeMinus = minus
-    applier.begin(isStatsD: isStatsD)
+    let processor = LineProcessor(registry: fixture.registry, limits: Limits())
+    processor.gaugeMinus = minus
+    processor.begin(isStatsD: isStatsD)
     let bytes = Array(("level:10|g\n" + lines).utf8)
-    applier.lines(bytes.span.bytes, from: 0, .events)
+    processor.lines(bytes.span.bytes, from: 0, .events)
     return fixture.value("level")
   }
 

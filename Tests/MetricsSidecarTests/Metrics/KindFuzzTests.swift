@@ -61,11 +61,11 @@ import Testing
   }
 
   private func lines(_ fixture: Fixture, _ dice: inout Dice) {
-    let applier = Applier(registry: fixture.registry, limits: fixture.limits)
-    for _ in 0..<40 { line(applier, &dice) }
+    let processor = LineProcessor(registry: fixture.registry, limits: fixture.limits)
+    for _ in 0..<40 { line(processor, &dice) }
   }
 
-  private func line(_ applier: Applier, _ dice: inout Dice) {
+  private func line(_ processor: LineProcessor, _ dice: inout Dice) {
     let type = Self.types.randomElement(using: &dice)!
     let name = type == "s" ? "m" : type == "g" ? "g" : "v"
     var value = Self.numbers.randomElement(using: &dice)!
@@ -74,9 +74,9 @@ import Testing
     text += "|#t:\(Int.random(in: 0...8, using: &dice)),pid:\(Int.random(in: 0...3, using: &dice))"
     if Bool.random(using: &dice) { text += "|c:\(Int.random(in: 0...3, using: &dice))" }
     let bytes = Array(text.utf8)
-    applier.registry.owners.current = UInt64.random(in: 0...6, using: &dice)
-    applier.line(bytes.span.bytes, .statsd)
-    applier.registry.owners.current = 0
+    processor.registry.owners.current = UInt64.random(in: 0...6, using: &dice)
+    processor.line(bytes.span.bytes, .statsd)
+    processor.registry.owners.current = 0
   }
 
   /// Each number is one, and what two families have of the same samples is the same.

@@ -9,8 +9,8 @@ extension Fixture {
   /// A member of a set.
   func see(_ name: String, _ member: String, tags: String = "") {
     let line = Array("\(name):\(member)|s\(tags.isEmpty ? "" : "|#" + tags)".utf8)
-    let applier = Applier(registry: registry, limits: limits)
-    applier.line(line.span.bytes, .statsd)
+    let processor = LineProcessor(registry: registry, limits: limits)
+    processor.line(line.span.bytes, .statsd)
   }
 
   /// Reports of one connection or session, or of none.
@@ -24,7 +24,7 @@ extension Fixture {
 
   var protobuf: [UInt8] {
     let writer = ExpositionWriter(
-      Snapshot(registry, filter: NameFilter()), shape: PageShape(format: .protobuf),
+      Snapshot(registry, filter: NameFilter()), shape: ExpositionShape(format: .protobuf),
       filter: NameFilter())
     var page = ByteBuffer()
     while !writer.write(into: &page, byteCount: 1 << 20) {}

@@ -59,7 +59,7 @@ import Testing
     let values = (0..<40).map { pow(1.2, Double($0)) }
     for value in values { fixture.apply("size", "h", value) }
     let state = fixture.registry.state
-    let control = fixture.registry.families[0].series[0].firstCell + 5
+    let control = fixture.registry.families[0].series[0].headCell + 5
     let table = control + 1...control + 201
     let words = table.map { state.value($0) }.filter { $0 != 0 }
     #expect(words.count == 40 && table.last { state.value($0) != 0 }! > control + 80)

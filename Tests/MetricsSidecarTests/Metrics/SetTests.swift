@@ -66,7 +66,7 @@ import Testing
     fixture.time(0)
     for n in 0..<100 { fixture.see("user", "u\(n)") }
     let state = fixture.registry.state
-    let first = fixture.registry.families[0].series[0].firstCell
+    let first = fixture.registry.families[0].series[0].headCell
     let table = first + 3..<first + 3 + 267
     let used = table.filter { state.value($0) != 0 }
     #expect(used.count == 100 && used[50] > table.lowerBound + 90)

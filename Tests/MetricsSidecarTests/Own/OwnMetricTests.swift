@@ -10,8 +10,8 @@ import Testing
     let fixture = try Fixture()
     var own = SelfMetrics()
     change(&own)
-    let applier = Applier(registry: fixture.registry, limits: Limits())
-    return OwnMetric.families(OwnMoment(own, applier, nil)).map {
+    let processor = LineProcessor(registry: fixture.registry, limits: Limits())
+    return OwnMetric.families(OwnMoment(own, processor, nil)).map {
       String(decoding: $0.name, as: UTF8.self)
     }
   }

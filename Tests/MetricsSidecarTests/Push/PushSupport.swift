@@ -124,13 +124,13 @@ final class PushFixture {
   }
 
   /// All lines of the exposition, so many bytes a call.
-  func lines(_ format: PageFormat = .text004, slice: Int = 1 << 20) -> ByteBuffer {
+  func lines(_ format: ExpositionFormat = .text004, slice: Int = 1 << 20) -> ByteBuffer {
     store.expire(moment.steady)
     let snapshot = Snapshot(events.registry, filter: NameFilter())
     snapshot.pushed = FamilyConflicts(
       PushedFamilies(store, now: moment, format: format), events.registry)
     let writer = ExpositionWriter(
-      snapshot, shape: PageShape(format: format), filter: NameFilter())
+      snapshot, shape: ExpositionShape(format: format), filter: NameFilter())
     var page = ByteBuffer()
     while !writer.write(into: &page, byteCount: slice) {}
     return page

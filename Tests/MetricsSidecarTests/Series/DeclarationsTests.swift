@@ -9,12 +9,12 @@ import Testing
 /// Lines as they come through a socket, by clients with a number each.
 private final class Intake {
   let fixture: Fixture
-  private(set) var applier: Applier!
+  private(set) var processor: LineProcessor!
 
   init(rules: String = "{}", limits: Limits = Limits()) throws {
     fixture = try Fixture(rules: rules, limits: limits)
     fixture.registry.testTime = 1_000_000
-    applier = Applier(registry: fixture.registry, limits: limits)
+    processor = LineProcessor(registry: fixture.registry, limits: limits)
     fixture.registry.owners.graceEnds = 0
   }
 
@@ -24,25 +24,25 @@ private final class Intake {
       fixture.registry.owners.insert(client)
     }
     fixture.registry.owners.current = client
-    applier.lines(bytes.span.bytes, from: 0, .events)
+    processor.lines(bytes.span.bytes, from: 0, .events)
     fixture.registry.owners.current = 0
     fixture.registry.commit()
   }
 
   func reopen() throws {
     // It holds the registry, which holds the file.
-    applier = nil
+    processor = nil
     try fixture.reopen()
     fixture.registry.testTime = 1_000_000
     fixture.registry.owners.graceEnds = 1_060_000
-    applier = Applier(registry: fixture.registry, limits: fixture.limits)
+    processor = LineProcessor(registry: fixture.registry, limits: fixture.limits)
   }
 
   var page: String { fixture.page }
-  var rejected: UInt64 { applier.counts.rejectedCount }
+  var rejected: UInt64 { processor.counts.rejectedCount }
 
   func openMetrics() throws -> String {
-    let shape = PageShape(format: .openMetrics100)
+    let shape = ExpositionShape(format: .openMetrics100)
     return String(decoding: try fixture.scraped(shape, isGzip: false).bytes, as: UTF8.self)
   }
 }
@@ -317,7 +317,7 @@ private final class Intake {
       }
       line.removeAll { $0 == 10 }
       intake.fixture.registry.owners.current = generator.next() % 4
-      intake.applier.lines(line.span.bytes, from: 0, .events)
+      intake.processor.lines(line.span.bytes, from: 0, .events)
     }
     intake.fixture.registry.owners.current = 0
     intake.fixture.registry.commit()

@@ -35,7 +35,7 @@ import Testing
     let family = try #require(
       fixture.registry.families.first { $0.name == Array(name.utf8) })
     let record = try #require(family.series.first)
-    return (1..<family.cellCount).map { fixture.registry.state.value(record.firstCell + $0) }
+    return (1..<family.cellCount).map { fixture.registry.state.value(record.headCell + $0) }
       .sorted()
   }
 
@@ -121,7 +121,7 @@ import Testing
     #expect(add(samples, to: fixture) == nil)
     let registry = fixture.registry!
     let family = try #require(registry.families.first { $0.name == Array("n".utf8) })
-    let control = family.series[0].firstCell + NativeHistogramCells.control
+    let control = family.series[0].headCell + NativeHistogramCells.control
     #expect(BucketTable.schema(registry.state.value(control)) == -1)
     let words = (1...NativeHistogramCells.capacity(family.options)).map {
       registry.state.value(control + $0)

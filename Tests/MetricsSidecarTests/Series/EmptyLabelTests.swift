@@ -45,7 +45,7 @@ import Testing
     let key = family.name + Array(labels.utf8)
     let record = try registry.make(key.span.bytes, family, createdMilliseconds: 1_700_000_000_000)
     for (index, value) in values.enumerated() {
-      registry.state.store(record.firstCell + 1 + index, value)
+      registry.state.store(record.headCell + 1 + index, value)
     }
     family.series.append(record)
     registry.commit()
@@ -98,7 +98,7 @@ import Testing
     let twin = try #require(family.series.first)
     let values = { (record: Record) in
       let state = fixture.registry.state
-      return (1..<state.cellCount(record)).map { state.number(record.firstCell + $0) }
+      return (1..<state.cellCount(record)).map { state.number(record.headCell + $0) }
     }
     try old(fixture, "size", #"{eu="",q="m"}"#, values(twin))
     for value in [0.5, 3, 3, 40, 0] { fixture.apply("size", "d", value, tags: "q:n") }

@@ -20,10 +20,10 @@ import Testing
     return fixture
   }
 
-  private func page(_ fixture: Fixture, _ format: PageFormat = .openMetrics100) -> [UInt8] {
+  private func page(_ fixture: Fixture, _ format: ExpositionFormat = .openMetrics100) -> [UInt8] {
     let writer = ExpositionWriter(
       Snapshot(fixture.registry, filter: NameFilter(), isOpenMetrics: format.isOpenMetrics),
-      shape: PageShape(format: format), filter: NameFilter())
+      shape: ExpositionShape(format: format), filter: NameFilter())
     var page = ByteBuffer()
     while !writer.write(into: &page, byteCount: 1 << 20) {}
     return page.array
@@ -65,13 +65,13 @@ import Testing
 
   @Test func `lines with traces are known lines on every way in`() throws {
     let fixture = try fixture()
-    let applier = Applier(registry: fixture.registry, limits: fixture.limits)
+    let processor = LineProcessor(registry: fixture.registry, limits: fixture.limits)
     for n in 0..<100 {
       let text =
         "jobs:1|c|#queue:a,trace_id:t\(n)\njobs:1|c|#queue:a\nwait:320|ms|#trace_id:w\(n)\n"
       let bytes = Array(text.utf8)
-      applier.lines(bytes.span.bytes, from: 0, .statsd)
-      applier.registry.commit()
+      processor.lines(bytes.span.bytes, from: 0, .statsd)
+      processor.registry.commit()
     }
     #expect(fixture.registry.seriesCount == 3)
     #expect(fixture.registry.exemplars?.count == 2)

@@ -300,7 +300,7 @@ import Testing
     turns.wait(until: 100)
     turns.turn(at: 100) { turns.fixture.apply("b", "c", 7, tags: "n:x") }
     var page = ByteBuffer()
-    let writer = ExpositionWriter(snapshot, shape: PageShape(), filter: NameFilter())
+    let writer = ExpositionWriter(snapshot, shape: ExpositionShape(), filter: NameFilter())
     while !writer.write(into: &page, byteCount: 1 << 20) {}
     #expect(
       String(decoding: page.array, as: UTF8.self)

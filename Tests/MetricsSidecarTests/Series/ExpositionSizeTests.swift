@@ -103,14 +103,14 @@ import Testing
     #expect(fixture.registry.textByteCount == before)
   }
 
-  @Test(arguments: PageFormat.allCases)
-  func `a page is not longer than the sum says, in any format`(_ format: PageFormat) throws {
+  @Test(arguments: ExpositionFormat.allCases)
+  func `a page is not longer than the sum says, in any format`(_ format: ExpositionFormat) throws {
     let fixture = try fixture(1 << 20, rules: Self.rules)
     for n in 0..<200 {
       fixture.apply("jobs", "c", .pi * 1e10, tags: tags(n))
       fixture.apply("wait", "d", 1 / 3, tags: "n:\(n)")
     }
-    let page = try fixture.scraped(PageShape(format: format), isGzip: false).bytes
+    let page = try fixture.scraped(ExpositionShape(format: format), isGzip: false).bytes
     #expect(page.count < fixture.registry.textByteCount * 9 / 8)
     #expect(page.count > fixture.registry.textByteCount / 4)
   }

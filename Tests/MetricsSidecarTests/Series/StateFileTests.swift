@@ -49,8 +49,8 @@ import Testing
       let position = registry.sessions.find(id, in: state).map { state.value($0.positionCell) } ?? 0
       seen.insert(position)
       var sum = 0.0
-      for record in registry.families[1].series { sum += state.number(record.firstCell + 1) }
-      let total = state.number(registry.families[0].series[0].firstCell + 1)
+      for record in registry.families[1].series { sum += state.number(record.headCell + 1) }
+      let total = state.number(registry.families[0].series[0].headCell + 1)
       #expect(total == Double(position) * 4)
       #expect(sum == total)
     }

@@ -2,7 +2,7 @@ import SidecarEvents
 import SidecarPlatform
 
 /// What becomes of a line that is refused, or that counts and looks like a mistake.
-extension Applier {
+extension LineProcessor {
   /// Counts and keeps a line with an error.
   @inline(never)
   func refuse(_ error: LineError, _ line: RawSpan, _ source: IntakeCounts.Source) {

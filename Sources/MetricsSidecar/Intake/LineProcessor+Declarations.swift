@@ -3,7 +3,7 @@ import SidecarPlatform
 
 /// Lines that say more than how often: what a family is, whose a gauge is and of when, which trace an
 /// event belongs to.
-extension Applier {
+extension LineProcessor {
   /// Takes a line that begins with `_family|`, `_series|` or `_remove|`; whether it was one.
   @inline(never)
   func isDeclaration(

@@ -1,7 +1,7 @@
 import SidecarPlatform
 
 /// What a page is written in, as the scraper has asked for it.
-enum PageFormat: UInt8, CaseIterable {
+enum ExpositionFormat: UInt8, CaseIterable {
   case text004, text100, openMetrics001, openMetrics100, protobuf
 
   var isOpenMetrics: Bool { self == .openMetrics001 || self == .openMetrics100 }
@@ -35,8 +35,8 @@ enum Escaping: UInt8, CaseIterable {
 }
 
 /// Format and escaping of one answer.
-struct PageShape: Equatable {
-  var format = PageFormat.text004
+struct ExpositionShape: Equatable {
+  var format = ExpositionFormat.text004
   /// `nil` where the scraper has not asked: underscores, and no parameter in the answer.
   var escaping: Escaping?
 

@@ -18,15 +18,15 @@ import Testing
     var limits = Limits()
     limits.series = 500
     let fixture = try Fixture(limits: limits)
-    let applier = Applier(registry: fixture.registry, limits: limits)
+    let processor = LineProcessor(registry: fixture.registry, limits: limits)
     var round = 0
     Fuzzer(parser, pieces: Self.pieces, rounds: 1500).run { bytes, _, _ in
       if parser == "spectator" {
-        applier.spectatorLines(bytes.span.bytes)
+        processor.spectatorLines(bytes.span.bytes)
       } else {
-        applier.lines(bytes.span.bytes, from: 0, .statsd)
+        processor.lines(bytes.span.bytes, from: 0, .statsd)
       }
-      applier.registry.commit()
+      processor.registry.commit()
       round += 1
       if round % 250 == 0 { check(fixture.page) }
     }

@@ -3,7 +3,7 @@ import SidecarPlatform
 
 /// What is applied at a time: a frame, a datagram, or plain lines as they came. Under a supervisor one
 /// that has ended two workers in a row is left out: it would end each worker anew, for ever.
-extension Applier {
+extension LineProcessor {
   /// The events of a frame, without its `_seq`, from `first` on. Where it stopped: at the end, or
   /// where the time was `sliceEnd`.
   @inline(__always)

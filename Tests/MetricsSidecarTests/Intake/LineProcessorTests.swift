@@ -4,19 +4,19 @@ import Testing
 
 @testable import MetricsSidecar
 
-@Suite struct ApplierTests {
+@Suite struct LineProcessorTests {
   private func apply(_ text: String, _ source: IntakeCounts.Source = .statsd) throws -> (
-    fixture: Fixture, applier: Applier
+    fixture: Fixture, processor: LineProcessor
   ) {
     let fixture = try Fixture()
-    let applier = Applier(registry: fixture.registry, limits: Limits())
+    let processor = LineProcessor(registry: fixture.registry, limits: Limits())
     let bytes = Array(text.utf8)
     if source == .spectator {
-      applier.spectatorLines(bytes.span.bytes)
+      processor.spectatorLines(bytes.span.bytes)
     } else {
-      applier.lines(bytes.span.bytes, from: 0, source)
+      processor.lines(bytes.span.bytes, from: 0, source)
     }
-    return (fixture, applier)
+    return (fixture, processor)
   }
 
   @Test(arguments: [
@@ -27,9 +27,9 @@ import Testing
   func `an event's dialect decides its labels`(
     _ line: String, _ series: String, _ value: Double
   ) throws {
-    let (fixture, applier) = try apply(line)
+    let (fixture, processor) = try apply(line)
     #expect(fixture.value(series) == value, "\(fixture.page)")
-    #expect(applier.counts.rejectedCount == 0)
+    #expect(processor.counts.rejectedCount == 0)
   }
 
   @Test(arguments: [
@@ -39,9 +39,9 @@ import Testing
   func `a line of two dialects, or several samples of which one is wrong, counts not at all`(
     _ line: String
   ) throws {
-    let (fixture, applier) = try apply(line)
+    let (fixture, processor) = try apply(line)
     #expect(fixture.page == "")
-    #expect(applier.counts.rejectedCount == 1)
+    #expect(processor.counts.rejectedCount == 1)
   }
 
   @Test func `a thousand samples or values look their line up once`() throws {
@@ -50,18 +50,18 @@ import Testing
       (name + String(repeating: ":1|c:2|ms", count: 450), 2, 900),
       (name + String(repeating: ":1", count: 1000) + "|h", 1, 1000),
     ] {
-      let (fixture, applier) = try apply(line)
+      let (fixture, processor) = try apply(line)
       #expect(fixture.registry.resolvedLines == types)
-      #expect(applier.counts.rejectedCount == count)
+      #expect(processor.counts.rejectedCount == count)
     }
-    let (fixture, applier) = try apply("a:1:2:3:4|c|#t:v")
+    let (fixture, processor) = try apply("a:1:2:3:4|c|#t:v")
     #expect(fixture.registry.resolvedLines == 1)
     #expect(fixture.value(#"a_total{t="v"}"#) == 10)
-    #expect(applier.counts.events(.statsd, 0x63) == 4)
+    #expect(processor.counts.events(.statsd, 0x63) == 4)
   }
 
   @Test func `spectator's meters become series`() throws {
-    let (fixture, applier) = try apply(
+    let (fixture, processor) = try apply(
       """
       c:a,id=x:2
       c:a,id=x:3
@@ -85,8 +85,8 @@ import Testing
     #expect(fixture.value("level") == 7)
     #expect(fixture.value("peak") == 5)
     #expect(fixture.value(#"own_total{k="v"}"#) == 55)
-    #expect(applier.counts.rejectedCount == 1)
-    #expect(applier.counts.events(.spectator, UInt8(ascii: "C")) == 4)
+    #expect(processor.counts.rejectedCount == 1)
+    #expect(processor.counts.events(.spectator, UInt8(ascii: "C")) == 4)
   }
 
   /// From one total of a source to the next, and what its counter has then.
@@ -99,9 +99,9 @@ import Testing
     _ totals: [UInt64], _ expected: Double
   ) throws {
     let lines = totals.map { "U:bytes:\($0)\n" }.joined()
-    let (fixture, applier) = try apply(lines, .spectator)
+    let (fixture, processor) = try apply(lines, .spectator)
     #expect(fixture.value("bytes_total") == expected)
-    #expect(applier.counts.rejectedCount == 0)
+    #expect(processor.counts.rejectedCount == 0)
   }
 
   @Test func `no line makes a sum infinite`() throws {
@@ -125,9 +125,9 @@ import Testing
 
   @Test func `a dialect that is switched off is a part of the name`() throws {
     let fixture = try Fixture()
-    let applier = Applier(registry: fixture.registry, limits: Limits())
-    applier.dialects = []
-    applier.line(Array("a,t=v:1|c".utf8).span.bytes, .statsd)
+    let processor = LineProcessor(registry: fixture.registry, limits: Limits())
+    processor.dialects = []
+    processor.line(Array("a,t=v:1|c".utf8).span.bytes, .statsd)
     #expect(fixture.value("a_t_v_total") == 1)
   }
 }

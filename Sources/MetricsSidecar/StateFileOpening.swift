@@ -2,7 +2,7 @@ import SidecarPlatform
 
 /// A file that the sidecar keeps what it knows in: how it is opened, and what becomes of one that is
 /// not to be trusted.
-enum OwnFile: Int {
+enum StateFileOpening: Int {
   /// The state file.
   case state
   /// The one of pushed groups, beside it.

@@ -5,7 +5,7 @@
 /// What must stay true: a cell whose transaction came after the moment has its value of then here;
 /// any other still has it itself. One moment at a time.
 @safe
-struct KeptValues {
+struct BeforeImages {
   // Sound: made for `end` numbers, freed in `forget`; only cells below `end` are stored or read.
   // Memory that no cell is put into is never touched, so it costs address space alone.
   private var base: UnsafeMutablePointer<UInt64>?

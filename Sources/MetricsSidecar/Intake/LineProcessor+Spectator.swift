@@ -3,7 +3,7 @@ import SidecarPlatform
 
 /// Spectator's lines: counters, timers (seconds), distributions and gauges. Percentile meters are
 /// histograms here, as the plain ones are.
-extension Applier {
+extension LineProcessor {
   /// Applies the lines of one datagram; the last newline may be missing.
   func spectatorLines(_ bytes: RawSpan) {
     var lines = LineReader(start: 0, end: bytes.byteCount)

@@ -6,7 +6,7 @@ import SidecarRules
 /// Everywhere else a name is what Prometheus has always allowed: `my.name` and `my-name` are the one
 /// family `my_name`, in the state file and on any page but those that ask for more. The first
 /// spelling that is UTF-8 is kept, in the state file too, so that a restart changes no name.
-struct Spellings {
+struct OriginalNames {
   private struct Spelling {
     let text: [UInt8]
     /// Where the state file has it.

@@ -3,7 +3,7 @@ import SidecarPlatform
 
 /// From bytes to numbers: takes lines apart and applies them, and counts what happened. All intakes
 /// share one; nothing takes effect before `Registry.commit`.
-final class Applier {
+final class LineProcessor {
   let registry: Registry
   let limits: Limits
   var log = Log()

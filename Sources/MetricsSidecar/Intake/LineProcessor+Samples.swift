@@ -6,7 +6,7 @@ import SidecarPlatform
 ///
 /// What must stay true: work is linear in the line. The name is looked up once for each type, not for
 /// each of a thousand samples behind it.
-extension Applier {
+extension LineProcessor {
   /// Applies `bytes`, which are not one event, if they are several; false if they are not that
   /// either. All samples count, or none.
   @inline(never)
