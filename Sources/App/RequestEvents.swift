@@ -29,6 +29,7 @@ final class RequestEvents {
 
   /// Counts an answer that leaves at `end`, on the clock of `Answer.arrivedAt`.
   @inline(__always)
+  @_optimize(speed)
   func count(_ answer: Answer, end: UInt64) {
     let endpoint = min(Int(clamping: answer.route), endpoints.count - 1)
     let method = Int(answer.method.rawValue)

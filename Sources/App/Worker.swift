@@ -78,6 +78,7 @@ final class Worker: Responder {
     self.server = nil
   }
 
+  @_optimize(speed)
   func respond(
     to request: Request, head: RawSpan, body: RawSpan, into response: inout ResponseWriter
   ) {
@@ -97,6 +98,7 @@ final class Worker: Responder {
   }
 
   /// Whether there is something at `path`.
+  @_optimize(speed)
   private func respond(
     _ request: Request, _ path: RawSpan, into response: inout ResponseWriter
   ) -> Bool {
@@ -112,6 +114,7 @@ final class Worker: Responder {
   }
 
   @inline(__always)
+  @_optimize(speed)
   private func index(of path: RawSpan, in paths: [[UInt8]]) -> Int? {
     for index in 0..<paths.count {
       let known = paths[index]
@@ -121,6 +124,7 @@ final class Worker: Responder {
   }
 
   @inline(__always)
+  @_optimize(speed)
   private func send(
     _ answer: PreparedResponse, _ request: Request, into response: inout ResponseWriter
   ) {
@@ -129,10 +133,12 @@ final class Worker: Responder {
       status: 405, detail: "this path is read only", extraFields: "Allow: GET, HEAD\r\n")
   }
 
+  @_optimize(speed)
   func answered(_ answer: Answer) {
     if events != nil { answered.append(answer) }
   }
 
+  @_optimize(speed)
   func turnEnds(now: UInt64) {
     guard let events, let requestEvents else { return }
     if !answered.isEmpty {

@@ -79,6 +79,7 @@ struct EventSession<Source: LineSource>: ~Copyable {
   // MARK: Sending
 
   /// Turns sums into frames, while the connection takes them and the window has room.
+  @_optimize(speed)
   mutating func fill() {
     guard isConnected, !isBlocked else { return }
     while !pending.isEmpty, !isFull {
@@ -116,6 +117,7 @@ struct EventSession<Source: LineSource>: ~Copyable {
   /// Takes what the sidecar has sent. False if the connection must be given up: the sidecar knows
   /// less than it has acknowledged before, so its state is lost, and what is not acknowledged goes
   /// out in a new session; or it does not speak the protocol.
+  @_optimize(speed)
   mutating func received(_ bytes: RawSpan, now: UInt64) -> Bool {
     incoming.append(bytes)
     var start = 0

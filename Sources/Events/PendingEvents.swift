@@ -62,12 +62,14 @@ struct PendingEvents: LineSource {
   }
 
   @inline(__always)
+  @_optimize(speed)
   mutating func add(_ index: Int, _ count: UInt64) {
     series[index].count += count
     mark(index)
   }
 
   @inline(__always)
+  @_optimize(speed)
   mutating func observe(_ index: Int, _ nanoseconds: UInt64, count: UInt64 = 1) {
     let cell = Self.cell(nanoseconds)
     if series[index].cells[cell].count == 0 { series[index].dirtyCells.append(Int16(cell)) }
@@ -94,6 +96,7 @@ struct PendingEvents: LineSource {
   }
 
   /// Writes lines, each with its newline before it, until nothing is left or `limit` bytes are full.
+  @_optimize(speed)
   mutating func drain(into buffer: inout ByteBuffer, limit: Int) {
     let end = buffer.count + limit
     while let index = dirty.last {
@@ -117,6 +120,7 @@ struct PendingEvents: LineSource {
     }
   }
 
+  @_optimize(speed)
   private func appendTiming(_ index: Int, _ cell: Cell, _ buffer: inout ByteBuffer) {
     // The mean in picoseconds, so that mean times count is the sum again.
     let (mean, rest) = cell.sum.quotientAndRemainder(dividingBy: cell.count)
@@ -129,6 +133,7 @@ struct PendingEvents: LineSource {
     }
   }
 
+  @_optimize(speed)
   private func appendTiming(
     _ index: Int, _ picoseconds: UInt64, _ count: UInt64, _ buffer: inout ByteBuffer
   ) {

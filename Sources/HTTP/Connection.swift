@@ -63,6 +63,7 @@ public struct Connection: ~Copyable {
 
   /// Takes bytes as they came and writes the answers to all requests that are whole.
   @inline(__always)
+  @_optimize(speed)
   mutating func receive<R: Responder>(
     _ bytes: RawSpan, now: UInt64, limits: HTTPLimits, responder: R,
     into response: inout ResponseWriter
@@ -123,6 +124,7 @@ public struct Connection: ~Copyable {
   }
 
   /// Answers every whole request in `bytes` and says how many bytes are used up.
+  @_optimize(speed)
   private mutating func process<R: Responder>(
     _ bytes: RawSpan, _ now: UInt64, _ limits: HTTPLimits, _ responder: R,
     _ response: inout ResponseWriter
@@ -166,6 +168,7 @@ public struct Connection: ~Copyable {
   }
 
   /// Answers the first request in `bytes`; `nil` when it is not whole.
+  @_optimize(speed)
   private mutating func one<R: Responder>(
     _ bytes: RawSpan, _ now: UInt64, _ limits: HTTPLimits, _ responder: R,
     _ response: inout ResponseWriter
@@ -210,6 +213,7 @@ public struct Connection: ~Copyable {
   }
 
   @inline(__always)
+  @_optimize(speed)
   mutating func answer<R: Responder>(
     _ bytes: RawSpan, _ body: RawSpan, _ responder: R, _ response: inout ResponseWriter
   ) {
@@ -280,6 +284,7 @@ public struct Connection: ~Copyable {
   }
 
   /// The request that was postponed has its answer: goes on with what is behind it.
+  @_optimize(speed)
   private mutating func isAnswered(_ now: UInt64, _ limits: HTTPLimits) {
     phase = request.isKeptAlive ? .head : .closing
     if phase == .closing, !input.isEmpty { mustLinger = true }

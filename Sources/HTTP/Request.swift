@@ -34,6 +34,7 @@ public struct Request {
 
   /// The value of the first field called `name`, which is given in lower case.
   @_lifetime(copy bytes)
+  @_optimize(speed)
   public func field(_ name: StaticString, in bytes: RawSpan) -> RawSpan? {
     var line = fields.lowerBound
     while line < fields.upperBound {
@@ -62,6 +63,7 @@ enum FieldLine {
   }
 
   @inline(__always)
+  @_optimize(speed)
   static func matches(_ name: StaticString, in bytes: RawSpan, at start: Int) -> Bool {
     for index in 0..<name.utf8CodeUnitCount {
       let wanted = unsafe name.utf8Start[index]
@@ -80,6 +82,7 @@ enum FieldLine {
   }
 
   /// Whether the whole of `range` is `text`, in any case.
+  @_optimize(speed)
   static func equals(_ text: StaticString, in bytes: RawSpan, _ range: Range<Int>) -> Bool {
     range.count == text.utf8CodeUnitCount && matches(text, in: bytes, at: range.lowerBound)
   }

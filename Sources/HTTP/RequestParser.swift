@@ -10,6 +10,7 @@ enum RequestParser {
     case refused(Refusal)
   }
 
+  @_optimize(speed)
   static func parse(
     _ bytes: RawSpan, scanned: Int, limits: HTTPLimits
   ) -> Outcome {
@@ -40,6 +41,7 @@ enum RequestParser {
   }
 
   /// Right after the empty line that ends the head.
+  @_optimize(speed)
   private static func headEnd(_ bytes: RawSpan, from start: Int) -> Int? {
     let count = bytes.byteCount
     var index = max(start, 0) + 3
@@ -84,6 +86,7 @@ enum RequestParser {
 
   // MARK: Request line, RFC 9112 §3
 
+  @_optimize(speed)
   private static func requestLine(
     _ bytes: RawSpan, _ line: Range<Int>, _ request: inout Request
   ) -> Refusal? {
@@ -105,6 +108,7 @@ enum RequestParser {
   }
 
   /// A higher minor version is served as the highest one known (RFC 9110 §2.5).
+  @_optimize(speed)
   private static func version(
     _ bytes: RawSpan, _ range: Range<Int>, _ request: inout Request
   ) -> Refusal? {
@@ -118,6 +122,7 @@ enum RequestParser {
     return nil
   }
 
+  @_optimize(speed)
   private static func method(_ name: RawSpan) -> Request.Method {
     if name.isEqual(to: "GET") { return .get }
     if name.isEqual(to: "HEAD") { return .head }
@@ -131,6 +136,7 @@ enum RequestParser {
 
   /// Origin-form and absolute-form become path and query; `*` stays as it is and matches no route
   /// (RFC 9112 §3.2). Nothing else is a target: there are no tunnels here.
+  @_optimize(speed)
   private static func target(
     _ bytes: RawSpan, _ range: Range<Int>, _ request: inout Request
   ) -> Refusal? {
@@ -166,6 +172,7 @@ enum RequestParser {
 
   // MARK: Fields, RFC 9112 §5
 
+  @_optimize(speed)
   private static func fields(
     _ bytes: RawSpan, _ request: inout Request, _ limits: HTTPLimits
   ) -> Refusal? {
@@ -214,6 +221,7 @@ enum RequestParser {
 
   /// The fields that decide where a request ends; the others are left to the handler.
   @inline(__always)
+  @_optimize(speed)
   private static func framing(
     _ bytes: RawSpan, _ name: Range<Int>, _ value: Range<Int>, _ request: inout Request,
     _ seen: inout Seen
@@ -263,6 +271,7 @@ enum RequestParser {
   }
 
   /// `close` and `keep-alive` in a list, where `close` outweighs the other (RFC 9112 §9.3).
+  @_optimize(speed)
   private static func connection(_ bytes: RawSpan, _ value: Range<Int>, _ seen: inout Seen) {
     var start = value.lowerBound
     while start < value.upperBound {

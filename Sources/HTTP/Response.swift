@@ -63,6 +63,7 @@ public struct ResponseWriter: ~Copyable {
 
   /// Answers with bytes known beforehand.
   @inline(__always)
+  @_optimize(speed)
   public mutating func send(_ response: borrowing PreparedResponse) {
     status = response.status
     preparedCount &+= 1

@@ -181,6 +181,7 @@ extension Server {
     Kind.client.rawValue << 56 | UInt64(generation) << 32 | UInt64(slot)
   }
 
+  @_optimize(speed)
   func handle(
     _ slot: Int, _ generation: UInt32, _ interest: Poller.Interest, _ now: UInt64
   ) {
@@ -203,6 +204,7 @@ extension Server {
     }
   }
 
+  @_optimize(speed)
   func receive(_ slot: Int, _ client: Client, _ now: UInt64) {
     slab.removeAll()
     // What is not used up at once is kept, so where memory gets short less is read at a time.
@@ -255,6 +257,7 @@ extension Server {
     settle(slot, client, now)
   }
 
+  @_optimize(speed)
   func finish(
     _ slot: Int, _ client: Client, _ start: Int, _ body: ResponseBody? = nil
   ) {

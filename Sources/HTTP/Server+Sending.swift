@@ -15,6 +15,7 @@ extension Server {
   /// than that at once.
   static var bodyByteCountPerTurn: Int { 256 << 10 }
 
+  @_optimize(speed)
   func send(_ slot: Int, _ client: Client, _ bytes: RawSpan, _ now: UInt64) {
     var rest = bytes
     if client.output.isEmpty {

@@ -168,6 +168,7 @@ public final class Server<R: Responder> {
     return Int32(clamping: (due - now + 999_999) / 1_000_000)
   }
 
+  @_optimize(speed)
   func turn(_ count: Int, _ now: UInt64) {
     var hasNew = false
     for index in 0..<count {
@@ -196,6 +197,7 @@ public final class Server<R: Responder> {
 
   /// Serves connections of a line for about so long, and at least one; how many. Each has its share of
   /// the time; one that has more to do then goes to the end of its line.
+  @_optimize(speed)
   private func serve(
     isGoingOn: Bool, _ lineCount: Int, _ now: UInt64, _ nanoseconds: UInt64
   ) -> Int {
@@ -214,6 +216,7 @@ public final class Server<R: Responder> {
   }
 
   /// The end of a turn: first the responder, then one send for each connection.
+  @_optimize(speed)
   func flush(_ now: UInt64) {
     responder.turnEnds(now: now)
     for send in sends {
