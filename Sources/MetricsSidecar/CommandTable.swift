@@ -4,28 +4,28 @@ extension Commands {
   /// The commands of `metrics-sidecar`.
   static let sidecar = Commands(
     "metrics-sidecar", prefix: Settings.prefix,
-    "takes events over Unix sockets, serves them to Prometheus.",
+    "accepts events over Unix sockets, serves them to Prometheus.",
     [
-      Command("serve", "", Settings.table, "take events and serve /metrics", serve),
+      Command("serve", "", Settings.table, "accept events and serve /metrics", serve),
       Command("emit", "LINE…", emitFlags, "send events to a sidecar", emit),
       Command("run", "COMMAND…", runFlags, "run a job and report how it went", run),
       Command("copy", "FILE", [], "put this program at FILE, for other images to run", copy),
-      Command("check-rules", "FILE", [], "tell every mistake of a rules file", checkRules),
+      Command("check-rules", "FILE", [], "report every mistake of a rules file", checkRules),
       Command(
         "healthcheck", "", Settings.flags("listen"), "exit 0 when the sidecar is ready", healthcheck
       ),
-      Command("tail", "", Settings.flags("listen") + tailFlags, "follow events as they come", tail),
+      Command("tail", "", Settings.flags("listen") + tailFlags, "follow incoming events", tail),
       Command(
         "top", "",
         Settings.flags("listen") + [
           Option("once", nil, "false", "Write one table and end.")
-        ], "show which families cost most", top),
+        ], "show which families cost the most", top),
       Command("sleep", "SECONDS", [], "wait: a preStop hook for images without a shell", sleep),
       Command("hash-password", "NAME", [], "write a line for --push-auth", hashPassword),
     ])
 
   private static let serve = """
-    SIGTERM ends it, SIGHUP has it read its rules and passwords again.
+    SIGTERM ends it, SIGHUP makes it read its rules and passwords again.
 
     Example:
       metrics-sidecar --statsd-udp 127.0.0.1:8125 --rules rules.json
@@ -38,10 +38,10 @@ extension Commands {
     """
 
   private static let emit = """
-    Each LINE is NAME:VALUE|TYPE[|#TAG:VALUE,…] in StatsD's or DogStatsD's words; - reads them from
-    standard input. They go in datagrams; with --wait or --once KEY as a session over the events socket,
-    until it has acknowledged them. Whoever does not know whether a try has counted tries again with the
-    same KEY: --once "invoice-$ID".
+    Each LINE is NAME:VALUE|TYPE[|#TAG:VALUE,…] as in StatsD or DogStatsD; - reads them from
+    standard input. emit sends them as datagrams; with --wait or --once KEY in a session over the
+    events socket, and waits for the acknowledgement. If you do not know whether a try has counted,
+    try again with the same KEY: --once "invoice-$ID".
 
     Example:
       metrics-sidecar emit 'jobs.done:1|c|#queue:mail' 'queue.length:7|g'
@@ -49,7 +49,7 @@ extension Commands {
     Exit codes:
       0  the kernel has taken them; with --wait or --once the sidecar has counted them, for good
       1  nothing listens, its queue stays full for a second, or no acknowledgement comes within 10 s
-      2  a wrong flag, or a line that is no event: which and why is told, and nothing is sent
+      2  a wrong flag, or a line that is not an event: standard error says why, nothing is sent
 
     """
 
@@ -57,8 +57,8 @@ extension Commands {
     Settings.flags("statsd-socket") + Settings.flags("events-socket") + [
       Option(
         "once", "KEY", "",
-        "Count these lines once, however often they are sent with this KEY (up to 255 bytes): as long as "
-          + "the sidecar remembers it among its --max-sessions."),
+        "Count these lines once, however often you send them with this KEY (up to 255 bytes): as "
+          + "long as the sidecar remembers it among its --max-sessions."),
       Option("wait", nil, "false", "Wait until the sidecar has counted them."),
     ]
 
@@ -67,16 +67,16 @@ extension Commands {
     + Settings.flags("statsd-socket")
 
   private static let run = """
-    Write -- before the command. Its streams, signals and exit code pass through. When it has ended, these
-    events are sent, each with the tag job_name:
+    Write -- before the command. Its streams, signals and exit code pass through. When it has ended,
+    run sends these events, each with the tag job_name:
 
       job.runs                             1, with the tag result: success or failure
       job.duration_seconds                 how long it took
-      job.exit_code                        of one that a signal has killed 128 and the signal's number
-      job.last_success_timestamp_seconds   where the exit code was 0
+      job.exit_code                        128 plus the signal's number if a signal has killed it
+      job.last_success_timestamp_seconds   if the exit code was 0
 
-    Where no sidecar listens, the command runs all the same, with a line on standard error. A command
-    that cannot be run has the exit code 126, one that is not there 127.
+    If no sidecar listens, the command runs all the same, with a line on standard error. The exit
+    code is 126 if the command cannot be run, 127 if it does not exist.
 
     Example:
       metrics-sidecar run --name backup -- pg_dump --file /backup/dump app
@@ -88,7 +88,7 @@ extension Commands {
     """
 
   private static let copy = """
-    For an init container that puts it into a volume. It is static, so any image can run it.
+    For an init container that puts the program into a volume. It is static and runs in any image.
 
     Example:
       metrics-sidecar copy /tools/metrics-sidecar
@@ -105,14 +105,14 @@ extension Commands {
       metrics-sidecar check-rules rules.json
 
     Exit codes:
-      0  the rules are good; how many there are is told
+      0  the rules are good; standard output says how many there are
       1  the file cannot be read, or has mistakes: a line each, with line, column and reason
       2  a wrong flag, or no file
 
     """
 
   private static let healthcheck = """
-    Asks GET /-/ready of the sidecar that serves on --listen. For a container's HEALTHCHECK or a probe.
+    Asks GET /-/ready of the sidecar that serves on --listen. For a HEALTHCHECK or a probe.
 
     Example:
       metrics-sidecar healthcheck --listen 127.0.0.1:8000
@@ -130,8 +130,9 @@ extension Commands {
   ]
 
   private static let tail = """
-    Shows each line that comes, and why one did not count, up to a thousand a second; it says how many
-    more came. Into a file or a pipe it writes TIME SOCKET ok|REASON LINE, and # before what it says.
+    Shows each line that arrives and why it did not count, up to a thousand a second; it says how
+    many more there were. Into a file or a pipe it writes TIME SOCKET ok|REASON LINE, and its own
+    remarks after a #.
 
     Example:
       metrics-sidecar tail --rejected --name 'orders.*'
@@ -144,8 +145,8 @@ extension Commands {
     """
 
   private static let top = """
-    Families by their series, with events a second, bytes on the page, and the tag that has the most
-    values. Into a file or a pipe it writes one table and ends, as with --once.
+    Lists families by their series, with events a second, bytes in an exposition, and the tag with
+    the most values. Into a file or a pipe it writes one table and ends, as with --once.
 
     Example:
       metrics-sidecar top --once

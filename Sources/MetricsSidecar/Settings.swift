@@ -10,8 +10,8 @@ struct Settings: Sendable {
     Option("listen", "HOST:PORT", "0.0.0.0:8000", "Where /metrics is served."),
     Option(
       "allowed-hosts", "NAMES", "",
-      "Names by which browsers may read, with commas between them, beside addresses in numbers and "
-        + "localhost. *: any. Scrapers and other programs may come by any name."),
+      "Names by which browsers may read, separated by commas, besides numeric addresses and "
+        + "localhost. *: any. Scrapers and other programs may use any name."),
     Option(
       "events-socket", "PATH", "/run/metrics/events.sock",
       "Stream socket for frames with acknowledgements, or plain lines. @NAME: one without a file. "
@@ -31,21 +31,21 @@ struct Settings: Sendable {
     Option(
       "gauge-minus", "auto|step|value", "auto",
       "What level:-5|g means: a step down on UDP, TCP and plain lines, and the value -5 on Unix "
-        + "datagrams and in frames (auto), or one of both everywhere."),
+        + "datagrams and in frames (auto), or the same everywhere."),
     Option(
       "utf8-names", nil, "false",
       "Offer names as clients wrote them (http.requests) to scrapers that ask for UTF-8."),
     Option(
       "created-lines", nil, "false",
       "Write each series' start time as a _created line in OpenMetrics. A Prometheus that does not "
-        + "read them as start times stores them as further series."),
+        + "read them as start times stores them as extra series."),
     Option(
       "supervise", nil, "false",
       "A parent keeps the sockets open and starts another worker when one is killed."),
     Option(
       "linger", "TIME", "0",
-      "After SIGTERM, how long to go on at most until clients have left and the last events are scraped. "
-        + "A second SIGTERM ends it at once. 0: not at all."),
+      "After SIGTERM, how long to wait at most until clients have left and the last events are "
+        + "scraped. A second SIGTERM ends it at once. 0: not at all."),
     Option("socket-mode", "MODE", "0660", "Permissions of the Unix sockets, in octal."),
     Option(
       "socket-group", "GID", "",
@@ -63,22 +63,22 @@ struct Settings: Sendable {
       "Damaged state files kept under another name; the oldest makes room."),
     Option(
       "rules", "FILE", "",
-      "Rules that turn events into families (JSON), read again on SIGHUP and POST /-/reload. Empty: "
-        + "every event has its own name."),
+      "Rules that turn events into families (JSON), read again on SIGHUP and POST /-/reload. "
+        + "Empty: every event has its own name."),
     Option("max-series", "N", "10000", "Series kept; beyond it new ones are refused and counted."),
     Option(
       "max-exposition-size", "SIZE", "0",
       "Text of all series' lines; beyond it new series and pushes are refused and counted. "
         + "0: 1KiB for each of --max-series, at least 1MiB."),
     Option("max-family-series", "N", "0", "Series kept of one family; 0: as many as of all."),
-    Option("max-families", "N", "5000", "Families; events without a rule make no more."),
+    Option("max-families", "N", "5000", "Families; beyond it events without a rule make none."),
     Option(
       "series-ttl", "TIME", "0",
-      "How long a series outlives its last event, where its rule does not say. 0: for ever."),
+      "How long a series outlives its last event, unless its rule says otherwise. 0: forever."),
     Option(
       "session-ttl", "TIME", "0",
       "How long a session outlives its last frame and its connection. 0: until it makes room."),
-    Option("max-sessions", "N", "4096", "Sessions remembered; the most silent one makes room."),
+    Option("max-sessions", "N", "4096", "Sessions remembered; the longest silent one makes room."),
     Option("max-connections", "N", "1024", "Clients of the events socket at once."),
     Option("max-tcp-connections", "N", "256", "Clients of --statsd-tcp at once."),
     Option("max-frame-size", "SIZE", "1MiB", "The longest frame on the events socket."),
@@ -88,8 +88,7 @@ struct Settings: Sendable {
     Option("max-name-length", "SIZE", "256", "The longest name of an event or a tag."),
     Option("max-label-value-length", "SIZE", "1KiB", "The longest value of a tag."),
     Option(
-      "max-gauge-clients", "N", "32", "Clients with a part in one series of a gauge with \"merge\"."
-    ),
+      "max-gauge-clients", "N", "32", "Clients that report one series of a gauge with \"merge\"."),
     Option("max-exemplars", "N", "10000", "Exemplars kept, the last one of a counter or bucket."),
     Option(
       "history", "SIZE", "256KiB",
@@ -97,25 +96,25 @@ struct Settings: Sendable {
     Option("max-http-connections", "N", "256", "HTTP connections at once."),
     Option(
       "max-unread-pages", "SIZE", "16MiB",
-      "Of --max-client-memory, what expositions may have that their readers have not taken yet, or two "
-        + "of them if that is more."),
+      "The part of --max-client-memory for expositions that are not read yet, or two expositions "
+        + "if that is more."),
     Option(
       "max-client-memory", "SIZE", "24MiB",
       "What all clients together may hold: unfinished requests and frames, answers and expositions "
         + "that nobody has read yet."),
-    Option("push", nil, "false", "Take pushes as Pushgateway does, at /metrics/job/…"),
+    Option("push", nil, "false", "Accept pushes as Pushgateway does, at /metrics/job/…"),
     Option("push-admin", nil, "false", "Allow PUT /api/v1/admin/wipe, which deletes all groups."),
     Option(
       "push-ttl", "TIME", "0",
-      "How long a group outlives its last push, where the push does not say. 0: for ever."),
+      "How long a group outlives its last push, unless the push says otherwise. 0: forever."),
     Option(
       "push-aggregate", nil, "false",
-      "Add pushes up, as ?mode=aggregate does, where the push does not say."),
+      "Add pushes up, as ?mode=aggregate does, unless the push says otherwise."),
     Option(
-      "push-gauges", "last|sum|max", "last", "What becomes of gauges in pushes that are added up."),
+      "push-gauges", "last|sum|max", "last", "How gauges are merged in pushes that are added up."),
     Option(
       "push-auth", "FILE", "",
-      "Who may push: lines that hash-password writes. Empty: everybody."),
+      "Who may push: a file of lines from hash-password. Empty: everybody."),
     Option(
       "max-push-size", "SIZE", "1MiB",
       "The longest body of a push, before and after it is "
@@ -224,7 +223,7 @@ struct Settings: Sendable {
   ) throws(Options.Mistake) -> UInt64 {
     let milliseconds = try options.milliseconds(name, in: 0...366 * 86_400_000)
     if milliseconds > 0, milliseconds < 1000 {
-      throw options.mistake(name, "is at least 1s, or 0 for ever")
+      throw options.mistake(name, "is at least 1s, or 0 forever")
     }
     return UInt64(milliseconds) * 1_000_000
   }
