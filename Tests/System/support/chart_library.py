@@ -11,11 +11,11 @@ LIBRARY = CHART / "charts/metrics-sidecar"
 # Keys that the library's file has by its own words, or that mean resources of the chart.
 ITS_OWN = {"sidecar": {"rules", "push"}, "podMonitor": set(), "prometheusOperator": set()}
 WORDS = {
-    "Have Prometheus scrape the pods themselves, instead of `serviceMonitor`. auto: for a Job or a"
+    "Let Prometheus scrape the pods themselves, instead of `serviceMonitor`. auto: for a Job or a"
     "\n  # CronJob, where the cluster knows PodMonitors and `serviceMonitor` is off.\n"
-    "  enabled: auto": "Make a PodMonitor of the pods.\n  enabled: true",
-    "addresses in numbers, localhost and\n# the hosts of `ingress` and `httpRoute`; `*`":
-        "addresses in numbers and\n# localhost; `*`",
+    "  enabled: auto": "Create a PodMonitor for the pods.\n  enabled: true",
+    "numeric addresses, localhost and\n# the hosts of `ingress` and `httpRoute`; `*`":
+        "numeric addresses and\n# localhost; `*`",
     "empty: the release's full name.": "empty: the PodMonitor's name.",
     "empty: that of the pods, which it selects from anywhere.": "empty: that of the pods.",
 }
