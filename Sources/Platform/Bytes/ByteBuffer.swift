@@ -2,12 +2,12 @@ import CSidecarLinux
 
 /// Growable bytes: append at the end, take from the front.
 ///
-/// What must stay true: `0 <= head <= tail <= capacity`; the bytes in `head..<tail` are initialised.
-/// Appending moves what is left to the front before it grows, so a buffer that is emptied regularly
-/// stops allocating once it has seen its largest content.
+/// What must stay true: `0 <= head <= tail <= capacity`; the bytes in `head..<tail` are
+/// initialised. Appending moves the remaining bytes to the front before it grows, so a buffer that
+/// is emptied regularly stops allocating once it has held its largest content.
 @safe
 public struct ByteBuffer: ~Copyable {
-  // Sound: owned by this value alone, freed once in `deinit`, never handed out but as a borrowed span.
+  // Sound: owned by this value alone, freed once in `deinit`, handed out only as a borrowed span.
   private var base: UnsafeMutableRawPointer
   private var head = 0
   private var tail = 0
@@ -30,7 +30,7 @@ public struct ByteBuffer: ~Copyable {
   @inline(__always)
   public var isEmpty: Bool { tail == head }
 
-  /// The bytes waiting, borrowed: the view ends before the buffer is changed.
+  /// The bytes waiting, borrowed: the view ends before the buffer changes.
   public var bytes: RawSpan {
     @_lifetime(borrow self)
     @inline(__always)
@@ -65,7 +65,7 @@ public struct ByteBuffer: ~Copyable {
     tail = head + count
   }
 
-  /// Gives memory beyond `capacity` back, once the content is small again.
+  /// Releases memory beyond `capacity` once the content is small again.
   public mutating func shrink(to capacity: Int) {
     guard self.capacity > capacity, count <= capacity else { return }
     reallocate(capacity: max(capacity, 16))
@@ -79,7 +79,7 @@ public struct ByteBuffer: ~Copyable {
     tail += 1
   }
 
-  /// Adds a copy of `source`, which is not part of this buffer.
+  /// Adds a copy of `source`, which must not be part of this buffer.
   @inline(__always)
   public mutating func append(_ source: RawSpan) {
     let byteCount = source.byteCount
@@ -91,8 +91,8 @@ public struct ByteBuffer: ~Copyable {
     tail += byteCount
   }
 
-  /// The same where the content is known to end at `total` bytes: growing in steps of twice the size
-  /// goes up to that and no further.
+  /// The same for content that will end at `total` bytes: growing by doubling goes up to that and
+  /// no further.
   public mutating func append(_ source: RawSpan, within total: Int) {
     let needed = count + source.byteCount
     if capacity - tail < source.byteCount, needed <= total {
@@ -121,13 +121,13 @@ public struct ByteBuffer: ~Copyable {
     unsafe append(bytes.span.bytes)
   }
 
-  /// Replaces bytes that are already there, such as a length that was not known before.
+  /// Replaces existing bytes, such as a length that was not known before.
   public mutating func replace(at offset: Int, with byte: UInt8) {
     precondition(offset >= 0 && offset < count)
     unsafe base.storeBytes(of: byte, toByteOffset: head + offset, as: UInt8.self)
   }
 
-  /// Moves what follows `offset` by `byteCount` bytes, which become zeros.
+  /// Inserts `byteCount` zeros at `offset`.
   public mutating func insertZeros(_ byteCount: Int, at offset: Int) {
     precondition(offset >= 0 && offset <= count && byteCount >= 0)
     let moved = count - offset
@@ -157,7 +157,8 @@ public struct ByteBuffer: ~Copyable {
     if capacity - tail < byteCount { makeRoom(byteCount) }
   }
 
-  /// Has the kernel give the memory for the free room at once instead of with a fault for each page.
+  /// Makes the kernel provide the memory for the free room at once instead of with a fault for each
+  /// page.
   public mutating func touch() { unsafe cl_touch(base + tail, capacity - tail) }
 
   @inline(never)

@@ -6,14 +6,14 @@ public enum ByteCompare {
     let count = a.byteCount
     guard count == b.byteCount else { return false }
     var index = 0
-    // Sound: every load ends at or before `count`, which both have.
+    // Sound: every load ends at or before `count`, the length of both.
     while index + 8 <= count {
       let x = unsafe a.unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: UInt64.self)
       let y = unsafe b.unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: UInt64.self)
       if x != y { return false }
       index += 8
     }
-    // The rest together with bytes that are known to be equal, if there are any.
+    // The rest, together with bytes already known to be equal, if any.
     if index < count, count >= 8 {
       let last = count - 8
       let x = unsafe a.unsafeLoadUnaligned(fromUncheckedByteOffset: last, as: UInt64.self)
@@ -31,7 +31,7 @@ public enum ByteCompare {
 }
 
 extension RawSpan {
-  /// The byte at `index`, which is checked.
+  /// The byte at `index`, with a bounds check.
   @inlinable @inline(__always)
   public func at(_ index: Int) -> UInt8 {
     unsafe unsafeLoad(fromByteOffset: index, as: UInt8.self)
@@ -45,7 +45,7 @@ extension RawSpan {
     return true
   }
 
-  /// Whether they are `text`, which has small letters, in any case.
+  /// Whether these bytes are `text`, which is lowercase, ignoring case.
   public func equalsIgnoringCase(_ text: StaticString) -> Bool {
     guard byteCount == text.utf8CodeUnitCount else { return false }
     for index in 0..<byteCount {

@@ -1,10 +1,10 @@
-/// Copying bytes. The C library's copy of musl costs twenty cycles before its first byte, more than
-/// most names and labels are long.
+/// Copying bytes. musl's `memcpy` costs twenty cycles before its first byte, which is more than
+/// copying most names and labels takes.
 public enum ByteCopy {
-  /// Beyond it, the C library's is faster.
+  /// Beyond it, the C library's copy is faster.
   @usableFromInline static let shortByteCount = 128
 
-  /// Copies `count` bytes, none of which overlap.
+  /// Copies `count` bytes, which must not overlap.
   @inline(never)
   @_optimize(speed)
   public static func copy(

@@ -1,10 +1,10 @@
 extension Decimal {
-  /// `mantissa` · 10^`exponent`, correctly rounded; `nil` where 128 bits do not tell which of two
-  /// numbers is nearer, and near the ends of what a Double holds: `parse` knows all.
+  /// `mantissa` · 10^`exponent`, correctly rounded; `nil` where 128 bits cannot decide which of two
+  /// numbers is nearer, and near the ends of a Double's range: `parse` handles those.
   ///
   /// The power is made by squaring, in 128 bits with the top one set. Each multiplication is off by
-  /// less than 8 units of the last place and an error doubles with each of nine squarings, so that the
-  /// product is off by less than 2^16 of them.
+  /// less than 8 units of the last place and an error doubles with each of nine squarings, so that
+  /// the product is off by less than 2^16 of them.
   public static func scaled(_ mantissa: UInt64, exponent: Int) -> Double? {
     if mantissa == 0 { return 0 }
     guard exponent.magnitude <= 300 else { return nil }
@@ -30,7 +30,7 @@ extension Decimal {
       sign: .plus, exponent: product.exponent - 53, significand: Double(rounded))
   }
 
-  /// `high` and `low` are the bits behind the point, the first of them set; times 2^`exponent`.
+  /// `high` and `low` are the bits after the point, the first of them set; times 2^`exponent`.
   private struct Wide {
     var high: UInt64
     var low: UInt64

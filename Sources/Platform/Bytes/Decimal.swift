@@ -79,7 +79,8 @@ public enum Decimal {
   }
 }
 
-/// Takes a number's text without a String on the heap, which one beyond 15 characters would be.
+/// Receives a number's text without a String on the heap, which a text of more than 15 characters
+/// would need.
 ///
 /// What must stay true: it holds any Double's text, which has 24 characters at most.
 private struct ShortText: TextOutputStream {
@@ -90,8 +91,8 @@ private struct ShortText: TextOutputStream {
     for byte in string.utf8 { append(byte) }
   }
 
-  /// The standard library hands a number's digits over here; where it did not, `write` would be
-  /// called, with the same result.
+  /// The standard library passes a number's digits here; otherwise it would call `write`, with the
+  /// same result.
   mutating func _writeASCII(_ buffer: UnsafeBufferPointer<UInt8>) {
     for index in 0..<buffer.count { unsafe append(buffer[index]) }
   }

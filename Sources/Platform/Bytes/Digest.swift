@@ -1,6 +1,6 @@
-/// The checksums of files, and the numbers that they keep of texts: multiply and fold, eight bytes a
-/// step, the same on every platform and in every version. Not cryptographic, and not for tables that
-/// strangers fill: those have `HashKey`.
+/// Checksums for files, and hashes of texts that files store: multiply and fold, eight bytes a
+/// step, the same on every platform and in every version. Not cryptographic, and not for tables
+/// with untrusted keys: use `HashKey` for those.
 public enum Digest {
   @usableFromInline static var a: UInt64 { 0x9e37_79b9_7f4a_7c15 }
   @usableFromInline static var b: UInt64 { 0xd6e8_feb8_6659_fd93 }

@@ -1,9 +1,9 @@
-/// Numbers above 0, found by the hashes of their keys. The keys stay with the owner, who compares them:
-/// an entry has 8 bytes.
+/// Numbers above 0, found by the hashes of their keys. The keys stay with the owner, which compares
+/// them: an entry has 8 bytes.
 ///
-/// What must stay true: at most half of the slots are taken, so that a search ends; what stands behind
-/// an entry that goes moves up, so that none ends too early. Where strangers choose the keys, their
-/// hashes are a `HashKey`'s.
+/// What must stay true: at most half of the slots are taken, so that a search ends; entries after a
+/// removed one move up, so that no search ends too early. Hashes of untrusted keys come from a
+/// `HashKey`.
 public struct HashIndex: Sendable {
   @usableFromInline
   struct Slot: Sendable {
@@ -17,13 +17,13 @@ public struct HashIndex: Sendable {
   /// Entries.
   public private(set) var count = 0
 
-  /// Without entries; the slots are a power of two.
+  /// Creates an empty index; the number of slots is a power of two.
   public init(slotCount: Int = 64) {
     precondition(slotCount & (slotCount - 1) == 0)
     slots = [Slot](repeating: Slot(), count: slotCount)
   }
 
-  /// The value of that hash whose key is the one sought.
+  /// The value with this hash whose key is equal to the one sought.
   @inlinable @inline(__always)
   public func find(_ hash: UInt32, _ isSought: (UInt32) -> Bool) -> UInt32? {
     let mask = slots.count - 1
@@ -35,7 +35,7 @@ public struct HashIndex: Sendable {
     return nil
   }
 
-  /// Adds a value whose key is not there.
+  /// Adds a value whose key is not in the index.
   public mutating func insert(_ hash: UInt32, _ value: UInt32) {
     precondition(value != 0)
     if (count + 1) * 2 > slots.count { grow() }
@@ -46,7 +46,7 @@ public struct HashIndex: Sendable {
     count += 1
   }
 
-  /// Takes a value out, if it is there.
+  /// Removes a value, if it is in the index.
   public mutating func remove(_ hash: UInt32, _ value: UInt32) {
     let mask = slots.count - 1
     var hole = Int(truncatingIfNeeded: hash) & mask
@@ -58,7 +58,7 @@ public struct HashIndex: Sendable {
     var index = hole
     while true {
       slots[hole] = Slot()
-      // The next one whose search passes the hole.
+      // The next entry whose search passes the hole.
       var distance: Int
       repeat {
         index = (index + 1) & mask

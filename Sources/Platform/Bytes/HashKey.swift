@@ -1,29 +1,30 @@
-/// The secret of this process's hash tables: strangers choose the keys that are put into them, and
-/// must not be able to choose ones that meet in one place.
+/// The secret of this process's hash tables: their keys come from untrusted input, which must not
+/// be able to choose colliding keys.
 ///
-/// A word is taken in by one multiplication whose 128 bits are folded to 64:
+/// Each word is mixed in by one multiplication whose 128 bits are folded to 64:
 ///
 ///     state = fold((state ^ word) · factor)          fold(x) = upper half ^ lower half
 ///
 /// What must stay true: both `start` and `factor` are secret. A secret start alone does not help: a
 /// product cut to 64 bits maps a flipped top bit to a flipped top bit, whatever the start, and a
-/// second chosen bit undoes it. Folded, a difference of two words becomes one that depends on all of
-/// the secret factor, so no pair of keys meets under more than a vanishing part of all secrets.
+/// second chosen bit undoes it. Folded, a difference of two words becomes one that depends on all
+/// of the secret factor, so no pair of keys collides under more than a vanishing part of all
+/// secrets.
 ///
-/// Only within one process: what a file keeps is hashed by `Digest`.
+/// Only within one process: hashes in files come from `Digest`.
 public struct HashKey: Sendable {
   /// What a hash begins with.
   public let start: UInt64
   /// What each word is multiplied with; odd.
   public let factor: UInt64
 
-  /// For tests, which repeat; programs use `process`.
+  /// For repeatable tests; programs use `process`.
   public init(start: UInt64, factor: UInt64) {
     self.start = start
     self.factor = factor | 1
   }
 
-  /// Drawn when it is first asked for. A kernel without random bytes leaves the clock.
+  /// Drawn at first use. If the kernel has no random bytes, the clock has to do.
   public static let process: HashKey = {
     do throws(Errno) {
       let (start, factor) = try Process.randomIdentity()
@@ -34,7 +35,7 @@ public struct HashKey: Sendable {
     }
   }()
 
-  /// Takes one more word in.
+  /// Mixes in one more word.
   @inlinable @inline(__always)
   public func fold(_ state: UInt64, _ word: UInt64) -> UInt64 {
     let product = (state ^ word).multipliedFullWidth(by: factor)
@@ -45,8 +46,8 @@ public struct HashKey: Sendable {
   @inlinable @inline(__always)
   public func hash(_ number: UInt64) -> UInt64 { fold(start, number) }
 
-  /// The hash of `bytes`. The last word is never full: the byte above its last one says how many it
-  /// has, so that a zero more at the end is another key.
+  /// The hash of `bytes`. The last word is never full: the byte above its last one holds their
+  /// number, so that a key with another zero at the end is a different key.
   @inlinable
   public func hash(_ bytes: RawSpan) -> UInt64 {
     let count = bytes.byteCount

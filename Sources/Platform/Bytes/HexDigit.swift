@@ -1,5 +1,5 @@
 extension UInt8 {
-  /// What this byte stands for as a hexadecimal digit, 0 to 15; `nil` where it is none.
+  /// The value of this byte as a hexadecimal digit, 0 to 15; `nil` if it is not one.
   public var hexDigit: UInt8? {
     switch self {
     case 48...57: self - 48

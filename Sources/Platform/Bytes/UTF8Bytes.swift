@@ -1,5 +1,5 @@
 extension RawSpan {
-  /// Whether all of it is UTF-8 as Unicode has it: no overlong forms, no surrogates.
+  /// Whether all of it is valid UTF-8: no overlong forms, no surrogates.
   public func isUTF8(_ range: Range<Int>) -> Bool {
     var at = range.lowerBound
     while at < range.upperBound {
@@ -29,7 +29,7 @@ extension RawSpan {
 }
 
 extension String {
-  /// The text of bytes; what is not UTF-8 in them becomes U+FFFD.
+  /// The text of bytes; anything that is not valid UTF-8 becomes U+FFFD.
   public init(copying span: RawSpan) {
     self = unsafe span.withUnsafeBytes { unsafe String(decoding: $0, as: UTF8.self) }
   }

@@ -1,6 +1,6 @@
-/// The checksum of gzip (RFC 1952 §8), or another of its kind, eight bytes a step.
+/// The checksum of gzip (RFC 1952 §8), or another CRC-32, eight bytes a step.
 struct CRC32 {
-  /// The polynomials, bits reversed: gzip's, and Castagnoli's, which Snappy's frames have.
+  /// The polynomials, bits reversed: gzip's, and Castagnoli's, which Snappy's frames use.
   static let gzip: UInt32 = 0xedb8_8320
   static let castagnoli: UInt32 = 0x82f6_3b78
 
@@ -22,7 +22,7 @@ struct CRC32 {
 
   var value: UInt32 { ~state }
 
-  /// The checksum of these bytes alone; what came before is forgotten.
+  /// The checksum of these bytes alone, without earlier ones.
   mutating func value(of bytes: RawSpan) -> UInt32 {
     state = .max
     update(bytes)

@@ -1,10 +1,10 @@
-/// Compresses as RFC 1951 has it, for speed: the first match found is taken, each block of 32 KiB
+/// Compresses by RFC 1951, for speed: it takes the first match it finds, and each block of 32 KiB
 /// has Huffman codes of its own.
 ///
-/// The window holds up to 32 KiB that came before and the block being compressed. A table has the
-/// last place of each hash of four bytes; place 0 stands for none.
+/// The window holds up to 32 KiB of earlier bytes and the block being compressed. A table has the
+/// last position of each hash of four bytes; position 0 stands for none.
 ///
-/// What must stay true: `0 < fill <= windowByteCount`; all places in the table are below `fill`.
+/// What must stay true: `0 < fill <= windowByteCount`; all positions in the table are below `fill`.
 @safe
 public struct Deflate: ~Copyable {
   private static var blockByteCount: Int { 32_768 }
@@ -17,14 +17,15 @@ public struct Deflate: ~Copyable {
   // Eight more bytes of the window may be read, never used.
   private let window: UnsafeMutableRawPointer
   private let table: UnsafeMutablePointer<UInt16>
-  /// Of one block: a literal, or from bit 31 down 1, the length and 16 bits of distance.
+  /// The symbols of one block: a literal, or from bit 31 down 1, the length and 16 bits of
+  /// distance.
   private let symbols: UnsafeMutablePointer<UInt32>
   private var fill = 1
   private var bits = UInt64(0)
   private var bitCount = 0
   private let codes = DeflateCodes()
 
-  /// Starts a stream; 224 KiB are held until it is gone.
+  /// Starts a stream, which holds 224 KiB until it is released.
   public init() {
     unsafe window = .allocate(byteCount: Self.windowByteCount + 8, alignment: 16)
     unsafe window.initializeMemory(as: UInt8.self, repeating: 0, count: Self.windowByteCount + 8)
@@ -39,7 +40,7 @@ public struct Deflate: ~Copyable {
     unsafe symbols.deallocate()
   }
 
-  /// Compresses `bytes` after what came before. All but some bits are written.
+  /// Compresses `bytes` as the continuation of the stream. Writes all but the last few bits.
   public mutating func append(_ bytes: RawSpan, to output: inout ByteBuffer) {
     var start = 0
     while start < bytes.byteCount {
@@ -49,7 +50,7 @@ public struct Deflate: ~Copyable {
     }
   }
 
-  /// Ends the stream: an empty last block, filled up to a byte.
+  /// Ends the stream with an empty last block, padded to a byte.
   public mutating func finish(_ output: inout ByteBuffer) {
     put(0b011, 3)
     put(0, 7)
@@ -79,7 +80,7 @@ public struct Deflate: ~Copyable {
     write(count, literals, distances, to: &output)
   }
 
-  /// Moves the last 32 KiB to the front, when the block has no room behind them.
+  /// Moves the last 32 KiB to the front when there is no room for a block after them.
   private mutating func makeRoom(_ byteCount: Int) {
     guard fill + byteCount > Self.windowByteCount else { return }
     let moved = fill - Self.blockByteCount
@@ -103,7 +104,7 @@ public struct Deflate: ~Copyable {
     unsafe window.loadUnaligned(fromByteOffset: place, as: UInt32.self)
   }
 
-  /// How many bytes are the same at both places, at most `limit`.
+  /// How many bytes are equal at both positions, at most `limit`.
   @inline(__always)
   private func commonByteCount(_ first: Int, _ second: Int, _ limit: Int) -> Int {
     var count = 4
@@ -121,7 +122,7 @@ public struct Deflate: ~Copyable {
     return count
   }
 
-  /// Turns the block into symbols and counts them; gives how many there are.
+  /// Turns the block into symbols, counts each, and returns how many there are.
   private mutating func findMatches(
     _ byteCount: Int, _ literals: UnsafeMutableBufferPointer<UInt32>,
     _ distances: UnsafeMutableBufferPointer<UInt32>

@@ -15,7 +15,7 @@ struct DeflateCodes {
     0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13,
     13,
   ]
-  /// In which the lengths of the code of lengths are written, §3.2.7.
+  /// The order in which the lengths of the code of lengths are written, §3.2.7.
   static let order = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15]
   private var lengths = [UInt8](repeating: 0, count: 259)
 
@@ -29,7 +29,7 @@ struct DeflateCodes {
   @inline(__always)
   func length(_ length: Int) -> Int { Int(lengths[length]) }
 
-  /// Two codes for each power of two: the bit after the highest tells which.
+  /// Two codes for each power of two: the bit after the highest selects one.
   @inline(__always)
   func distance(_ distance: Int) -> Int {
     let value = UInt32(truncatingIfNeeded: distance - 1)

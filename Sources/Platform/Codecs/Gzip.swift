@@ -1,4 +1,4 @@
-/// Deflate with the head and end of RFC 1952: what `Content-Encoding: gzip` stands for.
+/// Deflate with the header and trailer of RFC 1952, as in `Content-Encoding: gzip`.
 public struct Gzip: ~Copyable {
   private var deflate = Deflate()
   private var checksum = CRC32()
@@ -8,7 +8,7 @@ public struct Gzip: ~Copyable {
   /// Starts one member (RFC 1952 §2.3).
   public init() {}
 
-  /// Compresses `bytes` after what came before.
+  /// Compresses `bytes` as the continuation of the member.
   public mutating func append(_ bytes: RawSpan, to output: inout ByteBuffer) {
     begin(&output)
     checksum.update(bytes)
@@ -16,7 +16,7 @@ public struct Gzip: ~Copyable {
     deflate.append(bytes, to: &output)
   }
 
-  /// Ends the member with its checksum and length. Nothing comes after.
+  /// Ends the member with its checksum and length. Nothing follows.
   public mutating func finish(_ output: inout ByteBuffer) {
     begin(&output)
     deflate.finish(&output)

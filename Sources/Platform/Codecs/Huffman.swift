@@ -25,8 +25,8 @@ struct HuffmanCode {
     assign(limit)
   }
 
-  /// How deep each leaf lies in the tree of least redundancy, for rising weights, in place as Moffat
-  /// and Katajainen have it: "In-Place Calculation of Minimum-Redundancy Codes", 1995.
+  /// The depth of each leaf in the tree of least redundancy, for ascending weights, in place after
+  /// Moffat and Katajainen: "In-Place Calculation of Minimum-Redundancy Codes", 1995.
   private static func depths(_ weights: [Int]) -> [Int] {
     var a = weights
     let n = a.count
@@ -53,7 +53,8 @@ struct HuffmanCode {
         leaf += 1
       }
     }
-    // Then their depths, from the root, and those of the leaves from how many each level has left.
+    // Then their depths, from the root, and the depths of the leaves from the free places of each
+    // level.
     a[n - 2] = 0
     for node in stride(from: n - 3, through: 0, by: -1) { a[node] = a[a[node]] + 1 }
     var available = 1
@@ -77,8 +78,8 @@ struct HuffmanCode {
     return a
   }
 
-  /// How many codes there are of each length. Those over the limit are shortened, and others made
-  /// longer until all fit.
+  /// How many codes there are of each length. Shortens those over the limit, and lengthens others
+  /// until all fit.
   private static func counts(_ depths: [Int], _ limit: Int) -> [Int] {
     var counts = [Int](repeating: 0, count: limit + 1)
     for depth in depths { counts[min(depth, limit)] += 1 }

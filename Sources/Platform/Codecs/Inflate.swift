@@ -2,7 +2,7 @@
 ///
 /// What must stay true: never more than `limit` bytes come out, whatever goes in.
 public struct Inflate: ~Escapable {
-  /// What is wrong with the input: its form, or that more would come out than the bound.
+  /// What is wrong with the input: it is malformed, or its output would exceed the bound.
   public enum Failure: Error { case malformed, tooLarge }
 
   private let bytes: RawSpan
@@ -18,7 +18,7 @@ public struct Inflate: ~Escapable {
     self.limit = limit
   }
 
-  /// Appends what `bytes`, one gzip member or several, stand for: at the most `limit` bytes.
+  /// Appends the content of `bytes`, one gzip member or several: at most `limit` bytes.
   public static func gunzip(
     _ bytes: RawSpan, limit: Int, into output: inout ByteBuffer
   ) throws(Failure) {
@@ -95,7 +95,7 @@ public struct Inflate: ~Escapable {
   }
 
   private mutating func stored(_ output: inout ByteBuffer) throws(Failure) {
-    // Whole bytes that were taken in ahead of their use do not exist: bits are taken as needed.
+    // Bits are read as needed, so no whole bytes have been read ahead.
     bits = 0
     bitCount = 0
     let count = Int(try byte()) | Int(try byte()) << 8
@@ -183,12 +183,13 @@ public struct Inflate: ~Escapable {
   }
 }
 
-/// A canonical code: how many symbols have each length, and the symbols in the order of their codes.
+/// A canonical code: how many symbols have each length, and the symbols in the order of their
+/// codes.
 struct HuffmanTable {
   fileprivate var counts = [UInt16](repeating: 0, count: 16)
   fileprivate var symbols: [UInt16]
 
-  /// `nil` where more codes of a length are claimed than there are.
+  /// `nil` if more codes of a length are claimed than exist.
   init?(_ lengths: ArraySlice<UInt8>) {
     symbols = [UInt16](repeating: 0, count: lengths.count)
     for length in lengths { counts[Int(length)] += 1 }

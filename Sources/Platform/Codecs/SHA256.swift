@@ -1,4 +1,4 @@
-/// SHA-256 (FIPS 180-4), HMAC (RFC 2104) and PBKDF2 (RFC 8018), for the passwords of those who push.
+/// SHA-256 (FIPS 180-4), HMAC (RFC 2104) and PBKDF2 (RFC 8018), for the passwords of push clients.
 public enum SHA256 {
   /// 32 bytes, as of each function here.
   public static func hash(_ message: [UInt8]) -> [UInt8] {
@@ -83,12 +83,12 @@ public enum SHA256 {
     }
   }
 
-  /// RFC 2104, with the two padded keys taken in already.
+  /// RFC 2104, with the two padded keys already hashed.
   public struct HMAC {
     private var inner = State()
     private var outer = State()
 
-    /// Takes a key of any length.
+    /// Accepts a key of any length.
     public init(key: [UInt8]) {
       var block = key.count > 64 ? SHA256.hash(key) : key
       while block.count < 64 { block.append(0) }
@@ -113,15 +113,15 @@ public enum SHA256 {
     return work.result
   }
 
-  /// The same in parts, for those who have other things to do meanwhile.
+  /// The same in parts, for a caller that has other things to do meanwhile.
   public struct PBKDF2 {
     private let hmac: HMAC
     private var step: [UInt8]
     private var left: Int
-    /// The 32 bytes, once `goOn` has said that they are.
+    /// The 32 bytes, once `goOn` has returned true.
     public private(set) var result: [UInt8]
 
-    /// Begins, with the first of so many iterations.
+    /// Begins with the first of `iterations` iterations.
     public init(_ password: [UInt8], salt: [UInt8], iterations: Int) {
       hmac = HMAC(key: password)
       step = hmac.digest(salt + [0, 0, 0, 1])
@@ -129,7 +129,7 @@ public enum SHA256 {
       left = max(iterations, 1) - 1
     }
 
-    /// Goes on, at most `count` iterations; whether that was the last one.
+    /// Does at most `count` more iterations; returns whether the last one is done.
     public mutating func goOn(_ count: Int) -> Bool {
       for _ in 0..<min(count, left) {
         step = hmac.digest(step)
@@ -140,7 +140,7 @@ public enum SHA256 {
     }
   }
 
-  /// Compares in a time that does not tell where the difference is.
+  /// Compares in a time that does not reveal where the difference is.
   public static func isEqual(_ a: [UInt8], _ b: [UInt8]) -> Bool {
     guard a.count == b.count else { return false }
     var difference: UInt8 = 0

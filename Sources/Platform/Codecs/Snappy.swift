@@ -1,4 +1,4 @@
-/// Undoes Snappy's framing format, which is what Go's `snappy.NewReader` and Pushgateway take.
+/// Decodes Snappy's framing format, which Go's `snappy.NewReader` and Pushgateway accept.
 /// https://github.com/google/snappy/blob/main/framing_format.txt, format_description.txt
 ///
 ///     chunk   type, length (3 bytes, little-endian), then that many bytes
@@ -7,12 +7,12 @@
 ///
 /// What must stay true: never more than `limit` bytes come out, whatever goes in.
 public enum Snappy {
-  /// The same two things can be wrong as with gzip.
+  /// The same two errors as for gzip.
   public typealias Failure = Inflate.Failure
 
   private static let chunkLimit = 65_536
 
-  /// Appends what `bytes` stand for: at the most `limit` bytes.
+  /// Appends the content of `bytes`: at most `limit` bytes.
   public static func decode(
     _ bytes: RawSpan, limit: Int, into output: inout ByteBuffer
   ) throws(Failure) {
@@ -113,7 +113,7 @@ public enum Snappy {
     var value: UInt32 = 0
     for index in 0..<count { value |= UInt32(bytes.at(at + index)) << UInt32(8 * index) }
     at += count
-    // A length or distance beyond a block is refused by the caller; on 32 bits it must not trap.
+    // The caller refuses a length or distance beyond a block; on 32 bits it must not trap.
     return Int(min(value, 1 << 24))
   }
 }

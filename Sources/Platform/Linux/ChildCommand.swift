@@ -4,14 +4,14 @@ import CSidecarLinux
 public enum ChildCommand {
   /// Why it did not run.
   public enum Failure: Error, Sendable {
-    /// No `--` stands before its words.
+    /// There is no `--` before its words.
     case noDashes
     case notStarted(Errno)
   }
 
-  /// Runs the last `operandCount` words of this process's command line, as they are, and hands on what
-  /// signals come until it ends. Its exit code; of one that a signal has killed 128 and the signal's
-  /// number, as a shell has it. Orphans that became ours are reaped: it may be process 1. Only for a
+  /// Runs the last `operandCount` words of this process's command line unchanged, and forwards
+  /// signals until the command ends. Returns its exit code, or 128 plus the signal's number if a
+  /// signal killed it, as a shell does. Reaps orphans, since this may be process 1. Only for a
   /// program that has started no thread.
   public static func run(operandCount: Int) throws(Failure) -> Int32 {
     let child = cl_child_start(Int32(operandCount))

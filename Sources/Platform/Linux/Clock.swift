@@ -12,7 +12,7 @@ public enum Clock {
   public static var unixSeconds: Int64 { Int64(cl_realtime_nanoseconds() / 1_000_000_000) }
 }
 
-/// A moment in UTC as the calendar has it, without the C library's time zones.
+/// A moment as a calendar date and time in UTC, without the C library's time zones.
 public struct CivilTime: Equatable, Sendable {
   /// Of the Gregorian calendar.
   public let year: Int

@@ -1,14 +1,14 @@
 import CSidecarLinux
 
-/// Many datagrams a call, each in its own part of one slab.
+/// Many datagrams per call, each in its own part of one slab.
 ///
-/// The memory is shared with processes that are forked later, the lengths that the kernel writes as
-/// well as the bytes. So when a process dies between receiving and applying, by whatever signal, its
-/// successor finds what the kernel had handed over, and nothing is lost.
+/// Processes forked later share the memory, both the bytes and the lengths that the kernel writes.
+/// So when a process dies between receiving and applying, by whatever signal, its successor finds
+/// what the kernel had delivered, and nothing is lost.
 ///
 /// What must stay true: `number` rises with each batch, after the lengths of the last one are wiped
 /// and before the kernel writes new ones; so a successor that knows which number was applied knows
-/// whether what lies here was.
+/// whether this batch was.
 @safe
 public struct Datagrams: ~Copyable {
   // Sound: one mapping of `byteCount` bytes, made in `init` and unmapped once in `deinit`: the head
@@ -17,16 +17,16 @@ public struct Datagrams: ~Copyable {
   private let slab: UnsafeMutableRawPointer
   private let byteCount: Int
   private let stride: Int
-  /// How many the last `receive` or `restore` has found.
+  /// How many datagrams the last `receive` or `restore` found.
   public private(set) var count = 0
   /// Drawn at random; the same in all processes that share this.
   public let identity: (UInt64, UInt64)
 
-  /// The most that one call takes.
+  /// The most datagrams that one call receives.
   public static var capacity: Int { Int(cl_inbox_capacity()) }
 
-  /// Room for 64 datagrams of at most `maximumByteCount` bytes. Memory that is never received into
-  /// is never touched, so it costs nothing.
+  /// Makes room for 64 datagrams of at most `maximumByteCount` bytes. Memory that never receives a
+  /// datagram is never touched, so it costs nothing.
   public init(maximumByteCount: Int) throws(Errno) {
     let identity = try Process.randomIdentity()
     let stride = (maximumByteCount + 63) & ~63
@@ -45,7 +45,8 @@ public struct Datagrams: ~Copyable {
 
   deinit { _ = unsafe cl_unmap(head, UInt64(byteCount)) }
 
-  /// Takes what is waiting on `descriptor`, at most `capacity`. `source` is kept with the batch.
+  /// Receives what is waiting on `descriptor`, at most `capacity` datagrams. Keeps `source` with
+  /// the batch.
   public mutating func receive(from descriptor: Int32, source: Int = 0) -> IOResult {
     let result = unsafe cl_inbox_receive(head, descriptor, Int32(source))
     count = max(0, Int(result))
@@ -53,13 +54,13 @@ public struct Datagrams: ~Copyable {
     return result < 0 ? .failed(Errno(-result)) : .bytes(Int(result))
   }
 
-  /// Whether the `index`-th was longer than the buffer; what is here of it is cut.
+  /// Whether the `index`-th datagram was longer than the buffer and is truncated.
   public borrowing func isTruncated(_ index: Int) -> Bool {
     precondition(index >= 0 && index < count)
     return unsafe cl_inbox_length(head, Int32(index)) & 0x8000_0000 != 0
   }
 
-  /// The bytes of the `index`-th.
+  /// The bytes of the `index`-th datagram.
   @_lifetime(borrow self)
   public borrowing func bytes(_ index: Int) -> RawSpan {
     precondition(index >= 0 && index < count)
@@ -71,19 +72,19 @@ public struct Datagrams: ~Copyable {
 
   // MARK: Across processes
 
-  /// The batch that is here, or is being received.
+  /// The number of the batch that is here, or is being received.
   public var number: UInt64 { unsafe cl_inbox_number(head) }
 
-  /// Where it comes from.
+  /// The batch's source.
   public var source: Int { Int(unsafe cl_inbox_source(head)) }
 
-  /// Looks at what a predecessor has received last; `count` says how many.
+  /// Looks at what a predecessor received last; sets `count`.
   public mutating func restore() { count = Int(unsafe cl_inbox_received(head)) }
 
-  /// Numbers that all processes share: each has its own `index`, below 4.
+  /// Numbers that all processes share, each with its own `index` below 4.
   public func shared(_ index: Int) -> UInt64 { unsafe cl_inbox_shared(head, Int32(index), 0) }
 
-  /// Adds to a shared number; what it is then.
+  /// Adds to a shared number and returns the result.
   @discardableResult
   public func addShared(_ index: Int, _ amount: UInt64) -> UInt64 {
     unsafe cl_inbox_shared(head, Int32(index), amount)

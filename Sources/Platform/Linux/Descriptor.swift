@@ -2,10 +2,10 @@ import CSidecarLinux
 
 /// Owns a file descriptor and closes it once, when its life ends.
 public struct Descriptor: ~Copyable {
-  /// The number the kernel knows it by, valid as long as this value lives; -1 once released.
+  /// The kernel's number for it, valid as long as this value lives; -1 once released.
   public private(set) var raw: Int32
 
-  /// Takes over `raw`, which nothing else may close.
+  /// Takes ownership of `raw`, which nothing else may close.
   public init(owning raw: Int32) { self.raw = raw }
 
   deinit { if raw >= 0 { _ = cl_close(raw) } }
@@ -17,8 +17,8 @@ public struct Descriptor: ~Copyable {
     return released
   }
 
-  /// Reads into the free end of `buffer`, at most `capacity` bytes.
-  /// The corresponding C function is `recv`, which does not block.
+  /// Reads at most `capacity` bytes and appends them to `buffer`. The corresponding C function is
+  /// `recv`, which does not block.
   public borrowing func receive(into buffer: inout ByteBuffer, capacity: Int) -> IOResult {
     Socket.receive(raw, into: &buffer, capacity: capacity)
   }

@@ -1,11 +1,11 @@
 import CSidecarLinux
 
-/// An error number of the kernel, with its name and words for people.
+/// An error number of the kernel, with its name and a description.
 public struct Errno: Error, Equatable, Sendable {
   /// The number, positive.
   public let rawValue: Int32
 
-  /// Any number; Linux has the same ones on all platforms here.
+  /// Any number; all supported platforms of Linux have the same ones.
   @inlinable
   public init(_ rawValue: Int32) { self.rawValue = rawValue }
 
@@ -56,7 +56,7 @@ public struct Errno: Error, Equatable, Sendable {
   /// `ECONNREFUSED`
   public static let connectionRefused = Errno(111)
 
-  /// Whether the process or the machine has no descriptor or memory for one more, for now.
+  /// Whether the process or the machine has no free descriptor or memory for now.
   public var isShortage: Bool {
     switch self {
     case .tooManyFiles, .tooManyFilesInSystem, .noBuffers, .outOfMemory: true

@@ -19,7 +19,8 @@ public enum Files {
     }
   }
 
-  /// Writes a file that is not there yet (`EEXIST`), with these permissions less the process's umask.
+  /// Creates a file that does not exist yet (else `EEXIST`), with these permissions minus the
+  /// process's umask.
   public static func write(_ bytes: RawSpan, toNew path: String, mode: UInt32) throws(Errno) {
     let file = unsafe Descriptor(owning: try SystemCall.check(cl_open(path, 1 | 4, mode)))
     var done = 0
@@ -33,8 +34,8 @@ public enum Files {
     }
   }
 
-  /// The file that a link at `path` leads to, over further ones; `path` where there is no link, or no end
-  /// of them.
+  /// The file that a link at `path` leads to, through further links; `path` itself if it is not a
+  /// link or the links form a cycle.
   public static func resolved(_ path: String) -> String {
     var found = path
     for _ in 0..<40 {
@@ -51,8 +52,8 @@ public enum Files {
     return path
   }
 
-  /// How many names in the folder of `prefix` begin with its last part, and the least or the greatest of
-  /// their paths.
+  /// How many names in the folder of `prefix` begin with its last part, and the first or the last
+  /// of their paths.
   public static func paths(
     beginning prefix: String, isGreatest: Bool = false
   ) -> (count: Int, path: String) {
@@ -70,27 +71,27 @@ public enum Files {
     return (max(0, Int(count)), path)
   }
 
-  /// The same where there is no `target`: `EEXIST` where there is one.
+  /// The same, but throws `EEXIST` if `target` exists.
   public static func rename(_ source: String, toNew target: String) throws(Errno) {
     do throws(Errno) {
       _ = try unsafe SystemCall.check(cl_rename_new(source, target))
     } catch {
-      // Neither every kernel nor every file system can do it in one step.
+      // Not every kernel and file system can do it in one step.
       guard error == .invalid || error == .notImplemented else { throw error }
       if (try? FileIdentity(path: target)) != nil { throw .exists }
       try rename(source, to: target)
     }
   }
 
-  /// Puts `source` in the place of `target`, in one step.
+  /// Replaces `target` by `source`, in one step.
   public static func rename(_ source: String, to target: String) throws(Errno) {
     _ = try unsafe SystemCall.check(cl_rename(source, target))
   }
 
-  /// Removes a file; one that is not there is fine.
+  /// Removes a file; a missing one is fine.
   public static func remove(_ path: String) { _ = unsafe cl_unlink(path) }
 
-  /// Creates a folder and those above it; one that exists is fine.
+  /// Creates a folder and its parents; an existing one is fine.
   public static func makeFolder(_ path: String) throws(Errno) {
     let result = unsafe cl_make_directory(path, 0o770)
     if result == 0 || result == -Errno.exists.rawValue { return }
@@ -102,12 +103,13 @@ public enum Files {
     if again < 0 && again != -Errno.exists.rawValue { throw Errno(-again) }
   }
 
-  /// Whether files can be made in `path`.
+  /// Whether files can be created in `path`.
   public static func isWritableFolder(_ path: String) -> Bool {
     unsafe cl_is_writable_directory(path) != 0
   }
 
-  /// The folder that holds `path`: `/run/metrics` for `/run/metrics/events.sock`; `nil` for a bare name.
+  /// The folder that holds `path`: `/run/metrics` for `/run/metrics/events.sock`; `nil` for a bare
+  /// name.
   public static func parent(of path: String) -> String? {
     let bytes = Array(path.utf8)
     guard let slash = bytes.lastIndex(of: UInt8(ascii: "/")) else { return nil }

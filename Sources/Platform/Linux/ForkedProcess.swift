@@ -1,7 +1,7 @@
 import CSidecarLinux
 
-/// A process forked from this one, which goes on in the same program with the same descriptors and
-/// the same shared memory. Only for a program that has started no thread.
+/// A process forked from this one, which continues in the same program with the same descriptors
+/// and the same shared memory. Only for a program that has started no thread.
 public enum ForkedProcess {
   /// Where `fork` has returned.
   public enum Side: Sendable {
@@ -9,7 +9,7 @@ public enum ForkedProcess {
     case parent(worker: Int32)
   }
 
-  /// What the parent has woken up for.
+  /// Why the parent has woken up.
   public enum News: Equatable, Sendable {
     /// SIGTERM, SIGINT or SIGHUP by number, for the worker.
     case signal(Int32)
@@ -20,7 +20,8 @@ public enum ForkedProcess {
     case timedOut
   }
 
-  /// Has the parent take its signals by `wait` from now on. Before the first `fork`.
+  /// Makes the parent receive its signals through `wait` from now on. Call it before the first
+  /// `fork`.
   public static func beParent() throws(Errno) { _ = try SystemCall.check(cl_parent_begin()) }
 
   /// Starts a worker. It gets SIGINT when the parent dies.
@@ -29,8 +30,8 @@ public enum ForkedProcess {
     return id == 0 ? .worker : .parent(worker: id)
   }
 
-  /// Waits for a signal, or the worker's end, stop or turn (`WorkerBoard`); orphans that became ours are reaped on the way.
-  /// `timeoutMilliseconds` -1 waits without end.
+  /// Waits for a signal, or the worker's end, stop or turn (`WorkerBoard`); reaps orphans on the
+  /// way. `timeoutMilliseconds` -1 waits without end.
   public static func wait(for worker: Int32, timeoutMilliseconds: Int64) -> News {
     var code: Int32 = 0
     let news = unsafe cl_parent_wait(worker, timeoutMilliseconds, &code)

@@ -1,38 +1,38 @@
 import CSidecarLinux
 
-/// A locked file as memory. Address space for `limit` bytes is reserved at once, so the memory never
-/// moves; the file behind it grows by `grow`, and disk space is allocated before it is used, so a
-/// full disk is an error of `grow` and never a SIGBUS.
+/// A locked file as memory. Address space for `limit` bytes is reserved at once, so the memory
+/// never moves; the file behind it grows by `grow`, and disk space is allocated before it is used,
+/// so a full disk is an error of `grow` and never a SIGBUS.
 @safe
 public struct MappedFile: ~Copyable {
-  /// Its name when it was opened.
+  /// The file's name when it was opened.
   public let path: String
   private var descriptor: Descriptor
-  // Sound: mapped for `limit` bytes in `init`, unmapped once in `deinit`. Only the first `size` bytes
-  // may be touched.
+  // Sound: mapped for `limit` bytes in `init`, unmapped once in `deinit`. Only the first `size`
+  // bytes may be touched.
   /// The first byte.
   @unsafe public let base: UnsafeMutableRawPointer
-  /// The most bytes the file may grow to. One that has more stays as it is.
+  /// The most bytes the file may grow to. A larger file stays as it is.
   public let limit: Int
   /// The bytes that exist and may be touched.
   public private(set) var size: Int
   private let mappedByteCount: Int
-  /// Whether it was there before it was opened, and had nothing in it.
+  /// Whether the file existed before it was opened, and was empty.
   public let wasEmpty: Bool
 
-  /// Nothing longer is mapped, however long the file is.
+  /// At most this much is mapped, however long the file is.
   private static let longest = 1 << 30
 
   /// Why there is no mapping.
   public enum Failure: Error, Sendable {
-    /// Another process has the file.
+    /// Another process has locked the file.
     case locked
     case open(Errno)
     case map(Errno)
   }
 
-  /// Opens or creates `path`, or what a link there leads to, locks it, and maps what is there. Its bytes
-  /// are untrusted: no disk is taken before `settle`.
+  /// Opens or creates `path`, or the target of a link there, locks it, and maps its content. Its
+  /// bytes are untrusted: no disk space is allocated before `settle`.
   public init(path given: String, limit: Int, mode: UInt32 = 0o600) throws(Failure) {
     let path = Files.resolved(given)
     let wasThere = (try? FileIdentity(path: path)) != nil
@@ -44,7 +44,7 @@ public struct MappedFile: ~Copyable {
     if locked < 0 { throw .open(Errno(-locked)) }
     let size = cl_file_size(opened)
     if size < 0 { throw .open(Errno(Int32(-size))) }
-    // A file system that writes elsewhere wants new room for what has some: SIGBUS on a full disk.
+    // A copy-on-write file system needs new space even for existing bytes: SIGBUS on a full disk.
     if size == 0 { cl_file_overwrite_in_place(opened) }
     let byteCount = Int(min(size, Int64(Self.longest)))
     let mappedByteCount = max(limit, byteCount)
@@ -62,21 +62,21 @@ public struct MappedFile: ~Copyable {
 
   deinit { _ = unsafe cl_unmap(base, UInt64(mappedByteCount)) }
 
-  /// Once its bytes are trusted: what lies behind the limit and behind `usedByteCount` is left alone, and
-  /// the rest has its disk. For a copy of a file may have holes, for which the disk may have no room
-  /// later.
+  /// Call it once the bytes are trusted: it allocates disk space for all bytes up to
+  /// `usedByteCount` or the limit, since a copied file may have holes, for which the disk may have
+  /// no room later.
   public mutating func settle(usedByteCount: Int) {
     size = min(size, max(limit, usedByteCount))
     _ = cl_file_allocate(descriptor.raw, 0, Int64(size))
   }
 
-  /// Has all that was stored so far be on the disk when this returns.
+  /// Writes everything stored so far to the disk before it returns.
   public borrowing func sync() throws(Errno) {
     _ = try SystemCall.check(cl_file_sync(descriptor.raw))
   }
 
-  /// What is written to standard error when the file is cut short while it is in use; of two files at
-  /// most, each with its own `index`.
+  /// The text for standard error if the file is truncated while it is in use; for at most two
+  /// files, each with its own `index`.
   public borrowing func sayWhenCut(_ index: Int, _ line: String) {
     unsafe cl_file_cut_line(Int32(index), base, UInt64(mappedByteCount), line)
   }
@@ -91,17 +91,17 @@ public struct MappedFile: ~Copyable {
     size = newSize
   }
 
-  // MARK: When the file goes
+  // MARK: When the file is removed
 
-  /// Whether `path` names this file still. What is stored into one that was removed is gone when the
-  /// process is.
+  /// Whether `path` still names this file. What is stored into a removed file is lost when the
+  /// process ends.
   public var isThere: Bool {
     guard let named = try? FileIdentity(path: path) else { return false }
     return named == (try? FileIdentity(descriptor.raw))
   }
 
-  /// Makes a file of all that is in memory where this one was removed, and goes on with that.
-  /// - Throws: `EEXIST` where another file is there, `ENOSPC` …; nothing has changed then.
+  /// If this file was removed, creates a new one from memory and continues with that.
+  /// - Throws: `EEXIST` if another file is there, `ENOSPC` …; nothing has changed then.
   @inline(never)
   public mutating func makeAgain() throws(Errno) {
     let new = path + ".new"
@@ -121,7 +121,7 @@ public struct MappedFile: ~Copyable {
       Files.remove(new)
       throw error
     }
-    // The same bytes at the same place: nobody who reads or writes here notices.
+    // The same bytes at the same address: readers and writers do not notice.
     _ = try unsafe SystemCall.check(cl_map_instead(base, UInt64(mappedByteCount), copy.raw))
     descriptor = copy
   }

@@ -1,12 +1,13 @@
 import CSidecarLinux
 
-/// Sockets that outlive the process that opened them, with all that clients have sent to them: a message
-/// carries each in a pair of sockets that processes forked later share, and there the kernel keeps it.
-/// Those look at the messages without taking them, so they are there for the next one as well.
+/// Sockets that outlive the process that opened them, with all that clients have sent to them: a
+/// message carries each one into a socket pair that processes forked later share, and the kernel
+/// keeps it there. Those processes look at the messages without receiving them, so the next one
+/// finds them as well.
 public final class ParkedSockets {
   private let source: Descriptor
   private let target: Descriptor
-  /// Whether the kernel lets us look beyond the first message. Where it does not, one is kept.
+  /// Whether the kernel lets us look beyond the first message. If not, only one is kept.
   private let holdsMany: Bool
   private var hasLooked = false
 
@@ -19,8 +20,8 @@ public final class ParkedSockets {
     holdsMany = cl_look_from_first(ends.1) == 0
   }
 
-  /// Parks `socket`, bound to the file `identity`: behind those before, or in the place of the one
-  /// before.
+  /// Parks `socket`, bound to the file `identity`: after the earlier ones, or in place of the
+  /// previous one.
   public func park(_ socket: Int32, _ identity: FileIdentity, isOnly: Bool = false) {
     var (device, number) = (identity.device, identity.number)
     if isOnly || !holdsMany {
@@ -30,8 +31,8 @@ public final class ParkedSockets {
     _ = cl_send_descriptor(source.raw, socket, identity.device, identity.number)
   }
 
-  /// A socket that was parked, the first one first, another with each call of a process, and into
-  /// `identity` its file; `nil` if there are no more.
+  /// The next parked socket, oldest first, with each call of a process, and its file in `identity`;
+  /// `nil` if there are no more.
   public func next(_ identity: inout FileIdentity) -> Descriptor? {
     if hasLooked, !holdsMany { return nil }
     if !hasLooked { _ = cl_look_from_first(target.raw) }

@@ -1,34 +1,35 @@
 import CSidecarLinux
 
-/// epoll: which descriptors are ready. Level-triggered; the data word comes back as it was given.
+/// epoll: which descriptors are ready. Level-triggered; the data word comes back unchanged.
 ///
-/// What epoll watches costs whoever writes to it: its callback hangs on the descriptor all the time,
-/// takes a lock and runs within the writer's call, also while we are awake and would look anyway.
-/// poll(2) hangs there only while we sleep. So a few descriptors, whose writers come in floods, are
-/// given to poll, with epoll's own descriptor beside them.
+/// A descriptor watched by epoll costs its writers: epoll's callback stays on the descriptor, takes
+/// a lock and runs within the writer's call, even while we are awake and would look anyway. poll(2)
+/// adds a callback only while we sleep. So a few descriptors with floods of writes are watched by
+/// poll, together with epoll's own descriptor.
 @safe
 public struct Poller: ~Copyable {
   private let descriptor: Descriptor
-  // Sound: allocated for `capacity` events in `init`, freed once in `deinit`, indexed below `count`.
+  // Sound: allocated for `capacity` events in `init`, freed once in `deinit`, indexed below
+  // `count`.
   private let events: UnsafeMutablePointer<cl_event>
   private static var capacity: Int { Int(cl_poll_capacity()) }
-  /// Those that poll watches.
+  /// The descriptors that poll watches.
   private var busy: [cl_busy] = []
 
-  /// What to be told of a descriptor, and what was told.
+  /// The events to watch a descriptor for, and those that occurred.
   public struct Interest: OptionSet, Sendable {
     /// The bits of epoll.
     public let rawValue: UInt32
-    /// Bits of epoll as they are.
+    /// From epoll's own bits.
     @inlinable
     public init(rawValue: UInt32) { self.rawValue = rawValue }
-    /// There is something to read, or somebody to accept.
+    /// There is something to read, or a connection to accept.
     public static let readable = Interest(rawValue: CL_READABLE)
     /// The kernel takes bytes again.
     public static let writable = Interest(rawValue: CL_WRITABLE)
-    /// Reported without asking.
+    /// Always reported.
     public static let error = Interest(rawValue: CL_ERROR)
-    /// Reported without asking: both directions are closed.
+    /// Always reported: both directions are closed.
     public static let hangup = Interest(rawValue: CL_HANGUP)
   }
 
@@ -55,14 +56,15 @@ public struct Poller: ~Copyable {
     _ = try SystemCall.check(cl_poll_add(descriptor.raw, raw, interest.rawValue, data))
   }
 
-  /// Watches `raw`, for something to read, in the way that costs its writers nothing while we are
-  /// awake. Each wait looks at all such descriptors: for a few, to which much is written.
+  /// Watches `raw` for reading, in a way that costs its writers nothing while we are awake. Each
+  /// wait looks at all such descriptors, so use it for a few with many writes.
   public mutating func addBusy(_ raw: Int32, data: UInt64) throws(Errno) {
     guard busy.count < Int(CL_BUSY_LIMIT) else { return try add(raw, .readable, data: data) }
     busy.append(cl_busy(data: data, fd: raw, padding: 0))
   }
 
-  /// Watches a known `raw` for something else; one of `addBusy` gets other data only.
+  /// Watches a known `raw` for other events; for a descriptor added by `addBusy`, changes only the
+  /// data.
   public mutating func modify(
     _ raw: Int32, _ interest: Interest, data: UInt64
   ) throws(Errno) {
@@ -73,8 +75,8 @@ public struct Poller: ~Copyable {
     _ = try SystemCall.check(cl_poll_modify(descriptor.raw, raw, interest.rawValue, data))
   }
 
-  /// Forgets a descriptor. Closing it does the same unless it has been duplicated.
-  /// One of `addBusy` has to be forgotten before it is closed.
+  /// Forgets a descriptor. Closing it does the same unless it has been duplicated. A descriptor
+  /// added by `addBusy` has to be forgotten before it is closed.
   public mutating func remove(_ raw: Int32) {
     for index in busy.indices where busy[index].fd == raw {
       busy.remove(at: index)
@@ -93,7 +95,7 @@ public struct Poller: ~Copyable {
           descriptor.raw, busy, Int32(busy.count), events, timeoutMilliseconds)))
   }
 
-  /// The `index`-th of those that the last `wait` found.
+  /// The `index`-th ready descriptor of the last `wait`.
   @inline(__always)
   public borrowing func ready(_ index: Int) -> Ready {
     precondition(index >= 0 && index < Self.capacity)

@@ -1,13 +1,13 @@
 import CSidecarLinux
 
-/// A text that outlives the process that stored it: it lies in memory that processes forked later
-/// share, so a worker that takes over finds what the one before it had.
+/// A text that outlives the process that stored it: it is in memory that processes forked later
+/// share, so a worker that takes over finds its predecessor's text.
 ///
 ///      0   4  how many texts were stored; the last one lies in place 0 if that is even, else in 1
 ///      8   …  two places, each: 8 length   8 note   then the bytes
 ///
-/// What must stay true: a text is whole in its place before the count is stored, in one store; so a
-/// process that is killed while it stores leaves the text of before.
+/// What must stay true: a text is complete in its place before the count is stored, in one store;
+/// so a process killed while it stores leaves the previous text.
 @safe
 public final class SharedText {
   // Sound: one mapping of `byteCount` bytes, made in `init` and unmapped once in `deinit`; lengths
@@ -20,7 +20,7 @@ public final class SharedText {
   private static let headByteCount = 8
   private static let placeHeadByteCount = 16
 
-  /// Room for a text of at most `limit` bytes. Memory that is never stored into costs nothing.
+  /// Makes room for a text of at most `limit` bytes. Memory that is never written costs nothing.
   public init(limit: Int) throws(Errno) {
     let stride = Self.placeHeadByteCount + (limit + 7) & ~7
     let byteCount = Self.headByteCount + 2 * stride
@@ -35,8 +35,8 @@ public final class SharedText {
 
   deinit { _ = unsafe cl_unmap(memory, UInt64(byteCount)) }
 
-  /// Keeps `text` and a number that belongs to it in place of the one before. A text that is longer
-  /// than `limit` is not kept.
+  /// Replaces the stored text and the number that belongs to it. Ignores a text longer than
+  /// `limit`.
   public func store(_ text: RawSpan, note: UInt64) {
     guard text.byteCount <= limit else { return }
     let count = unsafe memory.load(as: UInt32.self) &+ 1
@@ -52,7 +52,7 @@ public final class SharedText {
     unsafe cl_store_32(memory, count)
   }
 
-  /// What was stored last, by whichever process; `nil` if nothing was.
+  /// The text that any process stored last; `nil` if there is none.
   public func load() -> (text: [UInt8], note: UInt64)? {
     let count = unsafe memory.load(as: UInt32.self)
     guard count > 0 else { return nil }

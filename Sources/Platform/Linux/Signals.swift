@@ -1,8 +1,7 @@
 import CSidecarLinux
 
-/// SIGTERM, SIGINT and SIGHUP as something to read, so that they are events of the loop.
-/// Create it once, before any thread starts. Level-triggered: while nobody reads it, all who watch it
-/// are told.
+/// SIGTERM, SIGINT and SIGHUP as a readable descriptor, so that they are events of the loop. Create
+/// it once, before any thread starts. Level-triggered: every watcher wakes up until one reads it.
 public struct Signals: ~Copyable {
   private let descriptor: Descriptor
   /// To be watched for reading.
@@ -11,7 +10,7 @@ public struct Signals: ~Copyable {
   /// SIGTERM, SIGINT, SIGHUP.
   public enum Signal: Sendable { case terminate, interrupt, hangup }
 
-  /// Takes the three signals over, and has a broken pipe be an error and no signal.
+  /// Takes over the three signals, and turns a broken pipe into an error instead of a signal.
   public init() throws(Errno) {
     _ = cl_ignore_broken_pipes()
     let numbers: [Int32] = [15, 2, 1]
@@ -21,12 +20,12 @@ public struct Signals: ~Copyable {
     descriptor = Descriptor(owning: try SystemCall.check(raw))
   }
 
-  /// Has the three wait that come before there is one of these: first in the program. `false` lets them
-  /// through again, where nobody is going to take them.
+  /// Blocks the three signals until a `Signals` exists; call it first in the program. `false` lets
+  /// them through again, if the program does not create one.
   public static func hold(_ isHeld: Bool = true) { cl_hold_signals(isHeld ? 1 : 0) }
 
-  /// Ends the process, with `line` and code 1, where it is still there so many seconds after SIGTERM or
-  /// SIGINT; after the first SIGTERM `lingerSeconds` later.
+  /// Ends the process, with `line` and code 1, if it is still running this many seconds after
+  /// SIGTERM or SIGINT; after the first SIGTERM `lingerSeconds` later.
   public static func endWithin(seconds: Int, lingerSeconds: Int, or line: String) {
     unsafe cl_end_within(Int32(seconds), Int32(lingerSeconds), line)
   }

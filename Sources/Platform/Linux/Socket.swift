@@ -8,8 +8,8 @@ public enum Socket {
   /// The longest path of a Unix socket in bytes: 107 on Linux.
   public static var unixPathLimit: Int { Int(cl_unix_path_limit()) }
 
-  /// Listens on a TCP address alone: a second listener there is `EADDRINUSE`.
-  /// `port` 0 takes a free one. Names other than `localhost` are not looked up (`EINVAL`).
+  /// Listens on a TCP address exclusively: a second listener there gets `EADDRINUSE`. `port` 0
+  /// picks a free one. Only the name `localhost` is resolved (others: `EINVAL`).
   public static func listenTCP(
     host: String, port: UInt16, backlog: Int = 1024
   ) throws(Errno) -> Descriptor {
@@ -18,16 +18,16 @@ public enum Socket {
     return socket
   }
 
-  /// Takes a TCP address, on which nobody can connect before `listen`. A shared one has
-  /// `SO_REUSEPORT`, so that each worker has a queue of its own.
+  /// Binds a TCP address; clients cannot connect before `listen`. A shared one has `SO_REUSEPORT`,
+  /// so that each worker has a queue of its own.
   public static func bindTCP(
     host: String, port: UInt16, isShared: Bool = true
   ) throws(Errno) -> Descriptor {
     unsafe Descriptor(owning: try SystemCall.check(cl_bind_tcp(host, port, isShared ? 1 : 0)))
   }
 
-  /// Lets this process's other sockets have the address of one that listens already (`SO_REUSEPORT`).
-  /// Another program that wants it alone still finds it in use.
+  /// Lets other sockets of this process share the address of a listening one (`SO_REUSEPORT`). A
+  /// program that wants it exclusively still finds it in use.
   public static func share(_ descriptor: Int32) throws(Errno) {
     _ = try SystemCall.check(cl_share_port(descriptor))
   }
@@ -37,12 +37,12 @@ public enum Socket {
     _ = try SystemCall.check(cl_listen(descriptor, Int32(backlog)))
   }
 
-  /// Takes a UDP address; what arrives there can be received at once.
+  /// Binds a UDP address; it can receive at once.
   public static func bindUDP(host: String, port: UInt16) throws(Errno) -> Descriptor {
     unsafe Descriptor(owning: try SystemCall.check(cl_bind_udp(host, port)))
   }
 
-  /// Connects and waits for it at most `timeoutMilliseconds`.
+  /// Connects, waiting at most `timeoutMilliseconds`.
   public static func connectTCP(
     host: String, port: UInt16, timeoutMilliseconds: Int
   ) throws(Errno) -> Descriptor {
@@ -50,8 +50,8 @@ public enum Socket {
       owning: try SystemCall.check(cl_connect_tcp(host, port, Int64(timeoutMilliseconds))))
   }
 
-  /// Binds `path`, sets its mode and, from 0 up, its group, and listens if it is a stream.
-  /// The file must not exist: `SocketFile` decides whether an old one may go.
+  /// Binds `path`, sets its mode and, if it is not negative, its group, and listens if it is a
+  /// stream. The file must not exist: `SocketFile` decides whether to remove an old one.
   public static func listenUnix(
     path: String, kind: Kind, mode: UInt32, group: Int64 = -1, backlog: Int = 1024
   ) throws(Errno) -> Descriptor {
@@ -73,7 +73,7 @@ public enum Socket {
     Descriptor(owning: try SystemCall.check(cl_accept(listener)))
   }
 
-  /// Whether somebody waits on `listener`: where no descriptor is left, `accept` does not say.
+  /// Whether a connection waits on `listener`: when no descriptor is left, `accept` does not say.
   public static func hasWaiting(_ listener: Int32) -> Bool { cl_is_readable(listener) != 0 }
 
   /// The port that a TCP or UDP socket is bound to.
@@ -81,7 +81,7 @@ public enum Socket {
     UInt16(truncatingIfNeeded: try SystemCall.check(cl_local_port(descriptor)))
   }
 
-  /// `Descriptor.receive` for a descriptor that another owns.
+  /// `Descriptor.receive` for a descriptor with another owner.
   @inline(__always)
   public static func receive(
     _ descriptor: Int32, into buffer: inout ByteBuffer, capacity: Int
@@ -94,13 +94,13 @@ public enum Socket {
     return IOResult(result, wanted: capacity)
   }
 
-  /// Bytes of a stream that the kernel holds and nobody has received; `nil` where it does not say.
+  /// Unreceived bytes of a stream that the kernel holds; `nil` if it does not say.
   public static func readableByteCount(_ descriptor: Int32) -> Int? {
     let count = cl_readable_byte_count(descriptor)
     return count < 0 ? nil : Int(count)
   }
 
-  /// `Descriptor.send` for a descriptor that another owns.
+  /// `Descriptor.send` for a descriptor with another owner.
   @inline(__always)
   public static func send(_ descriptor: Int32, _ bytes: RawSpan) -> IOResult {
     let result = unsafe bytes.withUnsafeBytes { memory in
@@ -109,19 +109,19 @@ public enum Socket {
     return IOResult(result, wanted: bytes.byteCount)
   }
 
-  /// Lets `receive` and `send` of short-lived commands wait, at most this long a call.
+  /// Lets `receive` and `send` of short-lived commands block, at most this long per call.
   public static func setTimeouts(_ descriptor: Int32, milliseconds: Int) {
     _ = cl_set_timeouts(descriptor, Int64(milliseconds))
   }
 
-  /// Bytes of a TCP stream that the peer's kernel has not acknowledged, with the end of our side as one;
-  /// `nil` where the kernel does not say.
+  /// Bytes of a TCP stream that the peer's kernel has not acknowledged, counting the end of our
+  /// side as one; `nil` if the kernel does not say.
   public static func unacknowledgedByteCount(_ descriptor: Int32) -> Int? {
     let count = cl_unacknowledged_byte_count(descriptor)
     return count < 0 ? nil : Int(count)
   }
 
-  /// The peer's address, 16 bytes of IPv6 (`::ffff:0:0/96` for IPv4); zeros where it is not known.
+  /// The peer's address, 16 bytes of IPv6 (`::ffff:0:0/96` for IPv4); zeros if unknown.
   public static func peerAddress(_ raw: Int32) -> (UInt64, UInt64) {
     var high: UInt64 = 0
     var low: UInt64 = 0
@@ -129,20 +129,20 @@ public enum Socket {
     return (high, low)
   }
 
-  /// A number for the peer's address, of IPv6 for its first 64 bits; 0 where it is not known.
+  /// A number for the peer's address, for IPv6 for its first 64 bits; 0 if unknown.
   public static func peer(_ raw: Int32) -> UInt64 { cl_peer(raw) }
 
   /// Tells the peer that nothing more comes. The corresponding C function is `shutdown`.
   public static func shutdownWrite(_ descriptor: Int32) { _ = cl_shutdown_write(descriptor) }
 
-  /// Asks for a receive buffer of `byteCount`; what the kernel grants, which `net.core.rmem_max`
-  /// bounds unless the process has CAP_NET_ADMIN.
+  /// Asks for a receive buffer of `byteCount` and returns what the kernel grants:
+  /// `net.core.rmem_max` bounds it unless the process has CAP_NET_ADMIN.
   public static func growReceiveBuffer(_ descriptor: Int32, byteCount: Int) -> Int {
     Int(max(0, cl_grow_receive_buffer(descriptor, Int32(byteCount))))
   }
 
-  /// Asks for a send buffer of `byteCount`, of which the kernel makes twice as much, after it has cut
-  /// it to `net.core.wmem_max`. A larger one stays.
+  /// Asks for a send buffer of `byteCount`; the kernel cuts that to `net.core.wmem_max` and doubles
+  /// it. Keeps a larger buffer.
   public static func growSendBuffer(_ descriptor: Int32, byteCount: Int) {
     cl_grow_send_buffer(descriptor, Int32(byteCount))
   }

@@ -9,13 +9,13 @@ public struct SocketFile: ~Copyable {
   public private(set) var socket: Descriptor
   private var lock: Descriptor
   private var identity: FileIdentity
-  /// Where processes that are forked later find the sockets that one of them has bound anew.
+  /// Where processes forked later find the sockets that one of them has bound again.
   private var parked: ParkedSockets?
   private let kind: Socket.Kind
   private let mode: UInt32
   private let group: Int64
 
-  /// Why `path` could not be taken.
+  /// Why `path` could not be bound.
   public enum Failure: Error, Sendable {
     /// Another process holds the lock, or has bound the path: it is alive and listening there.
     case inUse
@@ -27,8 +27,8 @@ public struct SocketFile: ~Copyable {
   /// Binds `path` after taking `path.lock`. The lock file stays: removing it would let two
   /// processes hold locks on two different files of one name.
   ///
-  /// A name that begins with @ is abstract: no file, so neither mode nor group, and the kernel keeps
-  /// others from it as long as a process has it open.
+  /// A name that begins with @ is abstract: no file, so neither mode nor group, and the kernel
+  /// reserves it as long as a process has it open.
   public init(
     path: String, kind: Socket.Kind, mode: UInt32, group: Int64 = -1
   ) throws(Failure) {
@@ -64,7 +64,7 @@ public struct SocketFile: ~Copyable {
   private static func bind(
     _ path: String, _ kind: Socket.Kind, _ mode: UInt32, _ group: Int64
   ) throws(Failure) -> Descriptor {
-    // What somebody else may need, such as a file that a mistyped path names, is not removed.
+    // Keep files that are not ours, such as one that a mistyped path names.
     if !isAbstract(path), unsafe cl_remove_socket(path) == -Errno.addressInUse.rawValue {
       throw .bind(.addressInUse)
     }
@@ -80,16 +80,16 @@ public struct SocketFile: ~Copyable {
     do throws(Errno) { return try FileIdentity(path: path) } catch { throw .bind(error) }
   }
 
-  // MARK: When the file goes
+  // MARK: When the file is removed
 
-  /// Whether clients that connect now come here. The open socket keeps its file's number from being
-  /// used again, so another file of the name is told apart.
+  /// Whether clients that connect now reach this socket. While the socket is open, its file's
+  /// number is not reused, so another file with the same name has another number.
   public var isBound: Bool {
     Self.isAbstract(path) || (try? FileIdentity(path: path)) == identity
   }
 
-  /// Binds `path` anew, where its file was removed or has a stale one in its place. The socket of
-  /// before: clients that hold it may go on sending.
+  /// Binds `path` again if its file was removed or replaced by a stale one. Returns the previous
+  /// socket: its clients may continue to send.
   public mutating func bindAgain() throws(Failure) -> Descriptor {
     try lockAgain()
     switch unsafe cl_connect_unix(path, kind == .datagram ? 1 : 0) {
@@ -102,22 +102,22 @@ public struct SocketFile: ~Copyable {
     var other = try Self.bind(path, kind, mode, group)
     identity = try Self.identity(path)
     swap(&socket, &other)
-    // Who has connected to a stream does not outlive us; what waits in a datagram socket does.
+    // A stream's connections do not outlive us; what waits in a datagram socket does.
     parked?.park(socket.raw, identity, isOnly: kind == .stream)
     return other
   }
 
-  /// Who removes a folder's files removes the lock as well.
+  /// Whatever removes a folder's files removes the lock as well.
   private mutating func lockAgain() throws(Failure) {
     if (try? FileIdentity(path: path + ".lock")) == (try? FileIdentity(lock.raw)) { return }
     lock = try Self.lock(path)
   }
 
-  /// Has processes that are forked from now on share what `bindAgain` binds in any of them.
+  /// Lets processes forked from now on share what `bindAgain` binds in any of them.
   public mutating func share() throws(Errno) { parked = try ParkedSockets() }
 
-  /// In a forked process: takes over the next socket that those before it have bound anew, and gives
-  /// the one of before; `nil` if there are no more.
+  /// In a forked process: takes over the next socket that its predecessors have bound again, and
+  /// returns the previous one; `nil` if there are no more.
   public mutating func takeParked() -> Descriptor? {
     guard let parked, var other = parked.next(&identity) else { return nil }
     try? lockAgain()
@@ -126,20 +126,20 @@ public struct SocketFile: ~Copyable {
   }
 }
 
-/// Which file it is, whatever its name.
+/// Identifies a file, whatever its name.
 public struct FileIdentity: Equatable, Sendable {
   var device: UInt64 = 0
   var number: UInt64 = 0
 
-  /// Of no file.
+  /// The identity of no file.
   init() {}
 
-  /// Of the file at `path` itself, not of one it points to.
+  /// The identity of the file at `path` itself, not of a link's target.
   public init(path: String) throws(Errno) {
     _ = try unsafe SystemCall.check(cl_file_identity(path, -1, &device, &number))
   }
 
-  /// Of an open file.
+  /// The identity of an open file.
   public init(_ descriptor: Int32) throws(Errno) {
     _ = try unsafe SystemCall.check(cl_file_identity(nil, descriptor, &device, &number))
   }

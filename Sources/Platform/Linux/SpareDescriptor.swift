@@ -1,17 +1,17 @@
 import CSidecarLinux
 
-/// A descriptor in reserve: when no more may be open, it makes room for one client, so that somebody
+/// A descriptor in reserve: when no more can be opened, it makes room for one client, so that you
 /// can still ask what is wrong.
 public struct SpareDescriptor: ~Copyable {
   private var kept = Descriptor(owning: -1)
 
-  /// Opens it; where there is none left, `takeBack` tries again.
+  /// Opens it; if no descriptor is left, `takeBack` tries again.
   public init() { takeBack() }
 
-  /// Whether there is none now.
+  /// Whether the reserve is empty.
   public var isLent: Bool { kept.raw < 0 }
 
-  /// Closes it, for another to be opened; whether there was one.
+  /// Closes it so that another can be opened; returns whether there was one.
   public mutating func lend() -> Bool {
     if isLent { return false }
     kept = Descriptor(owning: -1)
@@ -21,7 +21,7 @@ public struct SpareDescriptor: ~Copyable {
   /// Opens it again, if it is lent and there is room.
   public mutating func takeBack() {
     guard isLent else { return }
-    // Of all descriptors, this one needs neither a file nor an address.
+    // This kind of descriptor needs neither a file nor an address.
     let raw = cl_poll_create()
     if raw >= 0 { kept = Descriptor(owning: raw) }
   }

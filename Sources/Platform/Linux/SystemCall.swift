@@ -3,7 +3,7 @@ import CSidecarLinux
 /// The one way into the kernel. CLinux answers with a result or a negative error number; here that
 /// becomes a typed error, or an `IOResult` where "not now" and "closed" are ordinary answers.
 public enum SystemCall {
-  /// The result of a call that answers a count or a descriptor, or throws what the kernel said.
+  /// The result of a call that returns a count or a descriptor, or throws the kernel's error.
   @inline(__always)
   static func check(_ result: Int32) throws(Errno) -> Int32 {
     if result < 0 { throw Errno(-result) }
@@ -17,9 +17,9 @@ public enum SystemCall {
   }
 }
 
-/// What a read or a write on a non-blocking descriptor came to.
+/// The result of a read or a write on a non-blocking descriptor.
 public enum IOResult: Equatable, Sendable {
-  /// So many bytes were moved, at least one.
+  /// This many bytes were moved, at least one.
   case bytes(Int)
   /// Nothing could be moved now; the poller says when to try again.
   case wouldBlock

@@ -1,6 +1,6 @@
 import CSidecarLinux
 
-/// A thread of the kernel that runs one closure.
+/// A kernel thread that runs one closure.
 public struct Thread: ~Copyable {
   private let handle: UInt64
 
@@ -11,7 +11,7 @@ public struct Thread: ~Copyable {
   }
 
   /// Starts a thread at `body`.
-  /// - Throws: `EAGAIN` where there can be no more.
+  /// - Throws: `EAGAIN` if there can be no more.
   public init(_ body: @escaping @Sendable () -> Void) throws(Errno) {
     let box = unsafe Unmanaged.passRetained(Box(body))
     var handle: UInt64 = 0
@@ -30,7 +30,7 @@ public struct Thread: ~Copyable {
   /// Waits until the closure has returned.
   public consuming func join() { _ = cl_thread_join(handle) }
 
-  /// The number to join it by later, exactly once.
+  /// The handle to join it by later, exactly once.
   public consuming func detachHandle() -> UInt64 { handle }
 
   /// Waits for the thread whose handle was detached.

@@ -1,16 +1,15 @@
 import CSidecarLinux
 
-/// Wakes a thread that sleeps in `wait`, from any other. A call that comes before the sleep ends it,
-/// too.
+/// Wakes a thread that sleeps in `wait`, from any other. A call before the sleep ends it, too.
 public final class Wake: Sendable {
   /// Valid as long as this object lives.
   private let raw: Int32
 
   /// What ended a sleep.
   public struct Cause: Sendable {
-    /// Somebody has called `callAsFunction`.
+    /// A call of `callAsFunction`.
     public let isCalled: Bool
-    /// What the descriptor is ready for.
+    /// The events that the descriptor is ready for.
     public let interest: Poller.Interest
   }
 
@@ -22,8 +21,8 @@ public final class Wake: Sendable {
   /// Ends the sleep.
   public func callAsFunction() { cl_wake(raw) }
 
-  /// Sleeps until it is called, the time is over, or `descriptor` (-1 for none) has hung up or, if
-  /// that is wanted, takes bytes. `timeoutMilliseconds` -1 is without end.
+  /// Sleeps until a call, the end of the time, or until `descriptor` (-1 for none) has hung up or,
+  /// on request, accepts bytes. `timeoutMilliseconds` -1 waits without end.
   public func wait(
     watching descriptor: Int32, wantsWritable: Bool, timeoutMilliseconds: Int32
   ) -> Cause {

@@ -1,38 +1,40 @@
-/// The memory that clients hold, over all of them and every way in, within one limit: unfinished
-/// requests and frames, answers and expositions that nobody has read yet.
+/// The memory that all clients hold, over all sockets, within one limit: unfinished requests and
+/// frames, answers and expositions that nobody has read yet.
 ///
-/// What must stay true: what a client holds is charged as soon as it grows and given back when it
-/// shrinks or the client goes; whoever charges calls `makeRoom` before the next client is read.
-/// Beyond the limit the client that has held most for longest without progress is closed. One thread.
+/// What must stay true: what a client holds is charged as soon as it grows and released when it
+/// shrinks or the client goes; the caller that charges calls `makeRoom` before it reads the next
+/// client. Beyond the limit the client that has held the most for longest without progress is
+/// closed. One thread.
 public final class ClientMemory {
   /// In bytes.
   public let limit: Int
   /// What all clients hold now, in bytes.
   public private(set) var byteCount = 0
-  /// A need that outweighs the limit, such as two of the newest expositions, in bytes: without it an
-  /// exposition larger than the limit could never be answered.
+  /// A need that overrides the limit, such as two of the newest expositions, in bytes: without it
+  /// an exposition larger than the limit could never be served.
   public var leastByteCount = 0
   private var holders: [any ClientMemoryHolder] = []
 
-  /// No memory yet, of at most `limit` bytes.
+  /// Creates an account of at most `limit` bytes, none of them used.
   public init(limit: Int) { self.limit = limit }
 
-  /// Has `holder` take part: its clients may be closed from now on.
+  /// Adds `holder`: its clients may be closed from now on.
   public func join(_ holder: any ClientMemoryHolder) { holders.append(holder) }
 
-  /// Forgets all holders. The end of a program: they and this hold one another.
+  /// Forgets all holders. Call it at the end of a program: they and this object refer to each
+  /// other.
   public func leave() { holders = [] }
 
-  /// Takes note that clients hold `delta` bytes more, or fewer.
+  /// Records that clients hold `delta` bytes more, or fewer.
   @inline(__always)
   public func change(by delta: Int) { byteCount += delta }
 
-  /// Whether somebody has to go.
+  /// Whether a client has to be closed.
   @inline(__always)
   public var isExceeded: Bool { byteCount > max(limit, leastByteCount) }
 
-  /// Closes clients until the rest is within the limit, or nobody is left to close. Not while a
-  /// holder is in the middle of a client that it would offer.
+  /// Closes clients until the rest is within the limit, or no client is left. Do not call it while
+  /// a holder is working on a client that it would offer.
   public func makeRoom(now: UInt64) {
     while isExceeded {
       var heaviest: (any ClientMemoryHolder)?
@@ -49,9 +51,9 @@ public final class ClientMemory {
     }
   }
 
-  /// What `byteCount` bytes weigh that a client has held since `since` without progress, in bytes
-  /// times milliseconds. Progress is 16 KiB in either direction, or a request or frame that is done
-  /// with, so a byte now and then does not keep a client here.
+  /// The weight of `byteCount` bytes that a client has held since `since` without progress, in
+  /// bytes times milliseconds. Progress is 16 KiB in either direction, or a finished request or
+  /// frame, so an occasional byte does not protect a client.
   public static func weight(byteCount: Int, since: UInt64, now: UInt64) -> UInt64 {
     let milliseconds = now > since ? (now - since) / 1_000_000 : 0
     return UInt64(max(byteCount, 0)) * (min(milliseconds, 1 << 24) + 1)
@@ -63,8 +65,9 @@ public final class ClientMemory {
 
 /// Something that has clients, such as a server.
 public protocol ClientMemoryHolder: AnyObject {
-  /// The greatest `ClientMemory.weight` among its clients that may be closed now; 0 if there is none.
+  /// The greatest `ClientMemory.weight` among its clients that may be closed now; 0 if there are
+  /// none.
   func heaviestWeight(now: UInt64) -> UInt64
-  /// Closes that client, takes what it held off the memory, and counts it.
+  /// Closes that client, releases what it held, and counts it.
   func closeHeaviest(now: UInt64)
 }

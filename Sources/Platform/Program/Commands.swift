@@ -1,14 +1,15 @@
-/// One command of a program, such as `emit`: what it takes, and what its own `--help` says.
+/// One command of a program, such as `emit`: its operands and flags, and the text of its own
+/// `--help`.
 public struct Command: Sendable {
   /// As it is typed.
   public let name: String
-  /// What its operand is called in help and mistakes: `FILE`; `LINE…` for one or more, empty for none.
+  /// The name of its operand in help and errors: `FILE`; `LINE…` for one or more, empty for none.
   public let operand: String
-  /// The flags it takes; others are mistakes.
+  /// The flags it accepts; others are mistakes.
   public let flags: [Option]
   /// What it does, in the list of commands and at the head of its help.
   public let summary: String
-  /// The rest of its help: an example and what its exit codes mean.
+  /// The rest of its help: an example and the meaning of its exit codes.
   public let details: String
 
   /// A row of a table; see the properties.
@@ -29,7 +30,7 @@ public struct Commands: Sendable {
   public enum Request: Sendable {
     /// To print this: help or the version.
     case text(String)
-    /// To run the command of this name. The number of operands is right.
+    /// To run the command with this name. The number of operands is right.
     case run(String, Options)
   }
 
@@ -38,8 +39,7 @@ public struct Commands: Sendable {
   private let summary: String
   private let table: [Command]
 
-  /// The first of `table` is the one that is meant when none is named. `prefix` begins the variables of
-  /// the flags.
+  /// The first command of `table` is the default. `prefix` begins the variables of the flags.
   public init(_ program: String, prefix: String, _ summary: String, _ table: [Command]) {
     self.program = program
     self.prefix = prefix
@@ -47,7 +47,7 @@ public struct Commands: Sendable {
     self.table = table
   }
 
-  /// Finds the command, which may stand behind flags, and reads the rest by its flags.
+  /// Finds the command, which may follow flags, and parses the rest by its flags.
   public func read(
     _ arguments: [String], environment: (String) -> String? = Process.environment
   ) throws(Options.Mistake) -> Request {
@@ -75,8 +75,8 @@ public struct Commands: Sendable {
     return .run(table[row].name, options)
   }
 
-  /// Where the first word is that is neither a flag nor a flag's value. None behind a flag that no
-  /// command has: what follows it may be its value.
+  /// The position of the first word that is neither a flag nor a flag's value. None after a flag
+  /// that no command has, since the next word may be its value.
   private func commandPosition(_ arguments: [String]) -> Int? {
     var index = 0
     while index < arguments.count {
@@ -97,7 +97,7 @@ public struct Commands: Sendable {
     return nil
   }
 
-  /// Whether the value of a flag is the next argument; `nil` where no command has such a flag.
+  /// Whether the value of a flag is the next argument; `nil` if no command has such a flag.
   private func takesNextWord(_ argument: [UInt8]) -> Bool? {
     let end = argument.firstIndex(of: UInt8(ascii: "=")) ?? argument.count
     let name = String(decoding: argument[min(2, end)..<end], as: UTF8.self)
@@ -168,6 +168,6 @@ extension Command {
     joined(name, operand.isEmpty ? "" : " ", operand, flags.isEmpty ? "" : " [flags]")
   }
 
-  /// Whether it takes more than one operand: its name ends with `…`.
+  /// Whether it accepts more than one operand: its name ends with `…`.
   fileprivate var isList: Bool { Array(operand.utf8).last == 0xa6 }
 }

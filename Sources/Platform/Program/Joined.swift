@@ -1,4 +1,4 @@
-/// One text of several. In the release form it takes a tenth of the room that an interpolation takes.
+/// Joins several texts. In the release build a call takes a tenth of the space of an interpolation.
 @inline(never)
 public func joined(_ parts: String...) -> String {
   var text = ""

@@ -1,16 +1,16 @@
-/// One line an event, for people or as JSON, on standard output.
+/// Writes one line per event, for people or as JSON, to standard output.
 ///
 ///     [2026-01-31 09:44:22 +0000] [1] [INFO] Running on http://0.0.0.0:8081 (CTRL + C to quit)
 ///     {"time":"2026-01-31T09:44:22Z","pid":1,"level":"info","message":"Running on …"}
 public struct Log: Sendable {
-  /// How much a line matters, from the least on.
+  /// The severity of a line, in ascending order.
   public enum Level: Int, Sendable, Comparable {
     case debug, info, warning, error
 
-    /// Whether `a` matters less.
+    /// Whether `a` is less severe.
     public static func < (a: Level, b: Level) -> Bool { a.rawValue < b.rawValue }
 
-    /// By its name in small letters; `nil` for another word.
+    /// The level with this lowercase name; `nil` for any other word.
     public init?(name: String) {
       switch name {
       case "debug": self = .debug
@@ -40,12 +40,12 @@ public struct Log: Sendable {
     }
   }
 
-  /// For people, or an object of JSON a line.
+  /// For people, or one JSON object per line.
   public enum Format: Sendable { case text, json }
 
-  /// What matters less is not written.
+  /// Lines below this level are not written.
   public var minimum: Level
-  /// How lines look.
+  /// The format of the lines.
   public var format: Format
 
   /// Writes to standard output.
@@ -54,13 +54,13 @@ public struct Log: Sendable {
     self.format = format
   }
 
-  /// What helps to find a mistake.
+  /// Details that help to find a mistake.
   public func debug(_ message: @autoclosure () -> String) { write(.debug, message) }
-  /// What happens in the ordinary course.
+  /// Normal operation.
   public func info(_ message: @autoclosure () -> String) { write(.info, message) }
-  /// What works, but not as it was meant to.
+  /// Something works, but not as intended.
   public func warning(_ message: @autoclosure () -> String) { write(.warning, message) }
-  /// What does not work.
+  /// Something does not work.
   public func error(_ message: @autoclosure () -> String) { write(.error, message) }
 
   private func write(_ level: Level, _ message: () -> String) {

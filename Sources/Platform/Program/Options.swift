@@ -6,9 +6,9 @@
 public struct Option: Sendable {
   /// Without the dashes: `max-series`.
   public let name: String
-  /// What stands for the value in `--help`; `nil` makes it a switch that takes none.
+  /// The placeholder for the value in `--help`; `nil` makes it a switch without a value.
   public let placeholder: String?
-  /// The default, as it would be written; empty for none.
+  /// The default as a user would write it; empty for none.
   public let standard: String
   /// Sentences for `--help`.
   public let help: String
@@ -35,17 +35,17 @@ public struct Option: Sendable {
   }
 }
 
-/// What the command line and the environment came to.
+/// The result of parsing the command line and the environment.
 public struct Options: Sendable {
-  /// A sentence for the person who typed it: what was wrong, and what to do.
+  /// A sentence for the user: what was wrong, and what to do.
   public struct Mistake: Error, Sendable {
     /// Without the program's name before it and without a newline.
     public let message: String
-    /// For mistakes that only a program can see.
+    /// For mistakes that only the program can detect.
     public init(_ message: String) { self.message = message }
   }
 
-  /// Of variables that are nearly one of the table's: a warning each. Others with the prefix may be
+  /// A warning for each variable that is nearly one of the table's. Others with the prefix may be
   /// Kubernetes's own, such as METRICS_SIDECAR_SERVICE_HOST of a service with the program's name.
   public static func misspelled(
     _ table: [Option], prefix: String, among given: [String]? = nil
@@ -63,19 +63,19 @@ public struct Options: Sendable {
 
   private let table: [Option]
   private var values: [String]
-  /// Of each row, whether its value stands in the environment.
+  /// For each row, whether its value comes from the environment.
   private var isVariable: [Bool]
   private let prefix: String
   private let command: String
-  /// Arguments that are no flags, in order.
+  /// Arguments that are not flags, in order.
   public private(set) var operands: [String] = []
   /// `--help` was given: the other arguments do not matter.
   public private(set) var wantsHelp = false
   /// `--version` was given.
   public private(set) var wantsVersion = false
 
-  /// Reads `arguments` by `table`. `--name value` and `--name=value` are the same; `--` ends flags.
-  /// `command` is what one types before `--help`.
+  /// Parses `arguments` by `table`. `--name value` and `--name=value` are the same; `--` ends
+  /// flags. `command` is what the user types before `--help`.
   public init(
     _ table: [Option], prefix: String, arguments: [String],
     environment: (String) -> String? = Process.environment, command: String
@@ -147,15 +147,15 @@ public struct Options: Sendable {
     return joined("unknown flag ", argument, ": '", command, " --help' lists the flags")
   }
 
-  /// That a value is wrong: `expected` says what it should be. Names what was written, the flag or its
-  /// variable.
+  /// The error for a wrong value: `expected` says what it should be. Names what the user wrote, the
+  /// flag or its variable.
   public func mistake(_ name: String, _ expected: String) -> Mistake {
     var source = "--" + name
     if let row = row(of: name), isVariable[row] { source = table[row].variable(prefix: prefix) }
     return Mistake(joined(source, " ", expected, ", not '", text(name), "'"))
   }
 
-  /// The text of a flag that the table has.
+  /// The text of a flag in the table.
   public func text(_ name: String) -> String {
     guard let row = row(of: name) else { preconditionFailure("a flag that is not in the table") }
     return values[row]

@@ -1,6 +1,6 @@
 import CSidecarLinux
 
-/// What a program knows of its own process.
+/// What a program knows about its own process.
 public enum Process {
   /// The arguments after the program's name.
   public static var arguments: [String] {
@@ -13,13 +13,13 @@ public enum Process {
     return list
   }
 
-  /// The value of a variable, `nil` where there is none.
+  /// The value of a variable, `nil` if it is not set.
   public static func environment(_ name: String) -> String? {
     guard let text = unsafe cl_environment(name) else { return nil }
     return unsafe String(cString: text)
   }
 
-  /// Of all variables that begin with `prefix`, the names behind it.
+  /// The names of all variables that begin with `prefix`, without it.
   public static func environment(behind prefix: String) -> [String] {
     var list: [String] = []
     var index: Int32 = 0
@@ -46,18 +46,17 @@ public enum Process {
   /// User and system time of all threads.
   public static var cpuNanoseconds: UInt64 { cl_process_cpu_nanoseconds() }
 
-  /// The least that the groups of this process allow it in memory, by cgroup v2 or v1, in bytes; 0 for
-  /// no bound.
+  /// The lowest memory limit of this process's control groups, cgroup v2 or v1, in bytes; 0 for no
+  /// limit.
   public static var memoryLimit: Int64 { cl_memory_limit() }
 
-  /// Descriptors that are open: all of `limit` where none is left to look by, 0 where /proc is not
-  /// mounted.
+  /// Open descriptors: all of `limit` if none is left to look with, 0 if /proc is not mounted.
   public static func openFileCount(limit: Int) -> Int {
     let count = cl_count_open_files()
     return Errno(-count) == .tooManyFiles ? limit : max(0, Int(count))
   }
 
-  /// Replaces all of `bytes` by random ones of the kernel.
+  /// Fills `bytes` with random bytes from the kernel.
   private static func fillRandom(_ bytes: inout [UInt8]) throws(Errno) {
     let result = unsafe bytes.withUnsafeMutableBytes { memory in
       unsafe cl_random(memory.baseAddress, memory.count)
@@ -77,7 +76,7 @@ public enum Process {
     return halves
   }
 
-  /// Which start of the machine this is.
+  /// Identifies the current boot of the machine.
   public static var bootIdentity: BootIdentity {
     var text = ByteBuffer(capacity: 64)
     do throws(Errno) {
@@ -100,10 +99,10 @@ public enum Process {
   /// Ends the process at once.
   public static func exit(_ code: ExitCode) -> Never { cl_exit(code.rawValue) }
 
-  /// Ends the process with the code of another.
+  /// Ends the process with another process's exit code.
   public static func exit(rawCode: Int32) -> Never { cl_exit(rawCode) }
 
-  /// Waits; a signal may end the wait early.
+  /// Sleeps; a signal may end the sleep early.
   public static func sleep(milliseconds: Int) { _ = cl_sleep_milliseconds(Int64(milliseconds)) }
 
   /// The command `sleep SECONDS` of both programs, 0 to 3600.
@@ -136,9 +135,9 @@ public enum Process {
   }
 }
 
-/// The 128 bits that the kernel draws at each start of the machine, or `unknown`: 0.
+/// The 128 random bits that the kernel draws at each boot, or `unknown`: 0.
 public struct BootIdentity: Equatable, Sendable {
-  /// The first 16 digits of its text, then the last ones.
+  /// The first 16 digits of its text, then the last 16.
   public let high, low: UInt64
 
   /// Any.
@@ -147,17 +146,17 @@ public struct BootIdentity: Equatable, Sendable {
     self.low = low
   }
 
-  /// Where the kernel does not say it.
+  /// For a kernel that does not say.
   public static var unknown: BootIdentity { BootIdentity(high: 0, low: 0) }
 }
 
 /// Exit codes by name.
 public enum ExitCode: Int32, Sendable {
   case success = 0
-  /// Something of the world's was in the way: an address in use, a path that cannot be written.
+  /// Something outside was in the way: an address in use, a path that is not writable.
   case failure = 1
   /// The command line was wrong.
   case usage = 2
-  /// Done but for what standard error tells.
+  /// Done, except for what standard error reports.
   case incomplete = 3
 }

@@ -1,6 +1,7 @@
 import CSidecarLinux
 
-/// The processors a program may really use: those it may run on, cut by its container's CPU limit.
+/// The processors that a program can really use: those it may run on, limited by its container's
+/// CPU limit.
 public enum Processors {
   /// At least 1. A limit of 1.5 processors counts as 2, since one loop cannot use the half.
   public static var count: Int {

@@ -42,7 +42,7 @@ public enum Quantity {
     return sum <= 31_557_600_000_000 ? sum : nil
   }
 
-  /// A time as it may be written: `250ms`, `10s`, `7d`.
+  /// A time as users write it: `250ms`, `10s`, `7d`.
   public static func text(_ milliseconds: Int64) -> String {
     let isDays = milliseconds % 86_400_000 == 0 && milliseconds > 0
     let isSeconds = milliseconds % 1000 == 0
@@ -63,10 +63,10 @@ public enum Quantity {
 public struct NetworkAddress: Equatable, Sendable {
   /// In numbers, or `localhost`; without brackets.
   public let host: String
-  /// 0 stands for any free one.
+  /// 0 stands for any free port.
   public let port: UInt16
 
-  /// Takes both as they are.
+  /// Stores both unchanged.
   public init(host: String, port: UInt16) {
     self.host = host
     self.port = port
@@ -88,7 +88,7 @@ public struct NetworkAddress: Equatable, Sendable {
     self.port = port
   }
 
-  /// As a URL has it: `0.0.0.0:8081`, `[::]:8081`.
+  /// As in a URL: `0.0.0.0:8081`, `[::]:8081`.
   public var description: String {
     host.utf8.contains(UInt8(ascii: ":")) ? "[\(host)]:\(port)" : "\(host):\(port)"
   }

@@ -1,12 +1,12 @@
 /// "Did you mean": the known word nearest to what was typed.
 public enum Spelling {
-  /// The closest of `words`, if it is close enough to be meant: at most a third of its letters off.
+  /// The closest of `words`, if at most a third of its letters differ.
   @inline(never)
   public static func closest(to typed: String, among words: [String]) -> String? {
     var best: String?
     var bestDistance = Int.max
     for word in words {
-      // So many letters are off at least; and what was typed may be a megabyte.
+      // At least this many letters differ; and the typed word may be a megabyte long.
       let excess = abs(typed.utf8.count - word.utf8.count)
       guard excess < bestDistance, excess <= max(1, word.utf8.count / 3) else { continue }
       let distance = distance(Array(typed.utf8), Array(word.utf8))

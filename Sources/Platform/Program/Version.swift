@@ -1,5 +1,5 @@
 /// The version of the programs, set by the release job.
 public enum Version {
-  /// As semver.org has it, without a `v`.
+  /// In the form of semver.org, without a `v`.
   public static let number = "0.1.0"
 }
