@@ -12,7 +12,7 @@ extension Commands {
       Command("sleep", "SECONDS", [], "wait: a preStop hook for images without a shell", sleep),
     ])
 
-  /// What the variables of the flags begin with.
+  /// The prefix of the flags' environment variables.
   static let prefix = "SIMPLE_SERVER"
 
   /// The flags of `serve`.

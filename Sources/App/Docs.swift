@@ -1,14 +1,14 @@
-/// `/docs`: Swagger UI over the routes table, with that table as plain HTML in its place until the
-/// script has run, and where it cannot.
+/// `/docs`: Swagger UI over the routes table, with that table as plain HTML until the script has
+/// run, or if it cannot run.
 ///
-/// The files are those of a folder, else the CDN's by their hashes. Every URL is relative to the
-/// page, so it works under any prefix.
+/// The files come from a folder, or else from a CDN, checked by their hashes. Every URL is relative
+/// to the page, so it works under any prefix.
 struct Docs: Sendable {
   /// The path under which a proxy shows the API, such as `/api`, or nothing.
   let rootPath: RootPath
   let swaggerUI: SwaggerUI
 
-  /// Header lines of the page. Swagger UI sets `style` attributes and has its icons as `data:`.
+  /// Header lines of the page. Swagger UI sets `style` attributes and embeds its icons as `data:`.
   var pageFields: String {
     let other = swaggerUI.isRemote ? " " + SwaggerUI.remoteOrigin : ""
     return "Content-Security-Policy: default-src 'none'; script-src 'self'\(other); "
@@ -49,7 +49,7 @@ struct Docs: Sendable {
     String(decoding: "\(path)".utf8.dropFirst(), as: UTF8.self)
   }
 
-  /// What the page loads from here.
+  /// The files that the page loads from this server.
   var assets: [Asset] {
     swaggerUI.assets + [
       Asset(
@@ -76,13 +76,13 @@ struct Docs: Sendable {
 
     """
 
-  /// Without a script to start, the table stays.
+  /// If the script does not start, the table stays.
   private static let start = """
     'use strict'
     const root = document.documentElement
     const dark = matchMedia('(prefers-color-scheme: dark)')
-    // Older releases have no dark colours: their text needs a light page.
-    // A style of the CDN that could not be loaded has no rules to read, and says so by an exception.
+    // Older releases have no dark colours: their text needs a light page. Reading the rules of a
+    // CDN style that failed to load throws an exception.
     const rules = (sheet) => { try { return [...sheet.cssRules] } catch { return [] } }
     const knowsDark = [...document.styleSheets].some((sheet) =>
       rules(sheet).some((rule) => rule.cssText.includes('.dark-mode')))

@@ -2,21 +2,21 @@ import SidecarEvents
 import SidecarPlatform
 import Synchronization
 
-/// What the log says of a sidecar that is not there: once when events begin to wait, again when the
-/// reason changes, and when it is back. All workers share one, so each of these is one line.
+/// Logs that the sidecar is missing: once when events begin to wait, again when the reason changes,
+/// and when it is back. All workers share one object, so each of these is one line.
 final class EventsOutage: Sendable {
   private let path: String
-  /// The error of the last try to connect, of whichever worker; 0 when it succeeded.
+  /// The error of any worker's last try to connect; 0 if it succeeded.
   private let reason = Atomic<Int>(0)
-  /// Events that wait, over all workers, as of their last tries.
+  /// The number of waiting events, over all workers, as of their last tries.
   private let waiting = Atomic<Int>(0)
 
   init(path: String) { self.path = path }
 
-  /// Notes that so many events more wait, or fewer.
+  /// Records that more, or fewer, events wait.
   func change(by difference: Int) { waiting.wrappingAdd(difference, ordering: .relaxed) }
 
-  /// Notes how a worker's last try ended: `nil` for a connection.
+  /// Records how a worker's last try ended: `nil` for a connection.
   func note(_ error: Errno?) {
     let new = error.map { Int($0.rawValue) } ?? 0
     guard reason.exchange(new, ordering: .relaxed) != new else { return }
@@ -52,7 +52,7 @@ struct OutageWatch {
 
   init(_ outage: EventsOutage) { self.outage = outage }
 
-  /// Looks at the client after it has tried to send; two comparisons while nothing changes.
+  /// Checks the client after it has tried to send; two comparisons while nothing changes.
   @inline(__always)
   mutating func look(_ events: EventClient) {
     if events.connectionNumber != connection || events.attemptFailure != failure {

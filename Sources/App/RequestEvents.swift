@@ -1,10 +1,11 @@
 import SidecarEvents
 import SidecarHTTP
 
-/// The events that requests become: `http.request` and `http.request.duration`.
+/// The events for requests: `http.request` and `http.request.duration`.
 ///
 /// A combination of endpoint, method and status is registered with its first request, so that
-/// counting a later one is two additions, and a start does not pay for hundreds that never come.
+/// counting a later one takes two additions, and startup does not pay for hundreds that never
+/// occur.
 final class RequestEvents {
   private static let methods: [StaticString] = [
     "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "other",

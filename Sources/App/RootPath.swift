@@ -3,7 +3,7 @@ import SidecarPlatform
 
 /// The path under which a proxy shows the API: `/api`, or nothing.
 ///
-/// Requests are understood with and without it, since some proxies take it off and some do not. Its
+/// Requests may come with or without it, since some proxies remove it and some do not. Its
 /// characters need no escaping in HTML, JSON or a header.
 struct RootPath: Sendable {
   let text: String
@@ -15,7 +15,7 @@ struct RootPath: Sendable {
     bytes = []
   }
 
-  /// A prefix of letters, digits and `/._~-`; one slash at its end is taken off.
+  /// A prefix of letters, digits and `/._~-`; a slash at its end is removed.
   init?(_ text: String) {
     var bytes = Array(text.utf8)
     if bytes.last == UInt8(ascii: "/") { bytes.removeLast() }
@@ -40,7 +40,7 @@ struct RootPath: Sendable {
     }
   }
 
-  /// What follows the prefix in `path`, from its slash on; `nil` when `path` is not below it.
+  /// The part of `path` after the prefix, from its slash on; `nil` if `path` is not below it.
   @_lifetime(copy path)
   func remainder(of path: RawSpan) -> RawSpan? {
     guard !bytes.isEmpty, path.byteCount > bytes.count,

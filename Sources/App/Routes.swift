@@ -16,7 +16,8 @@ struct Route {
   var extraFields = ""
 }
 
-/// The one table: router, events, OpenAPI and docs follow from it. A new endpoint is one entry here.
+/// The one table: router, events, OpenAPI and docs follow from it. A new endpoint is one entry
+/// here.
 enum Routes {
   static let api: [Route] = [
     Route(
@@ -44,6 +45,6 @@ enum Routes {
     ]
   }
 
-  /// The page; what it loads counts as its requests.
+  /// The page; the files that it loads count as its requests.
   static let documentation: StaticString = "/docs"
 }

@@ -1,7 +1,7 @@
 import SidecarPlatform
 
-/// `simple-server stress`: burns processor and memory inside its own container, for a bounded time, to
-/// see the autoscaler and the alerts work.
+/// `simple-server stress`: uses up processor time and memory inside its own container, for a
+/// bounded time, to show the autoscaler and the alerts at work.
 enum Stress {
   static let table: [Option] = [
     Option("cpu", "N", "1", "Threads that compute without pause."),

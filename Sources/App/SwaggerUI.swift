@@ -1,27 +1,27 @@
 import SidecarPlatform
 
-/// Where Swagger UI's own files come from: a folder, read once at the start, or a CDN.
+/// Where Swagger UI's own files come from: a folder, read once at startup, or a CDN.
 struct SwaggerUI: Sendable {
-  /// What is taken from the folder; nothing else in it is ever read.
+  /// The files taken from the folder; nothing else in it is ever read.
   private static let files: [(name: StaticString, path: StaticString, type: StaticString)] = [
     ("swagger-ui.css", "/docs/swagger-ui.css", "text/css; charset=utf-8"),
     ("swagger-ui-bundle.js", "/docs/swagger-ui-bundle.js", "text/javascript; charset=utf-8"),
   ]
-  /// Four times what the script has today.
+  /// Four times the size of today's script.
   private static let fileLimit = 8 << 20
 
-  /// Where the image has them.
+  /// Their folder in the image.
   static let standardFolder = "/swagger-ui"
 
   static let remoteOrigin = "https://cdn.jsdelivr.net"
   private static let remoteFolder = remoteOrigin + "/npm/swagger-ui-dist@5.34.0"
-  // SHA-384 of the files that release 5.34.0 of swagger-ui-dist has.
+  // SHA-384 of the files in release 5.34.0 of swagger-ui-dist.
   private static let styleHash =
     "sha384-4c3vsE5f+trhFyHrFrLM1fFGUn531NIaC7dcqEWIJdoRQJ5CkJbSuSCwXLpaS1KF"
   private static let scriptHash =
     "sha384-9Td7MKiIr2S83E1kZyyVi8KdJw/S8CpAvu0llLyMeg0xq/hDGiZJfVn0fV4llCmK"
 
-  /// The files of the folder, each under its path; none when they are the CDN's.
+  /// The files of the folder, each under its path; none if they come from the CDN.
   let assets: [Asset]
   var isRemote: Bool { assets.isEmpty }
 

@@ -22,14 +22,14 @@ final class Worker: Responder {
   /// Answers of this turn, whose time is known when it ends.
   private var answered: [Answer] = []
 
-  /// Until when nothing more is said of clients that wait.
+  /// Until when the log says nothing more about waiting clients.
   private var silentUntil: UInt64 = 0
 
   private static let eventsToken: UInt32 = 0
   private static let stopToken: UInt32 = 1
 
-  /// `stopDescriptor` becomes readable when the program shall stop; all workers watch the same. Its
-  /// clients may hold up to `memoryByteCount` bytes.
+  /// `stopDescriptor` becomes readable when the program should stop; all workers watch the same
+  /// one. The worker's clients may hold up to `memoryByteCount` bytes.
   init(
     _ docs: Docs, events: EventClient?, outage: EventsOutage? = nil, stopDescriptor: Int32,
     memoryByteCount: Int
@@ -58,7 +58,7 @@ final class Worker: Responder {
     answered.reserveCapacity(4096)
   }
 
-  /// Counts a start of the program, and hands that to the kernel.
+  /// Counts a start of the program, and hands the count to the kernel.
   func countStart() {
     guard let events else { return }
     events.add(events.counter("app.start"), 1)
@@ -90,14 +90,14 @@ final class Worker: Responder {
     response.problem(status: 404, detail: "there is no such path; /docs lists them")
   }
 
-  /// No route takes a body.
+  /// No route accepts a body.
   func bodyLimit(of request: Request, head: RawSpan) -> Int { 0 }
 
   func isProbe(_ request: Request, head: RawSpan) -> Bool {
     head.extracting(request.path).isEqual(to: "/health")
   }
 
-  /// Whether there is something at `path`.
+  /// Whether there is a route at `path`.
   @_optimize(speed)
   private func respond(
     _ request: Request, _ path: RawSpan, into response: inout ResponseWriter

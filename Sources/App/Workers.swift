@@ -14,7 +14,7 @@ enum Workers {
     unsafe list.threads.append(thread.detachHandle())
   }
 
-  /// Waits until all have returned.
+  /// Waits until all threads have returned.
   static func join() {
     for handle in unsafe list.threads { Thread.join(handle) }
     unsafe list.threads = []

@@ -62,7 +62,7 @@ private func docs(_ options: Options) throws(Options.Mistake) -> Docs {
   }
 }
 
-/// What each worker is made of.
+/// The parts of each worker.
 private struct WorkerPlan: Sendable {
   let eventsPath: String
   let outage: EventsOutage
@@ -77,17 +77,18 @@ private struct WorkerPlan: Sendable {
   }
 }
 
-/// The start is counted before anybody is answered: who sees the server running sees it counted.
+/// The start is counted before any answer, so anyone who sees the server running sees it counted.
 private func serve(_ address: NetworkAddress, _ plan: WorkerPlan, workers: Int) {
   for warning in Options.misspelled(Commands.flags, prefix: Commands.prefix) {
     Log().warning(warning)
   }
   do throws(Errno) {
-    // As many clients as the machine allows, not the shell.
+    // As many clients as the machine allows, rather than the shell.
     _ = Process.openFileLimit
-    // One descriptor tells every worker to stop, so it is there before they are.
+    // One descriptor tells every worker to stop, so it exists before they do.
     let signals = try Signals()
-    // Listening alone shows that nobody else does: a second program would share the port silently.
+    // Listening exclusively first shows that no other program does: it would share the port
+    // silently.
     let first = listen(address)
     try Socket.share(first.raw)
     let worker = try plan.make(signals.raw)

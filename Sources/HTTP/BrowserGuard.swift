@@ -1,13 +1,14 @@
 import SidecarPlatform
 
-/// Keeps pages that somebody visits from using a server that the visitor's browser can reach.
+/// Keeps foreign web pages from using a server that their visitor's browser can reach.
 ///
-/// Such a page may POST anywhere without asking first, so a write that names an Origin is taken only
-/// from a page of this server. And a page may have a name of its own point here (DNS rebinding), by
-/// which it would read everything as its own: so a browser's requests need a Host that nobody else can
-/// own. Programs such as scrapers send neither an Origin nor a browser's fields, and are not touched.
+/// Such a page may POST anywhere without asking first, so a write with an Origin is accepted only
+/// from a page of this server. And a page may point a name of its own here (DNS rebinding), through
+/// which it could read everything as its own: so a browser's requests need a Host that nobody else
+/// can own. Programs such as scrapers send neither an Origin nor a browser's fields, and are not
+/// affected.
 public struct BrowserGuard: Sendable {
-  /// In lower case.
+  /// The allowed names, in lower case.
   private var names: [[UInt8]] = []
   private var takesAnyName = false
 
@@ -16,12 +17,12 @@ public struct BrowserGuard: Sendable {
     case allowed
     /// A write from a page of another origin.
     case foreignOrigin
-    /// A browser's request by a name that is not one of those allowed.
+    /// A browser's request through a name that is not allowed.
     case unknownHost
   }
 
-  /// `names` are those by which browsers may come beside numbers and localhost, with commas between
-  /// them, without ports; `*` is any.
+  /// `names` are those that browsers may use besides numeric addresses and localhost, separated by
+  /// commas, without ports; `*` is any.
   public init(allowing names: String = "") {
     var name: [UInt8] = []
     for byte in Array(names.utf8) + [UInt8(ascii: ",")] {
@@ -37,7 +38,7 @@ public struct BrowserGuard: Sendable {
     }
   }
 
-  /// Looks at the fields of a request; `head` is what they point into.
+  /// Checks the fields of a request; their ranges point into `head`.
   public func check(_ request: Request, _ head: RawSpan) -> Verdict {
     let seen = BrowserFields(request, head)
     let isRead =
@@ -66,7 +67,7 @@ public struct BrowserGuard: Sendable {
     return false
   }
 
-  /// A host and port without `port`, which its scheme has anyway.
+  /// A host and port without `port` if that is its scheme's default.
   private func withoutPort(_ bytes: RawSpan, _ host: Range<Int>, _ port: StaticString) -> Range<Int>
   {
     let end = host.upperBound - port.utf8CodeUnitCount
@@ -80,7 +81,7 @@ public struct BrowserGuard: Sendable {
 
   private func isOwn(_ bytes: RawSpan, _ host: Range<Int>) -> Bool {
     guard !host.isEmpty else { return false }
-    // In brackets is a number of IPv6.
+    // An IPv6 address is in brackets.
     if bytes.at(host.lowerBound) == UInt8(ascii: "[") { return true }
     var end = host.lowerBound
     var isNumber = true
@@ -99,11 +100,11 @@ public struct BrowserGuard: Sendable {
   }
 }
 
-/// The fields that tell a browser from a program, found in one pass.
+/// The fields that distinguish a browser from a program, found in one pass.
 private struct BrowserFields {
   var host = 0..<0
   var origin: Range<Int>?
-  /// Whether a browser has sent it, as far as its fields tell.
+  /// Whether a browser sent it, judging by its fields.
   var isBrowser = false
 
   init(_ request: Request, _ bytes: RawSpan) {
@@ -140,7 +141,7 @@ private struct BrowserFields {
 }
 
 extension RawSpan {
-  /// Whether both are the same but for the case of ASCII letters.
+  /// Whether both are equal, ignoring the case of ASCII letters.
   fileprivate func isEqualIgnoringCase(to other: RawSpan) -> Bool {
     guard byteCount == other.byteCount else { return false }
     for index in 0..<byteCount {

@@ -19,8 +19,8 @@ struct ChunkedDecoder {
   private var overhead = 0
   private var lineByteCount = 0
 
-  /// Takes bytes from `index` on, decodes into `body`, and stops at the body's end. Without `keeps`
-  /// the data is skipped: nobody wants it.
+  /// Reads bytes from `index` on, decodes into `body`, and stops at the body's end. Without `keeps`
+  /// it skips the data, which nothing needs.
   mutating func decode(
     _ bytes: RawSpan, from index: inout Int, into body: inout ByteBuffer, limit: Int,
     keeps: Bool = true
@@ -38,7 +38,7 @@ struct ChunkedDecoder {
       let byte = bytes.at(index)
       index += 1
       switch advance(byte) {
-      // Told as soon as the size is known, not when the bytes have come.
+      // Reported as soon as the size is known, not when the bytes have arrived.
       case .more where state == .data && byteCount + remaining > limit: return .tooLarge
       case .more: continue
       case let end: return end
@@ -98,7 +98,7 @@ struct ChunkedDecoder {
     }
     digits += 1
     if digits == 1 { remaining = 0 }
-    // Leading zeros are in order, without end they are not.
+    // Leading zeros are fine, but not endless ones.
     if remaining > 0xff_ffff || digits > 64 { return .tooLarge }
     remaining = remaining << 4 | digit
     return .more

@@ -1,6 +1,7 @@
 import SidecarPlatform
 
-/// One blocking GET: for `healthcheck`, which images without a shell need, and for `tail` and `top`.
+/// One blocking GET: for `healthcheck`, which images without a shell need, and for `tail` and
+/// `top`.
 public enum Client {
   /// Why there is no status.
   public enum Failure: Error, Sendable {
@@ -9,7 +10,7 @@ public enum Client {
     case malformed
   }
 
-  /// The status that `GET path` is answered with.
+  /// The status of the answer to `GET path`.
   public static func status(
     of path: String, at address: NetworkAddress, timeoutMilliseconds: Int
   ) throws(Failure) -> Int {
@@ -28,7 +29,8 @@ public enum Client {
       throw .noAnswer
     }
     let status = try status(body.bytes)
-    // Each answer has a length and is the last one of its connection, so all behind the head is body.
+    // Each answer has a length and is the last one of its connection, so everything after the head
+    // is body.
     var index = 0
     while index + 4 <= body.count,
       !body.bytes.extracting(index..<index + 4).isEqual(to: "\r\n\r\n")
@@ -38,7 +40,8 @@ public enum Client {
     return status
   }
 
-  /// Receives until the connection ends, or `least` bytes are here; whether it has ended.
+  /// Receives until the connection ends or `least` bytes have arrived; returns whether it has
+  /// ended.
   @inline(never)
   private static func receive(
     _ path: String, _ address: NetworkAddress, _ timeoutMilliseconds: Int, atLeast least: Int,

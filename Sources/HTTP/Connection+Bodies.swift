@@ -1,10 +1,10 @@
 import SidecarPlatform
 
-/// What follows a head. A body of known length is handed out as it lies behind its head; a chunked one
-/// is decoded as it comes, and its raw bytes are not kept; one that nobody wants is skipped or ends
+/// What follows a head. A body of known length is handed out where it is, after its head; a chunked
+/// one is decoded as it arrives, and its raw bytes are not kept; an unwanted one is skipped or ends
 /// the connection.
 extension Connection {
-  /// The head is here and says that a body follows. What can be answered without it is.
+  /// The head is here and announces a body. Answers now if the body is not needed.
   @inline(never)
   mutating func beginBody<R: Responder>(
     _ bytes: RawSpan, _ now: UInt64, _ limits: HTTPLimits, _ responder: R,
@@ -30,8 +30,8 @@ extension Connection {
     return index
   }
 
-  /// Answers from the head alone: the responder, or 413. The body is skipped where it is here already
-  /// or short; else nobody waits for it and the connection ends.
+  /// Answers from the head alone: the responder's answer, or 413. Skips the body if it is here
+  /// already or short; otherwise does not wait for it and ends the connection.
   private mutating func answerWithoutBody<R: Responder>(
     _ bytes: RawSpan, _ now: UInt64, _ limits: HTTPLimits, _ responder: R,
     _ response: inout ResponseWriter
@@ -72,7 +72,7 @@ extension Connection {
     return isSkipped ? end : bytes.byteCount
   }
 
-  /// Answers a request whose body has a known length; `nil` while it is not here.
+  /// Answers a request whose body has a known length; `nil` until it has arrived.
   mutating func body<R: Responder>(
     _ bytes: RawSpan, _ now: UInt64, _ limits: HTTPLimits, _ responder: R,
     _ response: inout ResponseWriter
@@ -85,7 +85,7 @@ extension Connection {
     return end
   }
 
-  /// Goes on with a chunked body whose head is kept; how many bytes it has used up.
+  /// Continues a chunked body whose head is kept; returns how many bytes it has used up.
   mutating func chunkedBody<R: Responder>(
     _ bytes: RawSpan, _ now: UInt64, _ limits: HTTPLimits, _ responder: R,
     _ response: inout ResponseWriter
@@ -99,7 +99,7 @@ extension Connection {
     return index
   }
 
-  /// Decodes from `index` on; whether the body is whole. What is wrong is refused.
+  /// Decodes from `index` on; returns whether the body is complete. Refuses what is malformed.
   private mutating func isDecoded<R: Responder>(
     _ bytes: RawSpan, _ index: inout Int, _ responder: R, _ response: inout ResponseWriter
   ) -> Bool {
@@ -110,7 +110,7 @@ extension Connection {
     case .done: return true
     case .malformed: refuse(.badRequest("a malformed chunk"), responder, &response)
     case .tooLarge: refuse(.bodyTooLarge, responder, &response)
-    // Chunks of a byte each cost six: what has been taken in is bounded too.
+    // One-byte chunks cost six bytes each, so the raw bytes are bounded too.
     case .more where chunkedByteCount > bodyLimit * 8 + (1 << 16):
       refuse(.bodyTooLarge, responder, &response)
     case .more: break

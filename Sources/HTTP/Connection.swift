@@ -1,10 +1,10 @@
 import SidecarPlatform
 
-/// One connection's life as a machine without sockets: bytes and time in, bytes out.
+/// One connection as a state machine without sockets: bytes and time in, bytes out.
 ///
 /// What must stay true: answers go out in the order of their requests; after a refusal or the last
-/// request nothing more is read as one; a connection at rest keeps no bytes; of a chunked body only
-/// the head and what is decoded is kept, and of a body that nobody wants nothing.
+/// request nothing more is parsed as a request; an idle connection keeps no bytes; of a chunked
+/// body it keeps only the head and the decoded bytes, and of an unwanted body nothing.
 public struct Connection: ~Copyable {
   enum Phase {
     /// Between requests, or in the middle of a head.
@@ -13,41 +13,41 @@ public struct Connection: ~Copyable {
     case body
     /// A request's answer is postponed; those after it wait.
     case waiting
-    /// The last answer is written; what else comes is thrown away.
+    /// The last answer is written; further bytes are discarded.
     case closing
   }
 
   var phase = Phase.head
-  /// Bytes that came and are not used up yet; in the middle of a chunked body the head alone.
+  /// Bytes received and not used up yet; in the middle of a chunked body only the head.
   var input = ByteBuffer(capacity: 16)
   var scanned = 0
   var request = Request()
   var chunks = ChunkedDecoder()
   var decoded = ByteBuffer(capacity: 16)
-  /// The most that the body may have, decoded.
+  /// The largest allowed size of the decoded body.
   var bodyLimit = 0
-  /// Bytes of a chunked body so far, as they came.
+  /// Raw bytes of a chunked body so far.
   var chunkedByteCount = 0
-  /// What is still to come of a body that nobody wants.
+  /// The remaining bytes of an unwanted body.
   var unwantedByteCount = 0
   var arrivedAt: UInt64 = 0
-  /// When this phase has lasted too long, in monotonic nanoseconds.
+  /// The deadline of this phase, in monotonic nanoseconds.
   var deadline: UInt64
 
-  /// The end is ours, not the client's wish, so it may still be sending: a plain close could then
-  /// take our answer with it (RFC 9112 §9.6).
+  /// We end the connection, not the client, so it may still be sending: a plain close could then
+  /// destroy our answer (RFC 9112 §9.6).
   var mustLinger = false
   /// Each answer is the last one of its connection: the server is about to end.
   var isStopping = false
-  /// Has one of the places that are kept for probes: anything else is refused.
+  /// Has one of the places reserved for probes: any other request is refused.
   private(set) var isGuest = false
-  /// A guest whose request was no probe's.
+  /// A guest whose request was not a probe's.
   private(set) var isTurnedAway = false
 
   /// Answers of one connection in one turn: beyond, its next requests wait.
   static var outputLimit: Int { 256 << 10 }
 
-  /// A body that nobody wants, up to this length, is skipped and the connection kept.
+  /// An unwanted body up to this length is skipped and the connection kept.
   static var skippedByteLimit: Int { 64 << 10 }
 
   init(now: UInt64, limits: HTTPLimits) {
@@ -56,12 +56,12 @@ public struct Connection: ~Copyable {
 
   /// Whether it is between requests, with nothing of the next one here.
   var isAtRest: Bool { phase == .head && input.isEmpty && unwantedByteCount == 0 }
-  /// Whether requests may be waiting in what has already been read.
+  /// Whether requests may be waiting among the bytes already read.
   private(set) var hasMore = false
-  /// The memory that it takes beyond what one at rest does, in bytes.
+  /// The memory that it uses beyond that of an idle connection, in bytes.
   var heldByteCount: Int { input.capacity + decoded.capacity - 32 }
 
-  /// Takes bytes as they came and writes the answers to all requests that are whole.
+  /// Accepts bytes as they arrive and writes the answers to all complete requests.
   @inline(__always)
   @_optimize(speed)
   mutating func receive<R: Responder>(
@@ -79,14 +79,14 @@ public struct Connection: ~Copyable {
         take(bytes.extracting(used..<bytes.byteCount), now, limits, responder, &response)
       }
     } else {
-      // A body of known length gets no more room than that.
+      // A body of known length gets exactly that much room.
       let total = phase == .body ? request.headByteCount + request.contentLength : 0
       input.append(bytes, within: total)
       resume(now: now, limits: limits, responder: responder, into: &response)
     }
   }
 
-  /// Answers what is whole of bytes before which nothing is kept, and keeps the rest.
+  /// Answers the complete requests in bytes that follow no kept ones, and keeps the rest.
   @inline(__always)
   private mutating func take<R: Responder>(
     _ bytes: RawSpan, _ now: UInt64, _ limits: HTTPLimits, _ responder: R,
@@ -98,12 +98,12 @@ public struct Connection: ~Copyable {
     }
   }
 
-  /// Goes on with what is already here.
+  /// Continues with what is already here.
   mutating func resume<R: Responder>(
     now: UInt64, limits: HTTPLimits, responder: R, into response: inout ResponseWriter
   ) {
     if phase == .waiting { return }
-    // Moved out for the time being, so that its bytes can be borrowed while this value changes.
+    // Moved out temporarily, so that its bytes can be borrowed while this value changes.
     var input = ByteBuffer(capacity: 16)
     swap(&input, &self.input)
     let used = process(input.bytes, now, limits, responder, &response)
@@ -123,7 +123,7 @@ public struct Connection: ~Copyable {
     phase == .body && request.isChunked ? start + request.headByteCount : end
   }
 
-  /// Answers every whole request in `bytes` and says how many bytes are used up.
+  /// Answers every complete request in `bytes` and returns how many bytes are used up.
   @_optimize(speed)
   private mutating func process<R: Responder>(
     _ bytes: RawSpan, _ now: UInt64, _ limits: HTTPLimits, _ responder: R,
@@ -150,7 +150,7 @@ public struct Connection: ~Copyable {
         return start
       }
       arrivedAt = now
-      // The others' requests shall not wait for all of this one's.
+      // Other connections' requests must not wait for all of this one's.
       if start < bytes.byteCount, response.isVisitOver() {
         hasMore = true
         return start
@@ -159,7 +159,7 @@ public struct Connection: ~Copyable {
     return start
   }
 
-  /// Forgets up to `count` bytes of a body that nobody wants; how many.
+  /// Skips up to `count` bytes of an unwanted body; returns how many.
   private mutating func skip(_ count: Int, _ now: UInt64, _ limits: HTTPLimits) -> Int {
     let skipped = min(count, unwantedByteCount)
     unwantedByteCount -= skipped
@@ -167,7 +167,7 @@ public struct Connection: ~Copyable {
     return skipped
   }
 
-  /// Answers the first request in `bytes`; `nil` when it is not whole.
+  /// Answers the first request in `bytes`; `nil` if it is not complete.
   @_optimize(speed)
   private mutating func one<R: Responder>(
     _ bytes: RawSpan, _ now: UInt64, _ limits: HTTPLimits, _ responder: R,
@@ -206,7 +206,8 @@ public struct Connection: ~Copyable {
 
   // MARK: Answers
 
-  /// A request is done with. One that waits for its answer has no deadline: that is the responder's.
+  /// A request is finished. If its answer is postponed, there is no deadline: that is the
+  /// responder's.
   @inline(__always)
   mutating func rest(_ now: UInt64, _ limits: HTTPLimits) {
     deadline = phase == .waiting ? .max : now + limits.idleMilliseconds * 1_000_000
@@ -235,7 +236,7 @@ public struct Connection: ~Copyable {
     if !request.isKeptAlive { phase = .closing }
   }
 
-  /// Has the writer answer as this request asks for.
+  /// Prepares the writer for this request's protocol version and method.
   @inline(__always)
   mutating func prepare(_ response: inout ResponseWriter) {
     if isStopping || isGuest, request.isKeptAlive {
@@ -247,7 +248,7 @@ public struct Connection: ~Copyable {
     response.isHTTP10 = request.isHTTP10
   }
 
-  /// Writes the head of an answer that was postponed. Whether its body is to be sent.
+  /// Writes the head of a postponed answer. Returns whether its body is to be sent.
   mutating func answer<R: Responder>(
     _ head: PostponedHead, bodyByteCount: Int, now: UInt64, limits: HTTPLimits, responder: R,
     into response: inout ResponseWriter
@@ -264,7 +265,7 @@ public struct Connection: ~Copyable {
     return !response.isHead
   }
 
-  /// Has `write` answer the request that was postponed; it may postpone it again.
+  /// Calls `write` to answer the postponed request; it may postpone it again.
   mutating func answer<R: Responder>(
     now: UInt64, limits: HTTPLimits, responder: R, into response: inout ResponseWriter,
     _ write: (inout ResponseWriter) -> Void
@@ -283,7 +284,7 @@ public struct Connection: ~Copyable {
     isAnswered(now, limits)
   }
 
-  /// The request that was postponed has its answer: goes on with what is behind it.
+  /// The postponed request has its answer: continues with what follows it.
   @_optimize(speed)
   private mutating func isAnswered(_ now: UInt64, _ limits: HTTPLimits) {
     phase = request.isKeptAlive ? .head : .closing
@@ -293,8 +294,8 @@ public struct Connection: ~Copyable {
     rest(now, limits)
   }
 
-  /// Answers with an error of ours and takes no more requests: where one was not understood, nobody
-  /// knows where the next one starts.
+  /// Answers with an error of ours and accepts no more requests: after one that was not understood,
+  /// nobody knows where the next one starts.
   mutating func refuse<R: Responder>(
     _ refusal: Refusal, _ responder: R, _ response: inout ResponseWriter
   ) {
@@ -318,8 +319,8 @@ public struct Connection: ~Copyable {
         arrivedAt: arrivedAt))
   }
 
-  /// The deadline has passed: a request that has begun is answered with 408, one at rest, or one that
-  /// has its answer already, with nothing.
+  /// The deadline has passed: an unfinished request gets 408; an idle connection, or one that has
+  /// its answer already, gets nothing.
   mutating func expire<R: Responder>(_ responder: R, into response: inout ResponseWriter) {
     if !isAtRest, unwantedByteCount == 0, phase != .closing {
       refuse(.timedOut, responder, &response)
@@ -327,10 +328,10 @@ public struct Connection: ~Copyable {
     phase = .closing
   }
 
-  /// Takes no more requests after what is written.
+  /// Accepts no more requests after what is written.
   mutating func close() { phase = .closing }
 
-  /// Takes a place that is kept for probes, until `deadline` at the latest.
+  /// Takes a place reserved for probes, until `deadline` at the latest.
   mutating func beGuest(until deadline: UInt64) {
     isGuest = true
     self.deadline = deadline

@@ -1,15 +1,17 @@
 import SidecarPlatform
 
-/// The `Date` field (RFC 9110 §5.6.7, IMF-fixdate), made once a second: `Sun, 06 Nov 1994 08:49:37 GMT`.
+/// The `Date` field (RFC 9110 §5.6.7, IMF-fixdate), made once a second:
+/// `Sun, 06 Nov 1994 08:49:37 GMT`.
 struct HTTPDate: ~Copyable {
-  /// Written over where it is: a date that allocated would meet another thread at malloc's lock.
+  /// Overwritten in place: a date that allocates would contend with other threads for malloc's
+  /// lock.
   private(set) var text = ByteBuffer(capacity: 32)
   private var second: Int64 = -1
   private var validUntil: UInt64 = 0
 
   init() {}
 
-  /// Looks at the wall clock when the second may have changed.
+  /// Reads the wall clock when the second may have changed.
   mutating func update(now: UInt64) {
     guard now >= validUntil else { return }
     let wall = Clock.unixNanoseconds

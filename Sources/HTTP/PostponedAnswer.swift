@@ -1,18 +1,18 @@
 import SidecarPlatform
 
-/// Tells which connection waits for an answer. One whose client has gone is of no use any more, and
-/// harmless.
+/// Identifies a connection that waits for an answer. After the client has gone, a ticket is useless
+/// but harmless.
 public struct Ticket: Equatable, Sendable {
   let slot: Int
   let generation: UInt32
-  /// The responder's own; the server does not look at it.
+  /// The responder's own number; the server ignores it.
   public var note: UInt64 = 0
 }
 
-/// A body in pieces, sent as they are, so that a large one is never copied. It may be the answer to
-/// several requests at once; it does not change once it is.
+/// A body in pieces, which are sent in place, so that a large one is never copied. It may answer
+/// several requests at once; it does not change after that.
 public final class ResponseBody {
-  /// Holds a buffer where an array can have it.
+  /// Holds a buffer so that an array can contain it.
   final class Piece {
     var bytes: ByteBuffer
     init(_ bytes: consuming ByteBuffer) { self.bytes = bytes }
@@ -29,23 +29,23 @@ public final class ResponseBody {
   }
 
   private(set) var pieces: [Piece] = []
-  /// Pieces at the front that nobody needs any more.
+  /// Pieces at the front that no client needs any more.
   private(set) var droppedCount = 0
-  /// Of all pieces together.
+  /// The bytes of all pieces together.
   public private(set) var byteCount = 0
-  /// Of those that are still there.
+  /// The bytes of the remaining pieces.
   private(set) var heldByteCount = 0
-  /// In the order in which bodies were given to answers; 0 before that.
+  /// Its number in the order in which bodies were assigned to answers; 0 before that.
   var number = 0
-  /// Clients that it is being sent to.
+  /// The number of clients that are receiving it.
   var readerCount = 0
-  /// What is charged for it, once for all its readers.
+  /// The bytes charged for it, once for all its readers.
   var chargedByteCount = 0
 
   /// An empty body.
   public init() {}
 
-  /// Takes `bytes` over as the last piece. Not once the body is being sent.
+  /// Appends `bytes` as the last piece. Not allowed once the body is being sent.
   public func append(_ bytes: consuming ByteBuffer) {
     guard !bytes.isEmpty else { return }
     byteCount += bytes.count
@@ -53,7 +53,7 @@ public final class ResponseBody {
     pieces.append(Piece(bytes))
   }
 
-  /// Replaces one byte of what is there. Not once the body is being sent.
+  /// Replaces one existing byte. Not allowed once the body is being sent.
   public func replace(at offset: Int, with byte: UInt8) {
     var end = byteCount
     for piece in pieces.reversed() {
@@ -65,13 +65,13 @@ public final class ResponseBody {
   /// Whether pieces are left.
   public var isEmpty: Bool { droppedCount == pieces.count }
 
-  /// Has `body` read the first piece that is left, and gives its memory back.
+  /// Lets `body` read the first remaining piece, and releases its memory.
   public func takeFirst(_ body: (borrowing ByteBuffer) -> Void) {
     body(pieces[droppedCount].bytes)
     drop(upTo: droppedCount + 1)
   }
 
-  /// Gives the memory of the pieces before `index` back.
+  /// Releases the memory of the pieces before `index`.
   func drop(upTo index: Int) {
     while droppedCount < index {
       heldByteCount -= pieces[droppedCount].bytes.count
@@ -82,7 +82,7 @@ public final class ResponseBody {
 }
 
 extension ResponseBody {
-  /// For a small body that is answered at once.
+  /// For a small body that is sent at once.
   public func copy(to buffer: inout ByteBuffer) {
     for piece in pieces { Self.copy(piece.bytes, to: &buffer) }
   }
@@ -92,7 +92,7 @@ extension ResponseBody {
   }
 }
 
-/// What stands before the body of an answer that comes later.
+/// The head of an answer that comes later.
 public struct PostponedHead {
   var status: Int
   var contentType: [UInt8]
@@ -108,8 +108,8 @@ public struct PostponedHead {
 
 /// How far a body has been sent to one client.
 ///
-/// What must stay true: the last one who sends a body gives its pieces back as they are sent. All at
-/// once at the end would be a turn of their own for a large one.
+/// What must stay true: the last reader of a body releases its pieces as they are sent. Releasing
+/// all of a large one at the end would take a whole turn.
 struct SendingBody {
   private(set) var body: ResponseBody
   private var piece = 0
@@ -119,8 +119,9 @@ struct SendingBody {
 
   var isSent: Bool { piece == body.pieces.count }
 
-  /// Sends until the kernel takes no more, or `limit` bytes in one turn, so that one client with a
-  /// large buffer does not hold up the others. How many bytes; `nil` if it cannot be sent any more.
+  /// Sends until the kernel accepts no more, or `limit` bytes in one turn, so that one client with
+  /// a large buffer does not hold up the others. Returns how many bytes; `nil` if the connection is
+  /// broken.
   mutating func send(to socket: borrowing Descriptor, limit: Int) -> Int? {
     var rest = limit
     while !isSent, rest > 0 {

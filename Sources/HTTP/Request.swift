@@ -1,13 +1,13 @@
 import SidecarPlatform
 
-/// A request as ranges of the bytes it came in; those are handed to the handler beside it.
+/// A request as ranges of the bytes it arrived in; the handler gets those bytes as well.
 public struct Request {
-  /// The methods that are told apart; `other` is every other token.
+  /// The methods that the server distinguishes; `other` is every other token.
   public enum Method: UInt8, Sendable {
     case get, head, post, put, delete, options, patch, other
   }
 
-  /// What is asked of the path.
+  /// The request's method.
   public internal(set) var method = Method.other
   /// The path without the query, as it was sent.
   public internal(set) var path = 0..<0
@@ -22,10 +22,10 @@ public struct Request {
   /// When its first byte was read, in monotonic nanoseconds.
   public internal(set) var arrivedAt: UInt64 = 0
 
-  /// What the responder calls the route of an answer that it postponed.
+  /// The responder's number for the route of an answer that it postponed.
   var route = Answer.noRoute
 
-  // How its body comes (RFC 9112 §6.3).
+  // The framing of its body (RFC 9112 §6.3).
   var contentLength = 0
   var isChunked = false
   var expectsContinue = false

@@ -1,10 +1,10 @@
 import SidecarPlatform
 
-/// Bytes to a request's head, by RFC 9112. Strict where leniency lets requests be smuggled: lines end
-/// in CRLF, lengths are digits, and each framing field comes once.
+/// Parses bytes into a request's head, by RFC 9112. Strict where leniency would allow request
+/// smuggling: lines end in CRLF, lengths are digits, and each framing field occurs once.
 enum RequestParser {
   enum Outcome {
-    /// The head has not ended yet; search its end from this offset next time.
+    /// The head has not ended yet; search for its end from this offset next time.
     case incomplete(scanned: Int)
     case request(Request)
     case refused(Refusal)
@@ -30,7 +30,7 @@ enum RequestParser {
       if bytes.at(line) == 10 { return .refused(.badRequest("a line that ends without CR")) }
       line += 1
     }
-    // A recipient that takes a bare CR for a line's end sees another request (RFC 9112 §2.2).
+    // A recipient that accepts a bare CR as a line end would see another request (RFC 9112 §2.2).
     if bytes.at(line + 1) != 10 { return .refused(.bareCR) }
     if line - start > limits.requestLineByteCount { return .refused(.uriTooLong) }
     if let refusal = requestLine(bytes, start..<line, &request) { return .refused(refusal) }
@@ -74,7 +74,7 @@ enum RequestParser {
       }
     }
     if lineEnd - start > limits.requestLineByteCount { return .refused(.uriTooLong) }
-    // An end of the head that only lone LFs make is told at once, not after a timeout.
+    // A head that ends by bare LFs is refused at once, not after a timeout.
     if lineEnd < stop, lineEnd > start, bytes.at(lineEnd - 1) != 13 {
       return .refused(.badRequest("a line that ends without CR"))
     }
@@ -135,7 +135,7 @@ enum RequestParser {
   }
 
   /// Origin-form and absolute-form become path and query; `*` stays as it is and matches no route
-  /// (RFC 9112 §3.2). Nothing else is a target: there are no tunnels here.
+  /// (RFC 9112 §3.2). Nothing else is a target: this server has no tunnels.
   @_optimize(speed)
   private static func target(
     _ bytes: RawSpan, _ range: Range<Int>, _ request: inout Request
@@ -184,7 +184,7 @@ enum RequestParser {
       if count > limits.headerCount { return .headTooLarge }
       var index = line
       while isToken(bytes.at(index)) { index += 1 }
-      // No name, a space before the colon, and a folded line all end here.
+      // A missing name, a space before the colon, and a folded line all end up here.
       guard index > line, bytes.at(index) == UInt8(ascii: ":") else {
         return .badRequest("a malformed header line")
       }
@@ -270,7 +270,7 @@ enum RequestParser {
     return nil
   }
 
-  /// `close` and `keep-alive` in a list, where `close` outweighs the other (RFC 9112 §9.3).
+  /// `close` and `keep-alive` in a list, where `close` wins (RFC 9112 §9.3).
   @_optimize(speed)
   private static func connection(_ bytes: RawSpan, _ value: Range<Int>, _ seen: inout Seen) {
     var start = value.lowerBound
@@ -314,17 +314,17 @@ enum RequestParser {
   }
 }
 
-/// Why a request was not taken, and what its sender is told.
+/// Why a request was refused, and the text for its sender.
 public enum Refusal: Sendable {
   case badRequest(StaticString)
   case uriTooLong, headTooLarge, bodyTooLarge, timedOut, expectationFailed
   case codingNotImplemented, versionNotSupported
-  /// Every place is taken, and the one it got is kept for probes.
+  /// Every place is taken, and the one it got is reserved for probes.
   case noPlace
 
   static var bareCR: Refusal { .badRequest("a CR that does not end a line") }
 
-  /// The status code it is answered with.
+  /// The status code of the answer.
   public var status: Int {
     switch self {
     case .badRequest: 400

@@ -1,11 +1,11 @@
 import SidecarPlatform
 
-/// What a program does with requests, and with the descriptors that it has the server's loop watch.
+/// A program's handling of requests, and of the descriptors that it lets the server's loop watch.
 ///
-/// `Server` takes it as a generic parameter, so each call is direct. All calls come on the thread
-/// that is in `Server.run()`. A turn of the loop: wait; `ready` for the program's own descriptors and
-/// `respond` for each request; `turnEnds` once; and only then are the answers sent. So what
-/// `turnEnds` writes is with the kernel before any client sees an answer of this turn.
+/// It is a generic parameter of `Server`, so each call is direct. All calls come on the thread of
+/// `Server.run()`. A turn of the loop: wait; `ready` for the program's own descriptors and
+/// `respond` for each request; `turnEnds` once; and only then does the server send the answers. So
+/// the kernel has what `turnEnds` writes before any client sees an answer of this turn.
 public protocol Responder: AnyObject {
   /// Answers `request` by one `send`, `problem` or `begin … end` on `response`.
   ///
@@ -14,26 +14,26 @@ public protocol Responder: AnyObject {
   func respond(
     to request: Request, head: RawSpan, body: RawSpan, into response: inout ResponseWriter)
 
-  /// How long the body of `request` may be, decoded, in bytes: at most `HTTPLimits.bodyByteCount`, and
-  /// 413 beyond. 0 where the answer follows from the head alone: `respond` comes at once, without a
-  /// body, and what comes of one is thrown away. Asked where a body follows.
+  /// How long the body of `request` may be, decoded, in bytes: at most `HTTPLimits.bodyByteCount`,
+  /// and 413 beyond. 0 if the answer follows from the head alone: `respond` is called at once,
+  /// without a body, and the server discards the body. Asked only if a body follows.
   func bodyLimit(of request: Request, head: RawSpan) -> Int
 
-  /// Whether `request` is a probe's, for which a few places are kept where all others are taken. It
-  /// has to be answered at once and cost little.
+  /// Whether `request` is a probe's, for which a few places are reserved when all others are taken.
+  /// Its answer must be immediate and cheap.
   func isProbe(_ request: Request, head: RawSpan) -> Bool
 
   /// An answer is written, by the responder or by the server itself (400, 408, 413 …).
   func answered(_ answer: Answer)
 
-  /// The client's kernel has acknowledged the whole answer that came with this.
+  /// The client's kernel has acknowledged the whole answer with this receipt.
   func received(_ receipt: Receipt)
 
-  /// Everything this turn had to do is done; answers, if any, are sent next.
+  /// The work of this turn is done; the server sends the answers, if any, next.
   func turnEnds(now: UInt64)
 
-  /// Clients wait and cannot be taken, for want of descriptors or memory. Told at each try, four times
-  /// a second at most.
+  /// Clients wait and cannot be accepted, for lack of descriptors or memory. Called at each try, at
+  /// most four times a second.
   func clientsWait(_ error: Errno, now: UInt64)
 
   /// A descriptor given to `Server.watch` is ready. `now` is monotonic nanoseconds.
@@ -46,9 +46,9 @@ public protocol Responder: AnyObject {
 }
 
 extension Responder {
-  /// As long as the server's limits allow.
+  /// By default as long as the server's limits allow.
   public func bodyLimit(of request: Request, head: RawSpan) -> Int { .max }
-  /// None is.
+  /// By default no request is a probe's.
   public func isProbe(_ request: Request, head: RawSpan) -> Bool { false }
   /// Does nothing.
   public func answered(_ answer: Answer) {}
@@ -60,23 +60,23 @@ extension Responder {
   public func clientsWait(_ error: Errno, now: UInt64) {}
   /// Does nothing: for a program without descriptors of its own.
   public func ready(_ token: UInt32, _ interest: Poller.Interest, now: UInt64) {}
-  /// Never.
+  /// By default never.
   public func nextDeadline() -> UInt64 { .max }
   /// Does nothing.
   public func deadlineReached(now: UInt64) {}
 }
 
-/// One answer, as the responder is told of it.
+/// One answer, as reported to the responder.
 public struct Answer: Sendable {
-  /// `ResponseWriter.route` as the responder left it, or `noRoute`.
+  /// The `ResponseWriter.route` that the responder set, or `noRoute`.
   public let route: UInt32
-  /// Of the request; `other` if it was refused before it had one.
+  /// The request's method; `other` if it was refused before it had one.
   public let method: Request.Method
   /// The code that was sent, 100 to 599.
   public let status: Int
   /// When the request's first byte was read, in monotonic nanoseconds.
   public let arrivedAt: UInt64
 
-  /// The route of a request that was refused before a responder saw it, or that set none.
+  /// The route if a request was refused before a responder saw it, or if the responder set none.
   public static var noRoute: UInt32 { .max }
 }

@@ -1,6 +1,6 @@
 import SidecarPlatform
 
-/// An answer whose bytes are known beforehand, but for the date.
+/// An answer whose bytes are known beforehand, except for the date.
 public struct PreparedResponse: Sendable {
   /// The status code, 100 to 599.
   public let status: Int
@@ -32,9 +32,9 @@ public struct PreparedResponse: Sendable {
 public struct ResponseWriter: ~Copyable {
   /// The bytes of the turn. A handler appends a body here, between `begin` and `end`.
   public var buffer = ByteBuffer(capacity: 16_384)
-  /// What the handler calls the route of this answer, for `Answer.route`.
+  /// The handler's number for the route of this answer, for `Answer.route`.
   public var route = Answer.noRoute
-  /// What the responder hears again once this answer has arrived.
+  /// What the responder gets back once this answer has arrived.
   public var receipt: Receipt?
   /// The status of the last answer.
   public private(set) var status = 0
@@ -42,19 +42,19 @@ public struct ResponseWriter: ~Copyable {
   var isHead = false
   var isKeptAlive = true
   var isHTTP10 = false
-  /// Which connection is being answered.
+  /// The connection being answered.
   public internal(set) var ticket = Ticket(slot: -1, generation: 0)
   var isPostponed = false
-  /// When the connection being answered has had its share of this turn, in monotonic nanoseconds.
+  /// When this connection's share of the turn ends, in monotonic nanoseconds.
   var visitEnd = UInt64.max
-  /// Answers known beforehand since the last look at the clock; a look costs as much as some of them.
+  /// Prepared answers since the clock was last read; reading it costs as much as several of them.
   private var preparedCount: UInt8 = 0
   private var lengthAt = 0
   private var bodyAt = 0
 
   init() {}
 
-  /// Whether the connection being answered has had its share of this turn. Asked after each request.
+  /// Whether this connection's share of the turn has ended. Asked after each request.
   mutating func isVisitOver() -> Bool {
     if preparedCount > 0, preparedCount < 16 { return false }
     preparedCount = 0
@@ -74,8 +74,8 @@ public struct ResponseWriter: ~Copyable {
     if !isHead { buffer.append(response.body) }
   }
 
-  /// Leaves the answer for later: `Server.answer` gives it by this ticket, in another call of the
-  /// loop. Until then the connection's next requests wait, so that answers keep their order.
+  /// Postpones the answer: `Server.answer` gives it by this ticket, in a later call of the loop.
+  /// Until then the connection's next requests wait, so that answers keep their order.
   public mutating func postpone() -> Ticket {
     preparedCount = 0
     isPostponed = true
@@ -94,7 +94,7 @@ public struct ResponseWriter: ~Copyable {
     bodyAt = buffer.count
   }
 
-  /// The same with fields that are put together at run time.
+  /// The same with fields that are composed at run time.
   public mutating func begin(status: Int, contentType: [UInt8], extraFields: [UInt8]) {
     beginFields(status)
     buffer.append(contentType)
@@ -117,7 +117,7 @@ public struct ResponseWriter: ~Copyable {
   }
 
   private mutating func beginLength() {
-    // The length is not known yet: its place is kept, and space before a value is allowed.
+    // The length is not known yet: reserve its place; space before a value is allowed.
     buffer.append("\r\nContent-Length: ")
     lengthAt = buffer.count
     buffer.append("          \r\n")
@@ -154,7 +154,7 @@ public struct ResponseWriter: ~Copyable {
     end()
   }
 
-  /// A responder that writes nothing is a mistake of ours, and the client must not wait for it.
+  /// A responder that writes nothing is a bug of ours, and the client must not wait for it.
   @inline(never)
   mutating func unanswered() {
     problem(status: 500, detail: "the request was not answered")

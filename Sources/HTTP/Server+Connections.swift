@@ -1,14 +1,15 @@
 import SidecarPlatform
 
-/// Connections that a server has closed because of its limits, since its start.
+/// Connections that a server has closed because of its limits, since startup.
 public struct ClosedConnections: Sendable {
-  /// New ones, at `HTTPLimits.connections` with none that could make room.
+  /// New ones, at `HTTPLimits.connections` when none could make room.
   public var refused: UInt64 = 0
-  /// At rest, with an unfinished request or with an answer that nobody takes, to make room for new ones.
+  /// Idle, with an unfinished request or with an answer that nobody reads, to make room for new
+  /// ones.
   public var evicted: UInt64 = 0
-  /// Those that held most memory, at the limit of all clients' memory.
+  /// Those that held the most memory, at the limit of all clients' memory.
   public var memory: UInt64 = 0
-  /// Requests that took too long to come (408), and answers that were not taken in time.
+  /// Requests that took too long to arrive (408), and answers that were not read in time.
   public var slow: UInt64 = 0
 
   /// None yet.
@@ -17,7 +18,7 @@ public struct ClosedConnections: Sendable {
 
 /// The server's connections: accepted, read, timed, closed.
 extension Server {
-  /// A connection with its socket, and what the kernel has not taken yet.
+  /// A connection with its socket, and the output that the kernel has not accepted yet.
   final class Client {
     let socket: Descriptor
     var connection: Connection
@@ -28,18 +29,18 @@ extension Server {
     var interest = Poller.Interest.readable
     /// Whether the kernel has all of the answers.
     var isSent: Bool { output.isEmpty && body == nil }
-    /// When the peer has to have taken something of them, or be gone.
+    /// When the peer must have read some of them, or is closed.
     var writeDeadline = UInt64.max
-    /// The answers are out and our side is shut; the peer's last bytes are thrown away.
+    /// The answers are out and our side is shut; the peer's last bytes are discarded.
     var isLingering = false
     var isPending = false
     /// An answer of this turn is not sent yet, so it is no candidate for closing.
     var isAnswered = false
-    /// Since when it has held what it holds without progress.
+    /// Since when it has made no progress with what it holds.
     var heldSince: UInt64
     /// Whether anything was read from it.
     var hasSent = false
-    /// Of an answer that the client's kernel has not acknowledged yet.
+    /// The receipt of an answer that the client's kernel has not acknowledged yet.
     var receipt: Receipt?
     /// Bytes read and sent since then.
     private var movedByteCount = 0
@@ -54,10 +55,10 @@ extension Server {
       heldSince = now
     }
 
-    /// Whether it has come within the last second, and has sent nothing.
+    /// Whether it has connected within the last second, and has sent nothing.
     func isNew(_ now: UInt64) -> Bool { !hasSent && now < heldSince + 1_000_000_000 }
 
-    /// Takes note of bytes that came or went.
+    /// Records bytes received or sent.
     func moved(_ byteCount: Int, _ now: UInt64) {
       movedByteCount += byteCount
       guard movedByteCount >= ClientMemory.progressByteCount else { return }
@@ -78,13 +79,13 @@ extension Server {
       }
       let isGuest = connectionCount - guestCount >= limits.connections
       let hasPlace = !isGuest || hasGuestPlace(now)
-      // Guests that were turned away in this turn make room once they have their answer.
+      // Guests refused in this turn make room once they have their answer.
       if !hasPlace, !sends.isEmpty { return }
       let socket: Descriptor
       do throws(Errno) {
         socket = try Socket.accept(listener.raw)
       } catch {
-        // Those just taken are served before any of them may have to go: the listener tells again.
+        // Serve those just accepted before any of them may have to go: the listener reports again.
         let isFirst = attempt == (hasMadeRoom ? 1 : 0)
         guard error.isShortage, isFirst, Socket.hasWaiting(listener.raw) else { return }
         if hasMadeRoom || !makeRoom(now) {
@@ -103,9 +104,9 @@ extension Server {
     }
   }
 
-  /// Makes room, or says that new ones had better wait with the kernel: some of those here are about
-  /// to be answered, or have just come, and can make room then. Not for long, since a probe may be among
-  /// the new ones.
+  /// Makes room, or says that new ones should wait in the kernel: some of the current ones are
+  /// about to be answered, or have just connected, and can make room then. Not for long, since a
+  /// probe may be among the new ones.
   private func isWorthWaiting(_ now: UInt64) -> Bool {
     if closeIdlest(now) {
       fullSince = .max
@@ -119,8 +120,8 @@ extension Server {
     return true
   }
 
-  /// Whether one of the places for probes is free; the guest there for longest makes room if it has
-  /// sent no request.
+  /// Whether one of the places for probes is free; the oldest guest makes room if it has sent no
+  /// request.
   private func hasGuestPlace(_ now: UInt64) -> Bool {
     if guestCount < limits.probeConnections { return true }
     return closeOldest(now, amongGuests: true) { self.isUnfinished($0) || $0.isLingering }
@@ -128,11 +129,11 @@ extension Server {
 
   // MARK: No descriptors left
 
-  /// Room for one more: of the oldest at rest, or else of the spare descriptor.
+  /// Makes room for one more: from the longest idle one, or else from the spare descriptor.
   private func makeRoom(_ now: UInt64) -> Bool { closeIdlest(now) || spare.lend() }
 
-  /// Those who wait stay with the kernel until something of ours is closed, or for a moment: others'
-  /// descriptors may be what is missing. Told of them all the time, the loop would spin.
+  /// Waiting clients stay in the kernel until we close something, or for a moment, since other
+  /// processes may hold the missing descriptors. If epoll kept reporting them, the loop would spin.
   private func pauseListener(until time: UInt64) {
     resumeAt = time
     do throws(Errno) {
@@ -140,7 +141,7 @@ extension Server {
     } catch {}
   }
 
-  /// Tells of those who wait again.
+  /// Reports waiting clients again.
   func resumeListener() {
     resumeAt = .max
     spare.takeBack()
@@ -173,7 +174,7 @@ extension Server {
       return
     }
     schedule(client.connection.deadline)
-    // A probe has sent its request already: it is answered before others can take the place.
+    // A probe has sent its request already: answer it before others can take the place.
     if isGuest { receive(slot, client, now) }
   }
 
@@ -189,10 +190,12 @@ extension Server {
       return
     }
     if client.isLingering { return drain(slot, client) }
-    // First what it has sent already: it may have closed its side and still wait for the answers.
+    // First read what it has sent already: it may have closed its side and still wait for the
+    // answers.
     if client.isPending || client.isAnswered { return }
     if client.connection.phase == .waiting {
-      // Told without asking only: the client has gone, or the answer before this one can go on.
+      // Only events that are always reported: the client has gone, or the previous answer can
+      // continue.
       if !interest.isDisjoint(with: [.error, .hangup]) { return close(slot) }
       if client.isSent { return }
     }
@@ -207,7 +210,7 @@ extension Server {
   @_optimize(speed)
   func receive(_ slot: Int, _ client: Client, _ now: UInt64) {
     slab.removeAll()
-    // What is not used up at once is kept, so where memory gets short less is read at a time.
+    // Bytes that are not used up at once are kept, so read less at a time when memory is short.
     let capacity = memory.byteCount > memory.limit / 2 ? 8192 : 65_536
     switch client.socket.receive(into: &slab, capacity: capacity) {
     case .bytes(let count):
@@ -231,7 +234,7 @@ extension Server {
     }
   }
 
-  /// Goes on with requests that are here already, or reads what has come.
+  /// Continues with requests that are here already, or reads what has arrived.
   func resume(_ slot: Int, _ now: UInt64) {
     guard let client = clients[slot], client.isPending else { return }
     client.isPending = false
@@ -241,7 +244,7 @@ extension Server {
     guard client.connection.hasMore else {
       let wasIdle = isIdle(client)
       receive(slot, client, now)
-      // What it has sent meanwhile is still answered.
+      // Requests that it has sent meanwhile are still answered.
       if wasIdle, client.connection.isStopping, clients[slot] === client, isIdle(client) {
         close(slot)
       }
@@ -277,13 +280,13 @@ extension Server {
     }
     schedule(client.connection.deadline)
     if client.connection.hasMore { postpone(slot, client) }
-    // Nothing is read from who waits for an answer.
+    // Stop reading from a client whose answer is postponed.
     if client.connection.phase == .waiting, client.isSent { setInterest(slot, client, []) }
   }
 
   // MARK: Time
 
-  /// Deadlines are looked at four times a second at most, and only while one is near.
+  /// Deadlines are checked at most four times a second, and only while one is near.
   func schedule(_ deadline: UInt64) {
     guard deadline < nextSweep else { return }
     nextSweep = (deadline / 250_000_000 + 1) * 250_000_000
@@ -315,10 +318,10 @@ extension Server {
 
   // MARK: Room for new ones
 
-  /// Makes room: closes who has been idle longest, else who is done with, else whose request has been
-  /// unfinished longest, else who has taken nothing of an answer for longest and for two seconds. Who
-  /// has sent a whole request is answered, also if nobody has read it yet, and whoever has just come
-  /// has a second to send one.
+  /// Makes room: closes the connection that has been idle longest, else a finished one, else the
+  /// one whose request has been unfinished longest, else the one that has read nothing of its
+  /// answer for longest and for at least two seconds. A complete request is answered, even if it
+  /// has not been read yet, and a new connection has a second to send one.
   func closeIdlest(_ now: UInt64) -> Bool {
     closeOldest(now) { self.isIdle($0) && !$0.isPending && !$0.isNew(now) }
       || closeOldest(now) { $0.isLingering }
@@ -326,21 +329,22 @@ extension Server {
       || closeOldest(now) { !$0.isSent && !$0.isAnswered && now > $0.heldSince + 2_000_000_000 }
   }
 
-  /// Whether a request of the client has begun, or may have, and is not here as a whole.
+  /// Whether a request of the client has begun, or may have, and is not complete.
   func isUnfinished(_ client: Client) -> Bool {
     (client.connection.phase == .head && !client.connection.hasMore
       || client.connection.phase == .body)
       && client.isSent && !client.isAnswered && !client.isLingering
   }
 
-  /// Closes the oldest of the candidates; whether there was one. What it has sent is looked at first.
+  /// Closes the oldest of the candidates; returns whether there was one. Reads what it has sent
+  /// first.
   private func closeOldest(
     _ now: UInt64, amongGuests: Bool = false, where isCandidate: (Client) -> Bool
   ) -> Bool {
     var readCount = 0
     while let slot = oldest(amongGuests, where: isCandidate), let client = clients[slot] {
       if client.isSent, !client.isLingering {
-        // Whoever goes on sending is no reason to read from all of them here.
+        // A client that keeps sending is no reason to read from all of them here.
         readCount += 1
         if readCount > 8 { return false }
         if isIdle(client), Socket.readableByteCount(client.socket.raw) ?? 0 > 0 {
@@ -385,7 +389,7 @@ extension Server {
     connectionCount -= 1
     if client.connection.isGuest { guestCount -= 1 }
     if connectionCount == 0 { nextSweep = .max }
-    // Not now: whoever calls this still holds the descriptor.
+    // Not now: the caller still holds the descriptor.
     if spare.isLent || resumeAt != .max { resumeAt = 0 }
   }
 }

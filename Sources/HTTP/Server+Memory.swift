@@ -1,22 +1,24 @@
 import SidecarPlatform
 
-/// What clients hold: charged to `ClientMemory` as it changes, and the choice of who has to go.
+/// The memory that clients hold: charges it to `ClientMemory` as it changes, and chooses which
+/// client to close.
 ///
-/// What must stay true: `holdings[slot].own` is what is charged for the client in that slot; a body is
-/// charged once, however many read it; `settle` comes after whatever changes what a client holds.
+/// What must stay true: `holdings[slot].own` is the charge for the client in that slot; a body is
+/// charged once, however many clients read it; `settle` follows every change of what a client
+/// holds.
 extension Server: ClientMemoryHolder {
-  /// One client's part, beside the others', so that a look at all of them reads memory in order.
+  /// One client's part, next to the others', so that a scan over all of them reads memory in order.
   struct Holding {
     /// Its input, what is decoded, and its output, in bytes.
     var own = 0
-    /// Its body's, at the last settling.
+    /// The bytes of its body at the last settling.
     var body = 0
     var bodyNumber = 0
     /// When it last made progress.
     var since: UInt64 = 0
   }
 
-  /// Charges what the client holds now. Whoever has to go for it may be this one.
+  /// Charges what the client holds now. This may close a client, possibly this one.
   @inline(__always)
   func settle(_ slot: Int, _ client: Client, _ now: UInt64) {
     guard clients[slot] === client else { return }
@@ -33,7 +35,7 @@ extension Server: ClientMemoryHolder {
     if memory.isExceeded { memory.makeRoom(now: now) }
   }
 
-  /// Takes off what the client in this slot held.
+  /// Releases the charge of the client in this slot.
   func release(_ slot: Int, _ client: Client) {
     memory.change(by: -holdings[slot].own)
     holdings[slot] = Holding()
@@ -49,14 +51,14 @@ extension Server: ClientMemoryHolder {
     charge(body)
   }
 
-  /// One reader fewer; the last one takes its charge along.
+  /// Removes one reader; the last one removes the charge.
   func detach(_ body: ResponseBody) {
     body.readerCount -= 1
     if body.readerCount == 0 { charge(body) }
     if unsentBodyByteCount == 0 { memory.leastByteCount = 0 }
   }
 
-  /// Charges what is left of a body, once for all its readers.
+  /// Charges the rest of a body, once for all its readers.
   func charge(_ body: ResponseBody) {
     let held = body.readerCount > 0 ? body.heldByteCount : 0
     memory.change(by: held - body.chargedByteCount)
@@ -64,7 +66,7 @@ extension Server: ClientMemoryHolder {
     body.chargedByteCount = held
   }
 
-  // MARK: Who has to go
+  // MARK: Which client to close
 
   private func heaviest(_ now: UInt64) -> (slot: Int, weight: UInt64)? {
     var heaviest = -1
@@ -90,7 +92,7 @@ extension Server: ClientMemoryHolder {
     let number = holdings[slot].bodyNumber
     closed.memory += 1
     close(slot)
-    // Only without all its readers is a body given back.
+    // A body is released only when all its readers are gone.
     guard number > 0, number != newestBody else { return }
     for slot in holdings.indices
     where holdings[slot].bodyNumber == number && clients[slot]?.isAnswered == false {
@@ -99,8 +101,8 @@ extension Server: ClientMemoryHolder {
     }
   }
 
-  /// Bodies that nobody takes beyond the limit of their own: their clients go. Those who share the
-  /// newest body stay, so that each answer has a chance.
+  /// Closes clients of unread bodies beyond the bodies' own limit. Readers of the newest body stay,
+  /// so that each answer has a chance.
   func makeRoom(for newest: ResponseBody, _ now: UInt64) {
     let limit = max(limits.unsentBodyByteCount, 2 * newest.byteCount)
     while unsentBodyByteCount > limit {

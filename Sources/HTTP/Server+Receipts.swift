@@ -1,11 +1,11 @@
 import SidecarPlatform
 
-/// What a responder wants to hear again once the client's kernel has acknowledged a whole answer.
-/// Set as `ResponseWriter.receipt`, or given with a later answer; both numbers are the responder's.
+/// What a responder gets back once the client's kernel has acknowledged a whole answer. Set as
+/// `ResponseWriter.receipt`, or passed with a later answer; both numbers are the responder's.
 public struct Receipt: Equatable, Sendable {
-  /// Who takes the answer.
+  /// The reader of the answer.
   public let reader: UInt64
-  /// What it has taken then.
+  /// What it has received then.
   public let mark: UInt64
 
   /// Any two numbers.
@@ -15,14 +15,13 @@ public struct Receipt: Equatable, Sendable {
   }
 }
 
-/// Receipts. What the kernel has taken of an answer is not yet with the client: a cut connection loses
-/// it. `SIOCOUTQ` says what the other side has not acknowledged.
+/// Receipts. An answer in the kernel has not reached the client yet: a broken connection loses it.
+/// `SIOCOUTQ` says how much the other side has not acknowledged.
 ///
-/// What must stay true: a receipt is given once, and not where the connection broke before it was
-/// looked at.
+/// What must stay true: a receipt is given once, and not if the connection broke before the check.
 extension Server {
-  /// Looks at all answers with a receipt, and gives those to `body` that are not acknowledged yet; whether
-  /// there are some.
+  /// Checks all answers with a receipt, and passes the unacknowledged ones to `body`; returns
+  /// whether there are any.
   public func collectReceipts(_ body: (Receipt) -> Void = { _ in }) -> Bool {
     var isMissing = false
     for client in clients {
@@ -46,13 +45,13 @@ extension Server {
     responder.received(receipt)
   }
 
-  /// Closes a connection that broke: what it was being sent has not arrived.
+  /// Closes a broken connection: its answer has not arrived.
   func abandon(_ slot: Int, _ client: Client) {
     client.receipt = nil
     close(slot)
   }
 
-  /// The address of a client, 16 bytes of IPv6 (`::ffff:0:0/96` for IPv4); zeros where it has gone.
+  /// The address of a client, 16 bytes of IPv6 (`::ffff:0:0/96` for IPv4); zeros if it has gone.
   public func peerAddress(_ ticket: Ticket) -> (UInt64, UInt64) {
     guard ticket.slot >= 0, ticket.slot < clients.count, let client = clients[ticket.slot],
       client.generation == ticket.generation

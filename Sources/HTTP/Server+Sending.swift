@@ -1,18 +1,18 @@
 import SidecarPlatform
 
-/// What goes out: answers of a turn, long bodies a part a turn, and the end of a connection.
+/// Sending: the answers of a turn, long bodies in one part per turn, and the end of a connection.
 extension Server {
   struct Send {
     let slot: Int
-    /// Tells the connection that was answered from a later one in the same slot.
+    /// Distinguishes the answered connection from a later one in the same slot.
     let generation: UInt32
     let range: Range<Int>
     /// Follows those bytes.
     var body: ResponseBody?
   }
 
-  /// Of one body in one turn, some tenths of a millisecond: a kernel with a large buffer takes more
-  /// than that at once.
+  /// The bytes of one body in one turn, some tenths of a millisecond: a kernel with a large buffer
+  /// would accept more at once.
   static var bodyByteCountPerTurn: Int { 256 << 10 }
 
   @_optimize(speed)
@@ -25,14 +25,14 @@ extension Server {
       case .closed, .failed: return abandon(slot, client)
       }
       if rest.byteCount == 0 {
-        // A body goes on when its client is writable: not all in the turn that made it.
+        // A body continues when its client is writable: not all of it in the turn that made it.
         if client.body == nil {
           if client.connection.phase == .closing { end(slot, client, now) }
           return
         }
         return sendRest(slot, client, now, isFirst: true)
       }
-      // The peer reads slowly: nothing more is read from it until it has taken this.
+      // The peer reads slowly: read nothing more from it until it has received this.
       client.heldSince = now
       wait(slot, client, now)
     }
@@ -71,14 +71,15 @@ extension Server {
     client.writeDeadline = .max
     if client.connection.phase == .closing { return end(slot, client, now) }
     setInterest(slot, client, client.connection.phase == .waiting ? [] : .readable)
-    // An answer that had begun before the stop has not told the client that it is the last.
+    // An answer that began before the stop did not say that it is the last.
     if client.connection.hasMore || client.connection.isStopping { postpone(slot, client) }
   }
 
-  /// Sends of the body what the kernel takes, how many bytes; `nil` where that closed the client.
+  /// Sends as much of the body as the kernel accepts; returns how many bytes, or `nil` if that
+  /// closed the client.
   private func sendBody(_ slot: Int, _ client: Client) -> Int? {
     guard var sending = client.body else { return 0 }
-    // Nobody else shall hold what it gives back.
+    // Nothing else may hold the memory that it releases.
     client.body = nil
     let count = sending.send(to: client.socket, limit: Self.bodyByteCountPerTurn)
     charge(sending.body)
@@ -100,8 +101,8 @@ extension Server {
     }
   }
 
-  /// Shuts our side and waits a moment for the peer's: a close with unread bytes would be a reset that
-  /// can take the answer with it.
+  /// Shuts our side and waits a moment for the peer's: a close with unread bytes would be a reset,
+  /// which can destroy the answer.
   func linger(_ slot: Int, _ client: Client, _ now: UInt64) {
     client.isLingering = true
     Socket.shutdownWrite(client.socket.raw)

@@ -2,9 +2,9 @@ import SidecarPlatform
 
 /// The sockets of one thread: an epoll loop that drives `Connection`s and a `Responder`.
 ///
-/// What must stay true: only this thread touches its connections. A turn takes a slice of the requests
-/// that are ready, one connection after the other, then lets the responder finish, then sends once to
-/// each connection; who was not reached comes first in the next turn.
+/// What must stay true: only this thread touches its connections. A turn takes a slice of the
+/// requests that are ready, one connection after the other, then lets the responder finish, then
+/// sends once to each connection; connections that were not reached come first in the next turn.
 public final class Server<R: Responder> {
   enum Kind: UInt64 {
     case listener = 0
@@ -24,38 +24,39 @@ public final class Server<R: Responder> {
   var sends: [Send] = []
   /// Connections with something to read, in the order of their turns.
   var readable: [Int] = []
-  /// Connections that go on with requests that are here already: after those, so that a heap of them
-  /// keeps nobody waiting who asks once.
+  /// Connections that continue with requests that are here already: they come after the others, so
+  /// that a pile of them does not delay a client with a single request.
   var pending: [Int] = []
-  /// What each client holds, by slot: read as one piece when memory has to be found.
+  /// What each client holds, by slot: scanned as one piece when memory has to be freed.
   var holdings: [Holding] = []
-  /// What clients hold, of this server and whoever else shares it.
+  /// The memory that clients hold, of this server and of others that share it.
   public let memory: ClientMemory
   /// Bodies of later answers that are not sent yet, in bytes; part of `memory`.
   var unsentBodyByteCount = 0
-  /// Numbers the bodies of later answers; the newest is no reason to close its readers.
+  /// Numbers the bodies of later answers; readers of the newest are not closed.
   var newestBody = 0
-  /// The client whose machine is running; -1 if none is.
+  /// The client whose connection is being processed; -1 if none is.
   var serving = -1
   /// Since when new ones find no room.
   var fullSince = UInt64.max
-  /// Clients in the places that are kept for probes.
+  /// Clients in the places reserved for probes.
   var guestCount = 0
-  /// How often something was read from a client. What came between two equal counts was here already.
+  /// How often something was read from a client. If the count has not changed, the bytes were here
+  /// already.
   public internal(set) var readCount: UInt64 = 0
   var nextSweep = UInt64.max
   var stopAt = UInt64.max
   var isListening = true
   var spare = SpareDescriptor()
-  /// When to look again at a listener whose clients cannot be taken.
+  /// When to look again at a listener whose clients cannot be accepted.
   var resumeAt = UInt64.max
   /// Connections open now.
   public internal(set) var connectionCount = 0
-  /// Those that it has closed against their clients' wish.
+  /// The connections that the server has closed against their clients' will.
   public internal(set) var closed = ClosedConnections()
 
   /// Serves connections of `listener`, which listens already or will.
-  /// - Throws: what epoll says, such as no descriptors left.
+  /// - Throws: epoll's error, such as no descriptors left.
   public init(
     listener: consuming Descriptor, limits: HTTPLimits, responder: R,
     memory: ClientMemory = ClientMemory(limit: 24 << 20)
@@ -70,7 +71,7 @@ public final class Server<R: Responder> {
     sends.reserveCapacity(1024)
   }
 
-  /// Whether new connections find no place, but for probes.
+  /// Whether new connections find no place, except for probes.
   public var isFull: Bool { fullSince != .max }
 
   /// The port that it listens on.
@@ -80,18 +81,18 @@ public final class Server<R: Responder> {
 
   // MARK: The program's own descriptors
 
-  /// Has the loop tell the responder when `raw` is ready. Level-triggered; errors and hang-ups are
-  /// told without asking.
+  /// Lets the loop tell the responder when `raw` is ready. Level-triggered; errors and hang-ups are
+  /// always reported.
   public func watch(_ raw: Int32, _ interest: Poller.Interest, token: UInt32) throws(Errno) {
     try poller.add(raw, interest, data: Kind.external.rawValue << 56 | UInt64(token))
   }
 
-  /// The same, for something to read, where much is written by many: see `Poller.addBusy`.
+  /// The same for reading, for descriptors with many writers: see `Poller.addBusy`.
   public func watchBusy(_ raw: Int32, token: UInt32) throws(Errno) {
     try poller.addBusy(raw, data: Kind.external.rawValue << 56 | UInt64(token))
   }
 
-  /// Waits for something else on a descriptor that is watched.
+  /// Changes the events of a watched descriptor.
   public func change(_ raw: Int32, _ interest: Poller.Interest, token: UInt32) throws(Errno) {
     try poller.modify(raw, interest, data: Kind.external.rawValue << 56 | UInt64(token))
   }
@@ -101,16 +102,16 @@ public final class Server<R: Responder> {
 
   // MARK: The loop
 
-  /// Takes no more connections, answers what is in flight, then `run` returns: at the latest after
-  /// `HTTPLimits.stopMilliseconds`.
+  /// Accepts no more connections and answers the requests in flight; then `run` returns, at the
+  /// latest after `HTTPLimits.stopMilliseconds`.
   public func stop(now: UInt64) {
     guard stopAt == .max else { return }
     stopAt = now + limits.stopMilliseconds * 1_000_000
   }
 
-  /// After the turn in which `stop` was called, so that its answers are out. What the kernel has
-  /// already taken for us is still served: connections in the listener's queue and requests nobody
-  /// has read yet; a close would reset them.
+  /// Runs after the turn in which `stop` was called, so that its answers are out. Still serves what
+  /// the kernel has already accepted for us: connections in the listener's queue and unread
+  /// requests; a close would reset them.
   func beginStopping(_ now: UInt64) {
     isListening = false
     var seen = -1
@@ -151,7 +152,7 @@ public final class Server<R: Responder> {
       do throws(Errno) {
         count = try poller.wait(timeoutMilliseconds: timeout)
       } catch {
-        // Nothing of the world's makes epoll_wait fail; should it, the loop must not spin.
+        // Nothing outside makes epoll_wait fail; if it ever did, the loop must not spin.
         Process.sleep(milliseconds: 10)
       }
       now = Clock.monotonicNanoseconds
@@ -183,11 +184,11 @@ public final class Server<R: Responder> {
       }
       if response.buffer.count > 1 << 20 { flush(now) }
     }
-    // Those that get an answer here go on in the next turn.
+    // Those that get an answer here continue in the next turn.
     let goingOnCount = pending.count
     readable.removeFirst(serve(isGoingOn: false, readable.count, now, limits.turnNanoseconds))
     pending.removeFirst(serve(isGoingOn: true, goingOnCount, now, limits.turnNanoseconds / 2))
-    // After the others: whoever has sent its request by now does not have to make room.
+    // After the others: a client that has sent its request by now does not have to make room.
     if hasNew, isListening { accept(now) }
     if now >= responder.nextDeadline() { responder.deadlineReached(now: now) }
     if now >= nextSweep { sweep(now) }
@@ -195,8 +196,8 @@ public final class Server<R: Responder> {
     flush(now)
   }
 
-  /// Serves connections of a line for about so long, and at least one; how many. Each has its share of
-  /// the time; one that has more to do then goes to the end of its line.
+  /// Serves connections from a queue for about this long, and at least one; returns how many. Each
+  /// has its share of the time; one with more to do then goes to the end of its queue.
   @_optimize(speed)
   private func serve(
     isGoingOn: Bool, _ lineCount: Int, _ now: UInt64, _ nanoseconds: UInt64
@@ -234,8 +235,8 @@ public final class Server<R: Responder> {
 
   // MARK: Answers that come later
 
-  /// Answers a request that was postponed. Not from within `respond`; a ticket answers once, and
-  /// nothing happens where the client has gone.
+  /// Answers a postponed request. Do not call it from within `respond`; a ticket answers once, and
+  /// nothing happens if the client has gone.
   public func answer(
     _ ticket: Ticket, _ head: PostponedHead, _ body: ResponseBody, receipt: Receipt? = nil,
     now: UInt64
@@ -259,8 +260,8 @@ public final class Server<R: Responder> {
     settle(ticket.slot, client, now)
   }
 
-  /// Has `write` answer a request that was postponed, as `respond` does; it may postpone it again. Not
-  /// from within `respond`; nothing happens where the client has gone.
+  /// Calls `write` to answer a postponed request, as `respond` does; it may postpone it again. Do
+  /// not call it from within `respond`; nothing happens if the client has gone.
   public func answer(_ ticket: Ticket, now: UInt64, _ write: (inout ResponseWriter) -> Void) {
     guard ticket.slot >= 0, ticket.slot < clients.count, let client = clients[ticket.slot],
       client.generation == ticket.generation, client.connection.phase == .waiting
@@ -278,7 +279,7 @@ public final class Server<R: Responder> {
     settle(ticket.slot, client, now)
   }
 
-  /// A number for the address of a client, of IPv6 for its first 64 bits; 0 where it has gone.
+  /// A number for the address of a client, for IPv6 for its first 64 bits; 0 if it has gone.
   public func peer(_ ticket: Ticket) -> UInt64 {
     guard ticket.slot >= 0, ticket.slot < clients.count, let client = clients[ticket.slot],
       client.generation == ticket.generation
@@ -286,14 +287,14 @@ public final class Server<R: Responder> {
     return Socket.peer(client.socket.raw)
   }
 
-  /// Has the client go on in its turn.
+  /// Schedules the client to continue in its turn.
   func postpone(_ slot: Int, _ client: Client) {
     guard !client.isPending else { return }
     client.isPending = true
     pending.append(slot)
   }
 
-  /// Has the client be read in its turn.
+  /// Schedules the client to be read in its turn.
   func line(up slot: Int, _ client: Client) {
     guard !client.isPending else { return }
     client.isPending = true
