@@ -1,4 +1,4 @@
-// A command that is run beside us: its standard streams are ours, and signals are handed on.
+// Runs a command beside us: it shares our standard streams, and we forward signals.
 #include "Call.h"
 
 #include <signal.h>
@@ -8,7 +8,7 @@
 
 extern char **environ;
 
-// All but those that tell of us alone, and those by which a terminal stops both of us.
+// All except those that concern us alone, and those by which a terminal stops both of us.
 static void signals_to_pass(sigset_t *set) {
   static const int others[] = {SIGSEGV, SIGBUS,  SIGFPE,  SIGILL,  SIGTRAP,
                                SIGABRT, SIGSYS,  SIGTSTP, SIGTTIN, SIGTTOU};
@@ -42,7 +42,7 @@ int cl_child_wait(int child) {
       if (ended == child) return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
     siginfo_t news;
     int number = sigwaitinfo(&set, &news);
-    // What a terminal sends it sends to both of us.
+    // A terminal sends its signals to both of us.
     if (number > 0 && number != SIGCHLD && news.si_code != SI_KERNEL) kill(child, number);
   }
 }

@@ -1,9 +1,9 @@
-// Error numbers in words.
+// Descriptions of error numbers.
 #include "Call.h"
 
 #include <string.h>
 
-// Names for the errors that people meet; the C library has none that every C library has.
+// Names for common errors; there is no function for them in every C library.
 const char *cl_error_name(int code) {
 #define NAME(error) case error: return #error
   switch (code) {

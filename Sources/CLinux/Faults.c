@@ -1,5 +1,5 @@
-// Planned faults (debug builds): CLINUX_FAULT="<n>:<errno>" makes the n-th call of the process that
-// can fail do so with that errno; CLINUX_FAULT_REPORT=<file> gets a line that says which call it was.
+// Planned faults (debug builds): CLINUX_FAULT="<n>:<errno>" makes the n-th fallible call of the
+// process fail with that errno; CLINUX_FAULT_REPORT=<file> gets a line that says which call it was.
 #include "Call.h"
 
 #include <fcntl.h>

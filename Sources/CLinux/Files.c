@@ -1,4 +1,4 @@
-// Descriptors, files, and memory that is a file.
+// Descriptors, files, and mapped files.
 #include "Call.h"
 
 #include <dirent.h>
@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-// As <linux/fs.h> has them, which is not there for every target.
+// From <linux/fs.h>, which does not exist for every target.
 #define FS_IOC_GETFLAGS _IOR('f', 1, long)
 #define FS_IOC_SETFLAGS _IOW('f', 2, long)
 #define FS_NOCOW_FL 0x00800000
@@ -25,7 +25,7 @@ int64_t cl_write(int fd, const void *bytes, size_t count) {
   FAULT("write");
   return REPEAT(int64_t, write(fd, bytes, count));
 }
-// Linux closes the descriptor even when close is interrupted, so it is not repeated.
+// Linux closes the descriptor even when close is interrupted, so do not repeat it.
 int cl_close(int fd) { return RESULT(close(fd)); }
 
 int cl_open(const char *path, int flags, uint32_t mode) {
@@ -39,7 +39,7 @@ int cl_open(const char *path, int flags, uint32_t mode) {
 }
 int cl_open_regular(const char *path, uint32_t mode) {
   struct stat status;
-  // To open a device may do something already.
+  // Opening a device may already have an effect.
   if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) return S_ISDIR(status.st_mode) ? -EISDIR : -EINVAL;
   int fd = cl_open(path, 1, mode);
   if (fd < 0 || (fstat(fd, &status) == 0 && S_ISREG(status.st_mode))) return fd;
@@ -58,7 +58,7 @@ int cl_file_identity(const char *path, int fd, uint64_t *device, uint64_t *numbe
   *number = (uint64_t)status.st_ino;
   return 0;
 }
-// Writes zeros where the file has ended; what was written goes again when not all has room.
+// Writes zeros after the end of the file; removes them again if there is not enough room.
 static int append_zeros(int fd, int64_t offset, int64_t size) {
   static char zeros[4096];  // never written to, and no bytes of the program
   for (int64_t done = 0; done < size;) {
@@ -83,7 +83,7 @@ int cl_file_allocate(int fd, int64_t offset, int64_t size) {
   int is_behind = status.st_size <= offset;
   int result = REPEAT(int, fallocate(fd, 0, offset, size));
   // ext2 and ext3, and some file systems of networks and desktops, do not allocate. What btrfs has
-  // allocated may still want room for its records when it is written first, through memory: SIGBUS.
+  // allocated may still need room for its records at the first write through memory: SIGBUS.
   int has_to_write = result == -EOPNOTSUPP || (result == 0 && (file_flags(fd) & FS_NOCOW_FL));
   return has_to_write && is_behind ? append_zeros(fd, offset, size) : result;
 }
@@ -109,7 +109,7 @@ int cl_count_names(const char *folder, const char *prefix, int is_greatest, char
 }
 int cl_rename(const char *source, const char *target) { FAULT("rename"); return RESULT(rename(source, target)); }
 int cl_rename_new(const char *source, const char *target) {
-  // Not every C library has a function for it.
+  // Not every C library has a function for this.
   return RESULT(syscall(SYS_renameat2, AT_FDCWD, source, AT_FDCWD, target, 1 /* RENAME_NOREPLACE */));
 }
 int cl_remove_socket(const char *path) {
@@ -138,7 +138,7 @@ void *cl_map_anonymous_shared(uint64_t size) {
   return base == MAP_FAILED ? NULL : base;
 }
 void cl_touch(void *start, size_t count) {
-  // Whole pages within; a kernel before 5.14 refuses, and nothing is lost.
+  // Only whole pages; a kernel before 5.14 refuses, which does no harm.
   uintptr_t from = ((uintptr_t)start + 4095) & ~(uintptr_t)4095;
   uintptr_t to = ((uintptr_t)start + count) & ~(uintptr_t)4095;
   if (to > from) madvise((void *)from, to - from, MADV_POPULATE_WRITE);

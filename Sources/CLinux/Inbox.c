@@ -1,5 +1,5 @@
-// The inbox is memory that outlives the process that receives into it: `lengths` of the messages are
-// written by the kernel, so a successor sees what was handed over even to one that was killed.
+// The inbox is memory that outlives the process that receives into it: the kernel writes the
+// `lengths` of the messages, so a successor sees what even a killed process had received.
 #include "Call.h"
 
 #include <string.h>
@@ -32,13 +32,13 @@ int cl_inbox_received(const void *head) {
 int cl_inbox_receive(void *head, int fd, int source) {
   FAULT("recvmmsg");
   inbox *box = head;
-  // A predecessor may have died before it could say how many there are, so the lengths say it.
+  // A predecessor may have died before it could store the count, so the lengths decide.
   for (int i = 0; i < MAXIMUM_DATAGRAMS && box->messages[i].msg_len != NOT_RECEIVED; i++) {
     box->messages[i].msg_len = NOT_RECEIVED;
     box->messages[i].msg_hdr.msg_flags = 0;
   }
   box->source = source;
-  // A process that is killed leaves its stores in program order; the compiler must not change it.
+  // A killed process leaves its stores in program order; the compiler must not change it.
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
   __atomic_store_n(&box->number, box->number + 1, __ATOMIC_RELAXED);
   __atomic_signal_fence(__ATOMIC_SEQ_CST);

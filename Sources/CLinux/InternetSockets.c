@@ -14,7 +14,8 @@ typedef union address {
   struct sockaddr_in6 v6;
 } address;
 
-// Addresses are numbers, or "localhost"; names are not looked up, so a static binary needs no resolver.
+// Addresses are numeric, or "localhost"; names are not looked up, so a static binary needs no
+// resolver.
 static socklen_t parse_address(const char *host, uint16_t port, address *out) {
   memset(out, 0, sizeof *out);
   if (strcmp(host, "localhost") == 0) host = "127.0.0.1";
@@ -32,7 +33,7 @@ static socklen_t parse_address(const char *host, uint16_t port, address *out) {
   return 0;
 }
 
-// A socket of the address' family, and the address.
+// A socket of the address's family, and the address.
 static int open_socket(const char *host, uint16_t port, int kind, address *where, socklen_t *length) {
   *length = parse_address(host, port, where);
   if (*length == 0) return -EINVAL;

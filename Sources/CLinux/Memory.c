@@ -1,4 +1,4 @@
-// What the container allows in memory.
+// The container's memory limit.
 #include "Call.h"
 
 #include <fcntl.h>
@@ -14,7 +14,7 @@ static size_t read_text(const char *path, char *text, size_t size) {
   return length;
 }
 
-// The number in `folder`/path/`file`, as far as it is lower than `least`; 0 is no bound.
+// The number in `folder`/path/`file` if it is lower than `least`; 0 is no limit.
 static int64_t lower(int64_t least, const char *folder, const char *path, size_t length, const char *file) {
   char name[1024], digits[32];
   if (strlen(folder) + length + strlen(file) + 1 > sizeof name) return least;
@@ -25,13 +25,13 @@ static int64_t lower(int64_t least, const char *folder, const char *path, size_t
   int64_t limit = 0;
   for (const char *digit = digits; *digit >= '0' && *digit <= '9' && limit < INT64_C(1) << 52; digit++)
     limit = limit * 10 + (*digit - '0');
-  // `max`, or all that a number can say, is no bound.
+  // `max`, or the largest number, is no limit.
   if (limit >= INT64_C(1) << 50) return least;
   return least == 0 || limit < least ? limit : least;
 }
 
-// Each line of /proc/self/cgroup is `hierarchy:controllers:path`; version 2 has no controllers. In a
-// container the path may be the host's, which is not there, so the root is looked at as well.
+// Each line of /proc/self/cgroup is `hierarchy:controllers:path`; version 2 has no controllers. In
+// a container the path may be the host's, which does not exist there, so check the root as well.
 int64_t cl_memory_limit(void) {
   static char text[8192];
   int64_t least = 0;

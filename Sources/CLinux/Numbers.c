@@ -1,4 +1,4 @@
-// Numbers that are written as text.
+// Numbers written as text.
 #include "Call.h"
 
 #include <stdlib.h>

@@ -44,13 +44,13 @@ static int wait_for_any(int epoll, const cl_busy *busy, int busy_count, cl_event
   if (number <= 0) return number == 0 || errno == EINTR ? 0 : -errno;
   number = waiting[0].revents ? take_ready(epoll, events, 0) : 0;
   for (int i = 0; i < busy_count && number >= 0; i++) {
-    // The bits of poll are those of epoll.
+    // poll and epoll use the same bits.
     uint32_t told = (uint16_t)waiting[i + 1].revents;
     if (told) events[number++] = (cl_event){.data = busy[i].data, .events = told};
   }
   return number;
 }
-// The end of one turn of the loop and the start of the next, as a worker's parent sees them.
+// The end of one turn of the loop and the start of the next, for a worker's parent.
 int cl_poll_wait(int epoll, const cl_busy *busy, int busy_count, cl_event *events, int timeout_milliseconds) {
   cl_turn_rests();
   int number = wait_for_any(epoll, busy, busy_count, events, timeout_milliseconds);

@@ -11,15 +11,16 @@
 static int argument_count;
 static char **arguments;
 #ifdef __GLIBC__
-// This C library hands them over.
+// This C library passes them.
 __attribute__((constructor)) static void keep_arguments(int count, char **values) {
   argument_count = count;
   arguments = values;
 }
 #else
-// The kernel lays argc, argv, a null and the environment one after the other (System V ABI, "Process
-// Initialization"), so in a static program the arguments are found from the environment, without /proc.
-// A pointer is never as small as a count, so the first word that counts the ones behind it is argc.
+// The kernel puts argc, argv, a null and the environment one after the other (System V ABI,
+// "Process Initialization"), so a static program finds the arguments from the environment, without
+// /proc. A pointer is never as small as a count, so the first word that counts the words after it
+// is argc.
 extern char **environ;
 __attribute__((constructor)) static void keep_arguments(void) {
   if (!environ) return;
@@ -61,7 +62,7 @@ int cl_random(void *bytes, size_t count) {
   FAULT("getrandom");
   return REPEAT(ssize_t, getrandom(bytes, count, 0)) == (ssize_t)count ? 0 : -EIO;
 }
-// The Swift runtime seeds its hashes with this; not every C library has it.
+// The Swift runtime seeds its hashes with this; some C libraries lack it.
 __attribute__((weak)) void arc4random_buf(void *bytes, size_t count) {
   char *target = bytes;
   while (count > 0) {

@@ -1,4 +1,4 @@
-// Signals, and the parent that waits for its worker by them.
+// Signals, by which a parent also waits for its worker.
 #include "Call.h"
 
 #include <fcntl.h>
@@ -16,7 +16,8 @@ static void parent_signals(sigset_t *set) {
   sigaddset(set, SIGCHLD);
 }
 
-// Signals become bytes in a pipe. A signalfd would do, but user-mode emulators lose what is sent to it.
+// Signals become bytes in a pipe. A signalfd would do, but user-mode emulators lose signals sent to
+// it.
 static int signal_pipe[2] = {-1, -1};
 static int end_seconds, more_seconds;
 static char end_line[160];
@@ -50,7 +51,7 @@ int cl_signal_descriptor(const int *signals, int count) {
   sigemptyset(&action.sa_mask);
   for (int i = 0; i < count; i++)
     if (sigaction(signals[i], &action, NULL) < 0) return -errno;
-  // A worker inherits them blocked, so that none is lost before this line.
+  // A worker inherits them blocked, so none is lost before this line.
   sigset_t set;
   parent_signals(&set);
   sigprocmask(SIG_UNBLOCK, &set, NULL);
@@ -60,7 +61,8 @@ int cl_signal_read(int fd) {
   unsigned char byte;
   return read(fd, &byte, 1) == 1 ? byte : -EAGAIN;
 }
-// One that comes before anybody can take it waits, in place of ending the process by default.
+// A signal that arrives before anything can receive it waits, instead of ending the process by
+// default.
 void cl_hold_signals(int is_held) {
   sigset_t set;
   parent_signals(&set);
@@ -81,13 +83,13 @@ int cl_parent_fork(void) {
   pid_t parent = getpid();
   pid_t child = fork();
   if (child != 0) return child < 0 ? -errno : child;
-  // A parent that is gone before this line cannot tell us, so we look.
+  // A parent that ended before this line sends no signal, so check.
   prctl(PR_SET_PDEATHSIG, SIGINT);  // which ends a worker at once, also where it lingers after SIGTERM
   if (getppid() != parent) _exit(1);
   return 0;  // its signals wait until it takes them by cl_signal_descriptor
 }
-// What has become of the worker, if anything: 2 it exited, 3 it was killed, 4 stopped, 5 it goes on;
-// `code` says how.
+// The worker's change of state, if any: 2 it exited, 3 it was killed, 4 it was stopped, 5 it
+// continues; `code` says how.
 static int reap(int worker, int *code) {
   int status;
   pid_t ended;

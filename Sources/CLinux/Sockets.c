@@ -1,4 +1,4 @@
-// What is done with a socket of any kind: accept, receive, send, options.
+// Calls for a socket of any kind: accept, receive, send, options.
 #include "Call.h"
 
 #include <fcntl.h>
@@ -16,7 +16,7 @@ void cl_peer_address(int fd, uint64_t *high, uint64_t *low) {
   memset(&where, 0, sizeof where);
   if (getpeername(fd, &where.any, &length) < 0) return;
   if (where.any.sa_family == AF_INET) {
-    // As IPv6 has it: ::ffff:0:0/96.
+    // IPv4 in IPv6: ::ffff:0:0/96.
     unsigned char bytes[8] = {0, 0, 0xff, 0xff};
     memcpy(bytes + 4, &where.v4.sin_addr.s_addr, 4);
     memcpy(low, bytes, 8);
@@ -49,7 +49,7 @@ int64_t cl_unacknowledged_byte_count(int fd) {
   return ioctl(fd, TIOCOUTQ, &count) < 0 ? -errno : count;  // SIOCOUTQ by its other name
 }
 int64_t cl_grow_receive_buffer(int fd, int byte_count) {
-  // The first needs CAP_NET_ADMIN; the second is cut to net.core.rmem_max.
+  // The first needs CAP_NET_ADMIN; the second is limited by net.core.rmem_max.
   if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &byte_count, sizeof byte_count) < 0)
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &byte_count, sizeof byte_count);
   int granted = 0;
@@ -70,7 +70,7 @@ int64_t cl_socket_drops(int fd) {
   return numbers[8];
 }
 int cl_set_timeouts(int fd, int64_t milliseconds) {
-  // Blocking calls with a limit, for the short-lived commands.
+  // Blocking calls with a time limit, for the short-lived commands.
   int flags = fcntl(fd, F_GETFL);
   if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0) return -errno;
   struct timeval limit = {.tv_sec = milliseconds / 1000, .tv_usec = milliseconds % 1000 * 1000};

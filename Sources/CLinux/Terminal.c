@@ -1,4 +1,4 @@
-// A person's terminal: its size, keys without Enter, and at the end its state as it was.
+// The user's terminal: its size, keys without Enter, and its state restored at the end.
 #include "Call.h"
 
 #include <poll.h>
@@ -20,7 +20,8 @@ static void note(int number) {
 }
 int cl_screen_begin(void) {
   if (tcgetattr(0, &before) < 0) return -errno;
-  // Held but while a key is waited for, so that none comes unseen between a look and the wait.
+  // Blocked except while waiting for a key, so that none arrives unseen between a check and the
+  // wait.
   static const int numbers[] = {SIGWINCH, SIGINT, SIGTERM, SIGHUP};
   struct sigaction action = {.sa_handler = note};
   sigset_t held;

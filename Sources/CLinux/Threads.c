@@ -1,4 +1,4 @@
-// Threads: start one, wait for its end, keep others out, wake one that sleeps.
+// Threads: start one, wait for its end, exclude others, wake a sleeping one.
 #include "Call.h"
 
 #include <poll.h>
@@ -47,7 +47,7 @@ void cl_wake(int wake) {
   ssize_t ignored = write(wake, &one, sizeof one);
   (void)ignored;
 }
-// Bit 0: somebody has called cl_wake since. The others: what `fd` is ready for, one to the left.
+// Bit 0: cl_wake was called since. The others: the events of `fd`, shifted left by one.
 int cl_wake_wait(int wake, int fd, int is_writable_wanted, int timeout_milliseconds) {
   struct pollfd both[2] = {
     {.fd = wake, .events = POLLIN}, {.fd = fd, .events = is_writable_wanted ? POLLOUT : 0}};

@@ -1,6 +1,6 @@
-// Names and words are bytes: two texts are equal where their bytes are. Swift's String compares by
-// canonical equivalence, whose tables are 46 KB of a static program. The release form is linked with
-// these functions in place of the tables: they say of every character that it has no other form.
+// Names and words are bytes: two texts are equal if their bytes are. Swift's String compares by
+// canonical equivalence, whose tables take 46 KB of a static program. The release build is linked
+// with these functions instead of the tables: they say that no character has another form.
 //
 // The signatures are the standard library's own (SwiftShims, UnicodeData.h).
 #include <stdint.h>
@@ -9,19 +9,20 @@
 
 const uint8_t *const _swift_stdlib_nfd_decompositions = 0;
 
-// In bits 3 and up the class of a combining mark; in the others whether a character has another form.
+// Bits 3 and up are the class of a combining mark; the others say whether a character has another
+// form.
 uint16_t _swift_stdlib_getNormData(uint32_t scalar) {
   (void)scalar;
   return 0;
 }
 
-// The character in the lower bits; another one than was asked for says that there is none.
+// The character is in the lower bits; a different one from the argument means that there is none.
 uint32_t _swift_stdlib_getDecompositionEntry(uint32_t scalar) {
   (void)scalar;
   return 0;
 }
 
-// The character that two make together; the greatest number says that there is none.
+// The character that two compose; the greatest number means that there is none.
 uint32_t _swift_stdlib_getComposition(uint32_t x, uint32_t y) {
   (void)x;
   (void)y;

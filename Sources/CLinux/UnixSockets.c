@@ -14,7 +14,7 @@ static socklen_t unix_address(const char *path, struct sockaddr_un *out) {
   size_t length = strlen(path);
   if (length == 0 || length >= sizeof out->sun_path) return 0;
   memcpy(out->sun_path, path, length + 1);
-  // An abstract name begins with a 0 in place of the @, and ends with the address.
+  // An abstract name begins with a 0 instead of the @, and ends with the address.
   if (is_abstract(path)) out->sun_path[0] = 0;
   return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + !is_abstract(path));
 }
@@ -62,7 +62,7 @@ int cl_socket_pair(int *source, int *target) {
   return 0;
 }
 
-// One message: 16 bytes, and in its control part room for one descriptor.
+// One message: 16 bytes, and a control part with room for one descriptor.
 typedef struct {
   uint64_t identity[2];
   _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];

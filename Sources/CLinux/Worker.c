@@ -1,6 +1,6 @@
-// A worker as its parent and its successor see it, in memory that they share: how far its loop is, and
-// what it was applying when it died of a fault of its own. And a mapped file that is cut short while it
-// is in use, which is a signal and no error.
+// A worker as seen by its parent and its successor, in shared memory: the state of its loop, and
+// what it was applying when it crashed. Also mapped files that are truncated while in use, which is
+// a signal instead of an error.
 #include "Call.h"
 
 #include <signal.h>
@@ -35,13 +35,13 @@ uint64_t cl_board_shared(void *at, int index, uint64_t amount) {
   return ((board *)at)->shared[index & 3] += amount;
 }
 
-// -- The loop, and the parent that looks at it.
+// -- The loop, and the parent that watches it.
 
 void cl_board_next(void *at) {
   board *b = at;
   b->life++;
   b->parent = getpid();
-  // Its start counts as a turn, and is watched.
+  // Its start counts as a turn, and the parent watches it.
   b->turn = b->watched = 1;
   b->phase = 0;
 }
@@ -59,12 +59,12 @@ void cl_turn_rests(void) {
 }
 void cl_turn_begins(void) {
   if (!own || own->turn & 1) return;
-  // First the turn, then the look at `watched`; the parent does it the other way round (see
-  // `cl_board_watch`), so one of the two sees the other's store.
+  // First store the turn, then check `watched`; the parent does the reverse (see `cl_board_watch`),
+  // so one of the two sees the other's store.
   __atomic_store_n(&own->turn, own->turn + 1, __ATOMIC_SEQ_CST);
   if (__atomic_load_n(&own->watched, __ATOMIC_SEQ_CST)) return;
   __atomic_store_n(&own->watched, 1, __ATOMIC_SEQ_CST);
-  // Its parent waits for this signal anyway, and nobody else minds one too many.
+  // Its parent waits for this signal anyway, and a spurious one is harmless to others.
   if (getppid() == own->parent) kill(own->parent, SIGCHLD);
 }
 
@@ -90,7 +90,8 @@ int cl_flight_begin(const void *bytes, size_t count) {
 int cl_flight_is_careful(void) { return is_careful; }
 
 #ifdef CLINUX_FAULTS
-// CLINUX_CRASH="<signal>:<text>" has a worker die of that signal once it has applied what has the text.
+// CLINUX_CRASH="<signal>:<text>" kills a worker by that signal once it has applied input with the
+// text.
 static void crash_if_planned(void) {
   const char *plan = getenv("CLINUX_CRASH");
   char *text;
@@ -98,7 +99,7 @@ static void crash_if_planned(void) {
   int number = (int)strtol(plan, &text, 10);
   if (*text == ':' && memmem((const void *)flight_start, flight_count, text + 1, strlen(text + 1))) raise(number);
 }
-// CLINUX_HANG=<text>: the same, and it never comes back.
+// CLINUX_HANG=<text>: the same, but the worker hangs.
 static void hang_if_planned(void) {
   const char *text = getenv("CLINUX_HANG");
   if (!text || flight_count == 0) return;
@@ -114,8 +115,8 @@ void cl_flight_end(void) {
   flight_count = 0;
 }
 
-// What this worker and the one before it died of, if that is the same: a plain line may be a part of
-// what came in one read.
+// The input that killed both this worker and the one before it: a plain line may be a part of what
+// one read returned.
 static void keep_flight(void) {
   const unsigned char *bytes = flight_start;
   content now = {.count = flight_count};
@@ -134,7 +135,7 @@ static void keep_flight(void) {
   own->crash_life = own->life;
 }
 
-// -- Faults, as signals.
+// -- Faults and their signals.
 
 #define FILE_LIMIT 2
 static struct { const char *base; size_t size; char line[1200]; } files[FILE_LIMIT];
@@ -146,7 +147,7 @@ void cl_file_cut_line(int index, const void *base, uint64_t size, const char *li
   files[index].base = base;
   files[index].size = (size_t)size;
 }
-// Whether the fault lies in a mapped file, and says so.
+// Whether the fault is in a mapped file; if so, reports it.
 static int is_cut_file(const char *at) {
   for (int i = 0; i < FILE_LIMIT; i++) {
     if (at < files[i].base || at >= files[i].base + files[i].size) continue;
@@ -161,7 +162,7 @@ static void faulted(int number, siginfo_t *info, void *context) {
   int is_cut = number == SIGBUS && is_cut_file(info->si_addr);
   if (is_cut && !own) _exit(1);
   if (own && !is_cut) keep_flight();
-  // It dies of the signal all the same: its parent is told by which.
+  // It dies of the signal all the same, which tells its parent the reason.
   signal(number, SIG_DFL);
   raise(number);
 }

@@ -1,9 +1,9 @@
 import SidecarPlatform
 import SidecarRules
 
-/// Values as a mapping file means them.
+/// Values, interpreted as in a mapping file.
 extension JSON {
-  /// A text, or what stands for one; `nil` for a list or an object.
+  /// A text, or the text of a scalar; `nil` for a list or an object.
   var word: String? {
     switch value {
     case .string(let text): return text
@@ -16,7 +16,7 @@ extension JSON {
     }
   }
 
-  /// Nothing, which stands for what is not there.
+  /// Null, which means that the member is missing.
   var isEmptyText: Bool {
     switch value {
     case .null: true
@@ -25,7 +25,7 @@ extension JSON {
     }
   }
 
-  /// Yes, in one of YAML's words.
+  /// True, in one of YAML's spellings.
   var isTrue: Bool {
     let words = ["true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON", "y", "Y"]
     return word.map { words.contains($0) } ?? false
@@ -49,7 +49,7 @@ extension JSON {
     return text
   }
 
-  /// NaN for what is no number.
+  /// NaN if it is not a number.
   var decimal: Double {
     switch value {
     case .number(let number): number

@@ -1,18 +1,19 @@
 import SidecarPlatform
 import SidecarRules
 
-/// What all mappings to one name come to.
+/// The family that results from all mappings to one name.
 struct FamilyOfMappings {
-  /// `any` where its mappings take events of several types: the family is what its first event is.
+  /// `any` if its mappings accept events of several types: the first event decides the family's
+  /// type.
   var events: MappingFile.Events
   let first: MappingFile.Mapping
-  /// The first that takes timings.
+  /// The first mapping that accepts timings.
   var timed: MappingFile.Mapping?
   var isWritten = false
 }
 
 extension MappingFile {
-  /// Adds what a mapping says of its family.
+  /// Adds what a mapping says about its family.
   func describe(_ mapping: Mapping) {
     var family = families[mapping.name] ?? FamilyOfMappings(events: mapping.events, first: mapping)
     if family.events != mapping.events { family.events = .any }
@@ -20,7 +21,8 @@ extension MappingFile {
     families[mapping.name] = family
   }
 
-  /// A family may be called what a line of another is: there, the one whose event comes first is made.
+  /// A family's name may be the name of another's line: statsd_exporter makes the one whose event
+  /// comes first.
   func separateSamples() {
     for (name, family) in families where family.events == .timing {
       for suffix in Names.sampleSuffixes where families[name + suffix] != nil {
@@ -30,7 +32,8 @@ extension MappingFile {
     }
   }
 
-  /// A further mapping of a family has what the first one says of it; there, each has its own.
+  /// Another mapping of a family gets what the first one says; in statsd_exporter, each has its
+  /// own.
   func noteLosses(_ mapping: Mapping, _ family: FamilyOfMappings) {
     guard let json = mapping.place else { return }
     func lost(_ what: String, _ isLost: Bool, _ place: JSON?) {

@@ -1,9 +1,9 @@
 import SidecarPlatform
 import SidecarRules
 
-/// What a mapping file says, mapping by mapping.
+/// Reads a mapping file, mapping by mapping.
 extension MappingFile {
-  /// What becomes of timings: of one mapping, or by default.
+  /// How timings are exposed, for one mapping or by default.
   struct Timing {
     var observer: String?
     var isRegex = false
@@ -41,7 +41,7 @@ extension MappingFile {
     var timing = Timing()
     var isRegex: Bool { timing.isRegex }
     var takesTimings: Bool { events == .any || events == .timing }
-    /// Where it stands; `nil` for what no mapping takes.
+    /// Its position; `nil` for events that no mapping matches.
     var place: JSON?
   }
 
@@ -62,7 +62,7 @@ extension MappingFile {
     defaults = timing
   }
 
-  /// Whether the member is one that says what becomes of timings.
+  /// Whether the member says how timings are exposed.
   private func read(_ name: String, _ value: JSON, _ timing: inout Timing) -> Bool {
     switch name {
     case "observer_type", "timer_type":
@@ -100,7 +100,7 @@ extension MappingFile {
     return true
   }
 
-  /// A mapping that can be written; `nil` for one that is left out.
+  /// A mapping that can be written; `nil` if it is left out.
   func read(_ json: JSON) -> Mapping? {
     guard case .object(let members) = json.value else {
       note(json, "the mapping is left out: it needs a match")
@@ -153,7 +153,7 @@ extension MappingFile {
     }
   }
 
-  /// Whether the rules may have such names; leaves labels out that they may not have.
+  /// Whether the rules may have such names; drops labels that they may not have.
   private func isSound(_ mapping: inout Mapping, _ match: JSON, _ json: JSON) -> Bool {
     var captures = Captures()
     if mapping.isRegex {
@@ -189,9 +189,9 @@ extension MappingFile {
     return true
   }
 
-  /// The regex as the rules have it, with what its groups are called.
+  /// The regex in the form of the rules, with the names of its groups.
   private func readRegex(_ mapping: inout Mapping, _ match: JSON) -> Captures? {
-    // `$0` is what the whole has matched: a group around it.
+    // `$0` is the whole match: put a group around it.
     var isWhole = false
     for text in [mapping.name] + mapping.labels.map({ $0.value.word ?? "" }) {
       isWhole = isWhole || Captures.usesWhole(text)

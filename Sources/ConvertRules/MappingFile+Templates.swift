@@ -1,16 +1,16 @@
 import SidecarPlatform
 import SidecarRules
 
-/// What names and labels of a mapping can refer to.
+/// The captures that names and labels of a mapping can refer to.
 struct Captures {
   /// How many stars or groups there are.
   var count = 0
-  /// The number that the first of them has in the mapping file.
+  /// The number of the first one in the mapping file.
   var first = 1
   /// Groups with names, numbered from 1.
   var names: [(name: [UInt8], number: Int)] = []
 
-  /// The number in the rules of what stands behind a `$`; `nil` for what stands for nothing.
+  /// The number in the rules for the reference after a `$`; `nil` if it refers to nothing.
   func number(_ word: ArraySlice<UInt8>) -> Int? {
     if word.allSatisfy({ $0 &- 48 < 10 }) {
       if word.count > 1, word.first == 48 || word.count > 4 { return nil }
@@ -21,7 +21,7 @@ struct Captures {
     return nil
   }
 
-  /// Whether `$0` stands in a regex's template.
+  /// Whether a regex's template contains `$0`.
   static func usesWhole(_ text: String) -> Bool {
     let bytes = Array(text.utf8)
     var index = 0
@@ -32,9 +32,9 @@ struct Captures {
   }
 }
 
-/// Names and labels with references to what the stars or groups of a match stand for.
+/// Names and labels with references to the stars or groups of a match.
 extension MappingFile {
-  /// A name or label as a template of ours; what stands for nothing there is left out.
+  /// A name or label as a template of ours, without references to nothing.
   func asTemplate(
     _ text: String, _ captures: Captures, _ mapping: Mapping, _ json: JSON
   ) -> String {
@@ -43,8 +43,8 @@ extension MappingFile {
       ? regexTemplate(bytes, captures, json) : globTemplate(bytes, captures, json)
   }
 
-  /// A glob's template. There, `$` takes all letters, digits, `_` and `$` behind it, so that `$1_$2` is
-  /// one reference, which stands for nothing; `${1}_${2}` is two.
+  /// A glob's template. In statsd_exporter, `$` takes all letters, digits, `_` and `$` after it, so
+  /// that `$1_$2` is one reference, to nothing; `${1}_${2}` is two.
   private func globTemplate(_ bytes: [UInt8], _ captures: Captures, _ json: JSON) -> String {
     var result: [UInt8] = []
     var index = 0
@@ -71,7 +71,7 @@ extension MappingFile {
     return String(decoding: result, as: UTF8.self)
   }
 
-  /// A regex's template, as Go's regexp expands it: `$1_total` is a group of the name `1_total`.
+  /// A regex's template, as Go's regexp expands it: `$1_total` is a group called `1_total`.
   private func regexTemplate(_ bytes: [UInt8], _ captures: Captures, _ json: JSON) -> String {
     var result: [UInt8] = []
     var done = 0
@@ -86,7 +86,7 @@ extension MappingFile {
     return String(decoding: result, as: UTF8.self)
   }
 
-  /// The next word behind a `$`; `index` is then behind the reference.
+  /// The next word after a `$`; `index` then points past the reference.
   static func reference(_ bytes: [UInt8], from index: inout Int) -> Range<Int>? {
     while index < bytes.count {
       index += 1
@@ -108,7 +108,7 @@ extension MappingFile {
     return nil
   }
 
-  /// Text of a regex's template, in which `$$` is a dollar sign and so is another `$`.
+  /// Text of a regex's template, in which `$$` is a dollar sign, and so is any other `$`.
   private func appendText(_ text: ArraySlice<UInt8>, to result: inout [UInt8]) {
     var index = text.startIndex
     while index < text.endIndex {

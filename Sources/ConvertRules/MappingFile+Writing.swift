@@ -1,7 +1,7 @@
 import SidecarPlatform
 import SidecarRules
 
-/// How a mapping is written as a family of our rules.
+/// Writes a mapping as a family of our rules.
 extension MappingFile {
   func write(_ mapping: Mapping) {
     if !isFirst { output.append(",\n") }
@@ -91,7 +91,7 @@ extension MappingFile {
           numbers.append(item)
         }
       }
-      // Ours rise.
+      // Ours are in ascending order.
       var sorted: [JSON] = []
       for number in numbers {
         var at = sorted.count
@@ -105,7 +105,7 @@ extension MappingFile {
     if let age = timing.maxAge { time(", \"window\": \"", age, atMost: Self.longestWindow) }
   }
 
-  /// What a rule's window has at most, 576h, in seconds.
+  /// The longest window of a rule, 576h, in seconds.
   private static var longestWindow: Double { 2_073_600 }
 
   private func time(_ name: StaticString, _ json: JSON, atMost most: Double) {
@@ -131,7 +131,7 @@ extension MappingFile {
     output.append(", \"other_tags\": \"keep\"")
   }
 
-  /// Numbers that rise; `false` where one is none.
+  /// Ascending numbers; `false` if one is not a number.
   private func list(_ items: [JSON], _ range: ClosedRange<Double>, _ most: Int) -> Bool {
     guard let first = items.first else { return false }
     if items.count > most {
@@ -157,7 +157,7 @@ extension MappingFile {
     if !number(json, range) { output.truncate(to: start) }
   }
 
-  /// A number as JSON has it. What is none is told, and `false`.
+  /// A number in JSON. Reports anything else and returns `false`.
   private func number(
     _ json: JSON, _ range: ClosedRange<Double>, not excluded: Double = .nan
   ) -> Bool {
@@ -179,10 +179,10 @@ extension MappingFile {
     Decimal.append(UInt64(value.magnitude), to: &text)
   }
 
-  /// The time that is meant; -1 for none.
+  /// The time in seconds; -1 for none.
   func seconds(_ json: JSON?) -> Double { json.flatMap { Self.duration($0) } ?? -1 }
 
-  /// Go's durations, `1h30m` or `500ms`, in seconds; what is none is told.
+  /// Go's durations, `1h30m` or `500ms`, in seconds; reports anything else.
   private func duration(_ json: JSON) -> Double? {
     let seconds = Self.duration(json)
     if seconds == nil { note(json, "expected a time such as 10m") }

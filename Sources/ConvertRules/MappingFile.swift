@@ -1,25 +1,26 @@
 import SidecarPlatform
 import SidecarRules
 
-/// A mapping file of statsd_exporter as a rules file.
+/// Translates a mapping file of statsd_exporter into a rules file.
 ///
-/// There, globs are tried before regexes and the first match ends the search; what none matches keeps
-/// its name and tags. So the rules end with one that takes everything, and a star is a part between
-/// dots. A family is what its first event is, unless all its mappings take events of one type.
+/// statsd_exporter tries globs before regexes and stops at the first match; an unmatched event
+/// keeps its name and tags. So the rules end with one that matches everything, and a star is a part
+/// between dots. A family's first event decides its type, unless all its mappings accept events of
+/// one type.
 final class MappingFile {
   /// The rules file.
   var output = ByteBuffer(capacity: 4096)
-  /// What cannot be carried over, and what looks like a mistake, in the order of the file.
+  /// What cannot be converted, and what looks like a mistake, in the order of the file.
   private(set) var notes: [JSON.Mistake] = []
-  /// Whether something cannot be carried over.
+  /// Whether something cannot be converted.
   private(set) var isIncomplete = false
   var defaults = Timing()
   var defaultTTL: JSON?
-  /// Whether the glob with more literal parts is tried first, wherever it stands.
+  /// Whether the glob with more literal parts is tried first, wherever it is in the file.
   var prefersLiterals = false
   /// Steps that regular expressions may still take.
   var regexSteps = 100_000
-  /// What is known of each family.
+  /// What is known about each family.
   var families: [String: FamilyOfMappings] = [:]
   var isFirst = true
 
@@ -37,7 +38,7 @@ final class MappingFile {
     }
     var mappings = items.compactMap { read($0) }
     mappings = ordered(mappings.filter { !$0.isRegex }) + mappings.filter { $0.isRegex }
-    // What no mapping takes.
+    // Events that no mapping matches.
     var rest = Mapping()
     rest.name = "${1}"
     rest.match = "**"
@@ -51,11 +52,11 @@ final class MappingFile {
     sortNotes()
   }
 
-  /// `isLoss` where it is not carried over.
+  /// `isLoss` if it is not converted.
   func note(_ json: JSON, _ message: String, isLoss: Bool = true) {
     let new = json.mistake(message)
     if isLoss { isIncomplete = true }
-    // What stands in the defaults belongs to each mapping.
+    // The defaults apply to each mapping.
     if !notes.contains(new) { notes.append(new) }
   }
 
@@ -67,8 +68,8 @@ final class MappingFile {
     notes = all.map { $0.element }
   }
 
-  /// Globs in the order in which they are tried. Where it is not the file's, a literal part comes
-  /// before a star in the same place.
+  /// Globs in the order in which they are tried. If that is not the file's order, a literal part
+  /// comes before a star in the same place.
   private func ordered(_ globs: [Mapping]) -> [Mapping] {
     guard prefersLiterals else { return globs }
     let keys = globs.map { mapping in

@@ -1,14 +1,14 @@
 import SidecarPlatform
 import SidecarRules
 
-/// Anchors (`&name`), aliases (`*name`) and `<<`, which takes the members of others.
+/// Anchors (`&name`), aliases (`*name`) and `<<`, which merges the members of other objects.
 ///
-/// What must stay true: what an alias stands for is counted as if it were written there, so that a few
-/// lines cannot stand for millions of values.
+/// What must stay true: an alias counts as if its value were written there, so that a few lines
+/// cannot expand to millions of values.
 extension YAMLReader {
   struct Anchor {
     let value: JSON
-    /// How many values it stands for.
+    /// The number of values it contains.
     let count: Int
   }
 
@@ -23,7 +23,7 @@ extension YAMLReader {
     }
   }
 
-  /// The name of an anchor at `index`, which is then behind it and the blanks that follow.
+  /// The name of an anchor at `index`, which then points past it and the following blanks.
   mutating func anchor(_ index: inout Int, _ line: Line) throws(JSON.Mistake) -> String? {
     guard index < line.end, text[index] == 38 else { return nil }
     let start = position(line, index)
@@ -35,7 +35,7 @@ extension YAMLReader {
     return name
   }
 
-  /// Reads a value and keeps it under a name.
+  /// Reads a value and stores it under a name.
   mutating func named(
     _ name: String, _ read: (inout YAMLReader) throws(JSON.Mistake) -> JSON
   ) throws(JSON.Mistake) -> JSON {
@@ -45,7 +45,7 @@ extension YAMLReader {
     return value
   }
 
-  /// What an alias at `index` stands for, as if it were written there.
+  /// The value of an alias at `index`, as if it were written there.
   mutating func alias(_ index: inout Int, _ end: Int) throws(JSON.Mistake) -> JSON {
     let start = here(index)
     let name = word(&index, end)
@@ -56,7 +56,7 @@ extension YAMLReader {
     return JSON(value: anchor.value.value, position: start)
   }
 
-  /// The word behind `&` or `*`.
+  /// The word after `&` or `*`.
   private func word(_ index: inout Int, _ end: Int) -> String {
     index += 1
     let first = index
@@ -66,7 +66,7 @@ extension YAMLReader {
     return String(decoding: text[first..<index], as: UTF8.self)
   }
 
-  /// What `<<` names: an object, or a list of them.
+  /// The value of `<<`: an object, or a list of them.
   func merge(_ value: JSON, into merged: inout [JSON]) throws(JSON.Mistake) {
     switch value.value {
     case .object: merged.append(value)
@@ -75,7 +75,7 @@ extension YAMLReader {
     }
   }
 
-  /// Members that are not there already; of several with one name the first.
+  /// Adds members that are not there already; of several with one name the first.
   func add(
     _ merged: [JSON], to members: inout [(name: String, value: JSON)], _ names: Set<String>
   ) {

@@ -1,9 +1,9 @@
 import SidecarRules
 
-/// Block text: `|` keeps its lines, `>` makes one of them; `-` and `+` say what becomes of the end.
+/// Block text: `|` keeps its lines, `>` joins them; `-` and `+` say how to treat the line ends at
+/// its end.
 extension YAMLReader {
-  /// The text behind a `|` or `>` at `first`, which takes the lines that stand further right than
-  /// `parent`.
+  /// The text after a `|` or `>` at `first`: the lines indented more than `parent`.
   mutating func blockText(
     _ first: Int, _ line: Line, _ parent: Int
   ) throws(JSON.Mistake) -> String {
@@ -60,7 +60,7 @@ extension YAMLReader {
         continue
       }
       if let last {
-        // Lines that stand further right keep their ends.
+        // Lines indented more keep their ends.
         let isJoined = isFolded && row.first != 32 && last.first != 32
         if !isJoined { result.append(10) } else if empty == 0 { result.append(32) }
       }

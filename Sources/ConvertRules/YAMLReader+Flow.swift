@@ -1,6 +1,6 @@
 import SidecarRules
 
-/// Values in brackets and braces, which may go over any lines.
+/// Values in brackets and braces, which may span lines.
 extension YAMLReader {
   mutating func flow(_ index: inout Int) throws(JSON.Mistake) -> JSON {
     depth += 1
@@ -83,7 +83,7 @@ extension YAMLReader {
     }
   }
 
-  /// Places are asked for one after the other, so this costs no look at every line.
+  /// Positions are asked for in order, so this need not look at every line.
   private mutating func lineIndex(_ index: Int) -> Int {
     let isBehind = lastLine < lines.count && lastLine >= next && lines[lastLine].start <= index
     var found = isBehind ? lastLine : next

@@ -39,7 +39,7 @@ extension YAMLReader {
     return String(decoding: bytes, as: UTF8.self)
   }
 
-  /// Where a plain text in `[…]` or `{…}` goes on behind the end of a line; `nil` where it does not.
+  /// Where a plain text in `[…]` or `{…}` continues after the end of a line; `nil` if it does not.
   private func goesOn(_ end: Int) -> Int? {
     var index = end
     while index < text.count, text[index] <= 32 { index += 1 }
@@ -50,21 +50,21 @@ extension YAMLReader {
     }
   }
 
-  /// A text from its quote at `index` to behind the one that ends it. A line's end within is a blank,
-  /// empty lines are newlines.
+  /// A text from its opening quote at `index` to past its closing one. A line end inside becomes a
+  /// blank, an empty line a newline.
   func quoted(
     _ index: inout Int, _ start: JSON.Position
   ) throws(JSON.Mistake) -> String {
     let quote = text[index]
     var bytes: [UInt8] = []
-    // What was written by an escape is no blank at a line's end.
+    // An escaped blank is not a blank at a line's end.
     var kept = 0
     index += 1
     while index < text.count {
       let byte = text[index]
       index += 1
       if byte == quote {
-        // A doubled apostrophe is one.
+        // A doubled apostrophe is a single one.
         guard quote == 39, index < text.count, text[index] == 39 else {
           return String(decoding: bytes, as: UTF8.self)
         }
@@ -85,7 +85,7 @@ extension YAMLReader {
     throw JSON.Mistake(position: start, message: "a text whose quote does not end")
   }
 
-  /// Skips the blanks that a line starts with, and empty lines; how many these were.
+  /// Skips the blanks at the start of a line, and empty lines; returns the number of empty lines.
   private func skipLines(_ index: inout Int) -> Int {
     var count = 0
     while index < text.count, text[index] <= 32 {
@@ -95,7 +95,7 @@ extension YAMLReader {
     return count
   }
 
-  /// What stands behind a backslash, YAML 1.2 §5.7.
+  /// The escape after a backslash, YAML 1.2 §5.7.
   private func escape(
     _ index: inout Int, into bytes: inout [UInt8], _ start: JSON.Position
   ) throws(JSON.Mistake) {

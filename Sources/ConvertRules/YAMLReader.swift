@@ -1,33 +1,33 @@
 import SidecarRules
 
-/// The YAML that people write mapping files in, as values that know where they stood: mappings and
-/// sequences by indentation, `[…]` and `{…}`, plain and quoted text over any lines, comments. Every plain
-/// value is text, so `200` and `1.10` stay as written, but `~` and `null`, which are nothing. Anchors,
-/// aliases, `<<` and block text (`|`, `>`) are read. Of several documents the first is read.
+/// Reads the YAML of mapping files into values that know their positions: mappings and sequences by
+/// indentation, `[…]` and `{…}`, plain and quoted text over several lines, comments. Every plain
+/// value is text, so `200` and `1.10` stay as written, except `~` and `null`, which are null. It
+/// reads anchors, aliases, `<<` and block text (`|`, `>`), and of several documents the first.
 ///
-/// Not read, and told: tags, keys over several lines.
+/// Not supported, and reported: tags, keys over several lines.
 struct YAMLReader {
   /// A line with something on it.
   struct Line {
     /// Columns from 0.
     var indent: Int
-    /// Of its first byte that is no space, and behind its last.
+    /// The offset of its first byte that is not a space, and the one after its last.
     var start: Int
     var end: Int
     var number: Int
-    /// Of its first byte.
+    /// The offset of its first byte.
     var first: Int
   }
 
   let text: [UInt8]
   var lines: [Line] = []
   var next = 0
-  /// Values with a name.
+  /// Values with an anchor.
   var anchors: [String: Anchor] = [:]
-  /// Values that were read; those of an alias count again.
+  /// The number of values read; those of an alias count again.
   var valueCount = 0
   var depth = 0
-  /// The line that was asked for last, where the next one is looked for.
+  /// The line asked for last, where the search for the next one begins.
   var lastLine = 0
 
   static func parse(_ text: [UInt8]) throws(JSON.Mistake) -> JSON {
@@ -63,7 +63,7 @@ struct YAMLReader {
           position: position(line, first), message: "a tab: YAML takes spaces at a line's start")
       }
       if isMarker(line) {
-        // Of a second document nothing is read.
+        // Nothing of a second document is read.
         if !lines.isEmpty { return }
       } else if line.end > line.start {
         lines.append(line)
@@ -100,7 +100,7 @@ struct YAMLReader {
     return last
   }
 
-  /// Whether a value can start at `index`: an apostrophe inside a word is none.
+  /// Whether a value can start at `index`: an apostrophe inside a word does not start one.
   private func opensQuote(_ index: Int, _ start: Int) -> Bool {
     guard index > start else { return true }
     let before = text[index - 1]
@@ -122,8 +122,8 @@ struct YAMLReader {
     text[line.start] == 45 && (line.end == line.start + 1 || text[line.start + 1] == 32)
   }
 
-  /// The lines from `next` on that have this indentation.
-  /// `parent` is the indentation of what they belong to.
+  /// The lines from `next` on with this indentation. `parent` is the indentation of the value they
+  /// belong to.
   mutating func block(_ indent: Int, parent: Int) throws(JSON.Mistake) -> JSON {
     depth += 1
     defer { depth -= 1 }
@@ -134,7 +134,7 @@ struct YAMLReader {
     if let name = try anchor(&first, line) {
       lines[next].start = first
       return try named(name) { (reader) throws(JSON.Mistake) in
-        // What stands behind it, or on the lines that follow.
+        // The value after it, or on the following lines.
         if reader.lines[reader.next].start < line.end {
           return try reader.block(indent, parent: parent)
         }
@@ -159,7 +159,7 @@ struct YAMLReader {
       var first = line.start + 1
       while first < line.end, text[first] == 32 { first += 1 }
       if first < line.end {
-        // What follows the dash is a line of its own, so far to the right.
+        // The text after the dash is a line of its own, with that much more indentation.
         lines[next].indent += first - line.start
         lines[next].start = first
         items.append(try block(lines[next].indent, parent: indent))
@@ -192,7 +192,7 @@ struct YAMLReader {
     return members
   }
 
-  /// What a name has: from `first` on in its line, or on the lines that follow.
+  /// The value of a name: from `first` on in its line, or on the following lines.
   private mutating func value(
     _ first: Int, _ line: Line, _ indent: Int
   ) throws(JSON.Mistake) -> JSON {
@@ -207,14 +207,14 @@ struct YAMLReader {
       return try scalarLine(first, indent)
     }
     next += 1
-    // A sequence may stand as far left as its name.
+    // A sequence may have the indentation of its name.
     if next < lines.count, lines[next].indent == indent, isItem(lines[next]) {
       return try block(indent, parent: indent - 1)
     }
     return try below(indent, line)
   }
 
-  /// What stands further right than `indent`, if there is something.
+  /// The value that is indented more than `indent`, if there is one.
   mutating func below(_ indent: Int, _ line: Line) throws(JSON.Mistake) -> JSON {
     if next < lines.count, lines[next].indent > indent {
       return try block(lines[next].indent, parent: indent)
@@ -222,7 +222,7 @@ struct YAMLReader {
     return JSON(value: .null, position: position(line, line.start))
   }
 
-  /// Where the colon behind a line's name is; `nil` for a line without.
+  /// The position of the colon after a line's name; `nil` for a line without one.
   private func keyEnd(_ line: Line) -> Int? {
     var index = line.start
     let first = text[index]
@@ -240,8 +240,8 @@ struct YAMLReader {
 
   // MARK: Values
 
-  /// A value that starts at `first` in the line `next`, and takes whole lines. Those that stand further
-  /// right than `parent` belong to a plain text, too.
+  /// A value that starts at `first` in the line `next`, and takes whole lines. Lines indented more
+  /// than `parent` belong to a plain text, too.
   private mutating func scalarLine(_ first: Int, _ parent: Int) throws(JSON.Mistake) -> JSON {
     let line = lines[next]
     var index = first
@@ -283,7 +283,8 @@ struct YAMLReader {
     }
   }
 
-  /// A plain text with the lines that go on with it: a line's end is a blank, empty lines are newlines.
+  /// A plain text with the lines that continue it: a line end becomes a blank, an empty line a
+  /// newline.
   private mutating func wrapped(
     _ first: String, _ line: Line, _ parent: Int, _ start: JSON.Position
   ) throws(JSON.Mistake) -> JSON {

@@ -1,8 +1,8 @@
 import SidecarPlatform
 import SidecarRules
 
-// Makes a rules file for metrics-sidecar of a mapping file of statsd_exporter. YAMLReader reads it,
-// MappingFile writes the rules and notes what they cannot say.
+// Translates a mapping file of statsd_exporter into a rules file for metrics-sidecar. YAMLReader
+// reads it, MappingFile writes the rules and records what they cannot express.
 
 private let help = """
   convert-rules FILE: make rules for metrics-sidecar of a statsd_exporter mapping file

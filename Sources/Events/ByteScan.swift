@@ -24,7 +24,8 @@ package enum ByteScan {
     unsafe bytes.unsafeLoad(fromUncheckedByteOffset: index, as: UInt8.self)
   }
 
-  /// The offset of the first `sought` from `start` up to `end`, or `end`, which is at most the count.
+  /// The offset of the first `sought` from `start` up to `end`, or `end`, which is at most the
+  /// count.
   @inlinable @inline(__always)
   package static func find(_ sought: UInt8, in bytes: RawSpan, from start: Int, to end: Int) -> Int
   {

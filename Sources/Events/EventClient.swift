@@ -1,12 +1,12 @@
 package import SidecarPlatform
 
-/// The App's client: counts exactly once, and never waits. Increments add up here by series, go out as
-/// one frame a turn, are kept until they are acknowledged, and are sent again to a sidecar that comes
-/// back. Programs of others have `SessionClient`, which has no loop to be called from.
+/// The App's client: counts exactly once, and never waits. Increments add up here by series, are
+/// sent as one frame per turn, are kept until they are acknowledged, and are sent again to a
+/// sidecar that comes back. Other programs use `SessionClient`, which needs no loop to call it.
 ///
 /// One thread at a time may use it.
 package final class EventClient {
-  /// A series that was registered once and is then only counted.
+  /// A series, registered once and then only counted.
   package struct Handle: Sendable {
     let index: Int
   }
@@ -16,7 +16,7 @@ package final class EventClient {
 
   private var link: SessionSocket<PendingEvents>
 
-  /// Draws a session of its own. Does not connect: the first `flush` does.
+  /// Draws a new session. Does not connect: the first `flush` does.
   /// - Throws: only if the kernel has no random bytes.
   package init(path: String) throws(Errno) {
     let (high, low) = try Process.randomIdentity()
@@ -29,23 +29,23 @@ package final class EventClient {
 
   // MARK: Counting
 
-  /// Registers a counter; `tags` are `name:value` with commas between them.
+  /// Registers a counter; `tags` are `name:value`, separated by commas.
   package func counter(_ name: String, tags: String = "") -> Handle {
     Handle(index: link.session.pending.register(name, tags, isTiming: false))
   }
 
-  /// Registers a distribution of durations, sent in seconds under this name as it is.
+  /// Registers a distribution of durations, sent in seconds under exactly this name.
   package func durations(_ name: String, tags: String = "") -> Handle {
     Handle(index: link.session.pending.register(name, tags, isTiming: true))
   }
 
-  /// Counts `count` more, without a system call; `flush` sends.
+  /// Adds `count`, without a system call; `flush` sends it.
   @inline(__always)
   package func add(_ counter: Handle, _ count: UInt64) {
     link.session.pending.add(counter.index, count)
   }
 
-  /// Takes one duration in, without a system call; `flush` sends.
+  /// Adds one duration, without a system call; `flush` sends it.
   @inline(__always)
   package func observe(_ durations: Handle, nanoseconds: UInt64) {
     link.session.pending.observe(durations.index, nanoseconds)
@@ -58,22 +58,22 @@ package final class EventClient {
 
   /// Changes with each new connection, so that the owner of the loop knows to watch it.
   package var connectionNumber: Int { link.connectionNumber }
-  /// Why the last try to connect failed; `nil` where it did not.
+  /// Why the last try to connect failed; `nil` if it did not.
   package var attemptFailure: Errno? { link.attemptFailure }
   /// Events that waited before the last try to connect.
   package private(set) var waitedCount: UInt64 = 0
 
-  /// The connection to watch with no interest (hang-ups are told without asking), or with `writable`
-  /// while `isBlocked`. -1 without a connection.
+  /// The connection to watch for no events (hang-ups are always reported), or for `writable` while
+  /// `isBlocked`. -1 without a connection.
   package var descriptor: Int32 { link.descriptor }
 
-  /// Whether the kernel's buffer is full: the loop should tell when it can be written to.
+  /// Whether the kernel's buffer is full: the loop should report when the socket is writable.
   package var isBlocked: Bool { link.session.isBlocked }
 
-  /// When `flush` should be called though nothing new was counted; `UInt64.max` for never.
+  /// When to call `flush` although nothing new was counted; `UInt64.max` for never.
   package var nextDeadline: UInt64 { link.nextDeadline }
 
-  /// Hands what was counted to the kernel, in one write. Call it once a turn, before answers go out.
+  /// Hands the counts to the kernel, in one write. Call it once per turn, before answers are sent.
   package func flush(now: UInt64) {
     if link.descriptor < 0, now >= link.session.nextAttempt {
       waitedCount = link.session.pending.eventCount
@@ -81,7 +81,7 @@ package final class EventClient {
     link.flush(now: now)
   }
 
-  /// The loop has seen something on `descriptor`.
+  /// The loop has seen an event on `descriptor`.
   package func ready(_ interest: Poller.Interest, now: UInt64) { link.ready(interest, now: now) }
 
   /// Sends what is left and waits for its acknowledgement, at most until `deadline`: for a stop.

@@ -1,13 +1,13 @@
 internal import SidecarPlatform
 
-/// One StatsD or DogStatsD line, taken apart into ranges of its bytes; nothing is copied.
+/// One StatsD or DogStatsD line, parsed into ranges of its bytes; nothing is copied.
 ///
 ///     name:value[:value…]|type[|@rate][|#tag:v,tag:v][|c:container][|T unixtime][|x:label:v][|e:…]
 ///
-/// Fields come in any order. One that is not known is skipped, as DogStatsD asks, and costs nothing.
+/// Fields come in any order. Unknown ones are ignored, as DogStatsD demands.
 /// https://docs.datadoghq.com/developers/dogstatsd/datagram_shell/
 package struct EventLine: Sendable {
-  /// The types of StatsD, by their letter; `ms` by its first.
+  /// The types of StatsD by their letter, `ms` by its first letter.
   package enum Kind: UInt8, Sendable {
     case counter = 0x63  // c
     case gauge = 0x67  // g
@@ -17,29 +17,29 @@ package struct EventLine: Sendable {
     case set = 0x73  // s
   }
 
-  /// What the value means.
+  /// The type of the values.
   package var kind = Kind.counter
-  /// What stands before the first colon.
+  /// The bytes before the first colon.
   package var name = 0..<0
-  /// One value, or more with colons between them.
+  /// One value, or several separated by colons.
   package var values = 0..<0
-  /// What follows `#`; empty without tags.
+  /// The bytes after `#`; empty without tags.
   package var tags = 0..<0
-  /// What follows `c:`, the sender's container; empty without one.
+  /// The bytes after `c:`, the sender's container; empty without one.
   package var container = 0..<0
-  /// What follows `T`, the client's time in Unix seconds; empty without one.
+  /// The bytes after `T`, the client's time in Unix seconds; empty without one.
   package var time = 0..<0
-  /// What follows `x:`, the labels of an exemplar; empty without one.
+  /// The bytes after `x:`, the labels of an exemplar; empty without one.
   package var exemplar = 0..<0
-  /// Whether it has a field that is not known and may be a tag: `|kind:web`. Then `onlyValue` is NaN.
+  /// Whether it has an unknown field that may be a tag: `|kind:web`. Then `onlyValue` is NaN.
   package private(set) var hasTagLikeField = false
   /// How many samples each value stands for: 1 / rate.
   package var weight = 1.0
-  /// The only value, if it is an unsigned number, as most are: it is read on the way to the type.
-  /// Otherwise NaN, and `nextValue` has the values.
+  /// The only value, if it is an unsigned number, as most are: it is parsed on the way to the type.
+  /// Otherwise NaN, and `nextValue` returns the values.
   package private(set) var onlyValue = Double.nan
 
-  /// Takes `line` apart, which has no newline.
+  /// Parses `line`, which has no newline.
   /// - Throws: what is wrong with it; an event (`_e{`) or service check (`_sc|`) is `.ignored`.
   package static func parse(_ line: RawSpan) throws(LineError) -> EventLine {
     let count = line.byteCount
@@ -49,7 +49,8 @@ package struct EventLine: Sendable {
     if line[byte: 0] == UInt8(ascii: "_"), isIgnored(line) { throw .ignored }
     if colon == count { throw .noValue }
     event.name = 0..<colon
-    // Values are short: byte by byte is faster here than eight a step, and digits add up meanwhile.
+    // Values are short: byte by byte is faster here than eight at a time, and computes the number
+    // on the way.
     var bar = colon + 1
     var mantissa: UInt64 = 0
     var point = -1
@@ -112,8 +113,8 @@ package struct EventLine: Sendable {
     return event
   }
 
-  /// Whether a field that is not known may be a tag without its `#`: `kind:web`, `kind=web`. Protocol
-  /// 1.5 has `e:…` and `card:…`.
+  /// Whether an unknown field may be a tag without its `#`: `kind:web`, `kind=web`. Protocol 1.5
+  /// has `e:…` and `card:…`.
   @inline(never)
   private static func looksLikeTag(_ line: RawSpan, _ field: Range<Int>) -> Bool {
     var index = field.lowerBound
@@ -125,7 +126,7 @@ package struct EventLine: Sendable {
       && !name.isEqual(to: "card") && !name.isEqual(to: "x")
   }
 
-  /// A line of several values counts whole or not at all.
+  /// A line of several values counts as a whole or not at all.
   @inline(never)
   private func checkValues(_ line: RawSpan) throws(LineError) {
     var index = values.lowerBound
@@ -135,7 +136,7 @@ package struct EventLine: Sendable {
   }
 
   /// 1 / rate, and a whole number if it is one within a billionth: so a client can send a count as
-  /// its inverse, cut to ten digits or so, and nothing is lost.
+  /// its inverse, truncated to ten digits or so, without losing any.
   private static func weight(_ rate: Double) -> Double {
     let exact = 1 / rate
     let whole = exact.rounded()
@@ -162,7 +163,7 @@ package struct EventLine: Sendable {
         && line[byte: 3] == UInt8(ascii: "|")
   }
 
-  /// The next value of the line, from `index` on, which moves behind it; `nil` at the end. Empty
+  /// The next value of the line, from `index` on, which moves past it; `nil` at the end. Empty
   /// items, as in `1::2`, are skipped.
   package func nextValue(_ line: RawSpan, _ index: inout Int) throws(LineError) -> Value? {
     if kind == .set {
@@ -180,7 +181,8 @@ package struct EventLine: Sendable {
         kind == .gauge && (first == UInt8(ascii: "+") || first == UInt8(ascii: "-"))
       let number = Self.number(line, range)
       if number.isNaN { throw .badValue }
-      // A gauge's `-5` may be a value, which may be any number: whether it is a step, its reader knows.
+      // A gauge's `-5` may be a value, which may be any number: the reader knows whether it is a
+      // step.
       if number.magnitude > Self.greatest, kind != .gauge || first == UInt8(ascii: "+") {
         throw .badValue
       }
@@ -199,14 +201,15 @@ package struct EventLine: Sendable {
 
   /// One value of a line.
   package struct Value: Equatable, Sendable {
-    /// Up to 1e100, but for a gauge that is set. A set's member is its digest.
+    /// Up to 1e100, except for a gauge's value. A set's member is its digest.
     package let number: Double
-    /// A gauge's `+` or `-`: it moves and is not set, unless `-` is a value's sign: see `isMinus`.
+    /// A gauge's `+` or `-`: it moves the gauge instead of setting it, unless `-` is the sign of a
+    /// value: see `isMinus`.
     package let isDelta: Bool
-    /// A gauge's `-`: StatsD moves it down by that, DogStatsD sets it to a number below 0.
+    /// A gauge's `-`: StatsD lowers the gauge by that, DogStatsD sets it to a number below 0.
     @inlinable package var isMinus: Bool { isDelta && number.sign == .minus }
 
-    /// `isDelta` goes with gauges alone.
+    /// `isDelta` is for gauges only.
     @inlinable
     package init(number: Double, isDelta: Bool) {
       self.number = number
@@ -214,15 +217,15 @@ package struct EventLine: Sendable {
     }
   }
 
-  /// What may be added, and how small a rate may be: no line, however often it comes, makes a sum
-  /// infinite, which it would stay.
+  /// The limits of a value and a rate: no line, however often it comes, can make a sum infinite,
+  /// which would be permanent.
   static var greatest: Double { 1e100 }
   private static var leastRate: Double { 1e-15 }
 
   // MARK: Bytes
 
-  /// The number that all of `range` is, or NaN. A whole number up to 2^53 and a power of ten
-  /// up to 22 are exact, so one division rounds correctly; the rest goes the slow way.
+  /// The number that `range` spells, or NaN. A whole number up to 2^53 and a power of ten up to 22
+  /// are exact, so one division rounds correctly; the rest takes the slow path.
   @inline(__always)
   static func number(_ line: RawSpan, _ range: Range<Int>) -> Double {
     var index = range.lowerBound
@@ -259,8 +262,8 @@ package struct EventLine: Sendable {
     return isNegative ? -magnitude : magnitude
   }
 
-  /// Digits have been read up to `index`; an exponent may follow. `Decimal.parse` takes some 3 us for
-  /// `1e99`, of which a frame may have 200,000.
+  /// Digits have been read up to `index`; an exponent may follow. `Decimal.parse` takes some 3 us
+  /// for `1e99`, of which a frame may have 200,000.
   @inline(never)
   private static func slowNumber(
     _ line: RawSpan, _ range: Range<Int>, from index: Int, _ mantissa: UInt64, _ digits: Int,
@@ -274,7 +277,7 @@ package struct EventLine: Sendable {
     return Decimal.parse(line.extracting(range))
   }
 
-  /// What `e-99` says, 0 for nothing; `nil` for anything else.
+  /// The exponent of `e-99`, 0 for no text; `nil` for anything else.
   private static func exponent(_ line: RawSpan, _ range: Range<Int>) -> Int? {
     var index = range.lowerBound
     if index == range.upperBound { return 0 }

@@ -1,23 +1,25 @@
 internal import SidecarPlatform
 
-/// What counts, and gives its lines when there is room for them.
+/// A source of events that writes its lines when there is room for them.
 protocol LineSource {
-  /// Whether no line waits.
+  /// Whether no line is waiting.
   var isEmpty: Bool { get }
-  /// Whether a sidecar that comes back should be told even though nothing was counted.
+  /// Whether to connect to a sidecar that comes back even though nothing was counted.
   var wantsConnection: Bool { get }
-  /// Writes lines, each with its newline before it, until nothing is left or `limit` bytes are full.
+  /// Writes lines, each with its newline before it, until nothing is left or `limit` bytes are
+  /// full.
   mutating func drain(into buffer: inout ByteBuffer, limit: Int)
-  /// The sidecar has lost its state: puts what a new session begins with before the frames.
+  /// The sidecar has lost its state: inserts the opening of a new session before the frames.
   mutating func restart(_ window: inout FrameWindow)
 }
 
-/// The client's end of an events connection, without the socket: increments, acknowledgements and
-/// the news of a connection in; bytes to send out. `SessionSocket` gives it a socket.
+/// The client's end of an events connection, without the socket: it takes increments,
+/// acknowledgements and changes of the connection, and returns bytes to send. `SessionSocket` gives
+/// it a socket.
 ///
 /// What must stay true: every increment is in exactly one place, a sum or a frame of the window; a
-/// frame leaves the window only when the sidecar has said that it is applied; so after any number
-/// of lost connections everything is applied once. Memory is bounded by series and window.
+/// frame leaves the window only when the sidecar has acknowledged it; so after any number of lost
+/// connections everything is applied once. Memory is bounded by series and window.
 struct EventSession<Source: LineSource>: ~Copyable {
   private static var frameByteCount: Int { 16 << 10 }
   private static var acknowledgeEvery: Int { 32 }
@@ -29,7 +31,7 @@ struct EventSession<Source: LineSource>: ~Copyable {
   private(set) var id: SessionID
   private(set) var isConnected = false
   private(set) var isBlocked = false
-  /// Bytes of the hello that the connection has not taken yet.
+  /// Bytes of the hello that the connection has not accepted yet.
   private var hello = ByteBuffer(capacity: 64)
   private var incoming = ByteBuffer(capacity: 64)
   private var framesSinceRead = 0
@@ -55,8 +57,8 @@ struct EventSession<Source: LineSource>: ~Copyable {
 
   var shouldConnect: Bool { !isConnected && (!isDrained || pending.wantsConnection) }
 
-  /// There is a connection: names the session and sends all that is not acknowledged again, without
-  /// waiting for the answer; what had been applied already is told apart by its number.
+  /// Connected: names the session and sends all unacknowledged frames again, without waiting for
+  /// the answer; the sidecar recognises applied ones by their numbers.
   mutating func connected() {
     isConnected = true
     isBlocked = false
@@ -68,7 +70,7 @@ struct EventSession<Source: LineSource>: ~Copyable {
     window.rewind()
   }
 
-  /// There is none, or no longer: the next attempt waits 10 ms, then 20 ms … up to a second.
+  /// Not connected, or no longer: the next attempt waits 10 ms, then 20 ms … up to a second.
   mutating func disconnected(now: UInt64) {
     isConnected = false
     isBlocked = false
@@ -78,7 +80,7 @@ struct EventSession<Source: LineSource>: ~Copyable {
 
   // MARK: Sending
 
-  /// Turns sums into frames, while the connection takes them and the window has room.
+  /// Turns sums into frames, while the connection accepts them and the window has room.
   @_optimize(speed)
   mutating func fill() {
     guard isConnected, !isBlocked else { return }
@@ -88,35 +90,36 @@ struct EventSession<Source: LineSource>: ~Copyable {
     }
   }
 
-  /// What the connection should be given next; empty if there is nothing.
+  /// The bytes to send next; empty if there are none.
   var unsent: RawSpan {
     @_lifetime(borrow self)
     get { hello.isEmpty ? window.unsent : hello.bytes }
   }
 
-  /// The connection has taken so many bytes of `unsent`.
+  /// The connection has accepted this many bytes of `unsent`.
   mutating func sent(_ byteCount: Int) {
     if hello.isEmpty { window.sent(byteCount) } else { hello.removeFirst(byteCount) }
   }
 
-  /// The connection takes no more for now, or takes bytes again.
+  /// The connection accepts no more for now, or accepts bytes again.
   mutating func setBlocked(_ isBlocked: Bool) { self.isBlocked = isBlocked }
 
   // MARK: Acknowledgements
 
-  /// Whether it is time to look for acknowledgements. They wake nobody: they are read now and then.
+  /// Whether it is time to check for acknowledgements. They do not wake the loop, which reads them
+  /// now and then.
   var wantsAcknowledgements: Bool {
     isConnected
       && (awaitsHello || framesSinceRead >= Self.acknowledgeEvery
         || window.byteCount > windowByteCount / 4)
   }
 
-  /// They have been looked for.
+  /// Acknowledgements have been checked for.
   mutating func didRead() { framesSinceRead = 0 }
 
-  /// Takes what the sidecar has sent. False if the connection must be given up: the sidecar knows
-  /// less than it has acknowledged before, so its state is lost, and what is not acknowledged goes
-  /// out in a new session; or it does not speak the protocol.
+  /// Handles what the sidecar has sent. False if the connection must be given up: either the
+  /// sidecar knows less than it has acknowledged before, so its state is lost, and all
+  /// unacknowledged frames are sent in a new session; or it does not speak the protocol.
   @_optimize(speed)
   mutating func received(_ bytes: RawSpan, now: UInt64) -> Bool {
     incoming.append(bytes)

@@ -1,19 +1,19 @@
 package import SidecarPlatform
 
-/// DogStatsD's stream framing: a 4-byte little-endian length, then so many bytes of lines.
+/// DogStatsD's stream framing: a 4-byte little-endian length, then that many bytes of lines.
 ///
 ///     0c 00 00 00  6a 6f 62 73 3a 31 7c 63 0a …
 package enum Frame {
-  /// Bytes of the length.
+  /// The byte count of the length.
   package static let headByteCount = 4
 
-  /// What stands at a place where a frame begins.
+  /// What begins at the start of a frame.
   package enum Next: Equatable, Sendable {
     /// The frame's payload, as a range of the bytes given.
     case frame(Range<Int>)
-    /// More bytes have to come; so many in all, when the length is known.
+    /// More bytes are needed; this many in all, if the length is known.
     case incomplete(wanted: Int)
-    /// Longer than allowed: where the next one starts is beyond reach, so the connection ends.
+    /// Longer than allowed: the start of the next frame is out of reach, so the connection ends.
     case tooLong(byteCount: Int)
   }
 
@@ -33,14 +33,15 @@ package enum Frame {
     return .frame(start + headByteCount..<end)
   }
 
-  /// Whether a connection that starts with these four bytes is plain lines: printable text, in UTF-8
-  /// as far as it goes, which as a length would be over 150 million.
+  /// Whether a connection that starts with these four bytes is plain lines: printable text in
+  /// UTF-8, possibly cut off; as a length it would be over 150 million.
   package static func isPlainText(_ bytes: RawSpan) -> Bool {
     guard bytes.byteCount >= headByteCount else { return false }
     for index in 0..<headByteCount {
       let byte = bytes[byte: index]
       if byte < 32 && byte != 9 && byte != 10 && byte != 13 || byte == 127 { return false }
-      // UTF-8 has no 0xc0, 0xc1 and none from 0xf5 on, and does not start in the middle of a letter.
+      // UTF-8 has no 0xc0, 0xc1 and none from 0xf5 on, and does not start in the middle of a
+      // letter.
       if byte >= 0xf5 || byte & 0xfe == 0xc0 || index == 0 && byte & 0xc0 == 0x80 { return false }
     }
     return true

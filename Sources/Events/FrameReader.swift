@@ -1,38 +1,39 @@
 internal import SidecarPlatform
 
-/// Finds frames in bytes as they come, or whole lines if the connection speaks plain text.
+/// Finds frames in bytes as they arrive, or whole lines if the connection speaks plain text.
 ///
-/// What must stay true: which of the two it is, is settled by the first four bytes and never
-/// changes. A frame's length cannot look like text, since the limit is far below 0x20202020.
+/// What must stay true: the first four bytes decide which of the two it is, once and for all. A
+/// frame's length cannot look like text, since the limit is far below 0x20202020.
 package struct FrameReader: Sendable {
-  /// What to do next with the bytes that came.
+  /// What to do next with the received bytes.
   package enum Step: Equatable, Sendable {
-    /// Nothing whole is left: read more and come back with the same bytes and the new ones.
+    /// No complete frame or line is left: read more and call again with the same bytes and the new
+    /// ones.
     case needMore
     /// A frame's content, without its length, ends at `end`, where the next one begins.
     case frame(start: Int, end: Int)
-    /// Whole lines up to and with the last line end.
+    /// Whole lines up to and including the last line end.
     case lines(start: Int, end: Int)
-    /// The rest of a line that was too long, up to `end`, means nothing.
+    /// Skip up to `end`: the rest of a line that was too long.
     case skip(end: Int)
-    /// A frame beyond the limit: the connection cannot go on.
+    /// A frame beyond the limit: the connection must end.
     case tooLong
-    /// Plain text that begins with a request of HTTP: nothing in it is an event.
+    /// Plain text that begins with an HTTP request: nothing in it is an event.
     case request
   }
 
   private enum Form { case unknown, framed, plain }
 
   private var form = Form.unknown
-  /// The start of a line that is too long has been handed out; its end has not come.
+  /// The start of a line that is too long has been handed out; its end has not arrived.
   private var isSkipping = false
-  /// Whether the first line of plain text has been looked at.
+  /// Whether the first line of plain text has been checked.
   private var isJudged = false
   private let frameLimit: Int
   private let lineLimit: Int
 
-  /// The limits are in bytes; `frameByteLimit` is at most 256 MiB. With `isPlain` it is lines from
-  /// the first byte on, as StatsD over TCP has it.
+  /// The limits are in bytes; `frameByteLimit` is at most 256 MiB. With `isPlain` it reads lines
+  /// from the first byte on, as in StatsD over TCP.
   package init(
     frameByteLimit: Int = 1 << 20, lineByteLimit: Int = 8192, isPlain: Bool = false
   ) {
@@ -75,16 +76,16 @@ package struct FrameReader: Sendable {
     var end = bytes.byteCount
     while end > offset, ByteScan.byte(bytes, end - 1) != 0x0a { end -= 1 }
     if end > offset { return .lines(start: offset, end: end) }
-    // A line may end in CR LF. What is longer is handed out as far as it has come, so that whoever
-    // applies lines counts it as too long wherever it was cut.
+    // A line may end in CR LF. A longer line is handed out as far as it has arrived, so that the
+    // code that applies lines counts it as too long wherever it was cut.
     guard bytes.byteCount - offset > lineLimit + 1 else { return .needMore }
     isSkipping = true
     return .lines(start: offset, end: bytes.byteCount)
   }
 
-  /// Whether the first line, once it is there, is one of HTTP: `POST /jobs:1|c HTTP/1.1`. A page that
-  /// somebody visits can have his browser send that here, with lines of its own behind it. Of a line
-  /// that is too long its start has to do.
+  /// Whether the first line, once it has arrived, is an HTTP request: `POST /jobs:1|c HTTP/1.1`. A
+  /// web page can make a visitor's browser send that here, followed by lines of its own. For a line
+  /// that is too long, its start decides.
   private mutating func isRequest(_ bytes: RawSpan, _ offset: Int) -> Bool {
     var end = ByteScan.find(0x0a, in: bytes, from: offset, to: bytes.byteCount)
     let isWhole = end < bytes.byteCount
@@ -107,7 +108,7 @@ package struct FrameReader: Sendable {
 
   @inline(__always)
   private func length(_ bytes: RawSpan, _ offset: Int) -> UInt32 {
-    // Sound: `next` has seen that the four bytes are there.
+    // Sound: `next` has checked that the four bytes are there.
     unsafe UInt32(
       littleEndian: bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt32.self))
   }

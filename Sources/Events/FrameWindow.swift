@@ -1,10 +1,9 @@
 internal import SidecarPlatform
 
-/// Frames that are not acknowledged, one after the other as they go over the wire, each with its
-/// number.
+/// Unacknowledged frames, one after the other as they are sent, each with its number.
 ///
-/// What must stay true: a frame stays until it is acknowledged and the kernel has taken all of it; a
-/// stream that has half a frame gets the other half.
+/// What must stay true: a frame stays until it is acknowledged and the kernel has accepted all of
+/// it; a stream with half a frame gets the other half.
 struct FrameWindow: ~Copyable {
   private static var capacity: Int { 1024 }
   /// Room for a session's opening, too (`FrameWindow+Opening.swift`).
@@ -16,7 +15,7 @@ struct FrameWindow: ~Copyable {
   var count = 0
   /// The number of the first frame here.
   private var firstNumber: UInt64 = 1
-  /// Bytes that the current connection has taken.
+  /// Bytes that the current connection has accepted.
   private var sentByteCount = 0
 
   var isEmpty: Bool { count == 0 }
@@ -39,14 +38,14 @@ struct FrameWindow: ~Copyable {
     count += 1
   }
 
-  /// Adds the next frame with what it can hold of `pending`.
+  /// Adds the next frame with as much of `pending` as fits.
   mutating func append<Source: LineSource>(_ pending: inout Source, limit: Int) {
     append { buffer in pending.drain(into: &buffer, limit: limit) }
   }
 
   mutating func sent(_ byteCount: Int) { sentByteCount += byteCount }
 
-  /// A new connection has taken nothing yet.
+  /// A new connection has accepted nothing yet.
   mutating func rewind() { sentByteCount = 0 }
 
   /// Everything up to `number` is applied.
@@ -76,7 +75,7 @@ struct FrameWindow: ~Copyable {
     let oldSizes = sizes
     for index in 0..<total {
       let size = Int(oldSizes[(start + index) % Self.ringCount])
-      // Behind `_seq|<n>`: the newline and the events.
+      // After `_seq|<n>`: the newline and the events.
       var at = offset + Frame.headByteCount
       let end = offset + size
       while at < end, old.bytes[byte: at] != 10 { at += 1 }

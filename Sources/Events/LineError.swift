@@ -1,9 +1,9 @@
-/// What can be wrong with one line. It is counted under `reason` and costs no other line.
+/// What can be wrong with one line. It is counted under `reason` and does not affect other lines.
 package enum LineError: Int, Error, Equatable, Sendable, CaseIterable {
   case noName, noValue, noType, unknownType, badValue, negativeCount, badRate, tooLong
   /// A `_family|`, `_series|` or `_remove|` line that cannot be read.
   case badDeclaration
-  /// An event or a service check of DogStatsD: taken, and not kept.
+  /// An event or a service check of DogStatsD: accepted, but not kept.
   case ignored
 
   /// The label of `metrics_sidecar_events_rejected_total`.

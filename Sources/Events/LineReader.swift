@@ -1,5 +1,5 @@
-/// The lines of a frame, a datagram or plain text, one after the other. Empty ones are left out and
-/// a carriage return before a line end is not part of the line.
+/// The lines of a frame, a datagram or plain text, one after the other. Skips empty ones; a
+/// carriage return before a line end is not part of the line.
 ///
 ///     var lines = LineReader(start: start, end: end)
 ///     while lines.next(bytes) { apply(bytes.extracting(lines.line)) }
@@ -16,7 +16,7 @@ package struct LineReader: Sendable {
     self.end = end
   }
 
-  /// Where the current line stands.
+  /// The range of the current line.
   @inlinable package var line: Range<Int> { lineStart..<lineEnd }
 
   /// Moves to the next line; false at the end. `bytes` is the same each time.

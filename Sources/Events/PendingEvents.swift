@@ -1,10 +1,10 @@
 internal import SidecarPlatform
 
-/// Increments that no frame has taken yet, by series.
+/// Increments that are in no frame yet, by series.
 ///
-/// Durations add up in cells, sixteen to an octave, each with its sum and count: the sum and the
-/// count stay exact however long nothing can be sent, and a single duration is off by 6 % at most.
-/// A cell goes out as its mean with the rate 1/count.
+/// Durations add up in cells, sixteen per octave, each with its sum and count: the sum and the
+/// count stay exact however long nothing can be sent, and a single duration is off by at most 6 %.
+/// A cell is sent as its mean with the rate 1/count.
 struct PendingEvents: LineSource {
   private struct Series {
     /// `⏎name:`
@@ -24,19 +24,19 @@ struct PendingEvents: LineSource {
   }
 
   private static let cellCount = 44 * 16
-  /// Up to here the text of 1/count has digits enough to give the count back.
+  /// Up to here the text of 1/count has enough digits to recover the count.
   static let weightLimit: UInt64 = 100_000_000
 
   private var series: [Series] = []
   private var dirty: [Int] = []
 
   var isEmpty: Bool { dirty.isEmpty }
-  /// What was applied needs nobody.
+  /// Applied events need no notification.
   var wantsConnection: Bool { false }
-  /// Sums alone: nothing comes before them.
+  /// Sums only: nothing comes before them.
   func restart(_ window: inout FrameWindow) {}
 
-  /// How many events these are: a look at each series that has some.
+  /// The number of events, by a look at each series that has some.
   var eventCount: UInt64 {
     var sum: UInt64 = 0
     for index in dirty {
@@ -95,7 +95,7 @@ struct PendingEvents: LineSource {
     return min(cell, cellCount - 1)
   }
 
-  /// Writes lines, each with its newline before it, until nothing is left or `limit` bytes are full.
+  /// Writes lines, each preceded by its newline, until nothing is left or `limit` bytes are full.
   @_optimize(speed)
   mutating func drain(into buffer: inout ByteBuffer, limit: Int) {
     let end = buffer.count + limit
@@ -122,7 +122,7 @@ struct PendingEvents: LineSource {
 
   @_optimize(speed)
   private func appendTiming(_ index: Int, _ cell: Cell, _ buffer: inout ByteBuffer) {
-    // The mean in picoseconds, so that mean times count is the sum again.
+    // The mean in picoseconds, so that mean times count gives the sum again.
     let (mean, rest) = cell.sum.quotientAndRemainder(dividingBy: cell.count)
     let picoseconds = mean * 1000 + rest * 1000 / cell.count
     var left = cell.count

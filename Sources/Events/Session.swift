@@ -1,6 +1,6 @@
 package import SidecarPlatform
 
-/// A client's life, as it names itself: 16 random bytes, written as 32 hexadecimal digits.
+/// The identity of one run of a client: 16 random bytes, written as 32 hexadecimal digits.
 package struct SessionID: Hashable, Sendable {
   /// The first 16 digits.
   package var high: UInt64
@@ -14,7 +14,7 @@ package struct SessionID: Hashable, Sendable {
   }
 }
 
-/// The lines that make counting exact, as both ends read and write them.
+/// The lines that make counting exact, for both ends.
 ///
 ///     client  _session|<32 hex digits>      server  _ack|<last applied>
 ///     client  _seq|<n>⏎ events …            server  _ack|<n>
@@ -23,7 +23,7 @@ package enum SessionLine {
   case sequence(UInt64)
   case acknowledgement(UInt64)
 
-  /// What `line` says of the session; `nil` for an event or for what is malformed.
+  /// What `line` says about the session; `nil` for an event or a malformed line.
   @inline(__always)
   package static func parse(_ line: RawSpan) -> SessionLine? {
     guard line.byteCount > 5, line[byte: 0] == UInt8(ascii: "_") else { return nil }
@@ -58,7 +58,7 @@ package enum SessionLine {
     return value
   }
 
-  /// Appends a whole frame that says `_ack|<number>`.
+  /// Appends a frame with `_ack|<number>`.
   package static func appendAcknowledgement(_ number: UInt64, to buffer: inout ByteBuffer) {
     let start = Frame.begin(&buffer)
     buffer.append("_ack|")
@@ -66,7 +66,7 @@ package enum SessionLine {
     Frame.end(start, &buffer)
   }
 
-  /// Appends a whole frame that says `_session|<id>`.
+  /// Appends a frame with `_session|<id>`.
   package static func appendSession(_ id: SessionID, to buffer: inout ByteBuffer) {
     let start = Frame.begin(&buffer)
     buffer.append("_session|")

@@ -14,20 +14,20 @@ package import SidecarPlatform
 ///     buffer.removeFirst(server.takeConsumed())
 ///     commit; server.committed(lastApplied: position); send `output`
 ///
-/// What must stay true: a frame is handed out at most once for each session, in order, whole. The
+/// What must stay true: a frame is handed out at most once per session, in order and complete. The
 /// position is not kept here: while an old connection of the same session still has bytes to read,
-/// a second copy of it would let a frame in twice. An acknowledgement is written only by
-/// `committed`, so it never runs ahead of what is kept.
+/// a second copy would let a frame in twice. Only `committed` writes an acknowledgement, so it
+/// never runs ahead of the committed state.
 package struct SessionServer: ~Copyable {
-  /// What the owner does next; see the loop above.
+  /// The owner's next step; see the loop above.
   package enum Step: Equatable, Sendable {
     case needMore
     /// The client names its session: look it up and call `opened` or `refused`.
     case open(SessionID)
-    /// Apply the lines from `start` up to `end`. `position` is the frame's number, to be kept in
+    /// Apply the lines from `start` up to `end`. `position` is the frame's number, to be stored in
     /// the same commit as its effect; 0 without a session.
     case apply(start: Int, end: Int, position: UInt64)
-    /// The connection cannot go on. The bytes that are left mean nothing.
+    /// The connection must end. Ignore the remaining bytes.
     case close(Reason)
   }
 
@@ -35,14 +35,14 @@ package struct SessionServer: ~Copyable {
   package enum Reason: Int, CaseIterable, Error, Sendable {
     /// A frame beyond its limit.
     case tooLong
-    /// A frame's number was not the next one: frames between are missing.
+    /// A frame's number leaves a gap: frames are missing.
     case gap
-    /// A frame of a session without `_seq|n`, a second `_session`, one with more lines in its frame,
-    /// or one that is no session.
+    /// A frame of a session without `_seq|n`, a second `_session`, a `_session` with more lines in
+    /// its frame, or `_seq` without a session.
     case malformed
     /// No room for another session.
     case sessionRefused
-    /// Lines that are a request of HTTP.
+    /// Lines that are an HTTP request.
     case request
 
     /// The value of the label `reason`; it never changes.
@@ -64,12 +64,12 @@ package struct SessionServer: ~Copyable {
   private var consumed = 0
   private var closeReason = Reason.malformed
   private var owesAcknowledgement = false
-  /// What is to be sent to the client; remove from its front what was sent.
+  /// The bytes to send to the client; remove from its front what was sent.
   package var output = ByteBuffer(capacity: 64)
-  /// Frames that came again after they had been applied.
+  /// Frames that came again after they were applied.
   package private(set) var duplicateFrames: UInt64 = 0
 
-  /// `isPlain` reads lines only: no frames, no session.
+  /// With `isPlain` it reads lines only: no frames, no session.
   package init(
     frameByteLimit: Int = 1 << 20, lineByteLimit: Int = 8192, isPlain: Bool = false
   ) {
@@ -102,20 +102,20 @@ package struct SessionServer: ~Copyable {
     }
   }
 
-  /// How many bytes to take from the front of what was received.
+  /// How many bytes to remove from the front of the received ones.
   package mutating func takeConsumed() -> Int {
     defer { consumed = 0 }
     return consumed
   }
 
-  /// How many frames came again since this was asked last.
+  /// How many frames came again since the last call.
   package mutating func takeDuplicates() -> UInt64 {
     defer { duplicateFrames = 0 }
     return duplicateFrames
   }
 
-  /// Answers `.open`: the session is known up to `lastApplied`, 0 for a new one. That has been
-  /// committed, so it is acknowledged at once: a client whose frames leave a gap learns why.
+  /// Answers `.open`: the session is known up to `lastApplied`, 0 for a new one. That is committed,
+  /// so it is acknowledged at once: a client whose frames leave a gap learns why.
   package mutating func opened(lastApplied: UInt64) {
     precondition(state == .opening)
     state = .session
@@ -128,10 +128,10 @@ package struct SessionServer: ~Copyable {
     _ = close(.sessionRefused)
   }
 
-  /// Everything up to `lastApplied` will survive: acknowledges it, once for many frames.
+  /// Everything up to `lastApplied` is committed: acknowledges it, once for many frames.
   package mutating func committed(lastApplied: UInt64) {
     guard state == .session || state == .closed, owesAcknowledgement else { return }
-    // A client that does not read its acknowledgements is sent only the newest.
+    // A client that does not read its acknowledgements gets only the newest.
     guard output.count < 64 else { return }
     owesAcknowledgement = false
     SessionLine.appendAcknowledgement(lastApplied, to: &output)
@@ -154,8 +154,8 @@ package struct SessionServer: ~Copyable {
     return .apply(start: min(lineEnd + 1, end), end: end, position: number)
   }
 
-  /// A session begins with its first frame or never: later frames without one are applied as any
-  /// DogStatsD agent does.
+  /// A session begins with the first frame or never: without one, later frames are applied as by
+  /// any DogStatsD agent.
   private mutating func firstFrame(_ bytes: RawSpan, _ start: Int, _ end: Int) -> Step {
     guard start < end, ByteScan.byte(bytes, start) == UInt8(ascii: "_") else {
       return .apply(start: start, end: end, position: 0)
@@ -163,7 +163,7 @@ package struct SessionServer: ~Copyable {
     let lineEnd = ByteScan.find(0x0a, in: bytes, from: start, to: end)
     switch SessionLine.parse(bytes.extracting(start..<lineEnd)) {
     case .session(let id):
-      // Events behind it have no number: neither applied nor acknowledged, they would be lost.
+      // Events after it have no number: neither applied nor acknowledged, they would be lost.
       guard lineEnd + 1 >= end else { return close(.malformed) }
       state = .opening
       return .open(id)

@@ -5,10 +5,10 @@ internal import SidecarPlatform
 /// What must stay true: it never blocks; its memory is bounded by its source and the window, not by
 /// the length of an outage; a frame keeps its number until the sidecar has it.
 struct SessionSocket<Source: LineSource>: ~Copyable {
-  /// Each frame costs the kernel some 800 bytes of its buffer however short it is. What is in there
-  /// outlives this process, and by default that is 280 frames.
+  /// Each frame costs some 800 bytes of the kernel's buffer, however short it is. What is in there
+  /// outlives this process; by default it holds 280 frames.
   private static var bufferByteCount: Int { 512 << 10 }
-  /// How soon a full window is looked at again if nothing else happens.
+  /// How soon to look at a full window again if nothing else happens.
   private static var lookAgainNanoseconds: UInt64 { 50_000_000 }
 
   private let path: String
@@ -18,7 +18,7 @@ struct SessionSocket<Source: LineSource>: ~Copyable {
   private var lastFlush: UInt64 = 0
   /// Changes with each new connection.
   private(set) var connectionNumber = 0
-  /// Why the last try to connect failed; `nil` where it did not.
+  /// Why the last try to connect failed; `nil` if it did not.
   private(set) var attemptFailure: Errno?
 
   /// Does not connect: the first `flush` with something to send does.
@@ -30,15 +30,15 @@ struct SessionSocket<Source: LineSource>: ~Copyable {
   /// -1 without a connection.
   private(set) var descriptor: Int32 = -1
 
-  /// When `flush` should be called though nothing new was counted; `UInt64.max` for never.
+  /// When to call `flush` although nothing new was counted; `UInt64.max` for never.
   var nextDeadline: UInt64 {
     if session.shouldConnect { return session.nextAttempt }
-    // The window is full and the kernel has all of it: only an acknowledgement helps.
+    // The window is full and the kernel has all of it: only an acknowledgement makes room.
     let waits = descriptor >= 0 && !session.isBlocked && !session.pending.isEmpty
     return waits ? lastFlush + Self.lookAgainNanoseconds : .max
   }
 
-  /// Hands what was counted to the kernel, in one write.
+  /// Hands the counts to the kernel, in one write.
   mutating func flush(now: UInt64) {
     lastFlush = now
     if descriptor < 0 {
@@ -51,7 +51,7 @@ struct SessionSocket<Source: LineSource>: ~Copyable {
     send(now)
   }
 
-  /// Something was seen on `descriptor`.
+  /// The loop has seen an event on `descriptor`.
   mutating func ready(_ interest: Poller.Interest, now: UInt64) {
     if interest.contains(.writable) { session.setBlocked(false) }
     if interest.contains(.hangup) || interest.contains(.error) {
@@ -71,7 +71,7 @@ struct SessionSocket<Source: LineSource>: ~Copyable {
     }
   }
 
-  /// One step of the end: tries whatever may bring it nearer.
+  /// One step towards the end: tries whatever may bring it nearer.
   mutating func press(now: UInt64) {
     session.setBlocked(false)
     flush(now: now)
@@ -123,7 +123,7 @@ struct SessionSocket<Source: LineSource>: ~Copyable {
       case .bytes(let count): session.sent(count)
       case .wouldBlock: return session.setBlocked(true)
       case .closed, .failed:
-        // Acknowledgements that came before the end still hold.
+        // Acknowledgements from before the end still count.
         readAcknowledgements(now)
         if descriptor >= 0 { disconnect(now) }
       }

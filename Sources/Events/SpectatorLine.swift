@@ -1,6 +1,6 @@
 internal import SidecarPlatform
 
-/// One line of Netflix's spectator protocol, taken apart into ranges of its bytes.
+/// One line of Netflix's spectator protocol, parsed into ranges of its bytes.
 ///
 ///     type[,option]:name[,tag=value…]:number          c:server.requests,status=200:1
 ///
@@ -22,16 +22,16 @@ package struct SpectatorLine: Sendable {
     case distinctSketch = 0x53  // S: the value is text in base64, one of a set
   }
 
-  /// What the value means.
+  /// The type of the value.
   package let kind: Kind
   /// The name and its tags, up to the value's colon: `server.requests,status=200`.
   package let name: Range<Int>
-  /// Up to 1e100, but for a gauge; a sketch's member is its digest.
+  /// Up to 1e100, except for a gauge; a sketch's member is its digest.
   package let value: Double
   /// The exact value of a `monotonicUnsigned`.
   package private(set) var total: UInt64 = 0
 
-  /// Takes `line` apart, which has no newline.
+  /// Parses `line`, which has no newline.
   package static func parse(_ line: RawSpan) throws(LineError) -> SpectatorLine {
     let count = line.byteCount
     let colon = ByteScan.find(UInt8(ascii: ":"), in: line, from: 0, to: count)
@@ -39,7 +39,7 @@ package struct SpectatorLine: Sendable {
     guard let kind = Kind(rawValue: line[byte: 0]),
       colon == 1 || line[byte: 1] == UInt8(ascii: ",")
     else { throw .unknownType }
-    // The value is behind the last colon.
+    // The value is after the last colon.
     var last = count - 1
     while last > colon, line[byte: last] != UInt8(ascii: ":") { last -= 1 }
     guard last > colon else { throw .noValue }
@@ -56,7 +56,7 @@ package struct SpectatorLine: Sendable {
     return parsed
   }
 
-  /// The whole number below 2^64 that all of `digits` is.
+  /// The whole number below 2^64 that `digits` spells.
   private static func unsigned(_ digits: RawSpan) throws(LineError) -> UInt64 {
     var total: UInt64 = 0
     for index in 0..<digits.byteCount {
@@ -71,7 +71,7 @@ package struct SpectatorLine: Sendable {
 }
 
 extension SpectatorLine.Kind {
-  /// Whether the value is a total that its source keeps, so that its growth counts.
+  /// Whether the value is a total kept by its source, so that its increase counts.
   package var isMonotonic: Bool {
     self == .monotonicCounter || self == .monotonicUnsigned || self == .monotonicSampled
   }

@@ -1,12 +1,12 @@
-/// Tags that stand in an event's name, in the spellings that statsd_exporter reads as well:
+/// Tags in an event's name, in the spellings that statsd_exporter also reads:
 ///
 ///     jobs#queue=mail,host=a:1|c      Librato
 ///     jobs,queue=mail,host=a:1|c      InfluxDB
 ///     jobs[queue=mail,host=a]:1|c     SignalFX; what follows the bracket belongs to the name
 ///
-/// They are looked for once for each new line, so a line without them pays nothing.
+/// They are searched for once for each new line, so known lines cost nothing.
 package struct TagDialects: OptionSet, Sendable {
-  /// One bit a spelling.
+  /// One bit per spelling.
   package let rawValue: UInt8
   /// Bits without a spelling are ignored.
   package init(rawValue: UInt8) { self.rawValue = rawValue }
@@ -20,12 +20,12 @@ package struct TagDialects: OptionSet, Sendable {
   /// Every spelling, as by default.
   package static let all: TagDialects = [.librato, .influxDB, .signalFX]
 
-  /// One tag, as parts of the name it stood in.
+  /// One tag, as ranges of the name that contains it.
   package typealias Tag = (name: ArraySlice<UInt8>, value: ArraySlice<UInt8>)
 
-  /// The name without its tags, and the tags; `nil` if there are none. As statsd_exporter has it,
-  /// SignalFX goes before the others, a single bracket is part of the name, and a tag without a
-  /// name, a `=` or a value is left out.
+  /// The name without its tags, and the tags; `nil` if there are none. As in statsd_exporter,
+  /// SignalFX comes before the others, an unpaired bracket is part of the name, and a tag without a
+  /// name, a `=` or a value is dropped.
   package func split(_ name: ArraySlice<UInt8>) -> (name: [UInt8], tags: [Tag])? {
     if contains(.signalFX) {
       let open = name.firstIndex(of: UInt8(ascii: "["))
@@ -43,7 +43,7 @@ package struct TagDialects: OptionSet, Sendable {
     return (Array(name[..<start]), Self.tags(name[(start + 1)...]))
   }
 
-  /// `a=b,c=d`; a value may hold `=`.
+  /// `a=b,c=d`; a value may contain `=`.
   static func tags(_ text: ArraySlice<UInt8>) -> [Tag] {
     text.split(separator: UInt8(ascii: ",")).compactMap { tag in
       guard let equals = tag.firstIndex(of: UInt8(ascii: "=")), equals > tag.startIndex,

@@ -1,7 +1,7 @@
 import SidecarPlatform
 
-/// A JSON text (RFC 8259) as values that know where they stood, so that a mistake in a rules file is
-/// told with its line and column.
+/// A JSON text (RFC 8259) as values that know their positions, so that a mistake in a rules file is
+/// reported with its line and column.
 package final class JSON {
   package enum Value {
     case object([(name: String, value: JSON)])
@@ -51,18 +51,18 @@ package final class JSON {
     return try parser.document()
   }
 
-  /// What is wrong with this value.
+  /// An error about this value.
   package func mistake(_ message: String) -> Mistake {
     Mistake(position: position, message: message)
   }
 
-  /// The value where it is a text.
+  /// The value if it is a text.
   package func text() throws(Mistake) -> String {
     guard case .string(let text) = value else { throw mistake("expected a text in double quotes") }
     return text
   }
 
-  /// The value where it is a list.
+  /// The value if it is a list.
   package func items() throws(Mistake) -> [JSON] {
     guard case .array(let items) = value else { throw mistake("expected a list: [ … ]") }
     return items

@@ -1,4 +1,4 @@
-/// Names as Prometheus allows them, and what becomes of those that are not.
+/// Names that Prometheus allows, and how others are changed into them.
 package enum Names {
   /// `[a-zA-Z_:][a-zA-Z0-9_:]*`
   package static func isFamilyName(_ name: String) -> Bool {
@@ -19,16 +19,16 @@ package enum Names {
     return true
   }
 
-  /// Every character that a name may not have becomes `_`, several dashes one; a digit at the start
-  /// gets one before it. So statsd_exporter does it.
+  /// Every character that a name may not contain becomes `_`, several dashes in a row a single one;
+  /// a digit at the start gets one before it. statsd_exporter does the same.
   package static func sanitised(_ name: ArraySlice<UInt8>) -> [UInt8] {
     var result: [UInt8] = []
     if let first = name.first, isDigit(first) { result.append(UInt8(ascii: "_")) }
     var last: UInt8 = 0
     for byte in name {
       defer { last = byte }
-      // Of a character of several bytes, the first stands for all; at the start is none, and what
-      // follows may be a digit.
+      // The first byte of a multibyte character stands for all of it; at the start there is none,
+      // and the next byte may be a digit.
       if byte & 0xc0 == 0x80 && !result.isEmpty || byte == UInt8(ascii: "-") && last == byte {
         continue
       }
@@ -37,8 +37,8 @@ package enum Names {
     return result.isEmpty ? [UInt8(ascii: "_")] : result
   }
 
-  /// The label of a tag that no rule names. What is Prometheus's or the sidecar's own becomes
-  /// `exported_…`, as Prometheus does it: two labels `le` in one line would spoil the whole scrape.
+  /// The label of a tag that no rule names. Names that belong to Prometheus or the sidecar become
+  /// `exported_…`, as in Prometheus: two labels `le` in one line would invalidate the whole scrape.
   package static func label(_ tag: ArraySlice<UInt8>) -> [UInt8] {
     let name = sanitised(tag)
     let isReserved =
@@ -53,12 +53,12 @@ package enum Names {
     let ending = unsafe [UInt8](
       UnsafeBufferPointer(start: suffix.utf8Start, count: suffix.utf8CodeUnitCount))
     if !name.suffix(ending.count).elementsEqual(ending) { name += ending }
-    // The official Python parser would have no name left.
+    // The official Python parser would be left with no name.
     if name.elementsEqual("_total".utf8) { name.insert(UInt8(ascii: "_"), at: 0) }
     return isReserved(name) ? Array("exported_".utf8) + name : name
   }
 
-  /// Families that the sidecar tells about itself and about pushed groups.
+  /// Families that the sidecar exposes about itself and about pushed groups.
   package static func isReserved(_ name: [UInt8]) -> Bool {
     name.starts(with: "metrics_sidecar_".utf8) || name.starts(with: "process_".utf8)
       || isPushTime(name)
@@ -67,11 +67,11 @@ package enum Names {
   package static let pushTime = Array("push_time_seconds".utf8)
   package static let pushFailureTime = Array("push_failure_time_seconds".utf8)
 
-  /// What the lines of a family with several values are called behind its name, and what OpenMetrics
-  /// reserves there.
+  /// The suffixes of the lines of a family with several values, and those that OpenMetrics
+  /// reserves.
   package static let sampleSuffixes = ["_bucket", "_count", "_sum", "_created"]
 
-  /// The two families that every pushed group has of itself.
+  /// The two families that describe every pushed group.
   package static func isPushTime(_ name: [UInt8]) -> Bool {
     name == pushTime || name == pushFailureTime
   }

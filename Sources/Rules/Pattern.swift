@@ -1,5 +1,5 @@
-/// A name, or a glob: `*` stands for any text. Where names have parts that a separator divides, `*`
-/// stands for text within one part, and `**` for any.
+/// A name, or a glob: `*` matches any text. With a separator between the parts of names, `*`
+/// matches text within one part, and `**` any text.
 ///
 /// What must stay true: matching takes at most the product of both lengths in steps, whatever the
 /// pattern: of all stars before the last `**`, none is tried again.
@@ -8,11 +8,11 @@ package struct Pattern: Equatable, Sendable {
 
   /// As written.
   private let bytes: [UInt8]
-  /// What `*` does not stand for; 0 where it stands for everything.
+  /// The byte that `*` does not match; 0 if it matches everything.
   private let separator: UInt8
-  /// How many captures a match has.
+  /// The number of captures of a match.
   package let starCount: Int
-  /// The bytes before the first star, and behind the last.
+  /// The bytes before the first star, and after the last.
   package let prefixCount: Int
   package let suffixCount: Int
 
@@ -38,8 +38,7 @@ package struct Pattern: Equatable, Sendable {
 
   package func matches(_ text: ArraySlice<UInt8>) -> Bool { captures(text) != nil }
 
-  /// What each star stands for, the first as little as it can; `nil` where the pattern does not
-  /// match.
+  /// What each star matches, the first as little as possible; `nil` if the pattern does not match.
   package func captures(_ text: ArraySlice<UInt8>) -> [ArraySlice<UInt8>]? {
     guard text.count >= prefixCount + suffixCount, text.starts(with: prefix) else { return nil }
     if isExact { return text.count == prefixCount ? [] : nil }
@@ -78,11 +77,11 @@ package struct Pattern: Equatable, Sendable {
     return captures.map { text[$0] }
   }
 
-  /// Behind a star, where it can stand for one byte more.
+  /// After a star, where it can match one more byte.
   private struct Place {
     var pattern = 0
     var text = 0
-    /// Up to this star's; 0 for none.
+    /// Up to this star's offset; 0 for none.
     var captureCount = 0
 
     mutating func takeMore(_ captures: inout [Range<Int>], _ at: inout Int, _ index: inout Int) {

@@ -1,6 +1,6 @@
 import SidecarPlatform
 
-/// Some of the 256 bytes.
+/// A set of the 256 bytes.
 struct ByteSet {
   private(set) var words: [UInt64] = [0, 0, 0, 0]
 
@@ -28,7 +28,7 @@ struct ByteSet {
   }
 }
 
-/// Sets of bytes, and characters behind a backslash.
+/// Sets of bytes, and characters after a backslash.
 extension RegexParser {
   mutating func add(_ set: ByteSet, isNegated: Bool = false) -> Int {
     var set = set
@@ -37,7 +37,7 @@ extension RegexParser {
     return sets.count / 4 - 1
   }
 
-  /// Adds letters in the other case where it is ignored.
+  /// Adds letters in the other case if case is ignored.
   private func folded(_ set: ByteSet) -> ByteSet {
     guard flags.ignoresCase else { return set }
     var result = set
@@ -106,7 +106,7 @@ extension RegexParser {
     return UInt8(scalar)
   }
 
-  /// `[:alpha:]` within a class; `nil` where the bracket is a character.
+  /// `[:alpha:]` within a class; `nil` if the bracket is a character.
   private mutating func namedClass() throws(Mistake) -> ByteSet? {
     guard index + 1 < text.count, text[index + 1] == UInt8(ascii: ":") else { return nil }
     var end = index + 2
@@ -133,7 +133,7 @@ extension RegexParser {
     ]
   }
 
-  /// `\d`, `\s` and `\w`, and what they leave in capitals.
+  /// `\d`, `\s` and `\w`, and their complements in capitals.
   private static func letterClass(_ letter: UInt8) -> ByteSet? {
     var set: ByteSet
     switch letter | 0x20 {
@@ -148,7 +148,7 @@ extension RegexParser {
 
   // MARK: Backslashes
 
-  /// What a backslash begins outside a class; `nil` for `\Q`.
+  /// The escape outside a class; `nil` for `\Q`.
   mutating func escaped() throws(Mistake) -> RegexNode? {
     guard index + 1 < text.count else { throw mistake("a \\ with nothing behind it") }
     let letter = text[index + 1]
@@ -175,7 +175,7 @@ extension RegexParser {
     return .assertion(assertion)
   }
 
-  /// Finds the end of `\Q…\E`, or of the text: up to there every character is itself.
+  /// Finds the end of `\Q…\E`, or of the text: up to there every character is literal.
   private mutating func quote() {
     quoteEnd = index
     while quoteEnd < text.count,
@@ -187,7 +187,7 @@ extension RegexParser {
     endQuote()
   }
 
-  /// A character behind a backslash, inside a class or not.
+  /// A character after a backslash, inside a class or not.
   mutating func character() throws(Mistake) -> UInt32 {
     let start = index
     index += 1

@@ -4,14 +4,14 @@ struct RegexParser {
 
   struct Flags {
     var ignoresCase = false
-    /// `^` and `$` stand at each line's ends.
+    /// `^` and `$` match at the ends of each line.
     var isMultiline = false
-    /// `.` takes a newline.
+    /// `.` matches a newline.
     var dotTakesAll = false
     var isLazy = false
   }
 
-  /// Groups within groups.
+  /// The depth of nested groups.
   static let depthLimit = 100
   static let lengthLimit = 65_536
 
@@ -21,10 +21,10 @@ struct RegexParser {
   /// Four words for each.
   var sets: [UInt64] = []
   private(set) var groupCount = 0
-  /// Names of groups, with their numbers from 1.
+  /// The names of groups, with their numbers from 1.
   private(set) var names: [(name: [UInt8], number: Int)] = []
   private var depth = 0
-  /// Where the characters end that stand between `\Q` and `\E`.
+  /// The end of the characters between `\Q` and `\E`.
   var quoteEnd = -1
 
   init(_ text: [UInt8]) { self.text = text }
@@ -63,7 +63,7 @@ struct RegexParser {
     return parts.count == 1 ? parts[0] : parts.isEmpty ? .empty : .sequence(parts)
   }
 
-  /// `nil` for what only sets flags.
+  /// `nil` for a group that only sets flags.
   private mutating func atom() throws(Mistake) -> RegexNode? {
     let first = text[index]
     if index < quoteEnd { return character(first) }
@@ -91,7 +91,7 @@ struct RegexParser {
     return character(first)
   }
 
-  /// A character as it is; one of several bytes is one thing to repeat.
+  /// A literal character; a multibyte one repeats as a whole.
   private mutating func character(_ first: UInt8) -> RegexNode {
     let start = index
     index += 1
@@ -212,8 +212,8 @@ struct RegexParser {
     names.append((name, groupCount + 1))
   }
 
-  /// The flags of `(?i)`, which hold for the rest of the group around it, or of `(?i:…)`, which begins
-  /// one: then the answer is `true`.
+  /// The flags of `(?i)`, which apply to the rest of the enclosing group, or of `(?i:…)`, which
+  /// begins a group: then it returns `true`.
   private mutating func setFlags() throws(Mistake) -> Bool {
     var isOn = true
     var count = 0

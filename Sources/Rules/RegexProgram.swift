@@ -1,26 +1,26 @@
-/// An expression as it was read.
+/// A parsed expression.
 indirect enum RegexNode {
   case empty
   case byte(UInt8)
   /// The number of a set of bytes.
   case set(Int)
   case assertion(RegularExpression.Step.Operation)
-  /// Captures, from 0.
+  /// A capture, from 0.
   case group(RegexNode, Int)
   case sequence([RegexNode])
   /// The first is the best.
   case choice([RegexNode])
-  /// `most` below 0: without end.
+  /// `most` below 0: unlimited.
   case repetition(RegexNode, least: Int, most: Int, isLazy: Bool)
 }
 
-/// Writes the steps of an expression, the last one first, so that each knows where it goes on.
+/// Writes the steps of an expression, the last one first, so that each knows its successor.
 struct RegexProgram {
   typealias Step = RegularExpression.Step
 
   private(set) var steps: [Step] = []
 
-  /// How many steps it takes at most; also those that take none count, as work does. Ends at the limit.
+  /// The most steps it takes; empty nodes count too, as they are work. Stops at the limit.
   static func cost(_ node: RegexNode) -> Int {
     var sum = 0
     switch node {
@@ -43,7 +43,7 @@ struct RegexProgram {
     return UInt16(steps.count - 1)
   }
 
-  /// Writes a node that goes on at `next`. Where it begins.
+  /// Writes a node that continues at `next`. Returns where it begins.
   mutating func write(_ node: RegexNode, next: UInt16) -> UInt16 {
     switch node {
     case .empty: return next
@@ -74,7 +74,7 @@ struct RegexProgram {
     var at = next
     var rest = least
     if most < 0 {
-      // A loop is entered behind its body, so that a round that takes nothing ends it.
+      // A loop is entered after its body, so that a round that consumes nothing ends it.
       let loop = add(.split, 0, 0)
       let body = write(inner, next: loop)
       steps[Int(loop)] = choice(body, next, isLazy)

@@ -1,5 +1,5 @@
 /// A label's value or a family's name with captures: `$1` or `${1}` is what the event's first `*`
-/// stood for, `$$` a dollar sign.
+/// matched, `$$` a dollar sign.
 package struct Template: Equatable, Sendable {
   private enum Part: Equatable, Sendable {
     case text([UInt8])
@@ -7,7 +7,7 @@ package struct Template: Equatable, Sendable {
   }
 
   private var parts: [Part] = []
-  /// The largest number behind a `$`; 0 where the text is constant.
+  /// The largest number after a `$`; 0 if the text is constant.
   package private(set) var captureCount = 0
 
   package init(_ text: String) {
@@ -56,13 +56,13 @@ package struct Template: Equatable, Sendable {
     return String(decoding: filled(captures), as: UTF8.self)
   }
 
-  /// What a family's name made of it looks like.
+  /// The pattern of the family names that it makes.
   package var pattern: Pattern {
     var bytes: [UInt8] = []
     for part in parts {
       switch part {
       case .text(let text):
-        // With captures, the whole is made fit for a name as an event's is.
+        // With captures, the whole text is turned into a valid name like an event's.
         bytes += captureCount == 0 ? text : text.map { Names.isWordByte($0) ? $0 : 0x5f }
       case .capture: bytes.append(UInt8(ascii: "*"))
       }

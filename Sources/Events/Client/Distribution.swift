@@ -11,7 +11,7 @@ public final class Distribution: Instrument, @unchecked Sendable {
     super.init(name, type: type, tags: tags, changes)
   }
 
-  /// Takes one value in; an infinity or NaN is left out.
+  /// Adds one value; ignores infinities and NaN.
   public func observe(_ value: Double) {
     guard value.isFinite else { return }
     waiting.add(value)
@@ -23,7 +23,7 @@ public final class Distribution: Instrument, @unchecked Sendable {
   }
 }
 
-/// The distribution of durations, which go out in milliseconds, as StatsD has them.
+/// The distribution of durations, which are sent in milliseconds, as in StatsD.
 public final class Timing: Instrument, @unchecked Sendable {
   private let waiting: SharedObservations
 
@@ -34,7 +34,7 @@ public final class Timing: Instrument, @unchecked Sendable {
     super.init(name, type: type, tags: tags, changes)
   }
 
-  /// Takes one duration in.
+  /// Adds one duration.
   public func observe(_ duration: Duration) {
     let (seconds, attoseconds) = duration.components
     observe(milliseconds: Double(seconds) * 1e3 + Double(attoseconds) / 1e15)

@@ -1,10 +1,10 @@
-/// What a family is, as `SessionClient.declare` says it.
+/// The type of a family, for `SessionClient.declare`.
 public enum FamilyType: Sendable {
   case counter
-  /// A level; `merge` says what becomes of those that several processes report.
+  /// A level; `merge` says how the values of several processes become one.
   case gauge(merge: GaugeMerge = .last)
-  /// Buckets up to each of `bounds`, which rise, up to 200; those of the official clients if there
-  /// are none.
+  /// Buckets up to each of `bounds`, at most 200 in ascending order; without bounds, those of the
+  /// official clients.
   case histogram(bounds: [Double] = [])
   /// Sum and count.
   case summary
@@ -19,10 +19,9 @@ public enum FamilyType: Sendable {
   }
 }
 
-/// What is shown of a gauge that several clients report. The live forms leave out clients that are
-/// gone.
+/// What a gauge that several clients report shows. The live forms ignore clients that are gone.
 public enum GaugeMerge: String, Sendable {
-  /// What anybody said last.
+  /// The last value from any client.
   case last = ""
   case sum, min, max
   case liveSum = "livesum"

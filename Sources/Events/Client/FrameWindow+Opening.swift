@@ -1,12 +1,12 @@
 internal import SidecarPlatform
 
-/// What a new session of a client with declarations begins with.
+/// The opening of a new session from a client with declarations.
 extension FrameWindow {
-  /// Bytes that a session may begin with: 16 frames, or a few more for lines that fill none.
+  /// The most bytes of an opening: 16 frames, or a few more if lines do not fill them.
   static var openingByteCount: Int { 4 << 20 }
   private static var openingFrameByteCount: Int { 256 << 10 }
 
-  /// Puts whole lines, each with its newline before it, before all frames; `renumber` has to follow.
+  /// Inserts whole lines, each preceded by its newline, before all frames; `renumber` must follow.
   mutating func prepend(_ lines: RawSpan) {
     precondition(lines.byteCount <= Self.openingByteCount)
     var front = FrameWindow()

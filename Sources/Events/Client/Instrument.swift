@@ -1,13 +1,14 @@
 import Synchronization
 internal import SidecarPlatform
 
-/// A series that a program counts by: what `SessionClient` makes. Use it from any thread.
+/// A series that a program counts with, created by `SessionClient`. Use it from any thread.
 ///
-/// What must stay true: a change is stored before `isDirty` is looked at, and `isDirty` is cleared before
-/// the change is taken; so whoever changes it finds a flush that will see the change, or asks for one.
+/// What must stay true: a change is stored before `isDirty` is read, and `isDirty` is cleared
+/// before a flush takes the change; so a thread that changes it either relies on a flush that will
+/// see the change, or asks for one.
 public class Instrument: @unchecked Sendable {
   let name: String
-  /// Where its table has it; set there before anybody else knows it.
+  /// Its position in its table, which sets it before any other code sees the instrument.
   var key = ""
   /// `⏎name`
   let head: [UInt8]
@@ -16,7 +17,7 @@ public class Instrument: @unchecked Sendable {
   /// `|#tags`
   let tail: [UInt8]
   private let isDirty = Atomic(false)
-  /// `nil` where the series was refused.
+  /// `nil` if the series was refused.
   private let changes: Changes?
 
   init(_ name: String, type: StaticString, tags: String, _ changes: Changes?) {
@@ -27,7 +28,7 @@ public class Instrument: @unchecked Sendable {
     self.changes = changes
   }
 
-  /// Has the next flush take what has changed.
+  /// Makes the next flush send the change.
   @inline(__always)
   final func mark() {
     if !isDirty.load(ordering: .sequentiallyConsistent) { markSlowly() }
@@ -39,8 +40,8 @@ public class Instrument: @unchecked Sendable {
     changes?.add(self)
   }
 
-  /// Writes lines of what has changed, each with its newline before it, until nothing is left or
-  /// `buffer` has `end` bytes.
+  /// Writes lines with the changes, each preceded by its newline, until nothing is left or `buffer`
+  /// has `end` bytes.
   /// - Returns: whether nothing is left.
   final func drain(into buffer: inout ByteBuffer, end: Int) -> Bool {
     if buffer.count >= end { return false }
@@ -48,10 +49,10 @@ public class Instrument: @unchecked Sendable {
     return write(into: &buffer, end: end)
   }
 
-  /// The same for each kind. What is left keeps the instrument among the changes.
+  /// The same for each kind. If something is left, the instrument stays among the changes.
   func write(into buffer: inout ByteBuffer, end: Int) -> Bool { true }
 
-  /// The sidecar has lost its state: whether there is something to say again.
+  /// The sidecar has lost its state: returns whether there is something to send again.
   func renew() -> Bool { false }
 
   func appendLine(to buffer: inout ByteBuffer, _ value: (inout ByteBuffer) -> Void) {
@@ -64,7 +65,7 @@ public class Instrument: @unchecked Sendable {
 }
 
 extension Atomic<UInt64> {
-  /// Adds to the number that the bits are.
+  /// Adds to the number with these bits.
   @inline(__always)
   borrowing func add(_ amount: Double) {
     var known = load(ordering: .relaxed)
@@ -82,7 +83,7 @@ extension Atomic<UInt64> {
 public final class Counter: Instrument, @unchecked Sendable {
   private let waiting = Atomic<UInt64>(0)
 
-  /// Counts so many more.
+  /// Adds `count`.
   @inline(__always)
   public func add(_ count: UInt64 = 1) {
     waiting.wrappingAdd(count, ordering: .sequentiallyConsistent)
@@ -96,11 +97,11 @@ public final class Counter: Instrument, @unchecked Sendable {
   }
 }
 
-/// A count of what is not whole. It only grows.
+/// A count of fractions. It only grows.
 public final class FloatingPointCounter: Instrument, @unchecked Sendable {
   private let waiting = Atomic<UInt64>(0)
 
-  /// Counts so much more; a negative amount, an infinity or NaN is left out.
+  /// Adds an amount; ignores negative ones, infinities and NaN.
   public func add(_ amount: Double) {
     guard amount > 0, amount.isFinite else { return }
     waiting.add(amount)
@@ -116,7 +117,7 @@ public final class FloatingPointCounter: Instrument, @unchecked Sendable {
   }
 }
 
-/// A level. It is shown from its first value on.
+/// A level. The sidecar shows it from its first value on.
 public final class Gauge: Instrument, @unchecked Sendable {
   private let bits = Atomic<UInt64>(0)
   private let hasValue = Atomic(false)
@@ -127,7 +128,7 @@ public final class Gauge: Instrument, @unchecked Sendable {
     touch()
   }
 
-  /// Moves it up, or down by a negative amount; by an infinity or NaN it stays.
+  /// Moves it up, or down by a negative amount; ignores infinities and NaN.
   public func add(_ amount: Double) {
     guard amount.isFinite else { return }
     bits.add(amount)

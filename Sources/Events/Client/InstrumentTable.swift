@@ -19,7 +19,7 @@ final class Changes: @unchecked Sendable {
     if isFirst { wake?() }
   }
 
-  /// Has the thread look, though no instrument has changed.
+  /// Makes the thread check, though no instrument has changed.
   func callWake() { wake?() }
 
   var isEmpty: Bool { lock.holding { list.isEmpty } }
@@ -42,14 +42,15 @@ final class InstrumentTable: @unchecked Sendable {
   private var known: [String: Instrument] = [:]
   private var refused = 0
   private var declarations: [String: Declared] = [:]
-  /// Of all their lines: beyond 4 MiB, which is a sidecar's limit by default, others are left out.
+  /// The bytes of all their lines: beyond 4 MiB, a sidecar's default limit, further ones are
+  /// dropped.
   private var declaredByteCount = 0
-  /// Declarations that no frame has yet.
+  /// Declarations that are in no frame yet.
   private var new: [[UInt8]] = []
   private var ended: [Instrument] = []
-  /// Whether a sidecar that comes back should hear of gauges.
+  /// Whether to send gauges again to a sidecar that comes back.
   let hasGauges = Atomic(false)
-  /// Whether gauges have to be said again each minute.
+  /// Whether gauges must be sent again every minute.
   let hasLiveAll = Atomic(false)
 
   private struct Declared {
@@ -58,7 +59,7 @@ final class InstrumentTable: @unchecked Sendable {
     let isLiveAll: Bool
   }
 
-  /// Those of the official clients, which a histogram without bounds has.
+  /// The bounds of the official clients, for a histogram without bounds.
   static let defaultBounds = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10,
   ]
@@ -72,9 +73,9 @@ final class InstrumentTable: @unchecked Sendable {
 
   // MARK: Series
 
-  /// The instrument of that kind, name and tags, made if there is none, with the bounds that were
-  /// declared. Its name is that of a declared family where there is one: that of `http.requests` may be
-  /// `http_requests` or, with the suffix, `http_requests_total`.
+  /// The instrument with that kind, name and tags, created if there is none, with the declared
+  /// bounds. It uses the name of a declared family if there is one: for `http.requests`, that may
+  /// be `http_requests` or, with the suffix, `http_requests_total`.
   func find<Kind: Instrument>(
     _ kind: String, _ name: String, suffix: String = "", _ tags: [(String, String)],
     _ make: (String, String, Changes?, [Double]?) -> Kind
@@ -116,7 +117,7 @@ final class InstrumentTable: @unchecked Sendable {
     return key
   }
 
-  /// Forgets a series; what it has counted still goes out.
+  /// Forgets a series; what it has counted is still sent.
   func remove(_ instrument: Instrument) {
     lock.holding {
       guard known[instrument.key] === instrument else { return }
@@ -126,7 +127,7 @@ final class InstrumentTable: @unchecked Sendable {
     changes.callWake()
   }
 
-  /// Whether a gauge that was removed has not been made again.
+  /// Whether a removed gauge has not been created again.
   func isGone(_ instrument: Instrument) -> Bool { lock.holding { known[instrument.key] == nil } }
 
   // MARK: Declarations
@@ -161,10 +162,10 @@ final class InstrumentTable: @unchecked Sendable {
 
   // MARK: The flush
 
-  /// Whether a declaration or an end waits.
+  /// Whether a declaration or a removal waits.
   var hasLines: Bool { lock.holding { !new.isEmpty || !ended.isEmpty } }
 
-  /// Declarations that no frame has yet, and gauges that have ended.
+  /// Writes declarations that are in no frame yet, and the removals of gauges.
   func take() -> (declarations: [[UInt8]], ended: [Instrument]) {
     lock.holding {
       let taken = (new, ended)
@@ -174,7 +175,7 @@ final class InstrumentTable: @unchecked Sendable {
     }
   }
 
-  /// Writes all declarations, and has gauges said again.
+  /// Writes all declarations, and schedules all gauges to be sent again.
   func restart(into buffer: inout ByteBuffer) {
     lock.holding {
       new = []
@@ -183,7 +184,7 @@ final class InstrumentTable: @unchecked Sendable {
     }
   }
 
-  /// Has gauges said again whose parts a sidecar gives up when they are silent.
+  /// Schedules gauges to be sent again if the sidecar expires their silent values.
   func beat() {
     lock.holding {
       for instrument in known.values
@@ -194,10 +195,10 @@ final class InstrumentTable: @unchecked Sendable {
   }
 }
 
-/// What a session takes its lines from. One thread at a time may use it.
+/// The source of a session's lines. One thread at a time may use it.
 ///
-/// What must stay true: declarations go out before the events that came after them, and a gauge's end
-/// after its last value.
+/// What must stay true: declarations are sent before the events that came after them, and a gauge's
+/// removal after its last value.
 struct Instruments: LineSource {
   let table: InstrumentTable
   let changes: Changes
@@ -210,9 +211,9 @@ struct Instruments: LineSource {
     self.changes = changes
   }
 
-  /// Takes over what has changed. Whatever a frame should have has to be taken over before it.
+  /// Takes over the changes. Call it before a frame that should contain them.
   mutating func collect() {
-    // In this order: what was declared before a change is there when the change is.
+    // In this order: a declaration before a change is there when the change is.
     due += changes.take()
     let taken = table.take()
     declarations += taken.declarations

@@ -1,8 +1,8 @@
 internal import SidecarPlatform
 
-/// Observed values of one series that wait to be sent, in bounded memory: each by itself, up to 256,
-/// then as means of what lies between two bounds, with how many they stand for. Counts and the sum stay
-/// exact, and so do buckets where the bounds are known; without them values within 6 % become one.
+/// Observed values of one series that wait to be sent, in bounded memory: up to 256 individually,
+/// then as means of the values between two bounds, with their number. Counts and the sum stay
+/// exact, and so do buckets if the bounds are known; without bounds, values within 6 % are merged.
 struct Observations {
   private struct Bin {
     var count: UInt64 = 0
@@ -11,9 +11,9 @@ struct Observations {
     var greatest = -Double.infinity
   }
 
-  /// Values kept by themselves.
+  /// Values kept individually.
   static let each = 256
-  /// Values of one line.
+  /// Values per line.
   private static let packed = 64
 
   private let bounds: [Double]?
@@ -43,7 +43,7 @@ struct Observations {
     values.removeAll(keepingCapacity: true)
   }
 
-  /// The bucket; or sign, exponent and the first four bits of what is behind the point.
+  /// The bucket; or sign, exponent and the first four bits after the point.
   private func key(_ value: Double) -> UInt16 {
     guard let bounds else { return UInt16(truncatingIfNeeded: value.bitPattern >> 48) }
     var low = 0
@@ -55,7 +55,7 @@ struct Observations {
     return UInt16(low)
   }
 
-  /// Writes lines, each with its newline before it, until nothing is left or `buffer` has `end` bytes.
+  /// Writes lines, each preceded by its newline, until nothing is left or `buffer` has `end` bytes.
   mutating func drain(
     into buffer: inout ByteBuffer, end: Int, head: [UInt8], type: StaticString, tail: [UInt8]
   ) {
@@ -73,7 +73,7 @@ struct Observations {
       bins[key] = nil
       buffer.append(head)
       buffer.append(UInt8(ascii: ":"))
-      // Rounding must not take the mean out of its bucket.
+      // Rounding must not move the mean out of its bucket.
       Self.append(min(max(bin.sum / Double(bin.count), bin.least), bin.greatest), to: &buffer)
       buffer.append(type)
       if bin.count > 1 {
@@ -84,7 +84,7 @@ struct Observations {
     }
   }
 
-  /// The shortest text that is read as the same number.
+  /// The shortest text that parses as the same number.
   static func append(_ value: Double, to buffer: inout ByteBuffer) {
     if value >= 0, value < 1e15, value == value.rounded() {
       Decimal.append(UInt64(value), to: &buffer)

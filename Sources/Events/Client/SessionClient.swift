@@ -6,22 +6,22 @@ internal import SidecarPlatform
 ///     let jobs = client.counter("jobs.done", tags: [("queue", "mail")])
 ///     jobs.add(1)
 ///
-/// Nothing here waits for the sidecar. What was counted goes out twice a second in a thread of its
-/// own, which sleeps while nothing is counted; while the sidecar is away sums stay here, so memory
-/// grows with the number of series and not with time. Use it from any thread or task.
+/// Nothing here waits for the sidecar. A thread that sleeps while nothing is counted sends the
+/// counts twice a second; while the sidecar is away, sums stay here, so memory grows with the
+/// number of series and not with time. Use it from any thread or task.
 ///
-/// A process that is killed takes with it what it had not handed over: half a second's counts. Call
-/// `flush` before you answer where no count may be lost, and `close` when your program ends.
+/// A killed process loses the counts that it has not handed over: up to half a second. Call `flush`
+/// before you answer if no count may be lost, and `close` when your program ends.
 public final class SessionClient: Sendable {
   let core: SessionCore
 
   /// Connects when there is something to send, and again whenever the sidecar comes back.
   ///
   /// - Parameters:
-  ///   - path: the socket's; `@name` is one of Linux' abstract ones.
-  ///   - flushInterval: how long a count waits at most.
-  ///   - maxSeries: series beyond it are refused: what they count is lost, and `refusedSeriesCount`
-  ///     says how many.
+  ///   - path: the socket's path; `@name` is an abstract socket of Linux.
+  ///   - flushInterval: the longest time that a count waits.
+  ///   - maxSeries: series beyond it are refused: their counts are lost, and `refusedSeriesCount`
+  ///     says how many there are.
   public init(
     path: String = "/run/metrics/events.sock", flushInterval: Duration = .milliseconds(500),
     maxSeries: Int = 10_000
@@ -33,7 +33,7 @@ public final class SessionClient: Sendable {
 
   deinit { core.stop() }
 
-  // MARK: What counts
+  // MARK: Series
 
   /// A count of things, such as `jobs.done`: by default the sidecar shows `jobs_done_total`.
   /// The same name and tags are the same counter.
@@ -43,7 +43,7 @@ public final class SessionClient: Sendable {
     }
   }
 
-  /// A count of what is not whole, such as seconds of processor time.
+  /// A count of fractions, such as seconds of processor time.
   public func floatingPointCounter(
     _ name: String, tags: [(String, String)] = []
   ) -> FloatingPointCounter {
@@ -52,7 +52,7 @@ public final class SessionClient: Sendable {
     }
   }
 
-  /// A level that rises and falls. It is sent again to a sidecar that has lost its state.
+  /// A level that rises and falls. The client sends it again to a sidecar that has lost its state.
   public func gauge(_ name: String, tags: [(String, String)] = []) -> Gauge {
     core.instruments.find("g", name, tags) { name, tags, changes, _ in
       Gauge(name, type: "|g", tags: tags, changes)
@@ -74,29 +74,30 @@ public final class SessionClient: Sendable {
     }
   }
 
-  /// Ends a series here: what it has counted goes out and stays in the sidecar; a declared gauge with
-  /// a merge loses this client's part.
+  /// Ends a series here: what it has counted is sent and stays in the sidecar; a declared gauge
+  /// with a merge loses this client's value.
   public func remove(_ instrument: Instrument) { core.instruments.remove(instrument) }
 
-  // MARK: What a family is
+  // MARK: Declarations
 
-  /// Says what a family is that no rule of the sidecar makes. Declare it before you make what counts
-  /// in it: the counter `jobs.done` counts in `jobs_done_total`, the timing `wait` in `wait_seconds`.
-  /// - Parameter name: letters, digits and `_`, as the page has it.
+  /// Declares a family that no rule of the sidecar makes. Declare it before you create what counts
+  /// in it: the counter `jobs.done` counts in `jobs_done_total`, the timing `wait` in
+  /// `wait_seconds`.
+  /// - Parameter name: letters, digits and `_`, as exposed.
   public func declare(_ name: String, _ type: FamilyType, help: String = "") {
     core.instruments.declare(name, type, help: help)
   }
 
-  // MARK: When it goes out
+  // MARK: Sending
 
-  /// Hands what was counted to the kernel, as far as it takes it, and does not wait. What the kernel
+  /// Hands the counts to the kernel, as far as it accepts them, and does not wait. What the kernel
   /// has outlives this process.
   /// - Returns: whether the sidecar has acknowledged everything.
   @discardableResult
   public func flush() -> Bool { core.flush() }
 
-  /// Sends what is left and ends the client, at the latest after `timeout`. What is counted later is
-  /// not sent.
+  /// Sends what is left and ends the client, at the latest after `timeout`. Later counts are not
+  /// sent.
   /// - Returns: whether the sidecar has acknowledged everything.
   @discardableResult
   public func close(timeout: Duration = .seconds(10)) -> Bool {
@@ -108,7 +109,7 @@ public final class SessionClient: Sendable {
 }
 
 extension Duration {
-  /// Whole ones, 0 to some 290 years.
+  /// Whole nanoseconds, 0 to some 290 years.
   var nanoseconds: UInt64 {
     let (seconds, attoseconds) = components
     guard seconds >= 0, attoseconds >= 0 else { return 0 }

@@ -5,7 +5,7 @@ internal import SidecarPlatform
 final class SessionCore: @unchecked Sendable {
   let instruments: InstrumentTable
   private let changes: Changes
-  /// `nil` where the kernel has no descriptor left: then only `flush` sends.
+  /// `nil` if the kernel has no descriptor left: then only `flush` sends.
   private let wake: Wake?
   private let intervalNanoseconds: UInt64
   private let isStopping = Atomic(false)
@@ -16,7 +16,7 @@ final class SessionCore: @unchecked Sendable {
 
   private static let beatNanoseconds: UInt64 = 60_000_000_000
   private static let windowByteCount = 256 << 10
-  /// How long the end waits for a sidecar that never was.
+  /// How long `close` waits for a sidecar that was never there.
   private static let absentNanoseconds: UInt64 = 2_000_000_000
 
   init(path: String, intervalNanoseconds: UInt64, maxSeries: Int) {
@@ -36,7 +36,7 @@ final class SessionCore: @unchecked Sendable {
       let (high, low) = try Process.randomIdentity()
       return SessionID(high: high, low: low)
     } catch {
-      // No random bytes: when and which process is as good as unique.
+      // Without random bytes, time and process number are as good as unique.
       return SessionID(
         high: SessionID.mix(Clock.unixNanoseconds), low: SessionID.mix(UInt64(Process.id))
       ).successor
@@ -80,7 +80,7 @@ final class SessionCore: @unchecked Sendable {
         timeoutMilliseconds: Self.timeout(min(flushAt, retryAt, hasBeat ? beatAt : .max)))
       let now = Clock.monotonicNanoseconds
       if !cause.interest.isEmpty {
-        // What was watched may have been closed meanwhile.
+        // The watched descriptor may have been closed meanwhile.
         lock.holding { if link.connectionNumber == number { link.ready(cause.interest, now: now) } }
       }
       if hasBeat, now >= beatAt {

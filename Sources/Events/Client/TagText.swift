@@ -1,7 +1,7 @@
-/// Tags and help texts as a line has them.
+/// Tags and help texts as they are written in a line.
 enum TagText {
   /// `k:v,k:v`. In a value a backslash, a newline, a bar and a comma are escaped: a declared family
-  /// has the value as it was; in others the escape itself shows, since StatsD has none.
+  /// shows the original value; other families show the escape itself, since StatsD has none.
   static func text(_ tags: [(String, String)]) -> String {
     var text = ""
     for (name, value) in tags {
@@ -13,14 +13,14 @@ enum TagText {
     return text
   }
 
-  /// A name as a line can have it: what would end it becomes an underscore.
+  /// A name that a line can contain: characters that would end it become underscores.
   static func name(_ text: String, isTag: Bool = false) -> String {
     guard text.utf8.contains(where: { isBreak($0, isTag) }) else { return text }
     return String(decoding: text.utf8.map { isBreak($0, isTag) ? 95 : $0 }, as: UTF8.self)
   }
 
-  /// A name as a family has it: anything but letters, digits and `_` becomes an underscore, and of
-  /// several one is left.
+  /// A valid name of a family: anything but letters, digits and `_` becomes an underscore, and
+  /// several in a row become one.
   static func word(_ text: String) -> String {
     var bytes: [UInt8] = []
     for byte in text.utf8 {
@@ -38,7 +38,7 @@ enum TagText {
     }
   }
 
-  /// Any text, in which `\\`, `\n`, `\p` and, for tags, `\c` stand for what a line cannot have.
+  /// Any text, in which `\\`, `\n`, `\p` and, for tags, `\c` stand for what a line cannot contain.
   static func escaped(_ text: String, comma: Bool) -> String {
     guard text.utf8.contains(where: { letter($0, comma) != nil }) else { return text }
     var bytes: [UInt8] = []
