@@ -7,10 +7,10 @@ import PackageDescription
 
 let isEmbedded = Context.environment["EMBEDDED"] == "1"
 
-/// For size, of all code that is not run for each event or each byte of a request; functions that are
-/// say `@_optimize(speed)`. Instructions that stand in several places are moved to one routine. Passes
-/// that write code twice for speed are left out, as is one with a fault: the compiler (6.3) takes the
-/// stores of an array literal for dead where only its span is read.
+/// For size, of all code that is not run for each event or each byte of a request; functions that
+/// are say `@_optimize(speed)`. Instructions that stand in several places are moved to one routine.
+/// Passes that write code twice for speed are left out, as is one with a fault: the compiler (6.3)
+/// takes the stores of an array literal for dead where only its span is read.
 let forSize =
   ["-Osize", "-Xllvm", "-enable-machine-outliner=always", "-Xllvm", "-sink-common-insts"]
   + [

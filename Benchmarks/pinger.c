@@ -7,8 +7,8 @@
 //                                milliseconds later by design, one that was at rest at once
 //
 // At the end of its standard input it prints nanoseconds: how many pings, the median, the 99th
-// hundredth, the longest, and the longest without the time in which process PID was ready to run and
-// had no core, as the kernel counts that (/proc/PID/schedstat): that part is the machine's.
+// hundredth, the longest, and the longest without the time in which process PID was ready to run
+// and had no core, as the kernel counts that (/proc/PID/schedstat): that part is the machine's.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -131,7 +131,8 @@ int main(int count, char **arguments) {
   }
   if (pings == 0) return 1;
   qsort(times, pings, sizeof times[0], by_size);
-  printf("%u %u %u %u %llu\n", pings, times[pings / 2], times[(uint64_t)pings * 99 / 100], times[pings - 1],
+  uint32_t hundredth = times[(uint64_t)pings * 99 / 100];
+  printf("%u %u %u %u %llu\n", pings, times[pings / 2], hundredth, times[pings - 1],
          (unsigned long long)longest_own);
   return 0;
 }

@@ -55,7 +55,8 @@ static void line(const char *start, const char *end) {
     if (*field == '#') { tags = field + 1; if (stop != end) end = stop; }
     if (*field == '@') rate = strtod(field + 1, NULL);
   }
-  size_t name_count = (size_t)(colon - start), tags_count = (size_t)(end - tags), count = name_count + tags_count;
+  size_t name_count = (size_t)(colon - start), tags_count = (size_t)(end - tags);
+  size_t count = name_count + tags_count;
   uint64_t h = hash(start, name_count) ^ hash(tags, tags_count) * 3;
   for (size_t i = h >> 40;; i = (i + 1) & (SLOTS - 1)) {
     slot *s = &slots[i & (SLOTS - 1)];
@@ -89,10 +90,15 @@ int main(int count, char **arguments) {
   int is_udp = strcmp(arguments[1], "udp") == 0, size = 4 << 20;
   struct sockaddr_un path = {.sun_family = AF_UNIX};
   strncpy(path.sun_path, arguments[2], sizeof path.sun_path - 1);
-  struct sockaddr_in port = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(arguments[2])), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  struct sockaddr_in port = {
+    .sin_family = AF_INET,
+    .sin_port = htons((uint16_t)atoi(arguments[2])),
+    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   if (!is_udp) unlink(arguments[2]);
   int fd = socket(is_udp ? AF_INET : AF_UNIX, is_stream ? SOCK_STREAM : SOCK_DGRAM, 0);
-  if (fd < 0 || bind(fd, is_udp ? (void *)&port : (void *)&path, is_udp ? sizeof port : sizeof path) || (is_stream && listen(fd, 16))) return 1;
+  void *address = is_udp ? (void *)&port : (void *)&path;
+  if (fd < 0 || bind(fd, address, is_udp ? sizeof port : sizeof path)) return 1;
+  if (is_stream && listen(fd, 16)) return 1;
   if (is_udp) setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
   static char buffer[64 * 65536];
   struct pollfd waiting[2] = {{.fd = fd, .events = POLLIN}, {.fd = 0, .events = POLLIN}};
@@ -122,7 +128,8 @@ int main(int count, char **arguments) {
           messages[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1};
         }
         int got = recvmmsg(fd, messages, 64, MSG_DONTWAIT, NULL);
-        for (int i = 0; i < got; i++) lines(buffer + i * 65536, buffer + i * 65536 + messages[i].msg_len);
+        for (int i = 0; i < got; i++)
+          lines(buffer + i * 65536, buffer + i * 65536 + messages[i].msg_len);
       }
     }
     if (waiting[1].revents && !waiting[0].revents) break;

@@ -1,7 +1,7 @@
 // Sends the bench's lines as fast as the receiver takes them.
 //
 //     sender stream|dgram PATH LINES BYTES    LINES in all, in frames or datagrams of BYTES at most
-//     sender udp PORT LINES BYTES             the same to 127.0.0.1, without tags, which not all know
+//     sender udp PORT LINES BYTES             the same to 127.0.0.1, without tags
 #include <arpa/inet.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -18,7 +18,8 @@ static size_t sizes[PACKETS], counts[PACKETS];
 int main(int count, char **arguments) {
   if (count != 5) return 2;
   int is_stream = strcmp(arguments[1], "stream") == 0, is_udp = strcmp(arguments[1], "udp") == 0;
-  const char *form = is_udp ? "app.requests.%u:1|c" : "app.requests:1|c|#endpoint:/path/%u,method:GET,status:200";
+  const char *form = is_udp
+    ? "app.requests.%u:1|c" : "app.requests:1|c|#endpoint:/path/%u,method:GET,status:200";
   long left = atol(arguments[3]);
   size_t limit = (size_t)atol(arguments[4]);
   unsigned series = 0;
@@ -35,9 +36,13 @@ int main(int count, char **arguments) {
   }
   struct sockaddr_un path = {.sun_family = AF_UNIX};
   strncpy(path.sun_path, arguments[2], sizeof path.sun_path - 1);
-  struct sockaddr_in port = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(arguments[2])), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  struct sockaddr_in port = {
+    .sin_family = AF_INET,
+    .sin_port = htons((uint16_t)atoi(arguments[2])),
+    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   int fd = socket(is_udp ? AF_INET : AF_UNIX, is_stream ? SOCK_STREAM : SOCK_DGRAM, 0);
-  if (fd < 0 || connect(fd, is_udp ? (void *)&port : (void *)&path, is_udp ? sizeof port : sizeof path)) return 1;
+  void *address = is_udp ? (void *)&port : (void *)&path;
+  if (fd < 0 || connect(fd, address, is_udp ? sizeof port : sizeof path)) return 1;
   long sent = 0;
   for (int i = 0; sent < left; i = (i + 1) % PACKETS) {
     for (size_t done = 0; done < sizes[i];) {

@@ -1,8 +1,8 @@
 // swift-tools-version: 6.3
 //
 // Services of your own that count exactly once. `count-jobs` depends on the product `SidecarEvents`
-// alone. `orders` is a Hummingbird service and `every-kind` a program whose metrics are swift-metrics';
-// `Sources/SidecarMetrics` is the backend that they have, one file to copy.
+// alone. `orders` is a Hummingbird service and `every-kind` a program whose metrics are
+// swift-metrics'; `Sources/SidecarMetrics` is the backend that they have, one file to copy.
 import PackageDescription
 
 let package = Package(

@@ -16,13 +16,16 @@ int cl_fault_due(const char *call);
 #else
 static inline int cl_fault_due(const char *call) { (void)call; return 0; }
 #endif
-#define FAULT(call) do { int code = cl_fault_due(call); if (code) { errno = code; return -code; } } while (0)
-#define FAULT_NULL(call) do { int code = cl_fault_due(call); if (code) { errno = code; return NULL; } } while (0)
+#define FAULT_OR(call, result) \
+  do { int code = cl_fault_due(call); if (code) { errno = code; return result; } } while (0)
+#define FAULT(call) FAULT_OR(call, -code)
+#define FAULT_NULL(call) FAULT_OR(call, NULL)
 // The same if `fd` is open already.
-#define FAULT_CLOSING(fd, call) do { int code = cl_fault_due(call); if (code) { errno = code; return failed(fd); } } while (0)
+#define FAULT_CLOSING(fd, call) FAULT_OR(call, failed(fd))
 
-#define REPEAT(type, expression) ({ type r; do { r = (type)(expression); } while (r < 0 && errno == EINTR); \
-  r < 0 ? (type)-errno : r; })
+#define REPEAT(type, expression) \
+  ({ type r; do { r = (type)(expression); } while (r < 0 && errno == EINTR); \
+    r < 0 ? (type)-errno : r; })
 #define RESULT(expression) ({ int r = (int)(expression); r < 0 ? -errno : r; })
 
 // The flags for `socket` and `accept4`: nothing here blocks or outlives an exec.

@@ -20,7 +20,10 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-int64_t cl_read(int fd, void *bytes, size_t count) { FAULT("read"); return REPEAT(int64_t, read(fd, bytes, count)); }
+int64_t cl_read(int fd, void *bytes, size_t count) {
+  FAULT("read");
+  return REPEAT(int64_t, read(fd, bytes, count));
+}
 int64_t cl_write(int fd, const void *bytes, size_t count) {
   FAULT("write");
   return REPEAT(int64_t, write(fd, bytes, count));
@@ -40,7 +43,8 @@ int cl_open(const char *path, int flags, uint32_t mode) {
 int cl_open_regular(const char *path, uint32_t mode) {
   struct stat status;
   // Opening a device may already have an effect.
-  if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) return S_ISDIR(status.st_mode) ? -EISDIR : -EINVAL;
+  if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
+    return S_ISDIR(status.st_mode) ? -EISDIR : -EINVAL;
   int fd = cl_open(path, 1, mode);
   if (fd < 0 || (fstat(fd, &status) == 0 && S_ISREG(status.st_mode))) return fd;
   close(fd);
@@ -93,8 +97,11 @@ void cl_file_overwrite_in_place(int fd) {
 }
 int cl_file_lock(int fd) { FAULT("flock"); return REPEAT(int, flock(fd, LOCK_EX | LOCK_NB)); }
 int cl_file_sync(int fd) { FAULT("fdatasync"); return REPEAT(int, fdatasync(fd)); }
-int64_t cl_read_link(const char *path, char *target, size_t size) { return RESULT(readlink(path, target, size)); }
-int cl_count_names(const char *folder, const char *prefix, int is_greatest, char *name, size_t size) {
+int64_t cl_read_link(const char *path, char *target, size_t size) {
+  return RESULT(readlink(path, target, size));
+}
+int cl_count_names(
+  const char *folder, const char *prefix, int is_greatest, char *name, size_t size) {
   DIR *list = opendir(folder);
   if (!list) return -errno;
   int count = 0;
@@ -107,10 +114,14 @@ int cl_count_names(const char *folder, const char *prefix, int is_greatest, char
   closedir(list);
   return count;
 }
-int cl_rename(const char *source, const char *target) { FAULT("rename"); return RESULT(rename(source, target)); }
+int cl_rename(const char *source, const char *target) {
+  FAULT("rename");
+  return RESULT(rename(source, target));
+}
 int cl_rename_new(const char *source, const char *target) {
   // Not every C library has a function for this.
-  return RESULT(syscall(SYS_renameat2, AT_FDCWD, source, AT_FDCWD, target, 1 /* RENAME_NOREPLACE */));
+  return RESULT(
+    syscall(SYS_renameat2, AT_FDCWD, source, AT_FDCWD, target, 1 /* RENAME_NOREPLACE */));
 }
 int cl_remove_socket(const char *path) {
   struct stat status;
@@ -120,7 +131,10 @@ int cl_remove_socket(const char *path) {
 }
 
 int cl_unlink(const char *path) { FAULT("unlink"); return RESULT(unlink(path)); }
-int cl_make_directory(const char *path, uint32_t mode) { FAULT("mkdir"); return RESULT(mkdir(path, (mode_t)mode)); }
+int cl_make_directory(const char *path, uint32_t mode) {
+  FAULT("mkdir");
+  return RESULT(mkdir(path, (mode_t)mode));
+}
 int cl_is_writable_directory(const char *path) { return access(path, W_OK | X_OK) == 0; }
 void *cl_map_shared(int fd, uint64_t size) {
   FAULT_NULL("mmap");

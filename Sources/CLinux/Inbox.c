@@ -19,14 +19,16 @@ size_t cl_inbox_head_byte_count(void) { return sizeof(inbox); }
 void cl_inbox_prepare(void *head, void *slab, size_t stride) {
   inbox *box = head;
   for (int i = 0; i < MAXIMUM_DATAGRAMS; i++) {
-    box->parts[i] = (struct iovec){.iov_base = (char *)slab + stride * (size_t)i, .iov_len = stride};
+    box->parts[i] =
+      (struct iovec){.iov_base = (char *)slab + stride * (size_t)i, .iov_len = stride};
     box->messages[i].msg_hdr = (struct msghdr){.msg_iov = &box->parts[i], .msg_iovlen = 1};
     box->messages[i].msg_len = NOT_RECEIVED;
   }
 }
 int cl_inbox_received(const void *head) {
   int count = 0;
-  while (count < MAXIMUM_DATAGRAMS && ((const inbox *)head)->messages[count].msg_len != NOT_RECEIVED) count++;
+  const inbox *box = head;
+  while (count < MAXIMUM_DATAGRAMS && box->messages[count].msg_len != NOT_RECEIVED) count++;
   return count;
 }
 int cl_inbox_receive(void *head, int fd, int source) {

@@ -34,7 +34,8 @@ static socklen_t parse_address(const char *host, uint16_t port, address *out) {
 }
 
 // A socket of the address's family, and the address.
-static int open_socket(const char *host, uint16_t port, int kind, address *where, socklen_t *length) {
+static int open_socket(
+  const char *host, uint16_t port, int kind, address *where, socklen_t *length) {
   *length = parse_address(host, port, where);
   if (*length == 0) return -EINVAL;
   FAULT("socket");

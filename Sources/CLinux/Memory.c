@@ -15,7 +15,8 @@ static size_t read_text(const char *path, char *text, size_t size) {
 }
 
 // The number in `folder`/path/`file` if it is lower than `least`; 0 is no limit.
-static int64_t lower(int64_t least, const char *folder, const char *path, size_t length, const char *file) {
+static int64_t lower(
+  int64_t least, const char *folder, const char *path, size_t length, const char *file) {
   char name[1024], digits[32];
   if (strlen(folder) + length + strlen(file) + 1 > sizeof name) return least;
   strcpy(name, folder);
@@ -23,7 +24,8 @@ static int64_t lower(int64_t least, const char *folder, const char *path, size_t
   strcat(name, file);
   if (!read_text(name, digits, sizeof digits) || digits[0] < '0' || digits[0] > '9') return least;
   int64_t limit = 0;
-  for (const char *digit = digits; *digit >= '0' && *digit <= '9' && limit < INT64_C(1) << 52; digit++)
+  const char *digit = digits;
+  for (; *digit >= '0' && *digit <= '9' && limit < INT64_C(1) << 52; digit++)
     limit = limit * 10 + (*digit - '0');
   // `max`, or the largest number, is no limit.
   if (limit >= INT64_C(1) << 50) return least;
@@ -39,7 +41,8 @@ int64_t cl_memory_limit(void) {
   for (char *line = text; *line;) {
     size_t length = strcspn(line, "\n");
     char *controllers = memchr(line, ':', length);
-    char *path = controllers ? memchr(controllers + 1, ':', length - (size_t)(controllers + 1 - line)) : NULL;
+    size_t rest = controllers ? length - (size_t)(controllers + 1 - line) : 0;
+    char *path = controllers ? memchr(controllers + 1, ':', rest) : NULL;
     if (path) {
       size_t count = length - (size_t)(path + 1 - line);
       if (path == controllers + 1) {

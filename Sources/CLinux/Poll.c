@@ -35,11 +35,13 @@ int cl_is_readable(int fd) {
   struct pollfd one = {.fd = fd, .events = POLLIN};
   return poll(&one, 1, 0) > 0;
 }
-static int wait_for_any(int epoll, const cl_busy *busy, int busy_count, cl_event *events, int timeout_milliseconds) {
+static int wait_for_any(
+  int epoll, const cl_busy *busy, int busy_count, cl_event *events, int timeout_milliseconds) {
   FAULT("epoll_wait");
   if (busy_count == 0) return take_ready(epoll, events, timeout_milliseconds);
   struct pollfd waiting[1 + CL_BUSY_LIMIT] = {{.fd = epoll, .events = POLLIN}};
-  for (int i = 0; i < busy_count; i++) waiting[i + 1] = (struct pollfd){.fd = busy[i].fd, .events = POLLIN};
+  for (int i = 0; i < busy_count; i++)
+    waiting[i + 1] = (struct pollfd){.fd = busy[i].fd, .events = POLLIN};
   int number = poll(waiting, (nfds_t)busy_count + 1, timeout_milliseconds);
   if (number <= 0) return number == 0 || errno == EINTR ? 0 : -errno;
   number = waiting[0].revents ? take_ready(epoll, events, 0) : 0;
@@ -51,7 +53,8 @@ static int wait_for_any(int epoll, const cl_busy *busy, int busy_count, cl_event
   return number;
 }
 // The end of one turn of the loop and the start of the next, for a worker's parent.
-int cl_poll_wait(int epoll, const cl_busy *busy, int busy_count, cl_event *events, int timeout_milliseconds) {
+int cl_poll_wait(
+  int epoll, const cl_busy *busy, int busy_count, cl_event *events, int timeout_milliseconds) {
   cl_turn_rests();
   int number = wait_for_any(epoll, busy, busy_count, events, timeout_milliseconds);
   cl_turn_begins();

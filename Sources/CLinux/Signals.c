@@ -84,7 +84,7 @@ int cl_parent_fork(void) {
   pid_t child = fork();
   if (child != 0) return child < 0 ? -errno : child;
   // A parent that ended before this line sends no signal, so check.
-  prctl(PR_SET_PDEATHSIG, SIGINT);  // which ends a worker at once, also where it lingers after SIGTERM
+  prctl(PR_SET_PDEATHSIG, SIGINT);  // ends a worker at once, even while it lingers after SIGTERM
   if (getppid() != parent) _exit(1);
   return 0;  // its signals wait until it takes them by cl_signal_descriptor
 }

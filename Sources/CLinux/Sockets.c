@@ -8,7 +8,10 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
-int cl_accept(int fd) { FAULT("accept"); return REPEAT(int, accept4(fd, NULL, NULL, SOCKET_FLAGS)); }
+int cl_accept(int fd) {
+  FAULT("accept");
+  return REPEAT(int, accept4(fd, NULL, NULL, SOCKET_FLAGS));
+}
 void cl_peer_address(int fd, uint64_t *high, uint64_t *low) {
   union { struct sockaddr any; struct sockaddr_in v4; struct sockaddr_in6 v6; } where;
   socklen_t length = sizeof where;
@@ -60,7 +63,8 @@ int64_t cl_grow_receive_buffer(int fd, int byte_count) {
 void cl_grow_send_buffer(int fd, int byte_count) {
   int granted = 0;
   socklen_t size = sizeof granted;
-  if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &granted, &size) == 0 && granted / 2 >= byte_count) return;
+  if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &granted, &size) == 0 && granted / 2 >= byte_count)
+    return;
   setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &byte_count, sizeof byte_count);
 }
 int64_t cl_socket_drops(int fd) {

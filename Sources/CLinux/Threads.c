@@ -41,7 +41,10 @@ void cl_lock_destroy(void *lock) {
 void cl_lock(void *lock) { pthread_mutex_lock(lock); }
 void cl_unlock(void *lock) { pthread_mutex_unlock(lock); }
 
-int cl_wake_create(void) { FAULT("eventfd"); return RESULT(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
+int cl_wake_create(void) {
+  FAULT("eventfd");
+  return RESULT(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+}
 void cl_wake(int wake) {
   uint64_t one = 1;
   ssize_t ignored = write(wake, &one, sizeof one);

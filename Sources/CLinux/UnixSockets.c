@@ -21,7 +21,8 @@ static socklen_t unix_address(const char *path, struct sockaddr_un *out) {
 
 int cl_unix_path_limit(void) { return (int)sizeof(((struct sockaddr_un *)0)->sun_path) - 1; }
 
-static int open_socket(const char *path, int is_datagram, struct sockaddr_un *where, socklen_t *length) {
+static int open_socket(
+  const char *path, int is_datagram, struct sockaddr_un *where, socklen_t *length) {
   *length = unix_address(path, where);
   if (*length == 0) return -ENAMETOOLONG;
   FAULT("socket");
@@ -103,7 +104,8 @@ int cl_receive_descriptor(int target, int keeps, uint64_t *device, uint64_t *num
   int flags = MSG_DONTWAIT | MSG_CMSG_CLOEXEC | (keeps ? MSG_PEEK : 0);
   if (REPEAT(int, recvmsg(target, &each.message, flags)) < 0) return -errno;
   struct cmsghdr *head = CMSG_FIRSTHDR(&each.message);
-  if (!head || head->cmsg_type != SCM_RIGHTS || head->cmsg_len != CMSG_LEN(sizeof(int))) return -EBADMSG;
+  if (!head || head->cmsg_type != SCM_RIGHTS || head->cmsg_len != CMSG_LEN(sizeof(int)))
+    return -EBADMSG;
   int fd;
   memcpy(&fd, CMSG_DATA(head), sizeof fd);
   *device = each.identity[0];

@@ -45,7 +45,9 @@ void cl_board_next(void *at) {
   b->turn = b->watched = 1;
   b->phase = 0;
 }
-uint32_t cl_board_turn(const void *at) { return __atomic_load_n(&((const board *)at)->turn, __ATOMIC_SEQ_CST); }
+uint32_t cl_board_turn(const void *at) {
+  return __atomic_load_n(&((const board *)at)->turn, __ATOMIC_SEQ_CST);
+}
 uint32_t cl_board_phase(const void *at) { return ((const board *)at)->phase; }
 int cl_board_is_watched(const void *at) {
   return __atomic_load_n(&((const board *)at)->watched, __ATOMIC_SEQ_CST) != 0;
@@ -97,7 +99,8 @@ static void crash_if_planned(void) {
   char *text;
   if (!plan || flight_count == 0) return;
   int number = (int)strtol(plan, &text, 10);
-  if (*text == ':' && memmem((const void *)flight_start, flight_count, text + 1, strlen(text + 1))) raise(number);
+  if (*text == ':' && memmem((const void *)flight_start, flight_count, text + 1, strlen(text + 1)))
+    raise(number);
 }
 // CLINUX_HANG=<text>: the same, but the worker hangs.
 static void hang_if_planned(void) {
@@ -126,7 +129,8 @@ static void keep_flight(void) {
   now.digest = digest(bytes, now.count);
   size_t saved = own->crash.count < SAVED_LIMIT ? own->crash.count : SAVED_LIMIT;
   int is_same = now.count == own->crash.count && now.digest == own->crash.digest;
-  if (before && before + 1 == own->life && (is_same || memmem(own->saved, saved, bytes, now.count))) {
+  int is_next = before && before + 1 == own->life;
+  if (is_next && (is_same || memmem(own->saved, saved, bytes, now.count))) {
     own->poison[own->poison_count % POISON_LIMIT] = now;
     own->poison_count++;
   }

@@ -13,8 +13,8 @@ private let tool = Commands(
     Command("ready", "", [listen], "ask", "r\n"),
   ])
 
-/// What a command line comes to, in a word: the command, its operands and its flag's value; the first
-/// line of a text; or `!` and the mistake.
+/// What a command line comes to, in a word: the command, its operands and its flag's value; the
+/// first line of a text; or `!` and the mistake.
 private func outcome(_ line: String, _ environment: [String: String] = [:]) -> String {
   let arguments = line.split(separator: " ").map(String.init)
   do throws(Options.Mistake) {

@@ -49,9 +49,9 @@ import Testing
     return output.array
   }
 
-  /// By our own reader, which also checks the checksum; `make verify-exposition` has zlib read pages.
-  /// No process is started for it: between fork and exec a child holds every lock of this one, and
-  /// tests that open a file again beside it would find it locked.
+  /// By our own reader, which also checks the checksum; `make verify-exposition` has zlib read
+  /// pages. No process is started for it: between fork and exec a child holds every lock of this
+  /// one, and tests that open a file again beside it would find it locked.
   static func decompress(_ bytes: [UInt8]) throws -> [UInt8] {
     var output = ByteBuffer()
     try Inflate.gunzip(bytes.span.bytes, limit: 1 << 24, into: &output)

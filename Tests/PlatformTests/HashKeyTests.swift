@@ -3,8 +3,8 @@ import SidecarPlatform
 import Testing
 
 @Suite struct HashKeyTests {
-  /// Of keys of two words, how many of all pairs that differ in one chosen bit of each meet in 32 bits
-  /// under one of many random secrets; `hash` has a secret and two words.
+  /// Of keys of two words, how many of all pairs that differ in one chosen bit of each meet in 32
+  /// bits under one of many random secrets; `hash` has a secret and two words.
   private func meetings(_ hash: (HashKey, UInt64, UInt64) -> UInt64) -> Int {
     var dice = Dice(12)
     var count = 0

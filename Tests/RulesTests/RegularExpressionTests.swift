@@ -3,8 +3,8 @@ import SidecarRules
 import Testing
 
 @Suite struct RegularExpressionTests {
-  /// Expression, text, and what the whole and each group stand for, as RE2 itself has it; nil where it
-  /// does not match. `Tests/System/test_regex.py` compares random ones.
+  /// Expression, text, and what the whole and each group stand for, as RE2 itself has it; nil where
+  /// it does not match. `Tests/System/test_regex.py` compares random ones.
   @Test(
     arguments: [
       (#"^a\.b$"#, #"a.b"#, #"a.b"#),

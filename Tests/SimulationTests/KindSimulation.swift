@@ -5,9 +5,9 @@ import SidecarPlatform
 
 @testable import MetricsSidecar
 
-/// Two clients that send every kind of metric to the sidecar's own registry and state file, which is
-/// killed, cut off and given other rules as the seed has it; then calm, and every kind must have what
-/// was sent: sums and counts exactly once, a gauge its last value, a set its members.
+/// Two clients that send every kind of metric to the sidecar's own registry and state file, which
+/// is killed, cut off and given other rules as the seed has it; then calm, and every kind must have
+/// what was sent: sums and counts exactly once, a gauge its last value, a set its members.
 final class KindSimulation {
   private var dice: Dice
   private let canary: Canary
@@ -102,7 +102,8 @@ final class KindSimulation {
     clients[index].link = nil
   }
 
-  /// One turn: reads a piece, applies, commits, acknowledges. As `EventConnection` and `Sidecar` do.
+  /// One turn: reads a piece, applies, commits, acknowledges. As `EventConnection` and `Sidecar`
+  /// do.
   private func serve(_ index: Int, byteCount: Int, isCalm: Bool) throws {
     if clients[index].link == nil { clients[index].connect(owner: registry.owners.connect()) }
     guard let link = clients[index].link else { return }

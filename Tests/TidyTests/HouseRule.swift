@@ -50,8 +50,8 @@ enum HouseRule: String, CaseIterable, Sendable {
     }
   }
 
-  /// A function ends at the first line that has a brace where its own line begins: swift-format sees
-  /// to that.
+  /// A function ends at the first line that has a brace where its own line begins: swift-format
+  /// sees to that.
   private static func longFunctions(_ file: TrackedFile) -> [String] {
     var found: [String] = []
     for (start, line) in file.lines.enumerated() where isFunction(line) {

@@ -63,7 +63,8 @@ enum Tree {
     }
   }
 
-  /// Somebody else may own the checkout, as in a container of a pipeline: git asks for `safe.directory`.
+  /// Somebody else may own the checkout, as in a container of a pipeline: git asks for
+  /// `safe.directory`.
   private static func trackedPaths() throws -> [String] {
     let git = Process()
     git.executableURL = URL(filePath: "/usr/bin/env")

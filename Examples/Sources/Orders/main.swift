@@ -1,5 +1,6 @@
-// orders SOCKET PORT: a Hummingbird service. Its middleware and its own code count by swift-metrics; an
-// order is counted before it is answered, so that not even a kill of the service loses one.
+// orders SOCKET PORT: a Hummingbird service. Its middleware and its own code count by
+// swift-metrics; an order is counted before it is answered, so that not even a kill of the service
+// loses one.
 import Hummingbird
 import Metrics
 import SidecarEvents

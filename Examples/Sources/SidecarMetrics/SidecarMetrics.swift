@@ -4,8 +4,9 @@
 //     MetricsSystem.bootstrap(SidecarMetrics(client))
 //
 // and `client.close()` where it ends. Labels become names and dimensions become labels: the counter
-// `hb.requests` is `hb_requests_total` on the sidecar's page, the timer `job.duration` the histogram
-// `job_duration_seconds`. `client.declare` gives a family its help text, or buckets of its own.
+// `hb.requests` is `hb_requests_total` on the sidecar's page, the timer `job.duration` the
+// histogram `job_duration_seconds`. `client.declare` gives a family its help text, or buckets of
+// its own.
 public import CoreMetrics
 public import SidecarEvents
 

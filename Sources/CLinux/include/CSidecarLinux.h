@@ -26,7 +26,8 @@ void cl_file_overwrite_in_place(int fd);
 int cl_file_sync(int fd);   // what is mapped of it, too, is on its disk then
 int64_t cl_read_link(const char *path, char *target, size_t size);
 // How many names in `folder` begin with `prefix`; stores the first or the last of them in `name`.
-int cl_count_names(const char *folder, const char *prefix, int is_greatest, char *name, size_t size);
+int cl_count_names(
+  const char *folder, const char *prefix, int is_greatest, char *name, size_t size);
 int cl_file_lock(int fd);
 int cl_rename(const char *source, const char *target);
 int cl_rename_new(const char *source, const char *target);   // -EEXIST where there is a target
@@ -64,7 +65,7 @@ int cl_is_readable(int fd);   // or somebody waits to be accepted; 0 or 1
 int64_t cl_receive(int fd, void *bytes, size_t count);
 int64_t cl_send(int fd, const void *bytes, size_t count);
 void cl_peer_address(int fd, uint64_t *high, uint64_t *low);   // as IPv6; zeros if not known
-int64_t cl_unacknowledged_byte_count(int fd);   // of a TCP stream; the end of our side counts as one
+int64_t cl_unacknowledged_byte_count(int fd);   // of a TCP stream; our side's end counts as one
 int64_t cl_readable_byte_count(int fd);   // of a stream, not received yet
 int64_t cl_grow_receive_buffer(int fd, int byte_count);   // what the kernel grants
 void cl_grow_send_buffer(int fd, int byte_count);
@@ -97,7 +98,8 @@ int cl_poll_remove(int poll, int fd);
 // descriptors.
 #define CL_BUSY_LIMIT 16
 typedef struct cl_busy { uint64_t data; int32_t fd; uint32_t padding; } cl_busy;
-int cl_poll_wait(int poll, const cl_busy *busy, int busy_count, cl_event *events, int timeout_milliseconds);
+int cl_poll_wait(
+  int poll, const cl_busy *busy, int busy_count, cl_event *events, int timeout_milliseconds);
 int cl_poll_capacity(void);
 
 // -- Time
@@ -115,7 +117,7 @@ const char *cl_environment_behind(const char *prefix, int *index, int *length);
 int cl_process_id(void);
 _Noreturn void cl_exit(int code);
 int cl_processor_count(void);
-void cl_hold_signals(int is_held);   // those of `cl_signal_descriptor`, which lets them through again
+void cl_hold_signals(int is_held);   // those that `cl_signal_descriptor` lets through again
 int cl_signal_descriptor(const int *signals, int count);
 // By SIGTERM or SIGINT, or else with the line and code 1; the first SIGTERM waits this many seconds
 // more.

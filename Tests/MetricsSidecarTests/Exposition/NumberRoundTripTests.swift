@@ -5,8 +5,8 @@ import Testing
 
 @testable import MetricsSidecar
 
-/// Numbers of every kind through the page's text and back, by the C library's `strtod` and by our own
-/// reader. A failure names its seed; `FUZZ_SEED` begins there.
+/// Numbers of every kind through the page's text and back, by the C library's `strtod` and by our
+/// own reader. A failure names its seed; `FUZZ_SEED` begins there.
 @Suite struct NumberRoundTripTests {
   private static let firstSeed =
     ProcessInfo.processInfo.environment["FUZZ_SEED"].flatMap { UInt64($0) } ?? 1

@@ -3,7 +3,8 @@ import Testing
 
 @testable import MetricsSidecar
 
-/// A protocol that no file of Intake/ knows: its tags are pairs with `=`, and it names families itself.
+/// A protocol that no file of Intake/ knows: its tags are pairs with `=`, and it names families
+/// itself.
 @Suite struct EventTests {
   private static let origin = EventOrigin(rawValue: 0x80)
 

@@ -100,7 +100,8 @@ import Testing
         side.processor.lines(bytes.span.bytes, from: 0, .statsd)
       }
     }
-    // The long ones are longer than a record's key, so they are refused; none of them counts as `n`.
+    // The long ones are longer than a record's key, so they are refused; none of them counts as
+    // `n`.
     #expect(side.fixture.value("n_total") == 3)
     for name in names[1...] { #expect(side.fixture.value("\(name)_total") == nil) }
   }

@@ -54,7 +54,8 @@ import Testing
     #expect(fixture.value(#"wait_seconds{q="a",quantile="1.0"}"#)! > 1.9)
   }
 
-  /// What SummaryCells promises: 1.1 % at schema 5, where 160 buckets span a factor of 32, twice that for each schema less.
+  /// What SummaryCells promises: 1.1 % at schema 5, where 160 buckets span a factor of 32, twice
+  /// that for each schema less.
   @Test(arguments: [(0.02, 0.011), (0.5, 0.022), (1.2, 0.045), (3, 0.19)])
   func `quantiles are within their error, whatever the spread`(
     _ spread: Double, _ error: Double

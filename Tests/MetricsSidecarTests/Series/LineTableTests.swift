@@ -29,8 +29,8 @@ import Testing
   }
 
   @Test func `tag values that differ in chosen bits spread under any secret`() {
-    // Eleven blocks of two words, each in one of two forms: the top bit of the first, and the bit of
-    // the second in which a product that is cut to 64 bits and turned by five would undo it.
+    // Eleven blocks of two words, each in one of two forms: the top bit of the first, and the bit
+    // of the second in which a product that is cut to 64 bits and turned by five would undo it.
     var lines: [[UInt8]] = []
     for choice in 0..<2048 {
       var tags = Array("queue:aa".utf8)

@@ -5,8 +5,8 @@ import Testing
 
 @testable import MetricsSidecar
 
-/// State files that another version, another program or a broken disk has written: they are refused,
-/// or what they hold can be used. `Fuzzer` says how a run is replayed.
+/// State files that another version, another program or a broken disk has written: they are
+/// refused, or what they hold can be used. `Fuzzer` says how a run is replayed.
 @Suite struct StateFuzzTests {
   @Test func `a bent state file is refused or can be used`() throws {
     let fixture = try Fixture()
