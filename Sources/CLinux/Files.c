@@ -50,6 +50,10 @@ int cl_open_regular(const char *path, uint32_t mode) {
   close(fd);
   return -EINVAL;
 }
+int cl_open_memory(void) {
+  FAULT("memfd_create");
+  return RESULT((int)syscall(SYS_memfd_create, "state", 1 /* MFD_CLOEXEC */));
+}
 int64_t cl_file_size(int fd) {
   FAULT("fstat");
   struct stat status;

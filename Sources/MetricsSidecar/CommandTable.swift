@@ -10,7 +10,10 @@ extension Commands {
       Command("emit", "LINE…", emitFlags, "send events to a sidecar", emit),
       Command("run", "COMMAND…", runFlags, "run a job and report how it went", run),
       Command("copy", "FILE", [], "put this program at FILE, for other images to run", copy),
-      Command("check-rules", "FILE", [], "report every mistake of a rules file", checkRules),
+      Command(
+        "check-rules", "FILE",
+        [Option("test", "FILE", "", "Cases: lines, and what the page has after them.")],
+        "report every mistake of a rules file", checkRules),
       Command(
         "healthcheck", "", Settings.flags("listen"), "exit 0 when the sidecar is ready", healthcheck
       ),
@@ -101,12 +104,16 @@ extension Commands {
     """
 
   private static let checkRules = """
+    With --test, it also runs each case of FILE: a title after ==, lines, a line --, and what the
+    page has after them.
+
     Example:
-      metrics-sidecar check-rules rules.json
+      metrics-sidecar check-rules rules.json --test rules.test
 
     Exit codes:
       0  the rules are good; standard output says how many there are
-      1  the file cannot be read, or has mistakes: a line each, with line, column and reason
+      1  a file cannot be read; the rules have mistakes: a line each, with line, column and reason;
+         or a case differs: what was expected, and the actual line
       2  a wrong flag, or no file
 
     """

@@ -28,7 +28,7 @@ private func run(_ command: String, _ options: Options) throws(Options.Mistake) 
   case "emit": Process.exit(try Emit.run(options))
   case "run": try RunCommand.run(options)
   case "copy": Process.exit(CopyCommand.run(operands[0]))
-  case "check-rules": Process.exit(RuleLoading.check(operands[0]))
+  case "check-rules": Process.exit(RuleLoading.check(operands[0], test: options.text("test")))
   case "healthcheck": healthcheck(try options.address("listen"))
   case "tail":
     Process.exit(

@@ -284,7 +284,8 @@ class Docs(TestCase):
         """Every flag that a document writes as `--flag` is one that a program has; the guide speaks
         of other programs too much."""
         known = set()
-        for command in ("metrics-sidecar", "simple-server", "simple-server stress"):
+        for command in ("metrics-sidecar", "metrics-sidecar check-rules", "simple-server",
+                        "simple-server stress"):
             program, *words = command.split()
             shown = subprocess.run([os.path.join(PROGRAMS, program), *words, "--help"],
                                    capture_output=True,
@@ -316,6 +317,32 @@ class Docs(TestCase):
                     check(told.returncode == 0, f"docs/{name}: {told.stderr}{block}")
                     count += 1
         print(f"  {count} rules files in docs/ are good")
+
+    def test_tested(self):
+        """Every test of rules that a document shows passes with the rules above it, and none that
+        has another number does."""
+        count = 0
+        for name in sorted(os.listdir("docs")):
+            if not name.endswith(".md"):
+                continue
+            with open(os.path.join("docs", name)) as f:
+                blocks = re.findall(r"^```(json|test)\n(.*?)^```", f.read(), re.M | re.S)
+            for (_, rules), (kind, test) in zip(blocks, blocks[1:]):
+                if kind != "test":
+                    continue
+                for text in test, re.sub(r" 3\.0$", " 4.0", test, count=1, flags=re.M):
+                    with tempfile.TemporaryDirectory() as folder:
+                        files = [f"{folder}/rules.json", f"{folder}/rules.test"]
+                        for file, content in zip(files, (rules, text)):
+                            with open(file, "w") as f:
+                                f.write(content)
+                        told = subprocess.run([os.path.join(PROGRAMS, "metrics-sidecar"),
+                                               "check-rules", files[0], "--test", files[1]],
+                                              capture_output=True, text=True)
+                    check(told.returncode == (text != test), f"docs/{name}: {told}{text}")
+                count += 1
+        check(count, "no document shows a test of rules")
+        print(f"  {count} tests of rules in docs/ pass")
 
     def test_examples(self):
         """Each example of docs/ that says how it is to be checked is as it says."""

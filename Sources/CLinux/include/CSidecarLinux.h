@@ -18,6 +18,8 @@ int cl_open(const char *path, int flags, uint32_t mode);
 int64_t cl_file_size(int fd);
 // Like cl_open with 1, but only a regular file: -EISDIR or -EINVAL for anything else.
 int cl_open_regular(const char *path, uint32_t mode);
+// A file that no folder has; it goes with its descriptor.
+int cl_open_memory(void);
 // For `path` without following a link, or for `fd` if that is NULL.
 int cl_file_identity(const char *path, int fd, uint64_t *device, uint64_t *number);
 int cl_file_allocate(int fd, int64_t offset, int64_t size);

@@ -8,6 +8,11 @@ enum RuleLoading {
     let message: String
     /// Every mistake, a line each.
     let lines: String
+
+    init(_ message: String, lines: String = "") {
+      self.message = message
+      self.lines = lines.isEmpty ? message + "\n" : lines
+    }
   }
 
   /// The longest file, in bytes.
@@ -45,16 +50,18 @@ enum RuleLoading {
     }
   }
 
-  static func read(_ path: String, into text: inout ByteBuffer) throws(Failure) {
+  static func read(
+    _ path: String, _ kind: StaticString = "rules", into text: inout ByteBuffer
+  ) throws(Failure) {
     do throws(Errno) {
       try Files.read(path, limit: byteLimit, into: &text)
     } catch {
-      let message = joined("cannot read the rules file ", path, ": ", error.description)
-      throw Failure(message: message, lines: message + "\n")
+      throw Failure(
+        joined("cannot read the ", kind.description, " file ", path, ": ", error.description))
     }
   }
 
-  private static func parse(_ text: [UInt8], _ path: String) throws(Failure) -> Rules {
+  static func parse(_ text: [UInt8], _ path: String) throws(Failure) -> Rules {
     let (rules, mistakes) = RuleFile.read(text)
     guard let first = mistakes.first else { return rules }
     var told = ByteBuffer(capacity: 256)
@@ -63,7 +70,7 @@ enum RuleLoading {
     let more =
       mistakes.count > 1
       ? joined(" (and ", (mistakes.count - 1).description, " more: see check-rules)") : ""
-    throw Failure(message: joined(path, ": ", first.description, more), lines: lines)
+    throw Failure(joined(path, ": ", first.description, more), lines: lines)
   }
 
   /// The last rules without a mistake that a worker before this one has loaded, and when, in Unix
@@ -73,22 +80,5 @@ enum RuleLoading {
     let (rules, mistakes) = RuleFile.read(found.text)
     return mistakes.isEmpty
       ? unsafe (rules, Mark(found.text.span.bytes), Double(found.note)) : nil
-  }
-
-  /// `check-rules`: says everything that is wrong, a line each, or how much there is.
-  static func check(_ path: String) -> ExitCode {
-    do throws(Failure) {
-      var text = ByteBuffer()
-      try read(path, into: &text)
-      let rules = try parse(text.array, path)
-      Process.write(
-        joined(
-          path, ": good; families: ", rules.families.count.description, ", events: ",
-          rules.rules.count.description, "\n"))
-      return .success
-    } catch {
-      Process.write(error.lines, to: 2)
-      return .failure
-    }
   }
 }

@@ -38,7 +38,20 @@ public struct MappedFile: ~Copyable {
     let wasThere = (try? FileIdentity(path: path)) != nil
     let opened = unsafe cl_open_regular(path, mode)
     if opened < 0 { throw .open(Errno(-opened)) }
-    let descriptor = Descriptor(owning: opened)
+    try self.init(Descriptor(owning: opened), path, wasThere: wasThere, limit: limit)
+  }
+
+  /// A file that no folder has, for numbers that end with the process.
+  public init(inMemory limit: Int) throws(Failure) {
+    let opened = cl_open_memory()
+    if opened < 0 { throw .open(Errno(-opened)) }
+    try self.init(Descriptor(owning: opened), "", wasThere: false, limit: limit)
+  }
+
+  private init(
+    _ descriptor: consuming Descriptor, _ path: String, wasThere: Bool, limit: Int
+  ) throws(Failure) {
+    let opened = descriptor.raw
     let locked = cl_file_lock(opened)
     if locked == -Errno.wouldBlock.rawValue { throw .locked }
     if locked < 0 { throw .open(Errno(-locked)) }
