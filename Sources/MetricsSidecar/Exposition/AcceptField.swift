@@ -1,10 +1,9 @@
 import SidecarPlatform
 
-/// `Accept` and `Accept-Encoding` (RFC 9110 §12.5): the best of what the scraper takes.
+/// `Accept` and `Accept-Encoding` (RFC 9110 §12.5): the best format that the scraper accepts.
 ///
-/// The largest weight wins, among equals the first named. What is not understood is skipped; where
-/// nothing is left, the answer is text 0.0.4, as the official clients have it: a scraper never gets
-/// 406.
+/// The largest weight wins, and the first one among equals. Unknown parts are skipped; if nothing
+/// is left, the answer is text 0.0.4, as in the official clients: a scraper never gets 406.
 enum AcceptField {
   static func shape(_ accept: RawSpan?) -> ExpositionShape {
     guard let accept else { return ExpositionShape() }
@@ -21,7 +20,8 @@ enum AcceptField {
     return best
   }
 
-  /// Whether the answer may be compressed: gzip is named, or `*`, and not less wished than identity.
+  /// Whether the answer may be compressed: gzip or `*` is named, and not with a lower weight than
+  /// identity.
   static func takesGzip(_ acceptEncoding: RawSpan?) -> Bool {
     guard let acceptEncoding else { return false }
     var gzip = -1
@@ -94,13 +94,13 @@ enum AcceptField {
     }
   }
 
-  /// What stands before the first `;`.
+  /// The part before the first `;`.
   @_lifetime(copy item)
   private static func head(of item: RawSpan) -> RawSpan {
     item.extracting(0..<item.end(of: UInt8(ascii: ";"), from: 0)).trimmed
   }
 
-  /// A parameter's value without its quotes; `nil` where it is not given.
+  /// A parameter's value without its quotes; `nil` if it is missing.
   @_lifetime(copy item)
   private static func parameter(_ name: StaticString, of item: RawSpan) -> RawSpan? {
     var start = item.end(of: UInt8(ascii: ";"), from: 0) + 1
@@ -122,7 +122,7 @@ enum AcceptField {
     return nil
   }
 
-  /// `q` in thousandths, RFC 9110 §12.4.2; 1 where it is missing, 0 where it is not a weight.
+  /// `q` in thousandths, RFC 9110 §12.4.2; 1 if it is missing, 0 if it is not a weight.
   private static func weight(of item: RawSpan) -> Int {
     guard let text = parameter("q", of: item) else { return 1000 }
     guard text.byteCount > 0, text.byteCount <= 16 else { return 0 }
@@ -143,7 +143,7 @@ enum AcceptField {
 }
 
 extension RawSpan {
-  /// Where the next `mark` outside of quotes stands, or the end.
+  /// The position of the next `mark` outside quotes, or the end.
   func end(of mark: UInt8, from start: Int) -> Int {
     var index = start
     var isQuoted = false

@@ -1,6 +1,6 @@
 import SidecarPlatform
 
-/// What a page is written in, as the scraper has asked for it.
+/// The format of an exposition, as the scraper asked for it.
 enum ExpositionFormat: UInt8, CaseIterable {
   case text004, text100, openMetrics001, openMetrics100, protobuf
 
@@ -19,7 +19,7 @@ enum ExpositionFormat: UInt8, CaseIterable {
   }
 }
 
-/// How names that Prometheus did not always allow are written.
+/// How to write names that Prometheus did not always allow.
 /// https://prometheus.io/docs/instrumenting/escaping_schemes/
 enum Escaping: UInt8, CaseIterable {
   case underscores, dots, values, allowUTF8
@@ -37,7 +37,7 @@ enum Escaping: UInt8, CaseIterable {
 /// Format and escaping of one answer.
 struct ExpositionShape: Equatable {
   var format = ExpositionFormat.text004
-  /// `nil` where the scraper has not asked: underscores, and no parameter in the answer.
+  /// `nil` if the scraper did not ask: underscores, and no parameter in the answer.
   var escaping: Escaping?
 
   var contentType: [UInt8] {

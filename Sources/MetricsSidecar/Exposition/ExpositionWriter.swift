@@ -1,7 +1,8 @@
 import SidecarPlatform
 
-/// Writes a snapshot as an exposition, some bytes a call, so that a large one is made between the
-/// turns of the loop: the families of events, the sidecar's own, pushed ones, the groups' times.
+/// Writes a snapshot as an exposition, some bytes per call, so that a large one is written between
+/// the turns of the loop: the families of events, the sidecar's own, pushed ones, the groups'
+/// times.
 final class ExpositionWriter {
   private let snapshot: Snapshot
   private let shape: ExpositionShape
@@ -10,18 +11,19 @@ final class ExpositionWriter {
 
   private enum Stage { case events, own, pushed, times, done }
   private var stage = Stage.events
-  /// Which family of the stage, and whether it has been begun.
+  /// The current family of the stage, and whether it has been begun.
   private var place = 0
   private var isOpen = false
   private var hasHead = false
-  /// The next series of those that come first in the family, before pushed ones.
+  /// The next of the family's own series, which come before pushed ones.
   private var series = 0
-  /// What a family in protobuf takes, as far as it is measured, and where series are written for it.
+  /// The size of a family in protobuf, as far as it is measured, and a buffer for measuring its
+  /// series.
   private var seriesByteCount = 0
   private var scratch = ByteBuffer(capacity: 16)
   private let points = PointSeries()
 
-  /// Names looked at in one call: those that are not shown cost time, too.
+  /// Names checked per call: hidden ones cost time, too.
   private static let namesPerCall = 4096
 
   init(_ snapshot: Snapshot, shape: ExpositionShape, filter: NameFilter) {
@@ -44,7 +46,7 @@ final class ExpositionWriter {
     while !writer.write(into: &page, byteCount: 1 << 20) {}
   }
 
-  /// Appends about `byteCount` bytes, or the rest. Whether the exposition is complete.
+  /// Appends about `byteCount` bytes, or the rest. Returns whether the exposition is complete.
   func write(into page: inout ByteBuffer, byteCount: Int) -> Bool {
     if let pushed = snapshot.pushed,
       !pushed.prepare(snapshot, isOpenMetrics: shape.format.isOpenMetrics)
@@ -68,7 +70,7 @@ final class ExpositionWriter {
 
   // MARK: Families
 
-  /// Begins the next family, if none is open; whether there is one. Looks at `left` names.
+  /// Begins the next family, if none is open; returns whether there is one. Checks `left` names.
   private func open(_ left: inout Int, to page: inout ByteBuffer) -> Bool {
     if isOpen { return true }
     while stage != .done {
@@ -123,7 +125,7 @@ final class ExpositionWriter {
     }
   }
 
-  /// The family at `place`; `nil` where it is not shown.
+  /// The family at `place`; `nil` if it is not shown.
   private func head() -> FamilyHead? {
     switch stage {
     case .events:
@@ -155,7 +157,8 @@ final class ExpositionWriter {
 
   // MARK: Series
 
-  /// Measures the family's series, some a call, and writes its head; whether that is done.
+  /// Measures the family's series, some per call, and writes its head; returns whether that is
+  /// done.
   private func measure(_ byteCount: Int, to page: inout ByteBuffer) -> Bool {
     var isComplete = true
     if stage == .events, snapshot.parts[place].hasNumbers,
@@ -175,7 +178,8 @@ final class ExpositionWriter {
     return true
   }
 
-  /// Appends series of the family until the page has `end` bytes; whether it has all of them.
+  /// Appends series of the family until the page has `end` bytes; returns whether it has all of
+  /// them.
   private func series(to page: inout ByteBuffer, end: Int) -> Bool {
     let pushed = snapshot.pushed
     var name = -1
@@ -246,10 +250,10 @@ final class ExpositionWriter {
   }
 }
 
-// MARK: What types expose
+// MARK: The samples of each type
 
 extension HistogramCells {
-  /// `values` are a record's cells without the first, as all here.
+  /// As everywhere here, `values` are a record's cells without the first.
   static func expose(_ values: Span<Double>, _ record: Int, to points: PointSeries) {
     var cumulative = 0.0
     for index in firstBucket - 1..<values.count {
@@ -273,8 +277,8 @@ extension SummaryCells {
 }
 
 extension NativeHistogramCells {
-  /// Fixed buckets as a rule gives some, or +Inf alone, and where they are asked for the exponential
-  /// ones, with their own count: that of what they hold, which has a limit.
+  /// The classic buckets of the rule, or only +Inf, and on request the exponential ones, with a
+  /// count of their own: the number of samples they hold, which has a limit.
   static func expose(
     _ values: Span<Double>, _ record: Int, _ family: Family, hasNative: Bool,
     to points: PointSeries
@@ -311,7 +315,7 @@ extension NativeHistogramCells {
     native.zeroCount = values[zeros - 1]
     native.below = sorted.side(-1)
     native.above = sorted.side(1)
-    // Without a bucket and with a threshold of 0, an empty span says that it is a native one.
+    // Without a bucket and with a threshold of 0, an empty span marks it as a native one.
     if head == 0, options.zeroThreshold == 0 {
       native.above.spans = [NativeHistogram.Span(offset: 0, length: 0)]
     }
@@ -335,7 +339,7 @@ extension SortedBuckets {
 }
 
 extension Family {
-  /// What a kind that is shown as a gauge has.
+  /// The value of a kind that is exposed as a gauge.
   fileprivate func number(_ values: Span<Double>, now: UInt64) -> Double? {
     kind == .set
       ? DistinctCells.estimate(values, now: now, options)

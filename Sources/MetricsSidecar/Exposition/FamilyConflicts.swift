@@ -3,48 +3,48 @@ import SidecarRules
 
 /// Families that are exposed without a push.
 protocol OtherFamilies: AnyObject {
-  /// The type of such a family; `nil` where there is none.
+  /// The type of such a family; `nil` if there is none.
   func type(of name: [UInt8]) -> FamilyType?
-  /// The upper bounds, without +Inf, that such a histogram has.
+  /// The upper bounds of such a histogram, without +Inf.
   func bounds(of name: [UInt8]) -> [Double]?
   /// Whether there is a series of that key, `name{labels}`.
   func hasSeries(_ key: RawSpan) -> Bool
-  /// About the bytes of their lines on a text page.
+  /// The approximate bytes of their lines in text.
   var textByteCount: Int { get }
 }
 
-/// What was pushed, on one exposition: series of families that events or the sidecar itself have stand
-/// with those, the others follow.
+/// The pushed series in one exposition: those in families of events or of the sidecar itself join
+/// them, the others follow.
 ///
-/// A push that does not go with what events have is refused, but events are never held up by what was
-/// pushed: where an event's series or family comes after the push, the events are shown, and the
-/// pushed series that do not go with them (any more) are left out and counted. Groups keep them, so
-/// they are back when the events' series have gone.
+/// A push that conflicts with events is refused, but a pushed series never causes an event to be
+/// refused: if an event's series or family comes after the push, the exposition shows the events,
+/// and hides and counts the pushed series that conflict with them. Groups keep those, so they
+/// reappear when the events' series are gone.
 ///
-/// In OpenMetrics a histogram or summary `h` has the name `h_created` for itself: the start times that
-/// clients push under it as gauges are left out there, and told of nowhere, since every push of the
+/// In OpenMetrics a histogram or summary `h` reserves the name `h_created`: the start times that
+/// clients push under it as gauges are omitted there, and not counted, since every push of the
 /// official Python client has them.
 ///
-/// What must stay true: no series is there twice, no family has two types, and no line of one family
-/// would be taken for one of another.
+/// What must stay true: no series occurs twice, no family has two types, and no line of one family
+/// could be read as a line of another.
 final class FamilyConflicts {
   let families: PushedFamilies
   let registry: Registry
-  /// Names that stand elsewhere, or are left out.
+  /// Names that are exposed elsewhere, or hidden.
   private var isElsewhere: [Bool] = []
   /// For each part of the snapshot, and each of the sidecar's own families, the name whose series
-  /// stand with it; -1 for none.
+  /// join it; -1 for none.
   private var partNames: [Int] = []
   private var ownNames: [Int] = []
-  /// What is left out whole, and in part, with the part that it is for.
+  /// What is hidden completely, and in part, with its part.
   private var hiddenFamilies: [(part: Int, name: [UInt8], count: Int)] = []
   private var hiddenSeries: [(part: Int, name: [UInt8], count: Int)] = []
-  /// How far `prepare` is.
+  /// The progress of `prepare`.
   private var lookedAt = 0
   private var notedName = 0
   private var lookedName = 0
 
-  /// Looks about so many nanoseconds times ten in one call.
+  /// The work of one call, in tens of nanoseconds.
   private static let sliceCost = 20_000
 
   init(_ families: PushedFamilies, _ registry: Registry) {
@@ -52,10 +52,10 @@ final class FamilyConflicts {
     self.registry = registry
   }
 
-  /// The name whose series stand with the events' family of a part; -1 for none.
+  /// The name whose series join the events' family of a part; -1 for none.
   func name(part: Int) -> Int { partNames[part] }
 
-  /// The same of the sidecar's own family at `own`.
+  /// The same for the sidecar's own family at `own`.
   func name(own: Int) -> Int { ownNames[own] }
 
   /// Whether it is one of the families that follow the sidecar's own.
@@ -63,8 +63,8 @@ final class FamilyConflicts {
 
   // MARK: Before the first family
 
-  /// Finds out, some of it a call, what stands where. Whether all is known, as it has to be before
-  /// the first family.
+  /// Finds out, step by step, where everything is exposed. Returns whether all is known, which is
+  /// required before the first family.
   func prepare(_ snapshot: Snapshot, isOpenMetrics: Bool) -> Bool {
     var left = Self.sliceCost
     guard families.sort(&left) else { return false }
@@ -103,7 +103,7 @@ final class FamilyConflicts {
     return snapshot.noteFamilies(hasTimes: families.hasTimes, &left)
   }
 
-  /// Finds what was pushed of a family of events; how many groups it looked at.
+  /// Finds the pushed series of a family of events; returns how many groups it checked.
   private func look(at family: Family) -> Int {
     var cost = 0
     let type = FamilyType(family.kind)
@@ -126,7 +126,7 @@ final class FamilyConflicts {
     return cost
   }
 
-  /// Finds what was pushed of one of the sidecar's own families, which keeps its type.
+  /// Finds the pushed series of one of the sidecar's own families, which keeps its type.
   private func look(at own: OwnFamily) -> Int {
     guard let name = families.find(own.name), !isElsewhere[name] else { return -1 }
     guard families.type(of: name) == own.type, !families.oddCounters.contains(name) else {
@@ -141,7 +141,7 @@ final class FamilyConflicts {
 
   private static let created = SampleNames.Part.created.ending
 
-  /// What OpenMetrics takes otherwise of a family of events and of what was pushed of its name.
+  /// The differences in OpenMetrics for a family of events and the pushed series of its name.
   private func look(at family: Family, in snapshot: Snapshot) {
     if family.kind.hasSuffixes,
       let name = families.find(SampleNames.joined(family.name, Self.created))
@@ -158,7 +158,7 @@ final class FamilyConflicts {
     }
   }
 
-  /// Whether a name that is shown is that of the start times of another one that was pushed.
+  /// Whether an exposed name is the start-time name of another pushed family.
   private func isStartTime(_ name: Int) -> Bool {
     guard let base = SampleNames.base(families.text(of: name), Self.created),
       let other = families.find(base)
@@ -170,9 +170,9 @@ final class FamilyConflicts {
     if families.type(of: name) == .gauge { isElsewhere[name] = true } else { _ = hide(name) }
   }
 
-  // MARK: What is left out
+  // MARK: Hidden series
 
-  /// Counts what is left out of families that follow the sidecar's own.
+  /// Counts the hidden series of families that follow the sidecar's own.
   private func noteUnfit() {
     for (name, count) in families.unfitCounts where isShown(name) {
       hiddenSeries.append((lookedAt, families.text(of: name), count))
@@ -186,14 +186,14 @@ final class FamilyConflicts {
     return families.groupCount(of: name)
   }
 
-  /// A part has been written: counts what was left out of the pushed series beside it.
+  /// A part has been written: counts the hidden ones among the pushed series that join it.
   func noteHidden(part: Int) {
     let name = partNames[part]
     guard name >= 0, families.hiddenCount > 0 else { return }
     hiddenSeries.append((part, families.text(of: name), families.hiddenCount))
   }
 
-  /// What is left out, in the order of the exposition.
+  /// The hidden series, in the order of the exposition.
   var hidden: HiddenSeries {
     var hidden = HiddenSeries()
     var next = 0
@@ -209,10 +209,10 @@ final class FamilyConflicts {
   }
 }
 
-/// Pushed series that an exposition leaves out, by family.
+/// Pushed series that an exposition hides, by family.
 struct HiddenSeries {
   private(set) var families: [(name: [UInt8], count: Int)] = []
-  /// Those of further families.
+  /// Those of the remaining families.
   private(set) var overflow = 0
   private static let familyLimit = 100
 
@@ -243,7 +243,7 @@ extension Registry: OtherFamilies {
     return table.find(plain.bytes, in: state) != nil
   }
 
-  /// Whether there was a series of that key at the moment of the exposition that is being written.
+  /// Whether there was a series with that key at the moment of the current exposition.
   func hadSeries(_ key: RawSpan) -> Bool {
     guard let plain = Labels.withoutEmpty(key) else { return hadPlainSeries(key) }
     return hadPlainSeries(plain.bytes)

@@ -1,20 +1,20 @@
 import SidecarPlatform
 
-/// The types of families: what they are pushed with, and what a page says of them. The numbers are
-/// those of the protobuf format, and part of the file of pushed groups.
+/// The types of families, in pushes and expositions. The numbers are those of the protobuf format,
+/// and part of the file of pushed groups.
 enum FamilyType: UInt8 {
   case counter = 0
   case gauge = 1
   case summary = 2
   case untyped = 3
   case histogram = 4
-  /// In protobuf alone: a histogram whose counts may fall.
+  /// Only in protobuf: a histogram whose counts may fall.
   case gaugeHistogram = 5
 
-  /// What families of a metric type are.
+  /// The type of families with a metric type.
   init(_ type: MetricType) { self = type.metric.exposedType }
 
-  /// As `# TYPE` has it, but for gauge histograms.
+  /// As in `# TYPE`, except for gauge histograms.
   var text: StaticString {
     switch self {
     case .counter: "counter"
@@ -26,7 +26,7 @@ enum FamilyType: UInt8 {
     }
   }
 
-  /// As Pushgateway's API has it.
+  /// As in Pushgateway's API.
   var capitals: StaticString {
     switch self {
     case .counter: "COUNTER"
@@ -38,7 +38,7 @@ enum FamilyType: UInt8 {
     }
   }
 
-  /// Reads `text` in upper or lower case.
+  /// Parses `text` in upper or lower case.
   init?(_ name: String) {
     switch name.asciiLowercased {
     case "counter": self = .counter
@@ -50,7 +50,7 @@ enum FamilyType: UInt8 {
     }
   }
 
-  /// Has a sum, a count and buckets or quantiles.
+  /// Whether it has a sum, a count and buckets or quantiles.
   var hasPoints: Bool { isHistogram || self == .summary }
 
   var isHistogram: Bool { self == .histogram || self == .gaugeHistogram }

@@ -1,17 +1,17 @@
 import SidecarPlatform
 
-/// What stands at a family's start.
+/// The head of a family.
 struct FamilyHead {
   let name: [UInt8]
   let type: FamilyType
-  /// Escaped, as text 0.0.4 has it.
+  /// Escaped, as in text 0.0.4.
   let help: [UInt8]
-  /// Whether OpenMetrics calls the counter so, by its name without `_total`.
+  /// Whether OpenMetrics can name the counter without `_total`.
   let hasShortName: Bool
 
   init(_ name: [UInt8], _ type: FamilyType, help: [UInt8], hasShortName: Bool = false) {
     self.name = name
-    // The official Python parsers would have no name left of a counter that is called `_total`.
+    // The official Python parsers would be left with no name for a counter called `_total`.
     let isNameless = type == .counter && name.elementsEqual("_total".utf8)
     self.type = isNameless ? .untyped : type
     self.help = help
@@ -19,32 +19,32 @@ struct FamilyHead {
   }
 }
 
-/// Writes families in one format: events' families, pushed ones and the sidecar's own alike. One is
-/// written after the other, some series a call; names are escaped as they are written.
+/// Writes families in one format: events' families, pushed ones and the sidecar's own alike. It
+/// writes one after the other, some series per call, and escapes names as it writes them.
 ///
-/// For each family comes `take`. Where its length stands before it, the series are written once for
-/// their length alone, then `begin` is told it, and they come again, the same to the byte. Labels are
-/// those of the text format, `a="1",b="2"`, without braces.
+/// For each family, `take` comes first. If the format puts the length before the family, the series
+/// are written once just to measure them, then `begin` gets the length, and they are written again,
+/// identical to the byte. Labels are in the text format, `a="1",b="2"`, without braces.
 protocol FamilyWriter: AnyObject {
   /// The family that follows.
   func take(_ head: FamilyHead)
 
-  /// Appends its head; its series have so many bytes.
+  /// Appends its head; its series take this many bytes.
   func begin(seriesByteCount: Int, to page: inout ByteBuffer)
 
-  /// Appends series of one number each, from `series` on, until the page has `end` bytes.
+  /// Appends series with one number each, from `series` on, until the page has `end` bytes.
   func numbers(
     _ part: Snapshot.Part, of snapshot: Snapshot, from series: inout Int,
     to page: inout ByteBuffer, end: Int)
 
-  /// The bytes that `numbers` appends of the next series, some thousands of them.
+  /// The bytes that `numbers` will append for the next series, some thousands of them.
   func byteCount(
     ofNumbers part: Snapshot.Part, of snapshot: Snapshot, from series: inout Int
   ) -> Int
 
   func number(_ labels: RawSpan, _ value: Double, to page: inout ByteBuffer)
 
-  /// A histogram with fixed buckets, exponential ones, or both.
+  /// A histogram with classic buckets, exponential ones, or both.
   func histogram(_ labels: RawSpan, _ points: PointSeries, to page: inout ByteBuffer)
 
   func summary(_ labels: RawSpan, _ points: PointSeries, to page: inout ByteBuffer)
@@ -52,7 +52,7 @@ protocol FamilyWriter: AnyObject {
   func end(to page: inout ByteBuffer)
 }
 
-/// One series of a histogram or summary as a writer takes it; filled anew for each.
+/// One series of a histogram or summary as input of a writer; refilled for each.
 final class PointSeries {
   /// Upper bounds, +Inf last, or quantiles.
   private(set) var bounds: [Double] = []
@@ -63,14 +63,14 @@ final class PointSeries {
   var values: [Double] = []
   var sum = 0.0
   var count = 0.0
-  /// Whether protobuf has to tell the counts as floats.
+  /// Whether protobuf must write the counts as floats.
   var isFloat = false
   var native: NativeHistogram?
-  /// In Unix milliseconds; below 2 where it is not known.
+  /// In Unix milliseconds; below 2 if unknown.
   var createdMilliseconds: UInt64 = 0
-  /// Lines of pushed series have the sum before the count, those of events behind it.
+  /// Pushed series have the sum before the count, those of events after it.
   var hasSumFirst = false
-  /// Those of the first bucket's cell and of the following ones, and of some more cells.
+  /// The exemplars of the first bucket's cell, of the following ones, and of some more cells.
   var exemplars: Exemplars?
   var exemplarTag: [UInt8] = []
   var bucketCell = 0
@@ -126,8 +126,8 @@ final class PointSeries {
     return text.array
   }
 
-  /// Whether OpenMetrics takes sum and count: the sum is a number from 0 on, no bucket is below 0, and
-  /// the count is that of all buckets.
+  /// Whether OpenMetrics allows sum and count: the sum is a number not below 0, no bucket is below
+  /// 0, and the count is that of all buckets.
   var hasSoundSum: Bool {
     guard sum >= 0, count >= 0, count.isFinite, count.rounded(.towardZero) == count else {
       return false

@@ -1,12 +1,12 @@
 import SidecarPlatform
 import SidecarRules
 
-/// `?name[]=a&name[]=b`: only these families. A family is meant by its own name or by that of one of
-/// its samples (`a_total`, `a_bucket`, `a_count`, `a_sum`, `a_created`).
+/// `?name[]=a&name[]=b`: only these families. A family matches by its own name or the name of one
+/// of its samples (`a_total`, `a_bucket`, `a_count`, `a_sum`, `a_created`).
 struct NameFilter: Equatable {
   /// Empty: every family.
   private(set) var names: [[UInt8]] = []
-  /// The families that these mean: a query may have hundreds of names, and there may be thousands of
+  /// The families that match: a query may have hundreds of names, and there may be thousands of
   /// families.
   private var families: Set<[UInt8]> = []
 
@@ -31,13 +31,13 @@ struct NameFilter: Equatable {
     for family in SampleNames.families(meantBy: name) { families.insert(family) }
   }
 
-  /// `my.name` means the family that is `my_name` to others.
+  /// `my.name` matches the family that other scrapers see as `my_name`.
   private static func plain(_ name: ArraySlice<UInt8>) -> [UInt8] {
     let name = Array(name)
     return name.isEmpty || Escaping.isPlain(name) ? name : Names.sanitised(name[...])
   }
 
-  /// `%5B` and `+` as forms write them; what is no escape stays.
+  /// Decodes `%5B` and `+` as in forms; leaves invalid escapes.
   static func decoded(_ text: RawSpan) -> [UInt8] {
     var bytes: [UInt8] = []
     var index = 0

@@ -1,6 +1,6 @@
 import SidecarPlatform
 
-/// OpenMetrics 1.0: the lines of text 0.0.4 under other heads, and `# EOF`.
+/// OpenMetrics 1.0: the lines of text 0.0.4 with different heads, and `# EOF`.
 /// https://prometheus.io/docs/specs/om/open_metrics_spec/
 ///
 /// A counter's family has no `_total`, its sample has:
@@ -10,14 +10,14 @@ import SidecarPlatform
 ///     jobs_done_total{queue="mail"} 4.0
 ///     jobs_done_created{queue="mail"} 1767225600.25
 ///
-/// The last line only with `--created-lines`: a Prometheus that does not read it as a start time
-/// stores it as one more series.
+/// The last line appears only with `--created-lines`: a Prometheus that does not read it as a start
+/// time stores it as another series.
 ///
-/// What it has no lines for is left out: counters below 0, sums that are below 0 or do not go with
-/// their count, quantiles below 0 or of no number from 0 to 1.
+/// Omits what it cannot express: counters below 0, sums that are below 0 or do not match their
+/// count, quantiles below 0 or outside 0 to 1.
 final class OpenMetricsWriter: TextWriter {
   private let hasCreatedLines: Bool
-  /// The family's name as its head has it.
+  /// The family's name in its head.
   private var short = Stem()
 
   static let lastLine: StaticString = "# EOF\n"
@@ -77,7 +77,7 @@ final class OpenMetricsWriter: TextWriter {
       let record = part.series[index]
       index += 1
       let value = snapshot.value(record)
-      // Timings below 0 can bring a counter there.
+      // Negative timings can bring a counter below 0.
       guard value >= 0 else { continue }
       let key = state.key(record)
       if names == nil {
@@ -116,7 +116,7 @@ final class OpenMetricsWriter: TextWriter {
     if hasCreatedLines { created(points.createdMilliseconds, labels, to: &page) }
   }
 
-  /// When the series was made, in seconds; nothing below 2 ms, which stands for an unknown time.
+  /// The creation time of the series, in seconds; nothing below 2 ms, which means an unknown time.
   @_optimize(speed)
   private func created(_ milliseconds: UInt64, _ labels: RawSpan, to page: inout ByteBuffer) {
     guard milliseconds > 1 else { return }
@@ -125,7 +125,7 @@ final class OpenMetricsWriter: TextWriter {
     page.append(UInt8(ascii: "\n"))
   }
 
-  /// So many milliseconds in seconds: what `NumberFormat` writes of the quotient, without dividing.
+  /// Milliseconds in seconds: what `NumberFormat` would write for the quotient, without dividing.
   @_optimize(speed)
   static func seconds(_ milliseconds: UInt64, to page: inout ByteBuffer) {
     Decimal.append(milliseconds / 1000, to: &page)

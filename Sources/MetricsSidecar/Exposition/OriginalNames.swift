@@ -1,32 +1,32 @@
 import SidecarPlatform
 import SidecarRules
 
-/// Names of families and labels as their clients wrote them, for scrapers that take UTF-8.
+/// Names of families and labels as their clients wrote them, for scrapers that accept UTF-8.
 ///
-/// Everywhere else a name is what Prometheus has always allowed: `my.name` and `my-name` are the one
-/// family `my_name`, in the state file and on any page but those that ask for more. The first
-/// spelling that is UTF-8 is kept, in the state file too, so that a restart changes no name.
+/// Everywhere else a name is what Prometheus has always allowed: `my.name` and `my-name` are the
+/// same family `my_name`, in the state file and in every exposition that does not ask for more. The
+/// first spelling in UTF-8 is kept, in the state file too, so that a restart changes no name.
 struct OriginalNames {
   private struct Spelling {
     let text: [UInt8]
-    /// Where the state file has it.
+    /// Its record in the state file.
     let record: Record
   }
 
-  /// From a mark and the plain name to what was written.
+  /// From a mark and the plain name to the original name.
   private var written: [[UInt8]: Spelling] = [:]
-  /// `--utf8-names`. Without it nothing is kept, and what an earlier run has kept is not shown.
+  /// `--utf8-names`. Without it nothing is kept, and names from an earlier run are not shown.
   var isOn = false
 
   static let family = UInt8(ascii: "f")
   static let label = UInt8(ascii: "l")
-  /// More are not kept: each takes memory, and clients choose them.
+  /// The limit of kept names: each takes memory, and clients choose them.
   private static let limit = 20_000
 
   var isEmpty: Bool { !isOn || written.isEmpty }
 
-  /// Whether `spelled` is to be kept for the plain `name`. Prometheus's parser takes no 0 in a name
-  /// between quotes: it would refuse the whole page.
+  /// Whether to keep `spelled` for the plain `name`. Prometheus's parser accepts no zero byte in a
+  /// quoted name: it would refuse the whole exposition.
   func isNew(_ mark: UInt8, _ name: [UInt8], _ spelled: [UInt8]) -> Bool {
     isOn && spelled != name && !spelled.isEmpty && written[[mark] + name] == nil
       && written.count < Self.limit && Names.sanitised(spelled[...]) == name && !spelled.contains(0)
@@ -38,20 +38,20 @@ struct OriginalNames {
     written[marked] = Spelling(text: spelled, record: record)
   }
 
-  /// Gives the spelling of a family that is no more up; its record, if it had one. Those of labels
-  /// stay, since other families may have them.
+  /// Drops the spelling of a removed family; returns its record, if it had one. Spellings of labels
+  /// stay, since other families may use them.
   mutating func forget(family name: [UInt8]) -> Record? {
     written.isEmpty ? nil : written.removeValue(forKey: [Self.family] + name)?.record
   }
 
-  /// The spelling of a plain name: the name itself where there is no other.
+  /// The spelling of a plain name: the name itself if there is no other.
   func spelling(_ mark: UInt8, _ name: [UInt8]) -> [UInt8] {
     written[[mark] + name]?.text ?? name
   }
 }
 
 extension Registry {
-  /// Keeps how a new name is written, in this transaction. Without room it stays plain.
+  /// Keeps the spelling of a new name, in this transaction. Without room the name stays plain.
   func spell(_ mark: UInt8, _ name: [UInt8], as spelled: [UInt8]) {
     guard spellings.isNew(mark, name, spelled) else { return }
     let marked = [mark] + name
@@ -65,7 +65,7 @@ extension Registry {
     } catch {}
   }
 
-  /// Takes back what `spell` has kept.
+  /// Restores what `spell` has kept.
   func restoreSpelling(_ record: Record) {
     let state = self.state
     let key = SeriesKey.array(state.key(record))
@@ -76,8 +76,8 @@ extension Registry {
 }
 
 extension Escaping {
-  /// The name as this scheme writes it. `spelled` is UTF-8 and not empty; under `underscores` it is
-  /// plain already. One that looks as `values` writes others is written so itself.
+  /// The name in this scheme. `spelled` is UTF-8 and not empty; under `underscores` it is plain
+  /// already. Under `values`, a name that looks escaped is escaped itself.
   func escaped(_ spelled: [UInt8], isLabel: Bool = false) -> [UInt8] {
     switch self {
     case .underscores, .allowUTF8: return spelled
@@ -122,8 +122,8 @@ extension Escaping {
     }
   }
 
-  /// Whether each character of `spelled` is one of the plain name: no dashes became one, and none was
-  /// put before a digit.
+  /// Whether each character of `spelled` is one of the plain name: no dashes were merged, and none
+  /// was inserted before a digit.
   static func isOneToOne(_ spelled: [UInt8], _ plain: [UInt8]) -> Bool {
     var index = 0
     for byte in spelled where byte & 0xc0 != 0x80 {

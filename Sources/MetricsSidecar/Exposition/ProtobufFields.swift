@@ -2,7 +2,7 @@ import SidecarPlatform
 
 /// Fields of protobuf messages. https://protobuf.dev/programming-guides/encoding/
 enum ProtobufFields {
-  /// Starts a message or text of a length not known yet: gives where its length stands.
+  /// Starts a message or text of unknown length: returns the position of its length.
   @_optimize(speed)
   static func begin(_ field: UInt8, _ page: inout ByteBuffer) -> Int {
     page.append(field << 3 | 2)
@@ -15,7 +15,7 @@ enum ProtobufFields {
     return page.count - 1
   }
 
-  /// Ends it. A length over 127 needs more bytes than were kept, so what follows it moves.
+  /// Ends it. A length over 127 needs more bytes than were reserved, so the following bytes move.
   @_optimize(speed)
   static func end(_ lengthAt: Int, _ page: inout ByteBuffer) {
     let length = page.count - lengthAt - 1
@@ -46,7 +46,7 @@ enum ProtobufFields {
     page.append(value)
   }
 
-  /// A `google.protobuf.Timestamp`; nothing where it is not known.
+  /// A `google.protobuf.Timestamp`; nothing if it is unknown.
   static func time(_ field: UInt8, _ milliseconds: UInt64, to page: inout ByteBuffer) {
     guard milliseconds > 1 else { return }
     let time = begin(field, &page)

@@ -1,7 +1,7 @@
 import SidecarPlatform
 
-/// A `Metric` of a counter or gauge of events, written at once: its lengths are known from how many
-/// quotes its key has, eight bytes a step.
+/// A `Metric` of a counter or gauge of events, written at once: its lengths follow from the number
+/// of quotes in its key, counted eight bytes at a time.
 ///
 ///     22 27                              metric = 4, 39 bytes
 ///       0a 07 0a 01 61 12 02 78 79       label = 1: name "a", value "xy": 6 bytes more than both
@@ -11,7 +11,7 @@ struct ProtobufNumber {
   private let nameByteCount: Int
   private let field: UInt8
 
-  /// Labels up to here, so that all lengths within the metric have one byte.
+  /// The limit for labels, so that all lengths within the metric have one byte.
   private static let byteLimit = 100
   private static let ones: UInt64 = 0x0101_0101_0101_0101
 
@@ -20,7 +20,7 @@ struct ProtobufNumber {
     self.field = field
   }
 
-  /// The bytes of a metric; 0 where it has to be written otherwise.
+  /// The bytes of a metric; 0 if it must take the general path.
   @inline(__always)
   func byteCount(_ key: RawSpan, _ createdMilliseconds: UInt64) -> Int {
     let labels = labelByteCount(key)
@@ -29,7 +29,7 @@ struct ProtobufNumber {
     return content + (content < 0x80 ? 2 : 3)
   }
 
-  /// The bytes of all labels; -1 where they are too long or have escapes.
+  /// The bytes of all labels; -1 if they are too long or have escapes.
   @inline(__always)
   private func labelByteCount(_ key: RawSpan) -> Int {
     let count = key.byteCount
@@ -45,14 +45,15 @@ struct ProtobufNumber {
       escapes |= Self.matches(word, UInt8(ascii: "\\"))
       at &+= 8
     }
-    // Of `{a="b"}` with n bytes each name and value have one length more, and each pair one of its own.
+    // Of `{a="b"}` with n bytes each name and value have one length more, and each pair one of its
+    // own.
     return escapes == 0 ? count &- start &- 1 &+ Int(quotes) : -1
   }
 
   /// The eight bytes at `at` of a key of eight or more; zeros behind its end.
   @inline(__always)
   private static func word(_ key: RawSpan, _ at: Int) -> UInt64 {
-    // Sound: the last load ends where the key does.
+    // Sound: the last load ends at the end of the key.
     let beyond = at &+ 8 &- key.byteCount
     if beyond <= 0 {
       return unsafe UInt64(
@@ -77,7 +78,7 @@ struct ProtobufNumber {
     (70 &- (value | 1).leadingZeroBitCount) / 7
   }
 
-  /// The bytes of the field that says when the series was made.
+  /// The bytes of the field with the creation time of the series.
   @inline(__always)
   private static func timeByteCount(_ milliseconds: UInt64) -> Int {
     guard milliseconds > 1 else { return 0 }
@@ -85,7 +86,7 @@ struct ProtobufNumber {
       &+ varintByteCount(milliseconds % 1000 &* 1_000_000)
   }
 
-  /// Whether it could be written so.
+  /// Whether it could be written this way.
   @inline(__always)
   func append(
     _ key: RawSpan, _ value: Double, _ createdMilliseconds: UInt64, to page: inout ByteBuffer

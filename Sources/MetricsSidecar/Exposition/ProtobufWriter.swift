@@ -8,22 +8,22 @@ import SidecarPlatform
 ///     0a 01 61         name = 1: "a"
 ///     18 01            type = 3: GAUGE
 ///
-/// What must stay true: a series takes the bytes that it took when its family was measured. So its
-/// exemplars, which may change meanwhile, are kept from then on.
+/// What must stay true: a series takes the same bytes as when its family was measured. So its
+/// exemplars, which may change meanwhile, are copied then.
 final class ProtobufWriter: FamilyWriter {
   private let names: WrittenNames?
   private var head = FamilyHead([], .untyped, help: [])
   private var written: [UInt8] = []
   private var unit: StaticString?
   private var isMeasuring = true
-  /// The family's exemplars as they were when it was measured, in the order in which they are
-  /// written, each after its length in two bytes; and how far they are written.
+  /// The family's exemplars from when it was measured, in writing order, each after its length in
+  /// two bytes; and how many bytes are written.
   private var exemplars = ByteBuffer(capacity: 16)
   private var exemplarsAt = 0
   private var scratch = ByteBuffer(capacity: 16)
 
   private static let lengthByteCount = 5
-  /// Series that are measured in one call.
+  /// Series measured per call.
   private static let measuredCount = 4096
 
   init(_ names: WrittenNames?) { self.names = names }
@@ -37,8 +37,8 @@ final class ProtobufWriter: FamilyWriter {
     exemplarsAt = 0
   }
 
-  /// The unit of a family, if its name has one. Written otherwise, it may not: `wait.seconds` has
-  /// none.
+  /// The unit of a family, if its name has one. An original name may have none, such as
+  /// `wait.seconds`.
   private static func unit(
     _ name: [UInt8], _ written: [UInt8], isPlain: Bool
   ) -> StaticString? {
@@ -184,7 +184,7 @@ final class ProtobufWriter: FamilyWriter {
   ///     62 04 08 04 10 01   positive_span = 12: offset 2 from the end of the last, length 1
   ///     68 0a 68 05 68 00   positive_delta = 13: 5, -3, 0
   ///
-  /// A native one needs no fixed buckets: +Inf alone is none.
+  /// A native one needs no classic buckets: +Inf alone does not count as one.
   @_optimize(speed)
   func histogram(_ labels: RawSpan, _ points: PointSeries, to page: inout ByteBuffer) {
     let metric = ProtobufFields.begin(4, &page)

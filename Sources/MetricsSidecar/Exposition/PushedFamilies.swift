@@ -1,47 +1,48 @@
 import SidecarPlatform
 import SidecarRules
 
-/// Pushed groups of one moment by their families, some series a call. Families of one name in several
-/// groups become one.
+/// The pushed groups of one moment, by family, some series per call. Families with the same name in
+/// several groups become one.
 ///
-/// Clients push what OpenMetrics has no lines for: histograms whose buckets are no rising whole counts
-/// are left out there, whole series of them; `OpenMetricsWriter` leaves out what it can of others.
+/// Clients push values that OpenMetrics cannot express: series of histograms whose buckets are not
+/// rising whole counts are omitted there as a whole; `OpenMetricsWriter` omits parts of others.
 ///
-/// What must stay true: every group is shown as it was at that moment. One that changes meanwhile
-/// leaves what it had in its `PushGroup` here; the others still have it in the file. One such moment
-/// at a time.
+/// What must stay true: every group is shown as it was at that moment. If one changes meanwhile,
+/// its `PushGroup` here keeps the old content; the others still have it in the file. One such
+/// moment at a time.
 final class PushedFamilies {
   private let store: PushStore
   private let format: ExpositionFormat
   let groups: [PushGroup?]
   private let now: PushMoment
   private let groupCount: Int
-  /// The blocks of each name, one after the other: where each name's start, and where each is.
+  /// The blocks of each name, one after the other: where each name's blocks begin, and each block's
+  /// position.
   private let starts: [Int]
   private var next: [Int]
   private var blocks: [(group: Int, offset: Int)]
-  /// Groups whose families are among the blocks.
+  /// The number of groups whose families are among the blocks.
   private var sortedCount = 0
   /// The family being written, its block, and the next metric there; 0 before the first.
   private var name = -1
   private var block = 0
   private var metric = 0
-  /// Series of the family that were left out.
+  /// Series of the family that were omitted.
   private(set) var hiddenCount = 0
-  /// How far `look(at:_:)` is in its family.
+  /// The progress of `look(at:_:)` in its family.
   private var looked = (block: 0, metric: 0)
 
-  /// Series looked at in one call: they cost time where they are left out, too.
+  /// Series checked per call: omitted ones cost time, too.
   private static let sliceCount = 1024
 
-  /// Takes the moment: groups whose time has come are not in it any more.
+  /// Takes the snapshot: expired groups are not in it any more.
   init(_ store: PushStore, now: PushMoment, format: ExpositionFormat = .text004) {
     store.beginReading()
     self.store = store
     self.format = format
     self.now = now
     groups = store.liveGroups(now.steady)
-    // Not by the names' own counts: a push may be in the middle of changing those.
+    // Not from the names' own counts: a push may be changing those.
     var starts = [Int](repeating: 0, count: store.names.entries.count + 1)
     var groupCount = 0
     for group in groups {
@@ -56,15 +57,15 @@ final class PushedFamilies {
     blocks = [(group: Int, offset: Int)](repeating: (0, 0), count: starts.last ?? 0)
   }
 
-  /// When a group's time to live is over, in Unix seconds.
+  /// When a group expires, in Unix seconds.
   func expiry(of group: PushGroup) -> Double { now.unix + group.deadline - now.steady }
 
   deinit { store.endReading() }
 
   // MARK: Names
 
-  /// Sorts the groups' families by name: about `left` of them, which it counts down. Whether all are
-  /// sorted, as they have to be for what follows.
+  /// Sorts the groups' families by name: about `left` of them, which it counts down. Returns
+  /// whether all are sorted, which everything else requires.
   func sort(_ left: inout Int) -> Bool {
     while sortedCount < groups.count, left > 0 {
       left -= 1
@@ -80,15 +81,15 @@ final class PushedFamilies {
     return sortedCount == groups.count
   }
 
-  /// Names by number, some of which no group had.
+  /// Names by number; some are in no group.
   var nameCount: Int { starts.count - 1 }
 
-  /// How many groups had it.
+  /// How many groups have this name.
   func groupCount(of name: Int) -> Int { starts[name + 1] - starts[name] }
 
   func text(of name: Int) -> [UInt8] { store.names.entries[name].name }
 
-  /// The number of a name that groups had.
+  /// The number of a name that is in a group.
   func find(_ name: [UInt8]) -> Int? {
     guard let index = unsafe store.names.find(name.span.bytes), index < nameCount,
       groupCount(of: index) > 0
@@ -96,10 +97,10 @@ final class PushedFamilies {
     return index
   }
 
-  /// The type of a family that groups had.
+  /// The type of a family in the groups.
   func type(of name: Int) -> FamilyType { head(of: name).type }
 
-  /// What stands at its start, as the first of the groups has it.
+  /// Its head, from the first of the groups.
   func head(of name: Int) -> (name: [UInt8], type: FamilyType, help: [UInt8]) {
     var type = FamilyType.untyped
     var help: [UInt8] = []
@@ -112,7 +113,7 @@ final class PushedFamilies {
     return (text(of: name), type, help)
   }
 
-  /// How many series of the name there were.
+  /// How many series the name has.
   func seriesCount(of name: Int) -> Int {
     var count = 0
     for block in blocks[starts[name]..<starts[name + 1]] {
@@ -123,7 +124,7 @@ final class PushedFamilies {
     return count
   }
 
-  /// The bytes that a group had.
+  /// The bytes of a group.
   func read(_ place: Int, _ body: (RawSpan) -> Void) {
     guard let group = groups[place] else { return }
     let kept = group.kept
@@ -135,15 +136,15 @@ final class PushedFamilies {
     }
   }
 
-  // MARK: What OpenMetrics has no lines for
+  // MARK: What OpenMetrics cannot express
 
-  /// Counters some series of which are NaN or below 0.
+  /// Counters with series that are NaN or below 0.
   private(set) var oddCounters: Set<Int> = []
-  /// Series that are left out, by name.
+  /// Omitted series, by name.
   private(set) var unfitCounts: [(name: Int, count: Int)] = []
 
-  /// Looks for what OpenMetrics has no lines for in a family: about `left` numbers, which it counts
-  /// down. Whether that was all of it.
+  /// Looks for values in a family that OpenMetrics cannot express: about `left` numbers, which it
+  /// counts down. Returns whether that was all of it.
   func look(at name: Int, _ left: inout Int) -> Bool {
     looked.block = max(looked.block, starts[name])
     while looked.block < starts[name + 1] {
@@ -188,9 +189,9 @@ final class PushedFamilies {
   /// The next family begins, or the same one again.
   func rewind() { name = -1 }
 
-  /// Appends series of a family until `page` has `end` bytes; whether it has all of them. `family` is
-  /// that of the events beside which they stand: series that it has too are left out, and histograms
-  /// with other buckets than its.
+  /// Appends series of a family until `page` has `end` bytes; returns whether it has all of them.
+  /// `family` is the events' family that they join: omits series that it has too, and histograms
+  /// with different buckets.
   func write(
     _ name: Int, beside family: Family?, in registry: Registry, _ points: PointSeries,
     _ writer: any FamilyWriter, to page: inout ByteBuffer, end: Int
@@ -266,7 +267,8 @@ final class PushedFamilies {
 
   var hasTimes: Bool { groupCount > 0 }
 
-  /// Appends the groups' times from `place` on until `page` has `end` bytes; whether it has all.
+  /// Appends the groups' times from `place` on until `page` has `end` bytes; returns whether it has
+  /// all.
   func writeTimes(
     _ family: Int, from place: inout Int, _ writer: any FamilyWriter, to page: inout ByteBuffer,
     end: Int
@@ -284,7 +286,7 @@ final class PushedFamilies {
   }
 }
 
-/// Keys under which events would have a pushed family's series.
+/// The keys that a pushed family's series would have as events' series.
 struct OtherSeries: ~Copyable {
   private var bytes = ByteBuffer(capacity: 128)
   private let nameByteCount: Int

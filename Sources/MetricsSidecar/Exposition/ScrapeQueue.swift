@@ -1,35 +1,35 @@
 import SidecarHTTP
 import SidecarPlatform
 
-/// What a scrape asks for. Scrapes that ask for the same can share a page.
+/// What a scrape asks for. Scrapes that ask for the same can share an exposition.
 struct ScrapeKind: Equatable {
   var shape: ExpositionShape
   var filter: NameFilter
   var isGzip: Bool
-  /// Pushed groups as JSON are asked for instead of a page.
+  /// Asks for pushed groups as JSON instead of an exposition.
   var isGroups = false
 }
 
-/// One page on its way: its snapshot is taken, some bytes of it are written each turn.
+/// One exposition in progress: its snapshot is taken, and each turn writes some bytes of it.
 final class ScrapeJob {
   let kind: ScrapeKind
-  /// Who gets it.
+  /// The scrapes that get it.
   var tickets: [Ticket]
   let startedAt: UInt64
-  /// The number of the last event on the page; see `Linger`.
+  /// The number of the last event in it; see `Linger`.
   var mark: UInt64 = 0
   let body = ResponseBody()
   /// One of these writes it.
   private let writer: ExpositionWriter?
   private let groups: GroupsJSON?
-  /// What is written is compressed at once, so that the whole page is never in memory.
+  /// Compresses what is written at once, so that the whole exposition is never in memory.
   private var gzip: Gzip?
   private var plain = ByteBuffer(capacity: 16)
   private var piece = ByteBuffer(capacity: pieceByteCount + 16_384)
 
-  /// Of one turn: about a tenth of a millisecond. JSON takes longer, and gets half.
+  /// Bytes per turn: about a tenth of a millisecond. JSON takes longer, and gets half.
   static let sliceByteCount = 64 << 10
-  /// Of one piece of the body: large enough that the allocator maps it, and so gives it back.
+  /// Bytes per piece of the body: large enough that the allocator maps it, and so releases it.
   static let pieceByteCount = 192 << 10
 
   init(_ kind: ScrapeKind, _ snapshot: Snapshot, startedAt: UInt64) {
@@ -50,7 +50,7 @@ final class ScrapeJob {
     self.groups = groups
   }
 
-  /// Writes one slice. Whether the page is complete.
+  /// Writes one slice. Returns whether the exposition is complete.
   func writeSlice() -> Bool {
     let isComplete: Bool
     if let writer, kind.isGzip {
@@ -72,7 +72,7 @@ final class ScrapeJob {
     swap(&next, &piece)
     body.append(next)
     if isLast { return }
-    // The page goes on, so the next piece will be filled too.
+    // The exposition continues, so the next piece will be filled too.
     piece.reserve(Self.pieceByteCount + 16_384)
     piece.touch()
   }
@@ -92,13 +92,14 @@ final class ScrapeJob {
   }
 }
 
-/// The page being written and the scrapes that wait for the next one.
+/// The exposition being written and the scrapes that wait for the next one.
 ///
-/// What must stay true: a scrape gets a page whose snapshot was taken after it came, so those that
-/// come while a page is written wait for one of their own; they share it where they ask for the same.
+/// What must stay true: the snapshot for a scrape is taken after the scrape arrived, so scrapes
+/// that arrive during an exposition wait for the next one; they share it if they ask for the same.
 struct ScrapeQueue {
   var current: ScrapeJob?
-  /// Those that the next page is for, while what it has to see is still being read.
+  /// The scrapes for the next exposition, while the events that it must contain are still being
+  /// read.
   var next: (kind: ScrapeKind, tickets: [Ticket])?
   private var waiting: [(ticket: Ticket, kind: ScrapeKind)] = []
 
@@ -106,7 +107,7 @@ struct ScrapeQueue {
 
   mutating func wait(_ ticket: Ticket, _ kind: ScrapeKind) { waiting.append((ticket, kind)) }
 
-  /// The scrapes that the next page is for: the first that waits, and all that ask for the same.
+  /// The scrapes for the next exposition: the first waiting one, and all that ask for the same.
   mutating func takeNext() -> (kind: ScrapeKind, tickets: [Ticket])? {
     guard let kind = waiting.first?.kind else { return nil }
     let tickets = waiting.filter { $0.kind == kind }.map { $0.ticket }

@@ -1,21 +1,22 @@
 import SidecarPlatform
 import SidecarRules
 
-/// All series at one moment between two commits, so of whole frames only. A page is written from it
-/// in slices while the intake goes on: the cells keep what they held then (`BeforeImages`).
+/// All series at one moment between two commits, so with whole frames only. The exposition is
+/// written from it in slices while intake continues: the values of the moment are kept
+/// (`BeforeImages`).
 ///
-/// What must stay true: a record's key and its time of birth do not change while a snapshot is alive;
-/// one is alive at a time.
+/// What must stay true: a record's key and its creation time do not change while a snapshot is
+/// alive; one is alive at a time.
 @safe
 final class Snapshot {
-  /// A family and its series as they were.
+  /// A family and its series at that moment.
   struct Part {
     let family: Family
     let series: [Record]
-    /// Values of one series: all its cells but the one that says whether it is in use.
+    /// Values per series: all its cells except the one that says whether it is in use.
     let valuesPerSeries: Int
 
-    /// Whether each series is a number that stands in a cell.
+    /// Whether each series is a single number in a cell.
     var hasNumbers: Bool { family.kind == .counter || family.kind == .gauge }
   }
 
@@ -23,24 +24,25 @@ final class Snapshot {
   /// When it was taken, in Unix milliseconds.
   let now: UInt64
   private(set) var parts: [Part] = []
-  // Sound: as many numbers as the longest series has, freed in `deinit`, lent until the next call.
+  // Sound: as many numbers as the longest series has, freed in `deinit`, borrowed until the next
+  // call.
   private let scratch: UnsafeMutableBufferPointer<Double>
-  /// What the sidecar says of itself.
+  /// The sidecar's own metrics.
   var own: [OwnFamily] = []
   /// Whether OpenMetrics has a `_created` line for each counter, histogram and summary.
   var hasCreatedLines = false
-  /// What was pushed.
+  /// The pushed families.
   var pushed: FamilyConflicts?
-  /// How clients wrote the names.
+  /// The names as clients wrote them.
   let spellings: OriginalNames
-  /// The exemplars as they are when a line is written, or its family measured, which may be a little
-  /// later.
+  /// The exemplars at the time when a line is written, or its family measured, which may be a
+  /// little later.
   private let exemplars: Exemplars?
-  /// Families that OpenMetrics must not call counters; see `SampleNames.short`.
+  /// Families that must not be counters in OpenMetrics; see `SampleNames.short`.
   private(set) var unknownCounters: Set<Int> = []
-  /// Names of all families on an OpenMetrics page that pushes are on; empty on any other.
+  /// Names of all families in an OpenMetrics exposition with pushes; empty for any other.
   private(set) var familyNames: Set<[UInt8]> = []
-  /// How far `noteFamilies` is: the names of all parts, then each again.
+  /// The progress of `noteFamilies`: the names of all parts, then each again.
   private var notedCount = 0
 
   @_optimize(speed)
@@ -71,11 +73,12 @@ final class Snapshot {
     unsafe scratch = .allocate(capacity: longest)
   }
 
-  /// A family on an OpenMetrics page that is none of `parts`.
+  /// A family in an OpenMetrics exposition that is not in `parts`.
   func noteFamily(_ name: [UInt8]) { familyNames.insert(name) }
 
-  /// Looks at the families of an OpenMetrics page that pushes are on: a counter's short name may be
-  /// that of a pushed family. Some of them a call, which are taken from `left`; whether that is all.
+  /// Checks the families of an OpenMetrics exposition with pushes: a counter's short name may
+  /// belong to a pushed family. Handles some per call, which it subtracts from `left`; returns
+  /// whether that is all.
   func noteFamilies(hasTimes: Bool, _ left: inout Int) -> Bool {
     if notedCount == 0 {
       for family in own { familyNames.insert(family.name) }
@@ -99,7 +102,7 @@ final class Snapshot {
     return true
   }
 
-  /// Whether OpenMetrics has a short name for a counter of events, as far as these go.
+  /// Whether OpenMetrics has a short name for a counter of events, judging by events alone.
   private static func hasShortName(_ counter: [UInt8], in registry: Registry) -> Bool {
     let families = registry.familyIndex
     return SampleNames.short(
@@ -114,7 +117,7 @@ final class Snapshot {
       != nil
   }
 
-  /// The series of one of the sidecar's own families. Those that are left out are known by now.
+  /// The series of one of the sidecar's own families. Hidden series are known by now.
   func ownSamples(_ place: Int) -> [(labels: [UInt8], value: Double)] {
     var family = own[place]
     if let pushed, unsafe family.name.span.bytes.isEqual(to: HiddenSeries.metric) {
@@ -123,7 +126,7 @@ final class Snapshot {
     return family.samples
   }
 
-  /// Has OpenMetrics not call the counter of a part so.
+  /// Makes OpenMetrics not call a part a counter.
   func noteUnknownCounter(_ part: Int) { unknownCounters.insert(part) }
 
   deinit {
@@ -148,11 +151,11 @@ final class Snapshot {
     return unsafe _overrideLifetime(span, borrowing: self)
   }
 
-  /// Those of a family whose rule asks for them.
+  /// The exemplars of a family whose rule asks for them.
   func exemplars(_ family: Family) -> Exemplars? {
     family.options.exemplar.isEmpty ? nil : exemplars
   }
 
-  /// When a series was made, in Unix milliseconds; 1 where it is not known.
+  /// When a series was created, in Unix milliseconds; 1 if unknown.
   func createdMilliseconds(_ record: Record) -> UInt64 { state.createdMilliseconds(record) }
 }

@@ -1,12 +1,12 @@
 import SidecarPlatform
 
-/// Prometheus text format 0.0.4: `# HELP`, `# TYPE`, then a line a sample. An event series' key is its
-/// line's start, so a line is a copy, a number and a newline.
+/// Prometheus text format 0.0.4: `# HELP`, `# TYPE`, then one line per sample. The key of an
+/// event's series is the start of its line, so a line is a copy, a number and a newline.
 /// https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 ///
-/// Version 1.0.0 differs in names beyond ASCII only.
+/// Version 1.0.0 differs only in names beyond ASCII.
 class TextWriter: FamilyWriter {
-  /// What the names of a family's samples begin with: in quotes `{"my.name`, whose end is missing.
+  /// The beginning of the names of a family's samples: if quoted, `{"my.name` without its end.
   struct Stem {
     var text: [UInt8] = []
     var isQuoted = false
@@ -15,7 +15,7 @@ class TextWriter: FamilyWriter {
   /// `nil` where names are plain.
   let names: WrittenNames?
   private(set) var head = FamilyHead([], .untyped, help: [])
-  /// The family's name as it is written, without quotes.
+  /// The family's written name, without quotes.
   private(set) var written: [UInt8] = []
   private(set) var stem = Stem()
 
@@ -36,7 +36,7 @@ class TextWriter: FamilyWriter {
       page.append(UInt8(ascii: "\n"))
     }
     comment("# TYPE ", stem, to: &page)
-    // Text formats know no gauge histograms, as with the official clients.
+    // Text formats have no gauge histograms, as in the official clients.
     page.append(head.type == .gaugeHistogram ? FamilyType.histogram.text : head.type.text)
     page.append(UInt8(ascii: "\n"))
   }
@@ -146,7 +146,7 @@ class TextWriter: FamilyWriter {
     page.append(UInt8(ascii: "\n"))
   }
 
-  /// All of a line before its number.
+  /// The part of a line before its number.
   final func start(
     _ stem: Stem, _ ending: StaticString, _ labels: RawSpan, to page: inout ByteBuffer
   ) {
@@ -186,8 +186,8 @@ class TextWriter: FamilyWriter {
     }
   }
 
-  /// `key value`. A whole number below 10^15, as most are, is written at once with its key, which is
-  /// that of a record: all bytes of its last unit can be read.
+  /// `key value`. A whole number below 10^15, as most are, is written together with its key; the
+  /// key is a record's, so all bytes of its last unit are readable.
   @inline(__always)
   @_optimize(speed)
   static func line(_ key: RawSpan, _ value: Double, to page: inout ByteBuffer) {

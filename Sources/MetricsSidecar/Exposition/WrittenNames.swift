@@ -1,21 +1,21 @@
 import SidecarPlatform
 
-/// Names as the scraper has asked for them. A family's name is escaped whole, then its samples'
-/// endings follow, as the official clients do. Under `allow-utf-8` a name that is not plain stands in
-/// quotes within the braces of a text format:
+/// Names in the scheme that the scraper asked for. A family's name is escaped as a whole, then the
+/// suffixes of its samples follow, as in the official clients. Under `allow-utf-8` a name that is
+/// not plain is quoted within the braces of a text format:
 ///
 ///     # TYPE "my.name" counter
 ///     {"my.name_total","a.label"="v"} 4.0
 ///
-/// What must stay true: a series whose labels the series before had allocates nothing.
+/// What must stay true: a series with the same labels as the previous one allocates nothing.
 final class WrittenNames {
   private let spellings: OriginalNames
   private let escaping: Escaping
   private let isText: Bool
-  /// The labels of the last series, by their places in it.
+  /// The labels of the last series, by their positions in it.
   private var labels: [(plain: [UInt8], written: [UInt8])] = []
 
-  /// `nil` where plain names are what the scraper has asked for.
+  /// `nil` if the scraper asked for plain names.
   init?(_ spellings: OriginalNames, _ shape: ExpositionShape) {
     switch shape.escaping {
     case nil, .underscores: return nil
@@ -30,7 +30,7 @@ final class WrittenNames {
   /// A family's name, without quotes.
   func family(_ plain: [UInt8]) -> [UInt8] { name(OriginalNames.family, plain) }
 
-  /// The label at `place` of a series, in quotes where a text format needs them.
+  /// The label at `place` of a series, quoted where a text format needs it.
   @_optimize(speed)
   func label(_ place: Int, _ plain: RawSpan) -> [UInt8] {
     if place < labels.count {
@@ -51,14 +51,15 @@ final class WrittenNames {
     return written
   }
 
-  /// What a family's samples begin with in a text format.
+  /// The beginning of a family's samples in a text format.
   func stem(_ written: [UInt8]) -> TextWriter.Stem {
     needsQuotes(written)
       ? TextWriter.Stem(text: Array("{\"".utf8) + Self.escaped(written), isQuoted: true)
       : TextWriter.Stem(text: written, isQuoted: false)
   }
 
-  /// No two names of one page become one, and no label gets Prometheus's own `__` at its start.
+  /// No two names of one exposition become the same, and no label begins with `__`, which is
+  /// Prometheus's own.
   private func name(_ mark: UInt8, _ plain: [UInt8]) -> [UInt8] {
     let spelled = spellings.isEmpty ? plain : spellings.spelling(mark, plain)
     let isLabel = mark == OriginalNames.label

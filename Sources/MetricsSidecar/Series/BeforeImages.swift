@@ -1,15 +1,15 @@
-/// What cells held at one moment between two transactions, while the intake goes on: the first store
-/// into a cell after that moment puts its value here, so that a page can be written from the cells
-/// themselves, a slice at a time, without a copy of them all.
+/// The values of cells at one moment between two transactions, while intake continues: the first
+/// store into a cell after that moment saves its old value here, so that an exposition can be
+/// written from the cells themselves, a slice at a time, without a copy of them all.
 ///
-/// What must stay true: a cell whose transaction came after the moment has its value of then here;
-/// any other still has it itself. One moment at a time.
+/// What must stay true: a cell whose transaction came after the moment has its old value here; any
+/// other still holds it itself. One moment at a time.
 @safe
 struct BeforeImages {
   // Sound: made for `end` numbers, freed in `forget`; only cells below `end` are stored or read.
-  // Memory that no cell is put into is never touched, so it costs address space alone.
+  // Memory for unchanged cells is never touched, so it costs only address space.
   private var base: UnsafeMutablePointer<UInt64>?
-  /// Cells from here on came after the moment; 0 while nothing is kept.
+  /// Cells from here on were created after the moment; 0 while nothing is kept.
   private(set) var end = 0
   /// The last transaction before the moment.
   private var last: UInt32 = 0
@@ -24,14 +24,14 @@ struct BeforeImages {
     self.last = last
   }
 
-  /// The moment is of no more use.
+  /// Ends the moment.
   mutating func forget() {
     unsafe base?.deallocate()
     unsafe base = nil
     end = 0
   }
 
-  /// Whether a cell last stored into by `transaction` is as it was at the moment.
+  /// Whether a cell last stored into by `transaction` is unchanged since the moment.
   func isSame(storedBy transaction: UInt32) -> Bool { transaction <= last }
 
   /// A cell below `end`, last stored into by `transaction`, is about to be changed.
@@ -40,7 +40,7 @@ struct BeforeImages {
     if transaction <= last { unsafe base.unsafelyUnwrapped[cell] = bits }
   }
 
-  /// The value of then, of a cell that has `bits` now, stored by `transaction`.
+  /// The value at the moment, of a cell that now has `bits`, stored by `transaction`.
   @inline(__always)
   func value(_ cell: Int, _ bits: UInt64, storedBy transaction: UInt32) -> UInt64 {
     if transaction <= last { return bits }

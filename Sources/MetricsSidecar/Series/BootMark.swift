@@ -1,10 +1,10 @@
 import CSidecarLinux
 import SidecarPlatform
 
-/// Which start of the machine a file was written under. A process that is killed leaves its file whole,
-/// in the kernel's memory. A machine that goes down leaves what has come to the disk by then: pages of
-/// different times, each of which may look right. So a file of another start is trusted only if its
-/// owner ended in order, with everything on the disk.
+/// The boot of the machine under which a file was written. A killed process leaves its file
+/// complete, in the kernel's memory. A machine that crashes leaves what has reached the disk by
+/// then: pages from different times, each of which may look valid. So a file from another boot is
+/// trusted only if its owner exited cleanly, with everything on disk.
 ///
 ///      0  16  the machine's boot id, zeros where it is not known
 ///     16   4  checksum of that and of what the file says of its content: its owner ended in order, and
@@ -26,7 +26,7 @@ struct BootMark {
     return ~(Digest.checksum(id) ^ content &* 0x9e37_79b1)
   }
 
-  /// Whether the file is whole, as far as the machine goes. Where either boot is unknown, it has to be.
+  /// Whether the file survived the machine's restarts. If either boot is unknown, assumes so.
   func isTrusted(_ now: BootIdentity, _ content: UInt32) -> Bool {
     let then = boot
     if then == now || then == .unknown || now == .unknown { return true }
@@ -40,6 +40,6 @@ struct BootMark {
     unsafe mark.storeBytes(of: now.low, toByteOffset: 8, as: UInt64.self)
   }
 
-  /// The owner ends in order, and all of the file is on the disk.
+  /// The owner exits cleanly, and all of the file is on disk.
   func end(_ content: UInt32) { unsafe cl_store_32(mark + 16, checksum(content)) }
 }

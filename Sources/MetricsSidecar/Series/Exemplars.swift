@@ -4,43 +4,43 @@ import SidecarRules
 /// The last event with a trace, for each counter and bucket of families whose rule says
 /// `"exemplar": "trace_id"`: OpenMetrics and protobuf show it.
 ///
-/// The tag is taken off before the line is looked up, so it never becomes a label, and events of a
-/// million traces are one known line. What is kept lies in this process's memory alone, in arrays
-/// that stop growing at `limit`; an event of a known counter or bucket allocates nothing.
+/// The tag is removed before the line is looked up, so it never becomes a label, and events of a
+/// million traces are one known line. Exemplars are only in this process's memory, in arrays that
+/// stop growing at `limit`; an event of a known counter or bucket allocates nothing.
 ///
 /// What must stay true: names and values are printable ASCII, together at most 128 bytes, which is
-/// OpenMetrics' limit in characters. None has a quote: the official Python parser refuses a page with
-/// an escaped one there.
+/// OpenMetrics' limit in characters. None has a quote: the official Python parser refuses an
+/// exposition with an escaped one there.
 final class Exemplars {
   /// Names of tags, without repeats.
   private let tags: [[UInt8]]
-  /// How many are kept.
+  /// The number of exemplars kept.
   private let limit: Int
   var count: Int { index.count }
   /// Exemplars that had no room.
   private(set) var refused: UInt64 = 0
-  /// The tags of the event in hand without those of `tags`; taken out meanwhile.
+  /// The tags of the current event without those in `tags`; moved out while in use.
   var scratch: ByteBuffer? = ByteBuffer(capacity: 1024)
 
-  /// From a cell to its place, plus 1.
+  /// From a cell to its position, plus 1.
   private var index = HashIndex()
   private var cells: [UInt32] = []
   private var values: [Double] = []
   private var times: [UInt64] = []
   private var lengths: [UInt8] = []
   private var texts: [UInt8] = []
-  /// Places whose cell was given up, to be used again.
+  /// Positions of released cells, to be reused.
   private var freePlaces: [Int] = []
 
   static let textByteCount = 128
 
-  /// For those that events of declared families bring; no tag is taken off.
+  /// For exemplars from events of declared families; no tag is removed.
   init(limit: Int) {
     tags = []
     self.limit = limit
   }
 
-  /// `nil` where no rule asks for exemplars.
+  /// `nil` if no rule asks for exemplars.
   init?(_ rules: Rules, limit: Int) {
     var tags: [[UInt8]] = []
     for family in rules.families where !family.options.exemplar.isEmpty {
@@ -53,7 +53,7 @@ final class Exemplars {
 
   // MARK: Tags
 
-  /// Puts what stays of `bytes` into `rest`; whether something was taken off.
+  /// Puts the remaining tags of `bytes` into `rest`; returns whether any was removed.
   func strip(_ bytes: RawSpan, into rest: inout ByteBuffer) -> Bool {
     rest.removeAll()
     if tags.isEmpty { return false }
@@ -86,7 +86,7 @@ final class Exemplars {
     return nil
   }
 
-  /// As in any other tag, `#` before its name is left out.
+  /// As in any other tag, a `#` before its name is dropped.
   private static func value(_ tag: RawSpan, _ name: [UInt8]) -> Range<Int>? {
     var start = 0
     while start < tag.byteCount, tag.at(start) == UInt8(ascii: "#") { start += 1 }
@@ -96,7 +96,7 @@ final class Exemplars {
     return colon + 1..<tag.byteCount
   }
 
-  // MARK: Places
+  // MARK: Positions
 
   /// Keeps `value`, seen in the trace `trace`, as the last one of the counter or bucket at `cell`.
   func set(_ cell: Int, _ value: Double, _ trace: RawSpan, nameByteCount: Int, now: UInt64) {
@@ -116,7 +116,7 @@ final class Exemplars {
     for index in 0..<trace.byteCount { texts[start + index] = trace.at(index) }
   }
 
-  /// The cells belong to nobody, or to another series, from now on.
+  /// The cells are unused, or belong to another series, from now on.
   func forget(_ range: Range<Int>) {
     for cell in range {
       guard let place = place(cell) else { continue }
@@ -150,9 +150,9 @@ final class Exemplars {
     return place
   }
 
-  // MARK: Pages
+  // MARK: Expositions
 
-  /// In OpenMetrics, in place of the newline that ends the page so far:
+  /// In OpenMetrics, replaces the newline at the end of the page so far:
   ///
   ///     wait_seconds_bucket{le="0.5"} 3.0 # {trace_id="abc"} 0.32 1767225600.25
   func appendText(_ cell: Int, _ tag: [UInt8], to page: inout ByteBuffer) {
@@ -175,7 +175,7 @@ final class Exemplars {
     page.append(UInt8(ascii: "\n"))
   }
 
-  /// In protobuf: an `Exemplar` as the field of that number.
+  /// In protobuf: an `Exemplar` in the field with that number.
   func appendProtobuf(_ field: UInt8, _ cell: Int, _ tag: [UInt8], to page: inout ByteBuffer) {
     guard let place = place(cell) else { return }
     let exemplar = ProtobufFields.begin(field, &page)
@@ -190,7 +190,7 @@ final class Exemplars {
     ProtobufFields.end(exemplar, &page)
   }
 
-  /// The labels of one place: a rule's tag, or those that the event had.
+  /// The labels of one exemplar: a rule's tag, or those of the event.
   private func forEachLabel(
     _ place: Int, _ tag: [UInt8], _ body: ([UInt8], ArraySlice<UInt8>) -> Void
   ) {
@@ -214,7 +214,7 @@ final class Exemplars {
         label[..<colon].allSatisfy(Names.isWordByte), !names.contains(Array(label[..<colon]))
       else { return false }
       names.append(Array(label[..<colon]))
-      // What can be kept has no more room.
+      // Longer labels cannot be kept.
       if start > textByteCount { return false }
       start = end + 1
     }
@@ -223,7 +223,7 @@ final class Exemplars {
 }
 
 extension RawSpan {
-  /// Where the next `mark` at or after `start` stands, or the end.
+  /// The position of the next `mark` at or after `start`, or the end.
   fileprivate func end(of mark: UInt8, after start: Int) -> Int {
     var index = start
     while index < byteCount, at(index) != mark { index += 1 }
@@ -232,7 +232,7 @@ extension RawSpan {
 }
 
 extension Registry {
-  /// `apply` where rules ask for exemplars, or the event has one.
+  /// `apply` if rules ask for exemplars, or the event has one.
   @inline(never)
   @_optimize(speed)
   func applyTraced(_ event: Event, _ describe: Describe) -> Rejection? {
@@ -254,7 +254,7 @@ extension Registry {
     return rejection
   }
 
-  /// Where an event's tags have the trace that a target's family keeps.
+  /// The position in an event's tags of the trace that a target's family keeps.
   func trace(_ target: LineTable.Target, in tags: RawSpan) -> Range<Int>? {
     let tag = families[Int(target.family)].options.exemplar
     guard !tag.isEmpty, tag != KindOptions.anyExemplar else { return nil }
@@ -268,7 +268,7 @@ extension Registry {
     keep(exemplars, target, trace, nameByteCount: family.options.exemplar.count, value)
   }
 
-  /// Keeps the labels that an event of a declared family brings: `trace_id:4bf92f35,span_id:00f0`.
+  /// Keeps the exemplar labels of an event of a declared family: `trace_id:4bf92f35,span_id:00f0`.
   @inline(never)
   func keepExemplar(of event: Event, _ feed: Feed) {
     guard Exemplars.areLabels(event.exemplar) else { return }

@@ -1,16 +1,16 @@
-/// When series had their last event, without a store for each event: the cell that every event
-/// stores into has the number of its transaction, and this knows when the transactions were.
+/// When series had their last event, without an extra store per event: the cell that every event
+/// stores into has the number of its transaction, and this maps transactions to times.
 ///
-/// What must stay true: nothing is taken for older than it is. An entry says that the transactions
-/// up to its number had taken effect at its time; entries lie closer than a sixteenth of their age,
-/// or of the shortest time to live, so nothing is kept longer than an eighth beyond its time.
+/// What must stay true: nothing seems older than it is. An entry says that the transactions up to
+/// its number had taken effect at its time; entries are closer together than a sixteenth of their
+/// age, or of the shortest time to live, so nothing is kept longer than an eighth beyond its time.
 struct Expiry {
   private struct Moment {
     var time: UInt64
     var transaction: UInt32
   }
 
-  /// The shortest and longest time to live that there is, in nanoseconds; 0 if there is none.
+  /// The shortest and longest time to live in use, in nanoseconds; 0 if there is none.
   private(set) var shortest: UInt64 = 0
   private var longest: UInt64 = 0
   private var moments: [Moment] = []
@@ -30,11 +30,11 @@ struct Expiry {
 
   /// A turn has ended, and `transaction` was the last to take effect.
   mutating func note(_ transaction: UInt32, now: UInt64) {
-    // What a turn does may be noted by a later time than the one that the turn began at.
+    // A turn may have noted a later time than the one that it began at.
     let now = max(now, moments.last?.time ?? 0)
     if let last = moments.last {
       if transaction == last.transaction { return }
-      // The numbers have started again: all is as of now.
+      // The numbers have started again: everything counts as of now.
       if transaction < last.transaction { moments.removeAll() }
     }
     if moments.count > 1, now - moments[moments.count - 2].time < shortest / 16 {
@@ -45,7 +45,7 @@ struct Expiry {
     moments.append(Moment(time: now, transaction: transaction))
   }
 
-  /// Leaves out what lies closer than a sixteenth of its age, or is older than anything asks for.
+  /// Drops entries closer together than a sixteenth of their age, or older than anything asks for.
   private mutating func thin(_ now: UInt64) {
     var kept = 0
     for index in moments.indices {
@@ -60,13 +60,12 @@ struct Expiry {
     moments.removeLast(moments.count - kept)
   }
 
-  /// What was stored by transactions up to this one was stored at least `ttl` ago; `nil` if nothing
-  /// is known to be so old.
+  /// The last transaction that is at least `ttl` old; `nil` if nothing is known to be that old.
   func cutoff(_ ttl: UInt64, now: UInt64, _ committed: UInt32) -> UInt32? {
     guard ttl > 0, now >= ttl,
       let transaction = moments.last(where: { $0.time <= now - ttl })?.transaction
     else { return nil }
-    // Where the numbers have just started again, none of before means anything.
+    // If the numbers have just started again, earlier ones mean nothing.
     return transaction <= committed ? transaction : nil
   }
 

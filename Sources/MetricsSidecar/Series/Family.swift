@@ -1,32 +1,32 @@
 import SidecarPlatform
 
-/// A family: name, type, help, and where its series lie in the state file.
+/// A family: name, type, help, and the positions of its series in the state file.
 final class Family {
   let name: [UInt8]
   let kind: MetricType
   let metric: Metric
-  /// Escaped, as text 0.0.4 has it.
+  /// Escaped, as in text 0.0.4.
   let help: [UInt8]
-  /// Upper bounds without +Inf; empty but for histograms.
+  /// Upper bounds without +Inf; empty except for histograms.
   let bounds: [Double]
   let options: KindOptions
-  /// `le="…"} ` of each bound and of +Inf, or `quantile="…"} ` of each quantile.
+  /// `le="…"} ` for each bound and for +Inf, or `quantile="…"} ` for each quantile.
   let boundTexts: [[UInt8]]
-  /// Tells series apart whose cells mean something else: other buckets, another window.
+  /// Distinguishes series whose cells have another meaning: other buckets, another window.
   let shape: UInt32
   /// Whether a rule names it, so that it is shown without a series too.
   var isDeclared = false
-  /// Whether that was a client's declaration.
+  /// Whether a client declared it.
   var isDeclaredByClient = false
-  /// Whether it is as the rules in force have it, as far as they name it. One that a restart or a
-  /// reload has found waits for its first event, which says what it is.
+  /// Whether it matches the rules in force, as far as they name it. A family found by a restart or
+  /// a reload waits for its first event to decide.
   var isCurrent = true
-  /// First cells of series whose labels are all constants, or that have none: they are there from the
-  /// start and stay.
+  /// First cells of series without labels or with only constant ones: they exist from the start and
+  /// stay.
   var constants: Set<Int> = []
-  /// Of its own, in nanoseconds; 0 is for ever, `nil` what all others have.
+  /// Its own time to live in nanoseconds; 0 is forever, `nil` the global one.
   var timeToLive: UInt64?
-  /// In the order in which they came; a restart finds them in the order of their records.
+  /// In the order of their creation; after a restart in the order of their records.
   var series: [Record] = []
   /// Where refused series add up, once there is one.
   var overflow: Record?
@@ -52,20 +52,21 @@ final class Family {
     shape = words.isEmpty ? 0 : Digest.checksum(words.bytes)
   }
 
-  /// The cells a series of this family has, with the first that says whether it is in use.
+  /// The number of cells of a series in this family, including the first, which says whether it is
+  /// in use.
   var cellCount: Int {
     metric.cellCount(options, bounds: bounds.count)
   }
 
-  /// About the bytes of its lines on a text page, of a series whose key has so many.
+  /// The approximate bytes of the text lines of a series, given the bytes of its key.
   func textByteCount(key byteCount: Int) -> Int {
     guard kind.hasSuffixes else { return byteCount + 24 }
-    // In protobuf a native histogram has a few bytes for each of its buckets.
+    // In protobuf a native histogram takes a few bytes per bucket.
     return (boundTexts.count + 2) * (byteCount + 40)
       + (kind == .nativeHistogram ? 8 * cellCount : 0)
   }
 
-  /// The bytes of its head on a text page.
+  /// The bytes of its head in text.
   var headByteCount: Int {
     let help = help.isEmpty ? 0 : 9 + name.count + help.count
     return help + 9 + name.count + FamilyType(kind).text.utf8CodeUnitCount

@@ -1,7 +1,7 @@
 import SidecarPlatform
 
-/// What tells a known line from others, name, type and tags, as it is compared and hashed: by words
-/// of 8 bytes, the last one of each part filled up with zeros and never full.
+/// The identity of a known line, its name, type and tags, as it is compared and hashed: in words of
+/// 8 bytes, the last one of each part padded with zeros and never full.
 ///
 /// What must stay true: equal keys have equal hashes, whether their ranges were known before, as in
 /// `withKey`, or are found on the way, as `PlainLine` does.
@@ -14,12 +14,12 @@ struct LineKey {
   private let tagsByteCount: Int
   private let nameLast: UInt64
   private let tagsLast: UInt64
-  /// Sizes and type, as `LineTable` has them in an entry's first word, its upper 24 bits zero; or
-  /// all ones, as no entry has, for what is too long for one.
+  /// Sizes and type, as in an entry's first word in `LineTable`, with the upper 24 bits zero; or
+  /// all ones, as in no entry, for a line too long for one.
   let head: UInt64
   let hash: UInt32
 
-  /// `nameLast` and `tagsLast` are the last words; `hash` has taken in all of them.
+  /// `nameLast` and `tagsLast` are the last words; `hash` includes all of them.
   @inline(__always)
   @_optimize(speed)
   @unsafe
@@ -39,7 +39,7 @@ struct LineKey {
     self.hash = hash.value(head)
   }
 
-  /// Gives `body` the key of a line that was taken apart before.
+  /// Passes the key of an already parsed line to `body`.
   @inline(__always)
   @_optimize(speed)
   static func withKey<Result>(
@@ -50,7 +50,7 @@ struct LineKey {
         var hash = LineHash(key)
         let nameLast = unsafe Self.takeIn(name, &hash)
         let tagsLast = unsafe Self.takeIn(tags, &hash)
-        // No byte of an empty part is read.
+        // Reads no byte of an empty part.
         let nowhere = unsafe UnsafeRawPointer(bitPattern: 8)!
         return unsafe body(
           LineKey(
@@ -68,7 +68,7 @@ struct LineKey {
     withKey(key, name: event.name, type: event.typeByte, tags: event.tags, body)
   }
 
-  /// Hashes all words of `bytes`; the last one.
+  /// Hashes all words of `bytes`; returns the last one.
   private static func takeIn(_ bytes: UnsafeRawBufferPointer, _ hash: inout LineHash) -> UInt64 {
     var index = 0
     while index + 8 <= bytes.count {
@@ -92,10 +92,10 @@ struct LineKey {
   /// Whether an entry can hold it.
   var isShort: Bool { head != .max }
 
-  /// Words that `write` takes.
+  /// The words that `write` needs.
   var wordCount: Int { nameByteCount / 8 + 1 + tagsByteCount / 8 + 1 }
 
-  /// Whether the same words as of `write` are there. Sizes and type have been compared.
+  /// Whether the entry has the same words. Sizes and type have been compared already.
   @inline(__always)
   @_optimize(speed)
   @unsafe
@@ -105,7 +105,7 @@ struct LineKey {
       && Self.isPart(tags, tagsByteCount, tagsLast, at: &entry)
   }
 
-  /// Compares one part; `entry` moves behind it.
+  /// Compares one part and moves `entry` past it.
   @inline(__always)
   @_optimize(speed)
   private static func isPart(
@@ -128,7 +128,7 @@ struct LineKey {
     _ = unsafe Self.write(tags, tagsByteCount, tagsLast, to: second)
   }
 
-  /// Writes one part; where the next one starts.
+  /// Writes one part; returns where the next one starts.
   private static func write(
     _ part: UnsafeRawPointer, _ byteCount: Int, _ last: UInt64,
     to entry: UnsafeMutableRawPointer
@@ -163,8 +163,8 @@ struct LineHash {
   @_optimize(speed)
   mutating func add(_ word: UInt64) { state = key.fold(state, word) }
 
-  /// After all words: `head` has the parts' sizes and the type, so that no other key has taken in the
-  /// same.
+  /// After all words: mixes in `head`, with the parts' sizes and the type, so that no other key has
+  /// the same input.
   @inline(__always)
   @_optimize(speed)
   func value(_ head: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: key.fold(state, head)) }

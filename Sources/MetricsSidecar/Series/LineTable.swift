@@ -1,21 +1,21 @@
 import SidecarPlatform
 
 /// From an event's name, type and tags, as bytes, to the cells it feeds. A known event costs one
-/// hash, one comparison and its additions; rules are looked at once for each new one.
+/// hash, one comparison and its additions; rules are consulted once for each new one.
 ///
-/// What must stay true: at most `limit` lines are known, in at most `byteLimit` bytes. A line beyond
-/// that is resolved each time; a full table forgets all of them now and then, so that it has room for
-/// the lines that come now.
+/// What must stay true: at most `limit` lines are known, in at most `byteLimit` bytes. A line
+/// beyond that is resolved each time; a full table forgets all lines now and then, so that it has
+/// room for current ones.
 ///
-/// A slot is a hash and the place of an entry, in words of 8 bytes; the entries lie one after the
-/// other in chunks that never move:
+/// A slot is a hash and the position of an entry, in words of 8 bytes; the entries are one after
+/// the other in chunks that never move:
 ///
 ///     word 0       bytes of the name (16 bits), bytes of the tags (16), type (8), targets (8)
 ///     …            two words for each target
 ///     …            the name and one byte or more of zeros, up to a whole word
 ///     …            the tags, likewise
 ///
-/// So keys are compared by whole words, of which the last one is never full.
+/// So keys are compared by whole words, the last of which is never full.
 @safe
 struct LineTable: ~Copyable {
   /// One series that an event feeds; `targetByteCount` bytes at most.
@@ -26,19 +26,19 @@ struct LineTable: ~Copyable {
     /// Milliseconds become seconds.
     var isMilliseconds: Bool
     var kind: MetricType
-    /// Of a gauge of several clients: the digest of the tag that tells them apart; 0 without one.
+    /// For a gauge of several clients: the digest of the tag that identifies them; 0 without one.
     var client: UInt32 = 0
-    /// A number in `Registry.scales`; 0 where values are taken as they are.
+    /// An index into `Registry.scales`; 0 if values are not scaled.
     var scale: UInt8 = 0
-    /// What a gauge's minus means where its family says so.
+    /// What a gauge's minus means if its family says so.
     var minus = GaugeMinus.auto
   }
 
-  /// What a known line feeds.
+  /// The targets of a known line.
   @safe
   struct Targets {
-    // Sound: an entry is never written again, and its chunk lives until the table forgets all lines,
-    // which no reader of targets does meanwhile.
+    // Sound: an entry is never written again, and its chunk lives until the table forgets all
+    // lines, which no reader of targets does meanwhile.
     fileprivate let base: UnsafeRawPointer
     let count: Int
 
@@ -53,7 +53,7 @@ struct LineTable: ~Copyable {
 
   private struct Slot {
     var hash: UInt32 = 0
-    /// Where the entry starts, plus 1; 0 is an empty slot.
+    /// The start of the entry, plus 1; 0 is an empty slot.
     var entry: UInt32 = 0
   }
 
@@ -64,18 +64,18 @@ struct LineTable: ~Copyable {
   private var chunks: UnsafeMutablePointer<UnsafeMutableRawPointer>
   private var chunkCount = 0
   private var chunkCapacity = 0
-  /// Words in use, with those left over at the ends of chunks.
+  /// Words in use, including unused ones at the ends of chunks.
   private var used = 0
   private(set) var count = 0
   let limit: Int
   /// The memory of slots and chunks together, in bytes.
   let byteLimit: Int
-  /// Whether more would take the half that is for lines that feed something.
+  /// Whether more would use the half reserved for lines that feed something.
   var isHalfFull: Bool { count >= limit / 2 || byteCount >= byteLimit / 2 }
 
-  /// Whether a line had no room.
+  /// Whether a line did not fit.
   private(set) var isFull = false
-  /// What lines are hashed with.
+  /// The secret for hashing lines.
   let key: HashKey
 
   fileprivate static var targetByteCount: Int { 16 }
@@ -130,7 +130,7 @@ struct LineTable: ~Copyable {
   }
 
   #if DEBUG
-    /// Slots that are looked at to find a line's hash.
+    /// The number of slots probed to find a line's hash.
     func steps(to key: LineKey) -> Int {
       var index = Int(truncatingIfNeeded: key.hash) & mask
       var steps = 1
@@ -142,7 +142,7 @@ struct LineTable: ~Copyable {
     }
   #endif
 
-  /// All of an entry's first word but the number of its targets.
+  /// An entry's first word without the number of its targets.
   private static var keyMask: UInt64 { 0xff_ffff_ffff }
 
   @inline(__always)
@@ -152,7 +152,7 @@ struct LineTable: ~Copyable {
     return unsafe chunks[place >> Self.chunkShift] + (place & (Self.chunkWordCount - 1)) &* 8
   }
 
-  /// Memory that slots and chunks take.
+  /// The memory of slots and chunks.
   var byteCount: Int {
     chunkCount * Self.chunkWordCount * 8 + (mask + 1) * MemoryLayout<Slot>.stride
   }
@@ -199,7 +199,7 @@ struct LineTable: ~Copyable {
     chunkCount += 1
   }
 
-  /// Forgets all lines: their targets are resolved anew.
+  /// Forgets all lines: their targets are resolved again.
   mutating func removeAll() { self = LineTable(limit: limit, byteLimit: byteLimit, key: key) }
 
   private mutating func place(_ slot: Slot) {

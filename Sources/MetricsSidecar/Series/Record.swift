@@ -1,4 +1,5 @@
-/// Where one series or session lies in the state file: the number of its first unit of 32 bytes.
+/// The position of one series or session in the state file: the number of its first unit of 32
+/// bytes.
 ///
 ///       0   2  units: the record's length    2   2  checksum of the units and the place
 ///       4   4  bit 0: in use; bit 1: in use before the transaction below; bits 2…31: checksum of
@@ -11,16 +12,16 @@
 ///      32   …  the cells with its values, 32 bytes each
 ///       …   …  the key, filled up to a multiple of 32
 ///
-/// Of a record that is not in use only bytes 0..<12 mean something; while the process lives, bytes
+/// In a record that is not in use only bytes 0..<12 are defined; while the process lives, bytes
 /// 12..<16 are the next free record of that length.
 struct Record: Equatable {
-  /// What a record holds; its numbers are part of the file's format.
+  /// The content of a record; the numbers are part of the file's format.
   enum Kind: Equatable {
     case series(MetricType)
     case session
     /// How a client wrote a name; see `OriginalNames`.
     case spelling
-    /// What a client says of a family; see `Declaration`.
+    /// A client's declaration of a family; see `Declaration`.
     case declaration
 
     init?(rawValue: UInt8) {
@@ -46,9 +47,9 @@ struct Record: Equatable {
 
   let unit: UInt32
 
-  /// From the start of the file.
+  /// The offset from the start of the file.
   var offset: Int { Int(unit) * StateFile.cellByteCount }
-  /// The head, numbered as cells are: the values lie in the cells from `headCell + 1` on. An event
-  /// that reaches a series stores into that one, so that its transaction tells the last event.
+  /// The head, numbered like a cell: the values are in the cells from `headCell + 1` on. Every
+  /// event of a series stores into that one, so that its transaction identifies the last event.
   var headCell: Int { Int(unit) }
 }

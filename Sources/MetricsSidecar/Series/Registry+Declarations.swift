@@ -2,28 +2,29 @@ import SidecarEvents
 import SidecarPlatform
 import SidecarRules
 
-/// Families that clients declare (`Declaration`), so that an event of such a name feeds that family
-/// under its own name. A rule for the event wins, and so does a family that the rules name.
+/// Families that clients declare (`Declaration`), so that an event with such a name feeds that
+/// family under exactly this name. A rule for the event wins, and so does a family that the rules
+/// name.
 ///
 /// What must stay true: a declaration is kept in the state file like a family's first event, so a
-/// restart shows the same family; while a client lives that has declared a family as it is, nobody
-/// gives it another type or other buckets.
+/// restart shows the same family; while a client that declared the current form lives, nothing
+/// changes the family's type or buckets.
 struct Declarations {
   struct Entry {
     var declaration: Declaration
-    /// Where the state file has it.
+    /// Its record in the state file.
     var record: Record
-    /// Connections and sessions that have declared it so, as far as they fit.
+    /// Connections and sessions that declared this form, as far as they fit.
     var owners: [UInt64] = []
-    /// Whether more have than `owners` holds.
+    /// Whether there are more than `owners` holds.
     var hasMoreOwners = false
 
-    /// What it takes here, in its family and in that one's header.
+    /// The bytes it takes here, in its family and in the family's head.
     var byteCount: Int { 3 * declaration.text.count + 96 * declaration.bounds.count }
   }
 
   var entries: [[UInt8]: Entry] = [:]
-  /// What all take.
+  /// The bytes that all declarations take.
   var byteCount = 0
   static let ownerLimit = 64
 }
@@ -31,7 +32,7 @@ struct Declarations {
 extension Registry {
   // MARK: Declaring
 
-  /// Takes a declaration, as part of the current transaction.
+  /// Handles a declaration, as part of the current transaction.
   /// - Returns: why it was refused.
   func declare(_ declaration: Declaration) -> Rejection? {
     let name = declaration.name
@@ -89,7 +90,7 @@ extension Registry {
     if !isByRules { show(family) }
   }
 
-  /// Makes the family, or has the one of this name be as declared.
+  /// Creates the family, or changes the one with this name to the declared form.
   private func show(_ family: Family) {
     var isSame = false
     if let index = familyIndex[family.name] {
@@ -102,7 +103,7 @@ extension Registry {
     }
     expiry.use(timeToLive(family))
     expiry.arm(timeToLive(family), now: monotonicNow)
-    // Lines of this name may be known by what they meant before; another help text changes none.
+    // Known lines of this name may have the old meaning; another help text changes none.
     if !isSame, lines.count > 0 { forgetLines() }
   }
 
@@ -110,7 +111,7 @@ extension Registry {
     family.isDeclared && !family.isDeclaredByClient
   }
 
-  // MARK: Who has declared
+  // MARK: Declaring clients
 
   private func noteOwner(of name: [UInt8]) {
     let owner = owners.current
@@ -127,7 +128,7 @@ extension Registry {
     declarations.entries[name]?.owners = kept
   }
 
-  /// Whether somebody else lives who counts by it, or may come back after a restart.
+  /// Whether another client that uses it is alive, or may come back after a restart.
   private func isInUse(_ entry: Declarations.Entry) -> Bool {
     if entry.hasMoreOwners || owners.graceEnds != 0 && now < owners.graceEnds { return true }
     return entry.owners.contains { $0 != owners.current && owners.contains($0) }
@@ -135,8 +136,8 @@ extension Registry {
 
   // MARK: Events
 
-  /// Feeds the declared family of the event's name, or of the name that its protocol gives it; `false`
-  /// where there is none.
+  /// Feeds the declared family with the event's name, or with the name that its protocol gives it;
+  /// `false` if there is none.
   func feedDeclared(
     _ event: EventDescription, _ kind: MetricType, into outcome: inout Resolution
   ) throws(Rejection) -> Bool {
@@ -150,7 +151,7 @@ extension Registry {
     return true
   }
 
-  /// Tags of a declared family have any text as their value, escaped where a line needs it.
+  /// Tags of a declared family can have any text as their value, escaped where a line needs it.
   private func declaredLabels(_ event: EventDescription) throws(Rejection) -> [Label] {
     var labels: [Label] = []
     for tag in event.tags {
@@ -164,8 +165,8 @@ extension Registry {
     return labels
   }
 
-  /// Ends the client's part in a series of a declared gauge. What other clients report stays, and so do
-  /// counters.
+  /// Removes the client's value from a series of a declared gauge. Other clients' values stay, and
+  /// so do counters.
   func removePart(_ event: EventDescription) -> Rejection? {
     guard let index = declaredFamily(event), families[index].kind == .clientGauge else {
       return nil
@@ -180,8 +181,8 @@ extension Registry {
     return nil
   }
 
-  /// Makes a series before its first event, so that it is shown with 0 and `rate()` sees that event.
-  /// What a rule takes is made by its events.
+  /// Creates a series before its first event, so that it is shown with 0 and `rate()` sees that
+  /// event. Series of rules are created by their events only.
   func makeDeclaredSeries(_ event: EventDescription) -> Rejection? {
     guard let index = declaredFamily(event) else { return nil }
     let kind = families[index].kind
@@ -205,7 +206,7 @@ extension Registry {
 
   // MARK: Restart and reload
 
-  /// Takes back one that the state file holds, before any series.
+  /// Restores a declaration from the state file, before any series.
   func restoreDeclaration(_ record: Record) {
     let state = self.state
     let text = SeriesKey.array(state.key(record))
@@ -221,8 +222,8 @@ extension Registry {
     } catch { retire(record) }
   }
 
-  /// After the rules have said which families there are: those that only clients declare are as these
-  /// have it.
+  /// Called after the rules have defined their families: the others get the form that clients
+  /// declared.
   func showDeclared() {
     for name in declarations.entries.keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
       guard let entry = declarations.entries[name],

@@ -1,10 +1,10 @@
 import SidecarPlatform
 
-/// Samples that come already added up.
+/// Samples that arrive aggregated.
 extension Registry {
-  /// Adds them to all that a `feed` has, as part of the current transaction. A counter adds the sum, a
-  /// histogram and a native one their buckets, a summary what stands for each bucket.
-  /// - Returns: why no family took them; `declarationConflict` where one has other buckets.
+  /// Adds them to all targets of a `feed`, as part of the current transaction. A counter adds the
+  /// sum, a histogram and a native one their buckets, a summary a value for each bucket.
+  /// - Returns: why no family accepted them; `declarationConflict` if one has other buckets.
   @inline(never)
   func add(_ samples: Distribution, to feed: Feed) -> Rejection? {
     if let refusal = feed.refusal { return refusal }

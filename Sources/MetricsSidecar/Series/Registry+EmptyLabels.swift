@@ -1,10 +1,10 @@
 import SidecarPlatform
 
-/// Series of a state file whose keys have labels without a value, as versions before this one made
-/// them. Prometheus takes such a label for none, so each is one with its twin, the series of the other
-/// labels: what both have counted adds up, and of what does not add up the later one stays.
+/// Series of a state file whose keys have labels without a value, as earlier versions created them.
+/// Prometheus ignores such a label, so each is merged with its twin, the series with the other
+/// labels: counts add up, and for values that do not add up the later one stays.
 extension Registry {
-  /// After all series have been found, in the same transaction.
+  /// Call it after all series have been found, in the same transaction.
   func joinEmptyLabelled(_ records: [Record]) {
     let state = self.state
     for record in records {
@@ -18,7 +18,7 @@ extension Registry {
         family.series.append(twin)
         seriesCount += 1
       } else {
-        // Without room for another key it keeps its own.
+        // Without room for the new key it keeps its own.
         table.insert(record, key: state.key(record))
         textByteCount += family.textByteCount(key: state.keyByteCount(record))
         family.series.append(record)

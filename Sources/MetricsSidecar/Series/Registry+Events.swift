@@ -1,16 +1,16 @@
 import SidecarEvents
 import SidecarPlatform
 
-/// What an event does: a known line adds to its cells, one that is new is resolved first.
+/// Applies events: a known line adds to its cells, a new one is resolved first.
 extension Registry {
-  /// Why an event was not counted; or, where `isCounted`, what it has in common with a mistake.
+  /// Why an event was not counted; or, if `isCounted`, why it looks like a mistake.
   enum Rejection: Int, Error, CaseIterable {
     case typeConflict, unsupportedType, seriesLimit, expositionLimit, familyLimit, tooManyLabels,
       nameTooLong
     case valueTooLong, stateFull, dropped, mixedTags, declarationConflict, badEscape
     case tagLikeField, equalsInTag, tagsInName
 
-    /// Whether the event counts all the same. Of events that are known already, none is told.
+    /// Whether the event counts all the same. Known events are not reported.
     var isCounted: Bool { rawValue >= Self.tagLikeField.rawValue }
 
     /// The label of `metrics_sidecar_events_rejected_total`.
@@ -36,10 +36,10 @@ extension Registry {
     }
   }
 
-  /// Says what an event that is not known means.
+  /// Describes an unknown event.
   typealias Describe = (Event) -> EventDescription
 
-  /// Adds an event's value to everything that it feeds.
+  /// Adds an event's value to all its targets.
   @inline(__always)
   @_optimize(speed)
   func apply(_ event: Event, _ describe: Describe) -> Rejection? {
@@ -54,7 +54,7 @@ extension Registry {
     }
   }
 
-  /// Adds what a line says, if it is known; `false` leaves it to be taken apart the long way.
+  /// Applies a line, if it is known; `false` leaves it to the general parser.
   @inline(never)
   @_optimize(speed)
   func apply(_ line: inout PlainLine) -> Bool {
@@ -79,7 +79,7 @@ extension Registry {
     return outcome.targets.isEmpty ? outcome.refusal : outcome.suspicion
   }
 
-  /// Asks the rules what a new event feeds, and remembers the answer.
+  /// Asks the rules which families a new event feeds, and remembers the answer.
   private func resolveNew(
     _ key: LineKey, _ event: Event, _ describe: Describe
   ) -> Resolution {
@@ -92,7 +92,8 @@ extension Registry {
     do throws(Rejection) {
       try resolve(description, into: &outcome)
     } catch {
-      // Remembered as a line that feeds nothing; half of the room is for those that feed something.
+      // Remember it as a line that feeds nothing; half of the room is reserved for lines that feed
+      // something.
       if error == .dropped, !lines.isHalfFull { lines.insert(key, targets: []) }
       return Resolution(refusal: error)
     }
@@ -119,7 +120,8 @@ extension Registry {
       guard let scaled = scaled(target, value, weight, move) else { return }
       value = scaled
     }
-    // The commonest types are called without their object, which costs a tenth of such an event.
+    // The most common types are called without their object, which would cost a tenth of such an
+    // event.
     if target.kind == .counter {
       return Counter.add(value * weight, Int(target.cell), in: self)
     } else if target.kind == .gauge {
@@ -133,17 +135,17 @@ extension Registry {
     family.metric.observe(value, weight: weight, move, target, family, in: self)
   }
 
-  /// No sum becomes infinite, which it would stay, while each term is at most this: an event has up
-  /// to 1e100 and stands for up to 1e15 samples, but a rule's scale may be any number.
+  /// While each term is at most this, no sum becomes infinite, which would be permanent: an event
+  /// has up to 1e100 and stands for up to 1e15 samples, but a rule's scale may be any number.
   static let greatestTerm = 1e200
 
-  /// The value as the rule scales it; `nil`, and counted, where the result cannot be added.
+  /// The value scaled by the rule; `nil`, and counted, if the result cannot be added.
   @inline(never)
   private func scaled(
     _ target: LineTable.Target, _ value: Double, _ weight: Double, _ move: GaugeMove
   ) -> Double? {
     let scaled = value * scales[target.scale]
-    // A gauge that is set may be infinite where the client says so.
+    // A gauge may be set to infinity by its client.
     let isSound =
       target.kind == .gauge && !move.isStep(target.minus)
       ? scaled.isFinite || !value.isFinite
@@ -154,15 +156,15 @@ extension Registry {
 
   // MARK: Events of several values
 
-  /// What all values of one line or point feed: looked up once, however many they are.
+  /// The targets of all values of one line or point: looked up once, however many values there are.
   struct Feed {
-    /// Of a known line.
+    /// The targets of a known line.
     private var known: LineTable.Targets?
-    /// Of one that is not known.
+    /// The targets of an unknown line.
     private var fresh: [LineTable.Target] = []
-    /// Why no value counts.
+    /// Why no value counts, if so.
     private(set) var refusal: Rejection?
-    /// For each target where the line's tags have its trace; empty without one.
+    /// For each target the position of its trace in the line's tags; empty without one.
     fileprivate var traces: [Range<Int>?] = []
 
     fileprivate init(_ known: LineTable.Targets) {
@@ -179,8 +181,8 @@ extension Registry {
     subscript(index: Int) -> LineTable.Target { known?[index] ?? fresh[index] }
   }
 
-  /// What all events feed that have the words of this one, looked up once: valid until the turn ends.
-  /// A known one allocates nothing, unless a rule keeps exemplars of its tags.
+  /// The targets of all events with the bytes of this one, looked up once: valid until the turn
+  /// ends. A known one allocates nothing, unless a rule keeps exemplars from its tags.
   @inline(never)
   func feed(of event: Event, _ describe: Describe) -> Feed {
     guard let exemplars, var rest = exemplars.scratch.take() else {
@@ -203,7 +205,7 @@ extension Registry {
     }
   }
 
-  /// Adds the value of an event whose `feed` is known, as part of the current transaction.
+  /// Adds the value of an event with a known `feed`, as part of the current transaction.
   @_optimize(speed)
   func add(_ event: Event, to feed: Feed) -> Rejection? {
     if let refusal = feed.refusal { return refusal }
@@ -221,9 +223,9 @@ extension Registry {
 
   struct Resolution {
     var targets: [LineTable.Target] = []
-    /// Why a series was refused. Only without one may the line be remembered.
+    /// Why a series was refused. The line may be remembered only if none was.
     var refusal: Rejection?
-    /// What looks like a mistake in an event that counts.
+    /// Why an event that counts looks like a mistake.
     var suspicion: Rejection?
   }
 
@@ -251,8 +253,8 @@ extension Registry {
         minus: family.options.minus))
   }
 
-  /// A new series, or the one that takes what refused ones would have added. One family's refusal
-  /// does not keep the event from the others that it feeds.
+  /// A new series, or the overflow series if it is refused. One family's refusal does not keep the
+  /// event from its other families.
   private func fresh(
     _ key: RawSpan, _ family: Family, _ outcome: inout Resolution
   ) -> Record? {
@@ -268,12 +270,12 @@ extension Registry {
     } catch {
       refusedSeries += 1
       outcome.refusal = error
-      // The last value of many gauges would mean nothing.
+      // The last value of many gauges would be meaningless.
       return family.kind == .gauge || family.kind == .clientGauge ? nil : overflow(of: family)
     }
   }
 
-  /// Whether so many bytes more of text are below the limit and `further`.
+  /// Whether this many more bytes of text fit below the limit, and `further` agrees.
   func hasRoom(for byteCount: Int, further: Int = 0) -> Bool {
     textByteCount + byteCount <= limits.expositionByteCount + further
   }
@@ -284,7 +286,7 @@ extension Registry {
     var key = ByteBuffer(capacity: 64)
     SeriesKey.append(
       family.name, [(Array("overflow".utf8), Array("true".utf8)[...])], to: &key)
-    // They are as many as families, and totals stay right by them.
+    // There is one per family, and they keep totals right.
     guard
       hasRoom(for: family.textByteCount(key: key.count), further: limits.expositionByteCount / 8)
     else { return nil }

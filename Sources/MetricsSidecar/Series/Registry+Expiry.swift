@@ -1,16 +1,17 @@
 import SidecarEvents
 import SidecarPlatform
 
-/// Series that had no event for their time to live: they leave the page, and their records, lines
-/// and families are used again.
+/// Series that had no event for their time to live: they leave the exposition, and their records,
+/// lines and families are reused.
 ///
 /// What must stay true: no known line leads to a record that is out of use. A sweep takes several
-/// turns and one moment for all of them: whatever has an event meanwhile is younger, and stays.
+/// turns but uses one moment for all of them: a series with an event meanwhile is younger, and
+/// stays.
 extension Registry {
-  /// Series are looked at so many a turn, so that intake does not wait.
+  /// The number of series checked per turn, so that intake does not wait.
   private static let sliceCount = 8192
 
-  /// Where a sweep is.
+  /// The progress of a sweep.
   struct ExpirySweep {
     var startedAt: UInt64 = 0
     var family = 0
@@ -20,7 +21,7 @@ extension Registry {
     var hasForgottenLines = false
   }
 
-  /// After each commit. `isRead` while a page is being written from records as they are.
+  /// Call it after each commit. `isRead` while an exposition is being written from the records.
   @inline(__always)
   func turnEnded(now: UInt64, isRead: Bool) {
     if expiry.isOn { expiry.note(state.committed, now: now) }
@@ -28,18 +29,18 @@ extension Registry {
     if lines.isFull { forgetFullLines(now: now) }
   }
 
-  /// A connection that used the session has gone.
+  /// A connection of the session has gone.
   func close(_ id: SessionID) {
     sessions.close(id, now: Clock.unixNanoseconds, in: state)
     expiry.arm(limits.sessionTimeToLive, now: monotonicNow)
   }
 
-  /// The time to live of a family, in nanoseconds; 0 is for ever.
+  /// The time to live of a family, in nanoseconds; 0 is forever.
   func timeToLive(_ family: Family) -> UInt64 {
     family.timeToLive ?? limits.seriesTimeToLive
   }
 
-  /// Looks for a part of the series. `now` is monotonic, in nanoseconds.
+  /// Checks a part of the series. `now` is monotonic, in nanoseconds.
   @inline(never)
   func expire(now: UInt64) {
     if sweep.startedAt == 0 {
@@ -53,16 +54,17 @@ extension Registry {
       if left <= 0 { return expiry.due = now }
       left -= expireSeries(of: sweep.family, atMost: left)
     }
-    // An expired series' last moment may be known late; sweeps are not closer than that.
+    // The time of a series' last event is known with a delay; sweeps are not closer together than
+    // that.
     expiry.due = sweep.next == .max ? .max : max(sweep.next, now + max(1, expiry.shortest / 16))
     sweep.startedAt = 0
   }
 
-  /// Looks at some series of one family, and goes on to the next one at its end. How many it was.
+  /// Checks some series of one family, and moves on to the next one at its end. Returns how many.
   private func expireSeries(of index: Int, atMost limit: Int) -> Int {
     let family = families[index]
     let ttl = timeToLive(family)
-    // An event between two turns may have had the family start again.
+    // An event between two turns may have made the family start again.
     let start = min(sweep.series, family.series.count)
     let end = min(family.series.count, start + limit)
     guard ttl > 0, end > 0 else {
@@ -106,7 +108,7 @@ extension Registry {
 
   private func forget(_ record: Record, _ family: Family) {
     if !sweep.hasForgottenLines {
-      // Those that come back while the sweep goes on lead to series that have just had an event.
+      // Lines resolved while the sweep continues lead to series that have just had an event.
       forgetLines()
       sweep.hasForgottenLines = true
     }

@@ -1,24 +1,24 @@
 import SidecarPlatform
 import SidecarRules
 
-/// Families that events make: those of an entry whose name has captures, or whose type is the event's
-/// own. A restart and a reload find them by their names, before any event has come.
+/// Families that events create: those of an entry whose name has captures, or whose type is the
+/// event's own. A restart and a reload find them by their names, before any event arrives.
 ///
-/// What must stay true: a series goes on where the entry that made it still gives it the same cells;
-/// no known line leads to a series that was given up.
+/// What must stay true: a series continues if its entry still gives it the same cells; no known
+/// line leads to a dropped series.
 extension Registry {
-  /// An entry of `rules.families`, and what the names look like of families that it makes.
+  /// An entry of `rules.families`, and the pattern of the family names that it creates.
   struct Maker {
     let entry: Int
     let name: Pattern
   }
 
-  /// After the entries have been declared.
+  /// Call it after the entries have been declared.
   func indexMakers() {
     makerMatcher = RuleMatcher(makers.map { Rule(event: $0.name, conditions: []) })
   }
 
-  /// The family that an entry would make of this name, if its series are of this form.
+  /// The family that an entry would create with this name, if its series have this form.
   private func remade(
     _ name: [UInt8], _ kind: MetricType, _ shape: UInt32, _ cellCount: Int
   ) -> Family? {
@@ -41,8 +41,8 @@ extension Registry {
     return nil
   }
 
-  /// The family of a series that the state file has and no rule declares: as an entry makes it, or as
-  /// an event without a rule.
+  /// The family of a series in the state file that no rule declares: as an entry creates it, or as
+  /// for an event without a rule.
   func found(
     _ name: [UInt8], _ kind: MetricType, _ shape: UInt32, _ cellCount: Int
   ) -> Family {
@@ -53,7 +53,7 @@ extension Registry {
     return family
   }
 
-  /// After a reload: families that entries make as before have what these say now.
+  /// After a reload: families that entries create as before get their new options.
   func remakeFamilies() {
     for index in families.indices where !families[index].isCurrent {
       let known = families[index]
@@ -63,8 +63,8 @@ extension Registry {
     }
   }
 
-  /// An event of `rule` has come to a family that is there. What only a restart or a reload has found
-  /// becomes what the rule says.
+  /// An event of `rule` has reached an existing family. A family found only by a restart or a
+  /// reload takes the form of the rule.
   func meet(_ index: Int, _ rule: FamilyRule, _ kind: MetricType) throws(Rejection) {
     let known = families[index]
     if !known.isCurrent {
@@ -78,8 +78,8 @@ extension Registry {
     expiry.arm(timeToLive(family), now: monotonicNow)
   }
 
-  /// Puts a family in another one's place: its series stay if they mean the same, and start again if
-  /// they do not.
+  /// Replaces a family by another: its series stay if they mean the same, and start again
+  /// otherwise.
   func replace(_ index: Int, _ family: Family) {
     let known = families[index]
     textByteCount += family.headByteCount - known.headByteCount

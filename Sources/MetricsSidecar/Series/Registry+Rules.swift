@@ -1,6 +1,6 @@
 import SidecarRules
 
-/// What rules make of events that are seen for the first time.
+/// Applies the rules to new events.
 extension Registry {
   typealias Label = (name: [UInt8], value: ArraySlice<UInt8>)
 
@@ -72,8 +72,9 @@ extension Registry {
     return labels
   }
 
-  /// A summary's lines have a label `quantile` of their own. Another one becomes `exported_quantile`,
-  /// unless there is such a label too: two of a name would spoil the whole scrape.
+  /// A summary's lines have a label `quantile` of their own. Another one becomes
+  /// `exported_quantile`, unless that exists too: two labels with one name would invalidate the
+  /// whole scrape.
   private func setQuantileFree(_ labels: inout [Label], _ entry: FamilyRule) {
     guard entry.kind == .summary || entry.timingKind == .summary,
       let index = labels.firstIndex(where: { $0.name.elementsEqual("quantile".utf8) })
@@ -86,7 +87,7 @@ extension Registry {
     }
   }
 
-  /// Tags become labels of their own names; of two with one name the first stays.
+  /// Tags become labels with the same names; of two with one name the first stays.
   private func add(
     _ tags: [(name: ArraySlice<UInt8>, value: ArraySlice<UInt8>)], to labels: inout [Label]
   ) {
@@ -99,7 +100,7 @@ extension Registry {
 
   // MARK: Families
 
-  /// The family that an entry of the rules names for an event whose type is kept as `kind`.
+  /// The family that an entry of the rules names for an event that is kept as `kind`.
   private func family(
     _ entry: Int, _ kind: MetricType, _ captures: [ArraySlice<UInt8>]
   ) throws(Rejection) -> Int {
@@ -142,8 +143,8 @@ extension Registry {
     return .typeConflict
   }
 
-  /// Whether lines of a family of this name would be taken for those of a histogram, as `a_count`
-  /// for `a`: a scrape with both would be refused whole.
+  /// Whether lines of a family with this name could be read as those of a histogram, as `a_count`
+  /// for `a`: Prometheus would refuse a whole scrape with both.
   func isSampleOfAnother(_ name: [UInt8], _ kind: MetricType) -> Bool {
     SampleNames.clash(name, FamilyType(kind)) { other in
       familyIndex[other].map { FamilyType(families[$0].kind) }
@@ -162,8 +163,8 @@ extension Registry {
     return family
   }
 
-  /// Makes the family of an entry, or has the one of this name be as the entry says: its series stay
-  /// if they mean the same, and start again if they do not.
+  /// Creates the family of an entry, or changes the one with this name to what the entry says: its
+  /// series stay if they mean the same, and start again otherwise.
   func declare(_ rule: FamilyRule) {
     guard let kind = rule.kind, rule.nameTemplate == nil else {
       makers.append(Maker(entry: ruleFamilies.count, name: Template(rule.name).pattern))
@@ -173,12 +174,12 @@ extension Registry {
     guard let index = familyIndex[name] else {
       return ruleFamilies.append(add(made(rule, name, kind)))
     }
-    // A further entry of a family adds events to it and nothing else.
+    // Another entry of a family only adds events to it.
     if !families[index].isDeclared { replace(index, made(rule, name, kind)) }
     ruleFamilies.append(index)
   }
 
-  /// Families whose labels are all constants, or none, are there from the start, with 0.0.
+  /// Families without labels, or with only constant ones, exist from the start, with 0.0.
   func makeConstantSeries() {
     for (entry, index) in ruleFamilies.enumerated() where index >= 0 {
       let rule = rules.families[entry]
@@ -194,8 +195,8 @@ extension Registry {
 
   // MARK: Reload
 
-  /// Goes on with other rules. Counters of families that stay go on; a family that no rule names any
-  /// more keeps what it has; one with another type or other buckets starts again.
+  /// Continues with other rules. Counters of unchanged families continue; a family that no rule
+  /// names any more keeps its values; one with another type or other buckets starts again.
   func reload(_ new: Rules) {
     rules = new
     rules.completeOptions(clients: limits.gaugeClients)
@@ -212,14 +213,14 @@ extension Registry {
     indexMakers()
     showDeclared()
     remakeFamilies()
-    // As new ones, families may not be what lines of others are called.
+    // As for new ones, a family's name may not be the name of another family's line.
     for family in families
     where !family.isDeclared && isSampleOfAnother(family.name, family.kind) {
       forgetSeries(family)
     }
     makeConstantSeries()
     lines.removeAll()
-    // A sweep of expired series begins anew: the families' lists are others now.
+    // A sweep of expired series starts over: the families' lists have changed.
     sweep = ExpirySweep()
     scales = Scales()
     exemplars = Exemplars(new, limit: limits.exemplars)
@@ -231,7 +232,7 @@ extension Registry {
     startExpiry()
   }
 
-  /// Gives the series of a family up.
+  /// Drops the series of a family.
   func forgetSeries(_ family: Family) {
     for record in family.series { removeSeries(record, family) }
     family.series = []
@@ -240,10 +241,10 @@ extension Registry {
 }
 
 extension FamilyRule {
-  /// In nanoseconds; 0 is for ever, `nil` what `--series-ttl` says.
+  /// In nanoseconds; 0 is forever, `nil` means `--series-ttl`.
   var timeToLive: UInt64? { ttlSeconds.map { UInt64($0) * 1_000_000_000 } }
 
-  /// Whether a tag is named by a label, or is not to become one.
+  /// Whether a label names this tag, or the tag must not become one.
   fileprivate func names(tag name: ArraySlice<UInt8>) -> Bool {
     for label in labels {
       if case .tag(let tag) = label.source, name.elementsEqual(tag) { return true }

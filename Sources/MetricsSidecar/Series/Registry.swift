@@ -2,21 +2,21 @@ import SidecarEvents
 import SidecarPlatform
 import SidecarRules
 
-/// All families and series: what events add to (`Registry+Events`), what rules make of new ones
-/// (`Registry+Rules`), what leaves (`Registry+Expiry`), and what the exposition reads.
+/// All families and series: events add to them (`Registry+Events`), rules resolve new events
+/// (`Registry+Rules`), series expire (`Registry+Expiry`), and the exposition reads them.
 ///
 /// What must stay true: everything between two `commit`s takes effect together. A known event
-/// allocates nothing and looks at no rule.
+/// allocates nothing and consults no rule.
 final class Registry {
   let state: StateFile
   let limits: Limits
   var rules: Rules
   var matcher: RuleMatcher
-  /// For each entry of `rules.families` its place in `families`; -1 where events make the family.
+  /// For each entry of `rules.families` its index in `families`; -1 if events create the family.
   var ruleFamilies: [Int] = []
-  /// Entries whose families are made by events.
+  /// Entries whose families are created by events.
   var makers: [Maker] = []
-  /// Which of `makers` may have made a family, by its name.
+  /// Which of `makers` may have created a family, by its name.
   var makerMatcher = RuleMatcher([])
   var families: [Family] = []
   private(set) var familyIndex: [[UInt8]: Int] = [:]
@@ -25,53 +25,53 @@ final class Registry {
   var sessions: SessionTable
   /// Names as clients wrote them.
   var spellings = OriginalNames()
-  /// Families as clients declare them.
+  /// Families declared by clients.
   var declarations = Declarations()
-  /// `nil` where no rule asks for them.
+  /// `nil` if no rule asks for them.
   var exemplars: Exemplars?
-  /// What values are multiplied with, by number.
+  /// The factors for values, by index.
   var scales = Scales()
   /// Series kept, without the overflow series.
   var seriesCount = 0
-  /// Those of them that the state file had.
+  /// The number of series restored from the state file.
   private(set) var restoredSeriesCount = 0
-  /// Of all series and families, as `Family.textByteCount` counts them.
+  /// The text bytes of all series and families, by `Family.textByteCount`.
   var textByteCount = 0
-  /// Who speaks to gauges of several clients.
+  /// The client of the current event, for gauges of several clients.
   var owners = ClientOwners()
-  /// Clients of gauges that were refused, each time one would have had a part.
+  /// Refused clients of gauges, counted at each event.
   var refusedClients: UInt64 = 0
   /// Values that a family could not add: too large once scaled, or not finite where clients add up.
   var refusedValues: UInt64 = 0
   var conflicts = TypeConflicts()
-  /// Unix time in milliseconds, read once between two commits and only by those who need it.
+  /// Unix time in milliseconds, read once between two commits and only if needed.
   private var turnTime: UInt64 = 0
   #if DEBUG
-    /// Lines that the rules were asked about.
+    /// Lines resolved by the rules.
     var resolvedLines = 0
-    /// Records that ends of connections had to look at.
+    /// Records checked at the ends of connections.
     var recordsLookedAt = 0
-    /// The time that tests have.
+    /// The time for tests.
     var testTime: UInt64?
-    /// Monotonic nanoseconds that tests have; `nil` for the clock's.
+    /// Monotonic nanoseconds for tests; `nil` for the clock's.
     var testMonotonicTime: UInt64?
   #endif
   /// When a full table of known lines may start again, in monotonic nanoseconds.
   private var forgetsLinesAt: UInt64 = 0
-  /// Times to live, and how far the sweep of expired series is.
+  /// Times to live, and the progress of the sweep of expired series.
   var expiry = Expiry()
   var sweep = ExpirySweep()
   /// Series that had no event for their time to live.
   var expiredSeries: UInt64 = 0
-  /// Records out of use, to be used again once no page reads them.
+  /// Records out of use, to be reused once no exposition reads them.
   private(set) var retired: [Record] = []
-  /// Places of families that are no more.
+  /// Indexes of removed families.
   private var freeFamilies: [Int] = []
-  /// Hashes of the keys of series that went while a page is being written.
+  /// Hashes of the keys of series removed while an exposition is being written.
   var removed: Set<UInt64> = []
-  /// Whether `removed` is asked for: where series are pushed beside those of events.
+  /// Whether `removed` is needed: when series are pushed besides those of events.
   var notesRemoved = false
-  /// Series that were refused, each time an event would have made one.
+  /// Refused series, counted at each event that would have created one.
   var refusedSeries: UInt64 = 0
 
   /// With `keepsSpellings`, names are kept as clients write them.
@@ -96,14 +96,14 @@ final class Registry {
     startExpiry()
   }
 
-  /// Begins with the times to live that the settings and the rules have.
+  /// Applies the times to live of the settings and the rules.
   func startExpiry() {
     let now = monotonicNow
     expiry.use(limits.seriesTimeToLive)
     expiry.use(limits.sessionTimeToLive)
     for family in families { expiry.use(timeToLive(family)) }
     expiry.note(state.committed, now: now)
-    // What the file holds counts as seen now.
+    // Restored series count as seen now.
     expiry.arm(expiry.shortest, now: now)
   }
 
@@ -132,7 +132,7 @@ final class Registry {
 
   // MARK: Series
 
-  /// A record for a series of this key, out of no list yet.
+  /// A record for a series with this key, in no list yet.
   func make(
     _ key: RawSpan, _ family: Family, createdMilliseconds: UInt64 = 0
   ) throws(Rejection) -> Record {
@@ -163,19 +163,19 @@ final class Registry {
     return families.count - 1
   }
 
-  /// Families that there are.
+  /// The existing families.
   var familyCount: Int { families.count - freeFamilies.count }
 
-  // MARK: What goes
+  // MARK: Removal
 
-  /// Takes a series' record out of use and its key away; the family's list is the caller's.
+  /// Takes a series' record out of use and removes its key; the caller updates the family's list.
   func removeSeries(_ record: Record, _ family: Family) {
     let state = self.state
     table.remove(record, key: state.key(record))
     textByteCount -= family.textByteCount(key: state.keyByteCount(record))
     if notesRemoved, state.kept.isOn { removed.insert(HashKey.process.hash(state.key(record))) }
     if family.kind == .clientGauge { forgetOwners(of: record, family.options) }
-    // The key's cell stands for a native histogram's bucket to +Inf, which has none of its own.
+    // The key's cell stands for a native histogram's bucket to +Inf, which has no cell of its own.
     exemplars?.forget(record.headCell..<record.headCell + state.cellCount(record) + 1)
     if family.overflow == record { family.overflow = nil } else { seriesCount -= 1 }
     retire(record)
@@ -186,16 +186,16 @@ final class Registry {
     retired.append(record)
   }
 
-  /// Lets records that went be used again: after a commit, and while no page is being written.
+  /// Makes removed records reusable: after a commit, and while no exposition is being written.
   func recycleRetired() {
     for record in retired { state.recycle(record) }
     retired.removeAll(keepingCapacity: retired.count < 1024)
   }
 
-  /// Known lines are resolved anew.
+  /// Makes known lines be resolved again.
   func forgetLines() { lines.removeAll() }
 
-  /// A full table starts again, once in so long: lines that nobody sends any more make room.
+  /// Empties a full table from time to time: lines that no client sends any more make room.
   static let forgetNanoseconds: UInt64 = 60_000_000_000
 
   func forgetFullLines(now: UInt64) {
@@ -204,7 +204,7 @@ final class Registry {
     forgetLines()
   }
 
-  /// A family without series leaves its place to another one.
+  /// Frees the place of a family without series.
   func forgetFamily(_ index: Int) {
     if let record = spellings.forget(family: families[index].name) { retire(record) }
     familyIndex[families[index].name] = nil
@@ -213,7 +213,7 @@ final class Registry {
     freeFamilies.append(index)
   }
 
-  /// Makes a series that stays, with 0.0 if it is not there, if it has room in the state file.
+  /// Creates a permanent series, with 0.0 if it does not exist, if it fits into the state file.
   func makeSeries(_ family: Family, _ labels: [Label]) {
     var key = ByteBuffer(capacity: 128)
     SeriesKey.append(family.name, labels, to: &key)
@@ -230,7 +230,7 @@ final class Registry {
   /// Finds the series and sessions that the state file holds.
   private func readState() {
     forEachRecord { record in
-      // Before the series, since it says what they are.
+      // Before the series, since it defines what they are.
       if state.kind(record) == .declaration { restoreDeclaration(record) }
     }
     var emptyLabelled: [Record] = []
@@ -259,15 +259,15 @@ final class Registry {
     let key = state.key(record)
     let nameByteCount = state.nameByteCount(record)
     let name = SeriesKey.array(key.extracting(0..<nameByteCount))
-    // Such an event makes another family since the sidecar has one of that name, or none where it
-    // is what a line of another one is called.
+    // Such an event creates another family since the sidecar has one with that name, or none if
+    // that is the name of another family's line.
     if Names.isReserved(name) || familyIndex[name] == nil && isSampleOfAnother(name, kind) {
       return retire(record)
     }
     let index =
       familyIndex[name] ?? add(found(name, kind, state.shape(record), state.cellCount(record)))
     let family = families[index]
-    // Another type or other buckets than the rules have now: it starts again.
+    // The type or buckets differ from the current rules: it starts again.
     guard family.kind == kind, family.shape == state.shape(record),
       family.cellCount == state.cellCount(record)
     else { return retire(record) }

@@ -1,9 +1,9 @@
 import SidecarPlatform
 
-/// A series' key is the start of its line in the exposition: `jobs_total{queue="mail"}`. Label values
-/// are escaped once, when the series is made. Labels stand in the order of their names, whatever the
-/// order of tags or of a rule: two lines with the same labels are one series. A label without a value
-/// is left out: to Prometheus `{eu="",queue="mail"}` and `{queue="mail"}` are one series.
+/// A series' key is the start of its line in the exposition: `jobs_total{queue="mail"}`. Label
+/// values are escaped once, when the series is created. Labels are sorted by name, whatever the
+/// order of tags or of a rule: two lines with the same labels are one series. A label without a
+/// value is dropped: to Prometheus `{eu="",queue="mail"}` and `{queue="mail"}` are one series.
 enum SeriesKey {
   static func append(
     _ family: [UInt8], _ labels: [(name: [UInt8], value: ArraySlice<UInt8>)],

@@ -1,6 +1,6 @@
 import SidecarPlatform
 
-/// From a series' key, as it is exposed, to its record; the keys stay in the state file.
+/// From a series' key, as exposed, to its record; the keys stay in the state file.
 struct SeriesTable {
   private var index = HashIndex(slotCount: 256)
 
@@ -13,7 +13,7 @@ struct SeriesTable {
       .map { Record(unit: $0) }
   }
 
-  /// Adds a record whose key is not there yet.
+  /// Adds a record whose key is not in the table.
   mutating func insert(_ record: Record, key: RawSpan) {
     index.insert(Self.hash(key), record.unit)
   }

@@ -2,12 +2,12 @@ import SidecarEvents
 import SidecarPlatform
 
 /// How far each session has been applied. Positions are cells of the state file, so they change
-/// together with what their frames have added.
+/// together with the effect of their frames.
 struct SessionTable {
-  /// A session's place; valid until another takes it.
+  /// A session's slot; valid until another session takes it.
   struct Slot: Equatable {
     let record: Record
-    /// Connections that use it now: then it is never given away.
+    /// The number of its connections: while there are any, it is never given away.
     var connectionCount = 0
     /// The cell that holds the number of the last applied frame.
     var positionCell: Int { record.headCell + 1 }
@@ -37,8 +37,8 @@ struct SessionTable {
     slots[id] = Slot(record: record)
   }
 
-  /// The identity's bytes, as `restore` reads them. In a buffer of its own: an optimiser that sees no
-  /// reader of a local array's span leaves out what is stored into it.
+  /// The identity's bytes, as `restore` reads them. In a buffer of its own: an optimiser that sees
+  /// no reader of a local array's span drops the stores into it.
   private static func key(_ id: SessionID) -> ByteBuffer {
     var key = ByteBuffer(capacity: 16)
     for half in [id.high, id.low] {
@@ -51,8 +51,8 @@ struct SessionTable {
 
   func find(_ id: SessionID, in state: StateFile) -> Slot? { slots[id] }
 
-  /// The session's slot, made if it is new; `nil` when all slots are in use or the disk is full.
-  /// Commits: whatever was stored before takes effect.
+  /// The session's slot, created if it is new; `nil` if all slots are in use or the disk is full.
+  /// Commits: all earlier stores take effect.
   mutating func open(_ id: SessionID, now: UInt64, in state: StateFile) -> Slot? {
     if var slot = slots[id] {
       slot.connectionCount += 1
@@ -81,7 +81,7 @@ struct SessionTable {
     return slot
   }
 
-  /// The connection that used it has gone; the position is kept, and is as old as this moment.
+  /// A connection of it has gone; the position is kept, and counts as used now.
   mutating func close(_ id: SessionID, now: UInt64, in state: StateFile) {
     guard var slot = slots[id], slot.connectionCount > 0 else { return }
     slot.connectionCount -= 1
@@ -89,8 +89,8 @@ struct SessionTable {
     state.store(slot.seenCell, now)
   }
 
-  /// Forgets the sessions that were silent for `ttl` nanoseconds and have no connection; when the
-  /// next one can be.
+  /// Forgets the sessions that were silent for `ttl` nanoseconds and have no connection; returns
+  /// when the next one can expire.
   mutating func expire(
     _ ttl: UInt64, _ expiry: Expiry, now: UInt64, in state: StateFile
   ) -> UInt64 {
@@ -109,14 +109,14 @@ struct SessionTable {
     return oldest == .max ? .max : expiry.time(of: oldest, now: now) + ttl
   }
 
-  /// Out of use first, and that committed: a kill in between leaves no session half renamed.
+  /// First take it out of use and commit that: a kill in between leaves no session half renamed.
   private func forget(_ slot: Slot, in state: StateFile) {
     state.release(slot.record)
     state.commit()
     state.recycle(slot.record)
   }
 
-  /// The session whose last frame or connection is the longest ago: the transactions tell.
+  /// The session whose last frame or connection is the longest ago, by its transaction.
   private func mostSilent(in state: StateFile) -> SessionID? {
     var best: SessionID?
     var bestSeen = UInt32.max

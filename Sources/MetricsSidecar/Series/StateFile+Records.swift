@@ -1,23 +1,23 @@
 import CSidecarLinux
 import SidecarPlatform
 
-/// Records of the state file: made, taken out of use, and used again.
+/// Records of the state file: creating, releasing and reusing them.
 ///
 /// What must stay true: a length word is one store, so at any instruction the records follow each
-/// other without a gap; only the units of records that are not in use, with that committed, are
-/// written to without care.
+/// other without a gap; only units of records whose release is committed are written to without
+/// care.
 extension StateFile {
   static let firstUnit = UInt32(recordsStart / cellByteCount)
   private static let growthByteCount = 256 << 10
-  /// The longest record, as its 16 bits of length have it.
+  /// The longest record that 16 bits of length allow.
   private static let unitLimit = 65_535
 
   var endUnit: UInt32 { UInt32(usedByteCount / Self.cellByteCount) }
 
-  /// Whether anything was kept: a record of a series or session, in use or not.
+  /// Whether the file has any record of a series or session, in use or not.
   var hasRecords: Bool { endUnit > Self.firstUnit }
 
-  /// Makes a record with `cellCount - 1` cells of zero, as part of the current transaction: in place
+  /// Creates a record with `cellCount - 1` zero cells, as part of the current transaction: in place
   /// of a free one, or at the end. `cellCount` counts the head as one. 0 milliseconds are now.
   /// - Throws: `ENOSPC` when the disk is full, `ENOMEM` when the file has reached its limit or the
   ///   record would be longer than 2 MiB; nothing has changed then.
@@ -35,7 +35,7 @@ extension StateFile {
       record = try append(UInt32(units))
     }
     let head = unsafe base + record.offset
-    // The bytes of a record that is not in use mean nothing, so these stores need no care.
+    // The bytes of a record that is not in use are undefined, so these stores need no care.
     let milliseconds =
       createdMilliseconds > 0 ? createdMilliseconds : max(1, Clock.unixNanoseconds / 1_000_000)
     unsafe head.storeBytes(of: shape, toByteOffset: 16, as: UInt32.self)
@@ -58,15 +58,15 @@ extension StateFile {
     return record
   }
 
-  /// Takes a record out of use, as part of the current transaction. Its bytes stay as they are until
-  /// `recycle`.
+  /// Takes a record out of use, as part of the current transaction. Its bytes stay as they are
+  /// until `recycle`.
   func release(_ record: Record) {
     setUse(record, false)
     freeRecords.releasedCount += 1
   }
 
-  /// Lets a released record be used again. Not before its release is committed, nor while anybody
-  /// reads its key.
+  /// Makes a released record reusable. Call it only after its release is committed, and while
+  /// nothing reads its key.
   func recycle(_ record: Record) {
     assert(!isInUse(record))
     freeRecords.releasedCount -= 1
@@ -87,7 +87,7 @@ extension StateFile {
     isDirty = true
   }
 
-  // MARK: What a record says
+  // MARK: Contents of a record
 
   /// The key's bytes, valid as long as the record is in use.
   @_lifetime(borrow self)
@@ -103,12 +103,12 @@ extension StateFile {
 
   func isInUse(_ record: Record) -> Bool { field(record, 4) & 1 != 0 }
 
-  /// Whether it was, and has been since, when `kept` began.
+  /// Whether it was in use when `kept` began, and has been since.
   func wasInUse(_ record: Record) -> Bool {
     isInUse(record) && kept.isSame(storedBy: field(record, 8))
   }
 
-  /// Its units without the key: the head and the cells.
+  /// The units without the key: the head and the cells.
   func cellCount(_ record: Record) -> Int {
     Int(unitCount(record)) - (keyByteCount(record) + 31) / Self.cellByteCount
   }
@@ -120,7 +120,7 @@ extension StateFile {
   func nameByteCount(_ record: Record) -> Int { Int(short(record, 28)) }
   func shape(_ record: Record) -> UInt32 { field(record, 16) }
 
-  /// When the record was made, in Unix milliseconds.
+  /// The creation time of the record, in Unix milliseconds.
   func createdMilliseconds(_ record: Record) -> UInt64 {
     UInt64(short(record, 24)) << 32 | UInt64(field(record, 20))
   }
@@ -158,8 +158,8 @@ extension StateFile {
 
   // MARK: Free records
 
-  /// A record at the end. The length of the file's content is part of the transaction; beyond it
-  /// nothing is read.
+  /// A record at the end. The length of the file's content is part of the transaction; nothing is
+  /// read beyond it.
   private func append(_ units: UInt32) throws(Errno) -> Record {
     let record = Record(unit: endUnit)
     let end = usedByteCount + Int(units) * Self.cellByteCount
@@ -184,13 +184,13 @@ extension StateFile {
     }
   }
 
-  /// At the start, so that a full disk is told before a new series is refused.
+  /// At startup, so that a full disk is reported before a new series is refused.
   func makeSureOfRoom() {
     guard file.size - usedByteCount < 4096 else { return }
     do throws(Errno) { try grow(to: min(file.size + Self.growthByteCount, file.limit)) } catch {}
   }
 
-  /// Why the file cannot grow, if it could not the last time: tried again now.
+  /// Tries again to grow the file if that failed the last time; returns why it cannot.
   func retryGrowth() -> Errno? {
     guard growthFailure != nil else { return nil }
     do throws(Errno) {
@@ -199,7 +199,7 @@ extension StateFile {
     return growthFailure
   }
 
-  /// A head that is not in use, where no record was.
+  /// Writes an unused head where no record was.
   private func writeFree(_ record: Record, _ units: UInt32) {
     let head = unsafe base + record.offset
     unsafe head.storeBytes(of: Self.useWord(0, record, 0), toByteOffset: 4, as: UInt32.self)
@@ -209,7 +209,7 @@ extension StateFile {
     stored()
   }
 
-  /// A free record of so many units, the rest of a longer one cut off.
+  /// A free record with this many units, split off a longer one if needed.
   private func takeFree(_ units: UInt32) -> Record? {
     guard let record = removeFree(units) ?? joinedFree(units) else { return nil }
     let length = unitCount(record)
@@ -224,7 +224,7 @@ extension StateFile {
     return record
   }
 
-  /// Joins neighbours when none is long enough: but only after enough has been freed to pay for it,
+  /// Joins neighbours if none is long enough: but only after enough has been freed to pay for it,
   /// and not while a released record may still be read.
   private func joinedFree(_ units: UInt32) -> Record? {
     guard freeRecords.unitsSinceJoin >= (endUnit - Self.firstUnit) / 8,
@@ -234,7 +234,7 @@ extension StateFile {
     return removeFree(units)
   }
 
-  /// Finds all free records, and makes one of those that follow each other.
+  /// Finds all free records, and joins adjacent ones.
   func joinFreeRecords() {
     freeRecords = FreeRecords()
     var unit = Self.firstUnit
@@ -266,7 +266,7 @@ extension StateFile {
     freeRecords.first[list] = record.unit
   }
 
-  /// The first of the list of that length, or of the next longer ones.
+  /// The first in the list of that length, or of the next longer ones.
   private func removeFree(_ units: UInt32) -> Record? {
     for list in FreeRecords.list(units)..<FreeRecords.listCount {
       var before: UInt32 = 0
@@ -291,12 +291,12 @@ extension StateFile {
   }
 }
 
-/// Free records by their length. The lists are made anew when a file is opened.
+/// Free records by their length. The lists are rebuilt when a file is opened.
 struct FreeRecords {
   static let listCount = 256
-  /// The first unit of each; 0 is none. The last list has all lengths beyond.
+  /// The first unit of each list; 0 is none. The last list has all longer records.
   var first = [UInt32](repeating: 0, count: listCount)
-  /// Units freed since neighbours were joined.
+  /// Units freed since neighbours were last joined.
   var unitsSinceJoin: UInt32 = 0
   /// Records out of use that may still be read.
   var releasedCount = 0

@@ -1,7 +1,7 @@
 import CSidecarLinux
 import SidecarPlatform
 
-/// Opening a state file: what was in flight is taken back, whatever is not sound refuses the file.
+/// Opens a state file: rolls back what was in flight, and refuses the file if anything is damaged.
 extension StateFile {
   func format() {
     unsafe base.copyMemory(from: StaticString("MSIDECAR").utf8Start, byteCount: 8)
@@ -10,7 +10,7 @@ extension StateFile {
     unsafe base.storeBytes(of: ~1, toByteOffset: 20, as: UInt32.self)
     initialise(Self.usedCell, UInt64(Self.recordsStart))
     cl_compiler_barrier()
-    // The checksum comes last: a file that was left half made is told from a whole one.
+    // The checksum comes last: it distinguishes a complete file from a half-made one.
     unsafe base.storeBytes(of: headerChecksum(), toByteOffset: 12, as: UInt32.self)
   }
 
@@ -48,7 +48,7 @@ extension StateFile {
     joinFreeRecords()
   }
 
-  /// The second number may be behind by one, and by far where `renumber` has started again.
+  /// The second number may be behind by one, and by far if `renumber` has started again.
   private func recoverCommitted() throws(Damage) -> UInt32 {
     let word = unsafe base.load(fromByteOffset: 16, as: UInt32.self)
     let number = ~(unsafe base.load(fromByteOffset: 20, as: UInt32.self))
@@ -73,7 +73,7 @@ extension StateFile {
     for cell in 1..<cellCount(record) { try recoverCell(record.headCell + cell) }
   }
 
-  /// Whether a record is in use, as the last whole transaction left it.
+  /// Whether a record is in use, according to the last complete transaction.
   private func recoverUse(_ record: Record) throws(Damage) -> Bool {
     let flags = field(record, 4) & 3
     let word = field(record, 4)
@@ -95,13 +95,15 @@ extension StateFile {
     return old != 0
   }
 
-  /// Takes the old value where the new one was in flight. Killed anywhere here, it starts again.
+  /// Restores the old value if the new one was in flight. If the process is killed here, recovery
+  /// starts again.
   private func recoverCell(_ index: Int) throws(Damage) {
     let cell = unsafe cell(index)
     let transaction = unsafe cell.load(fromByteOffset: 16, as: UInt32.self)
     if transaction == current {
       let old = unsafe cell.load(fromByteOffset: 8, as: UInt64.self)
-      // The checksum of old knows the transaction, so a damaged number is not taken for one in flight.
+      // The old value's checksum covers the transaction, so a damaged number does not look like one
+      // in flight.
       guard unsafe cell.load(fromByteOffset: 24, as: UInt32.self) == Self.check(old, index, current)
       else {
         throw .cell(offset: index * Self.cellByteCount)
@@ -120,8 +122,8 @@ extension StateFile {
     else { throw .cell(offset: index * Self.cellByteCount) }
   }
 
-  /// Starts the numbers again before they run out: once in four billion transactions.
-  /// All is committed here, so marking each cell and record with 0 changes no value.
+  /// Starts the numbers again before they run out: once in four billion transactions. Everything is
+  /// committed here, so marking each cell and record with 0 changes no value.
   func renumber() {
     renumber(Self.usedCell)
     var unit = Self.firstUnit

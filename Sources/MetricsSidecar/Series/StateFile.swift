@@ -6,7 +6,7 @@ import SidecarPlatform
 ///
 /// What must stay true: a transaction's stores become visible together, in the one 32-bit store of
 /// `commit`. Memory of a killed process keeps its stores in program order, so only the compiler's
-/// reordering has to be held back. A machine that goes down may leave pages of different times: see
+/// reordering must be prevented. A machine that crashes may leave pages from different times: see
 /// `BootMark`.
 ///
 ///     header, 4096 bytes
@@ -36,7 +36,7 @@ final class StateFile {
   static let usedCell = 2
   static let commitFactor: UInt32 = 0x9e37_79b1
 
-  /// Why a file was not trusted.
+  /// Why a file is not trusted.
   enum Damage: Error {
     case tooShort, foreign, otherBoot
     case version(UInt32)
@@ -65,21 +65,22 @@ final class StateFile {
 
   var file: MappedFile
   // Sound: the mapping never moves while `file` lives; all offsets are below `usedByteCount`,
-  // checked once when a file is opened or a record is made.
+  // checked once when a file is opened or a record is created.
   let base: UnsafeMutableRawPointer
   /// The number of the transaction being written.
   var current: UInt32
   var isDirty = false
-  /// Bytes of header and records, those of free records too.
+  /// The bytes of header and records, including free records.
   var usedByteCount: Int
-  /// Why the disk gave no more room the last time that it was asked.
+  /// Why the disk gave no more room at the last try.
   var growthFailure: Errno?
-  /// Free records, to be used again.
+  /// Free records, to be reused.
   var freeRecords = FreeRecords()
-  /// What a page that is being written has to read.
+  /// The old values for an exposition that is being written.
   var kept = BeforeImages()
 
-  /// Takes a file that `MappedFile` has opened. An empty one is made; any other is checked whole.
+  /// Uses a file that `MappedFile` has opened. Initialises an empty one, and checks any other
+  /// completely.
   init(
     _ opened: consuming MappedFile, boot: BootIdentity = Process.bootIdentity
   ) throws(OpenFailure) {
@@ -100,7 +101,7 @@ final class StateFile {
 
   var bootMark: BootMark { unsafe BootMark(at: base + 24) }
 
-  /// After the last commit of a process that ends in order.
+  /// Call it after the last commit of a process that exits cleanly.
   func endInOrder() {
     do throws(Errno) {
       try file.sync()
@@ -110,12 +111,12 @@ final class StateFile {
   }
 
   #if DEBUG
-    /// Called after each store that recovery has to cope with: tests of crash safety copy the file's
-    /// bytes from here. One for each file, since tests run side by side.
+    /// Called after each store that recovery has to cope with: tests of crash safety copy the
+    /// file's bytes from here. One per file, since tests run in parallel.
     var afterStore: (() -> Void)?
   #endif
 
-  /// In a release build there is nothing here.
+  /// Empty in a release build.
   @inline(__always)
   @_optimize(speed)
   func stored() {
@@ -147,7 +148,7 @@ final class StateFile {
     let cell = unsafe cell(index)
     let transaction = unsafe cell.load(fromByteOffset: 16, as: UInt32.self)
     if transaction != current {
-      // The value before this transaction is put aside first; only then is the cell marked.
+      // First save the value before this transaction; only then mark the cell.
       let old = unsafe cell.load(as: UInt64.self)
       if index < kept.end { kept.keep(index, old, storedBy: transaction) }
       unsafe cell.storeBytes(of: old, toByteOffset: 8, as: UInt64.self)
@@ -197,10 +198,10 @@ final class StateFile {
     guard isDirty else { return }
     isDirty = false
     storeCommitted(current)
-    // What the next transaction puts aside must not overtake the commit.
+    // The values that the next transaction saves must not overtake the commit.
     cl_compiler_barrier()
-    // Numbers that start again would mean nothing to a page that is being written; it ends long
-    // before there are none left.
+    // Renumbering would invalidate an exposition that is being written; that ends long before the
+    // numbers run out.
     let isLate = current >= 0xfff0_0000 && !kept.isOn || current >= 0xffff_fff0
     if isLate { renumber() } else { current += 1 }
   }
@@ -225,7 +226,8 @@ final class StateFile {
   @_optimize(speed)
   static func check(_ bits: UInt64, _ index: Int, _ transaction: UInt32) -> UInt32 {
     let place = UInt64(truncatingIfNeeded: index) &* 0x9e37_79b9_7f4a_7c15
-    // Spread over all bits, so that a small change of the value is never a change of the transaction.
+    // Spread over all bits, so that a small change of the value never looks like a change of the
+    // transaction.
     let time = UInt64(transaction) &* 0xa076_1d64_78bd_642f
     let mixed = (bits ^ place ^ time) &* 0xd6e8_feb8_6659_fd93
     return UInt32(truncatingIfNeeded: mixed >> 32)
