@@ -23,6 +23,7 @@ from large import HERE, build, cpu_seconds, resident_kib
 from support.checks import free_port, wait_for
 from floods import floods
 from increments import increments
+from otlp import otlp
 from support.pair import Pair
 
 BODY = '{"health": "ok"}'
@@ -276,7 +277,7 @@ def main():
     options.programs = os.path.abspath(options.programs)
     for each, tools in ((http, ["wrk", "nginx"]), (intake, ["gcc"]),
                         (exporter, ["gcc", "statsd_exporter"]), (floods, ["gcc"]),
-                        (calls, []), (start, [])):
+                        (otlp, []), (calls, []), (start, [])):
         if options.only and each.__name__ != options.only:
             continue
         print(f"{each.__name__}: {each.__doc__.splitlines()[0]}", flush=True)

@@ -31,6 +31,8 @@ public struct Connection: ~Copyable {
   /// The remaining bytes of an unwanted body.
   var unwantedByteCount = 0
   var arrivedAt: UInt64 = 0
+  /// As `Request.port` has it.
+  var port: UInt8 = 0
   /// The deadline of this phase, in monotonic nanoseconds.
   var deadline: UInt64
 
@@ -188,6 +190,7 @@ public struct Connection: ~Copyable {
         scanned = 0
         request = head
         request.arrivedAt = arrivedAt
+        request.port = port
         if isGuest, !responder.isProbe(request, head: bytes) {
           isTurnedAway = true
           refuse(.noPlace, responder, &response)
@@ -210,7 +213,8 @@ public struct Connection: ~Copyable {
   /// responder's.
   @inline(__always)
   mutating func rest(_ now: UInt64, _ limits: HTTPLimits) {
-    deadline = phase == .waiting ? .max : now + limits.idleMilliseconds * 1_000_000
+    let idle = port == 0 ? limits.idleMilliseconds : limits.takenIdleMilliseconds
+    deadline = phase == .waiting ? .max : now + idle * 1_000_000
   }
 
   @inline(__always)

@@ -26,6 +26,8 @@ public struct HTTPLimits: Sendable {
   public var bodyMilliseconds: UInt64 = 30_000
   /// Between requests: closed beyond.
   public var idleMilliseconds: UInt64 = 75_000
+  /// The same for connections that `Server.take` was given.
+  public var takenIdleMilliseconds: UInt64 = 300_000
   /// Without the peer reading any of the answer: closed beyond.
   public var writeMilliseconds: UInt64 = 30_000
   /// Bodies of later answers that clients have not read yet, in bytes over all of them, or twice

@@ -19,6 +19,8 @@ public struct Request {
   public internal(set) var isHTTP10 = false
   /// Whether the connection stays open after the answer (RFC 9112 §9.3).
   public internal(set) var isKeptAlive = true
+  /// Which listener its connection came to: 0 for the server's own, else as `Server.take` has it.
+  public internal(set) var port: UInt8 = 0
   /// When its first byte was read, in monotonic nanoseconds.
   public internal(set) var arrivedAt: UInt64 = 0
 

@@ -151,7 +151,9 @@ extension Server {
     } catch {}
   }
 
-  func add(_ socket: consuming Descriptor, _ now: UInt64, isGuest: Bool = false) {
+  func add(
+    _ socket: consuming Descriptor, _ now: UInt64, isGuest: Bool = false, port: UInt8 = 0
+  ) {
     generation = (generation + 1) & 0xff_ffff
     let slot = free.popLast() ?? clients.count
     let raw = socket.raw
@@ -163,6 +165,9 @@ extension Server {
       clients[slot] = client
     }
     connectionCount += 1
+    client.connection.port = port
+    takenCount += port == 0 ? 0 : 1
+    client.connection.isStopping = stopAt != .max
     if isGuest {
       client.connection.beGuest(until: now + 2_000_000_000)
       guestCount += 1
@@ -368,8 +373,7 @@ extension Server {
     var oldest: Int?
     var oldestDeadline = UInt64.max
     for slot in clients.indices {
-      guard let client = clients[slot], client.connection.isGuest == amongGuests
-      else { continue }
+      guard let client = clients[slot], client.connection.isGuest == amongGuests else { continue }
       let deadline =
         client.isSent && !client.isLingering ? client.connection.deadline : client.writeDeadline
       guard deadline < oldestDeadline, isCandidate(client) else { continue }
@@ -388,6 +392,7 @@ extension Server {
     free.append(slot)
     connectionCount -= 1
     if client.connection.isGuest { guestCount -= 1 }
+    takenCount -= client.connection.port == 0 ? 0 : 1
     if connectionCount == 0 { nextSweep = .max }
     // Not now: the caller still holds the descriptor.
     if spare.isLent || resumeAt != .max { resumeAt = 0 }

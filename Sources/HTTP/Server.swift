@@ -52,6 +52,8 @@ public final class Server<R: Responder> {
   var resumeAt = UInt64.max
   /// Connections open now.
   public internal(set) var connectionCount = 0
+  /// Of these, the ones that `take` was given.
+  public internal(set) var takenCount = 0
   /// The connections that the server has closed against their clients' will.
   public internal(set) var closed = ClosedConnections()
 
@@ -99,6 +101,16 @@ public final class Server<R: Responder> {
 
   /// Forgets a descriptor that was given to `watch`; before it is closed.
   public func unwatch(_ raw: Int32) { poller.remove(raw) }
+
+  /// Serves a connection that has come to a listener of the program's own; closes it where there
+  /// is no place. Its requests have this `Request.port`.
+  public func take(_ socket: consuming Descriptor, port: UInt8, now: UInt64) {
+    guard connectionCount - guestCount < limits.connections || closeIdlest(now) else {
+      closed.refused += 1
+      return
+    }
+    add(socket, now, port: port)
+  }
 
   // MARK: The loop
 

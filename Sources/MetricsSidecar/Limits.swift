@@ -37,7 +37,19 @@ struct Limits: Sendable {
   /// The table of known lines, in bytes: 4 MiB for 10,000 series, two lines of 170 bytes each. What
   /// does not fit is looked up in the rules each time it comes, some ten times the work, and counts
   /// all the same.
-  var knownLineByteCount: Int { max(4 << 20, 400 * series) }
+  var knownLineByteCount: Int {
+    max(4 << 20, 400 * series) + (otlpByteCount == 0 ? 0 : 220 * otlpStreams)
+  }
+  /// Known lines: two for each series, and one for each stream of OTLP.
+  var knownLines: Int { 2 * series + (otlpByteCount == 0 ? 0 : otlpStreams) }
+  /// A request of OTLP, in bytes, before and after it is decompressed; 0 where there is no OTLP.
+  var otlpByteCount = 0
+  /// Points of one request: what has none or a word each is no request that a client sends.
+  var otlpPoints: Int { otlpByteCount / 64 }
+  /// OTLP streams: writers of cumulative series, each with about 200 bytes in the state file.
+  /// Beyond this, one that was silent for ten minutes makes room; otherwise points of new ones are
+  /// refused.
+  var otlpStreams = 40_000
   /// What clients' declarations of families take, in bytes, with help texts and bounds as a page has
   /// them. Beyond it a new one is refused as if there were no room for a family.
   var declarationByteCount: Int { max(4 << 20, 800 * families) }

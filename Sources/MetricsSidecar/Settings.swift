@@ -102,6 +102,22 @@ struct Settings: Sendable {
       "max-client-memory", "SIZE", "24MiB",
       "What all clients together may hold: unfinished requests and frames, answers and expositions "
         + "that nobody has read yet."),
+    Option(
+      "otlp", "HOST:PORT", "",
+      "Take metrics of OpenTelemetry SDKs: OTLP/HTTP at /v1/metrics, such as localhost:4318."),
+    Option(
+      "otlp-resource-labels", "NAMES", "",
+      "Attributes of the resource that become labels of each series, with commas between them, "
+        + "such as service.namespace."),
+    Option(
+      "otlp-scope-labels", nil, "false",
+      "Have name, version and attributes of the scope as labels of each series."),
+    Option(
+      "max-otlp-size", "SIZE", "4MiB",
+      "The longest body of a request of OTLP, before and after it is decompressed."),
+    Option(
+      "max-otlp-streams", "N", "40000",
+      "Writers of cumulative series that are remembered; one silent for ten minutes makes room."),
     Option("push", nil, "false", "Accept pushes as Pushgateway does, at /metrics/job/…"),
     Option("push-admin", nil, "false", "Allow PUT /api/v1/admin/wipe, which deletes all groups."),
     Option(
@@ -148,6 +164,7 @@ struct Settings: Sendable {
   var rules = ""
   var limits = Limits()
   var push = PushSettings()
+  var otlp = OTLPSettings()
   var log = Log()
 
   init(_ options: Options) throws(Options.Mistake) {
@@ -213,6 +230,7 @@ struct Settings: Sendable {
     }
     limits.httpConnections = try options.number("max-http-connections", in: 1...100_000)
     push = try PushSettings(options, labels: limits.labels)
+    otlp = try OTLPSettings(options, &limits)
     push.limits.expositionByteCount = limits.expositionByteCount
     log = try Self.log(options)
   }

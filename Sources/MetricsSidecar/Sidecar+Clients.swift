@@ -120,7 +120,7 @@ extension Sidecar: ClientMemoryHolder {
 
   /// Those who wait stay with the kernel until a client goes, or for a moment. Told of them all the
   /// time, the loop would spin.
-  private func pause(_ listener: Int32, _ source: IntakeCounts.Source) {
+  func pause(_ listener: Int32, _ source: IntakeCounts.Source) {
     if resumeAt == .max { resumeAt = Clock.monotonicNanoseconds + Self.pauseNanoseconds }
     do throws(Errno) {
       try server?.change(listener, [], token: Self.token(of: source))
@@ -132,6 +132,12 @@ extension Sidecar: ClientMemoryHolder {
     for (listener, token) in [(sockets.events, Self.eventsToken), (sockets.tcp, Self.tcpToken)]
     where listener >= 0 {
       do throws(Errno) { try server?.change(listener, .readable, token: token) } catch {}
+    }
+    for index in sockets.otlp.indices {
+      let listener = sockets.otlp[index].raw
+      do throws(Errno) {
+        try server?.change(listener, .readable, token: Self.token(of: .otlp))
+      } catch {}
     }
   }
 

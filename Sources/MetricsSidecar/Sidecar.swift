@@ -32,6 +32,8 @@ final class Sidecar: Responder {
   /// Pages that are being written between the turns of the loop.
   var scrapes = ScrapeQueue()
   var push: PushAPI?
+  /// Where `--otlp` is given.
+  var otlp: OTLPIntake?
   var kept: LastGoodFiles?
   /// With `--linger` only.
   var linger: Linger?
@@ -67,9 +69,10 @@ final class Sidecar: Responder {
   private static let udpToken: UInt32 = 3
   static let tcpToken: UInt32 = 4
   private static let spectatorToken: UInt32 = 5
-  static let firstFormer: UInt32 = 6
+  private static let otlpToken: UInt32 = 6
+  static let firstFormer: UInt32 = 7
   static let formerLimit = 10
-  static let firstConnection: UInt32 = 16
+  static let firstConnection: UInt32 = 17
 
   init(
     registry: Registry, settings: Settings, sockets: IntakeSockets,
@@ -95,6 +98,9 @@ final class Sidecar: Responder {
       (IntakeCounts.Source.events, sockets.events), (.statsd, sockets.statsd),
       (.udp, sockets.udp), (.tcp, sockets.tcp), (.spectator, sockets.spectator),
     ] { selfMetrics.isOpen[source.rawValue] = raw >= 0 }
+    guard !sockets.otlp.isEmpty else { return }
+    selfMetrics.isOpen[IntakeCounts.Source.otlp.rawValue] = true
+    otlp = OTLPIntake(processor, settings.otlp)
   }
 
   /// Serves until a signal ends it.
@@ -104,6 +110,9 @@ final class Sidecar: Responder {
     limits.connections = settings.limits.httpConnections
     limits.unsentBodyByteCount = settings.limits.unreadPageByteCount
     if push != nil { limits.bodyByteCount = settings.push.limits.bodyByteCount }
+    if otlp != nil {
+      limits.bodyByteCount = max(limits.bodyByteCount, settings.otlp.byteCount)
+    }
     let server = try Server(
       listener: listener, limits: limits, responder: self, memory: clientMemory)
     self.server = server
@@ -113,6 +122,7 @@ final class Sidecar: Responder {
       (IntakeCounts.Source.events, sockets.events), (.statsd, sockets.statsd),
       (.udp, sockets.udp), (.tcp, sockets.tcp), (.spectator, sockets.spectator),
     ] where raw >= 0 { try watch(raw, source) }
+    for index in sockets.otlp.indices { try watch(sockets.otlp[index].raw, .otlp) }
     if settings.supervises { try takeParked() }
     tellStart()
     server.run()
@@ -128,7 +138,7 @@ final class Sidecar: Responder {
   func watch(_ raw: Int32, _ source: IntakeCounts.Source) throws(Errno) {
     let token = Self.token(of: source)
     switch source {
-    case .events, .tcp: try server?.watch(raw, .readable, token: token)
+    case .events, .tcp, .otlp: try server?.watch(raw, .readable, token: token)
     case .statsd, .udp, .spectator: try server?.watchBusy(raw, token: token)
     }
   }
@@ -140,6 +150,7 @@ final class Sidecar: Responder {
     case .udp: udpToken
     case .tcp: tcpToken
     case .spectator: spectatorToken
+    case .otlp: otlpToken
     }
   }
 
@@ -158,6 +169,7 @@ final class Sidecar: Responder {
     case Self.spectatorToken: receiveDatagrams(sockets.spectator, .spectator)
     case Self.udpToken: receiveDatagrams(sockets.udp, .udp)
     case Self.signalsToken: handleSignals(now)
+    case Self.otlpToken: acceptOTLP(now)
     case ..<Self.firstConnection:
       let former = formers[Int(token - Self.firstFormer)]
       receiveDatagrams(former.socket.raw, former.source)

@@ -7,10 +7,10 @@ import SidecarRules
 ///     _family|<name>|<type>|<help>[|b:<bound>,<bound>…][|m:<merge>]
 ///     _family|wait_seconds|histogram|Time in the queue|b:0.1,1,10
 ///
-/// `type` is counter, gauge, histogram or summary. In `help`, `\\`, `\n` and `\p` stand for a
-/// backslash, a newline and a bar. Bounds rise and are finite; +Inf is added. `merge` is what a rule's
-/// "merge" is, or `all`, `liveall` (for series with a label of their own for each client),
-/// `mostrecent`, `livemostrecent`. A field that is not known is skipped.
+/// `type` is counter, gauge, histogram, native or summary. In `help`, `\\`, `\n` and `\p` stand for
+/// a backslash, a newline and a bar. Bounds rise and are finite; +Inf is added, or is the only one.
+/// `merge` is what a rule's "merge" is, or `all`, `liveall` (for series with a label of their own
+/// for each client), `mostrecent`, `livemostrecent`. A field that is not known is skipped.
 struct Declaration {
   let name: [UInt8]
   /// As the line has it, behind `_family|`.
@@ -42,8 +42,10 @@ struct Declaration {
     self.kind = kind
     guard let help = Self.unescaped(fields[2]) else { throw .badDeclaration }
     self.help = help
+    var hasBounds = false
     for field in fields.dropFirst(3) {
       if field.starts(with: "b:".utf8) {
+        hasBounds = true
         bounds = try Self.bounds(field.dropFirst(2))
       } else if field.starts(with: "m:".utf8) {
         try setMerge(field.dropFirst(2))
@@ -52,7 +54,7 @@ struct Declaration {
     guard kind == .histogram || bounds.isEmpty, kind == .gauge || merge == .last && !isOwn else {
       throw .badDeclaration
     }
-    if kind == .histogram, bounds.isEmpty { bounds = FamilyRule.defaultBuckets }
+    if kind == .histogram, !hasBounds { bounds = FamilyRule.defaultBuckets }
     if kind == .gauge, merge != .last { self.kind = .clientGauge }
   }
 
@@ -63,7 +65,11 @@ struct Declaration {
     options.isLive = isLive
     options.maxClients = isOwn ? 1 : clients
     if kind == .summary { options.quantiles = [] }
-    if kind == .counter || kind == .histogram { options.exemplar = KindOptions.anyExemplar }
+    // As fine as samples may come: many of them make the buckets coarser.
+    if kind == .nativeHistogram { options.schema = ExponentialScale.schemas.upperBound }
+    if kind == .counter || kind == .histogram || kind == .nativeHistogram {
+      options.exemplar = KindOptions.anyExemplar
+    }
     let family = Family(
       name: name, kind: kind, help: String(decoding: help, as: UTF8.self), bounds: bounds,
       options: options)
@@ -84,6 +90,7 @@ struct Declaration {
   private static func kind(_ word: ArraySlice<UInt8>) -> MetricType? {
     let words: [(StaticString, MetricType)] = [
       ("counter", .counter), ("gauge", .gauge), ("histogram", .histogram), ("summary", .summary),
+      ("native", .nativeHistogram),
     ]
     for (name, kind) in words where word.elementsEqual(name) { return kind }
     return nil
@@ -95,7 +102,7 @@ struct Declaration {
       let number = unsafe Array(word).withUnsafeBytes { bytes in
         unsafe Decimal.parse(RawSpan(_unsafeBytes: bytes))
       }
-      if number == .infinity, !list.isEmpty { break }
+      if number == .infinity { break }
       guard number.isFinite, list.last.map({ $0 < number }) ?? true, list.count < boundLimit else {
         throw .badDeclaration
       }

@@ -93,6 +93,7 @@ extension Sidecar {
     acknowledge()
     if sockets.udp >= 0 { selfMetrics.udpDropCount = Socket.dropCount(sockets.udp) }
     if let server { selfMetrics.http = (server.connectionCount, server.closed) }
+    if let otlp { selfMetrics.otlp = otlp.counts }
     selfMetrics.clientMemoryByteCount = clientMemory.byteCount
     if settings.supervises {
       selfMetrics.supervision = (inbox.restartCount, inbox.recoveredCount, inbox.lostCount)

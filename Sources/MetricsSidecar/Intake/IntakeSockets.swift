@@ -9,6 +9,15 @@ final class IntakeSockets {
   let files: [IntakeFile]
   private var udpSocket: Descriptor?
   private var tcpSocket: Descriptor?
+  /// An owner where an array can have it.
+  final class Listener {
+    private let socket: Descriptor
+    var raw: Int32 { socket.raw }
+    init(_ socket: consuming Descriptor) { self.socket = socket }
+  }
+
+  /// Where OTLP comes in: none, one, or both addresses of localhost.
+  private(set) var otlp: [Listener] = []
 
   // Valid as long as this lives; -1 where there is no such socket.
   private(set) var events: Int32 = -1
@@ -32,6 +41,7 @@ final class IntakeSockets {
     self.files = files
     udpSocket = try Self.udp(settings)
     tcpSocket = try Self.tcp(settings)
+    otlp = try Self.otlp(settings)
     for file in files { name(file) }
   }
 
@@ -88,6 +98,22 @@ final class IntakeSockets {
     do throws(Errno) {
       return try Socket.listenTCP(host: address.host, port: address.port)
     } catch { throw cannotListen(address, error, "--statsd-tcp") }
+  }
+
+  private static func otlp(_ settings: Settings) throws(Failure) -> [Listener] {
+    var listeners: [Listener] = []
+    for address in settings.otlp.addresses {
+      do throws(Errno) {
+        listeners.append(
+          Listener(try Socket.listenTCP(host: address.host, port: address.port)))
+      } catch {
+        // Of localhost, the machine may have no address of IPv6.
+        if listeners.isEmpty || error == .addressInUse {
+          throw cannotListen(address, error, "--otlp")
+        }
+      }
+    }
+    return listeners
   }
 
   private static func cannotListen(

@@ -194,7 +194,7 @@ final class LineProcessor {
 /// What the intake has seen since the start, for the self-metrics.
 struct IntakeCounts {
   enum Source: Int, CaseIterable {
-    case events, statsd, udp, tcp, spectator
+    case events, statsd, udp, tcp, spectator, otlp
 
     /// The label `socket` of the self-metrics.
     var name: StaticString {
@@ -204,14 +204,20 @@ struct IntakeCounts {
       case .udp: "udp"
       case .tcp: "tcp"
       case .spectator: "spectator"
+      case .otlp: "otlp"
       }
     }
   }
 
   /// The types of a socket's lines, by letter.
   static func types(of source: Source) -> [(letter: UInt8, name: StaticString)] {
-    source == .spectator ? spectatorTypes : types
+    source == .spectator ? spectatorTypes : source == .otlp ? otlpTypes : types
   }
+
+  private static let otlpTypes: [(letter: UInt8, name: StaticString)] = [
+    (0x63, "sum"), (0x67, "gauge"), (0x68, "histogram"), (0x78, "exponential_histogram"),
+    (0x73, "summary"),
+  ]
 
   private static let types: [(letter: UInt8, name: StaticString)] = [
     (0x63, "c"), (0x67, "g"), (0x6d, "ms"), (0x68, "h"), (0x64, "d"), (0x73, "s"),

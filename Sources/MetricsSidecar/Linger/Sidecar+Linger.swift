@@ -14,7 +14,9 @@ extension Sidecar {
   }
 
   /// Connections that may bring more events.
-  private var openClientCount: Int { clientCounts.events + clientCounts.tcp }
+  private var openClientCount: Int {
+    clientCounts.events + clientCounts.tcp + (server?.takenCount ?? 0)
+  }
 
   /// Switches `--linger` on, before the first turn.
   func prepareLinger(hasValues: Bool) {

@@ -2,7 +2,8 @@ import SidecarPlatform
 
 extension OwnMetric {
   /// All of them, in the order of `/metrics`.
-  static let table: [OwnMetric] = intake + series + clients + scrapes + workers + process + pushes
+  static let table: [OwnMetric] =
+    intake + otlp + series + clients + scrapes + workers + process + pushes
 
   private static let intake = [
     OwnMetric(

@@ -12,6 +12,7 @@ struct SelfMetrics {
   var openFileLimit = 0
   /// HTTP connections open now, and those that were closed at a limit.
   var http = (count: 0, closed: ClosedConnections())
+  var otlp = OTLPCounts()
   /// Requests that a browser sent for a page that has no right to them.
   var foreignOriginCount: UInt64 = 0
   var unknownHostCount: UInt64 = 0

@@ -273,14 +273,16 @@ extension Registry {
   func keepExemplar(of event: Event, _ feed: Feed) {
     guard Exemplars.areLabels(event.exemplar) else { return }
     for index in 0..<feed.count {
-      let target = feed[index]
-      guard families[Int(target.family)].options.exemplar == KindOptions.anyExemplar else {
-        continue
-      }
-      let exemplars = exemplars ?? Exemplars(limit: limits.exemplars)
-      self.exemplars = exemplars
-      keep(exemplars, target, event.exemplar, nameByteCount: 0, event.value.number)
+      keepExemplar(event.exemplar, feed[index], value: event.value.number)
     }
+  }
+
+  /// The same for one of the series that the event feeds.
+  func keepExemplar(_ labels: RawSpan, _ target: LineTable.Target, value: Double) {
+    guard families[Int(target.family)].options.exemplar == KindOptions.anyExemplar else { return }
+    let exemplars = exemplars ?? Exemplars(limit: limits.exemplars)
+    self.exemplars = exemplars
+    keep(exemplars, target, labels, nameByteCount: 0, value)
   }
 
   private func keep(

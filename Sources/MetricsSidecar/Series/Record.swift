@@ -23,12 +23,18 @@ struct Record: Equatable {
     case spelling
     /// A client's declaration of a family; see `Declaration`.
     case declaration
+    /// How far a writer of OTLP has been counted; see `Streams`.
+    case stream
+    /// Digests of requests and of former streams, and their secrets; see `Streams`.
+    case memory
 
     init?(rawValue: UInt8) {
       switch rawValue {
       case 9: self = .session
       case 10: self = .spelling
       case 11: self = .declaration
+      case 12: self = .stream
+      case 13: self = .memory
       default:
         guard let type = MetricType(rawValue: rawValue) else { return nil }
         self = .series(type)
@@ -41,6 +47,8 @@ struct Record: Equatable {
       case .session: 9
       case .spelling: 10
       case .declaration: 11
+      case .stream: 12
+      case .memory: 13
       }
     }
   }

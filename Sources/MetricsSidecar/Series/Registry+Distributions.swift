@@ -20,7 +20,8 @@ extension Registry {
     return isTaken ? nil : refusal
   }
 
-  private func add(_ samples: Distribution, to target: LineTable.Target) -> Rejection? {
+  /// The same for one of the series that a feed has.
+  func add(_ samples: Distribution, to target: LineTable.Target) -> Rejection? {
     let factor = target.scale == 0 ? 1 : scales[target.scale]
     let sum = samples.sum * factor
     guard sum.magnitude <= Self.greatestTerm, factor > 0 else {

@@ -8,6 +8,7 @@ extension Registry {
     case typeConflict, unsupportedType, seriesLimit, expositionLimit, familyLimit, tooManyLabels,
       nameTooLong
     case valueTooLong, stateFull, dropped, mixedTags, declarationConflict, badEscape
+    case badPoint, badName, reservedLabel, noTemporality, streamLimit, sharedStream
     case tagLikeField, equalsInTag, tagsInName
 
     /// Whether the event counts all the same. Known events are not reported.
@@ -29,6 +30,12 @@ extension Registry {
       case .mixedTags: "mixed_tags"
       case .declarationConflict: "declaration_conflict"
       case .badEscape: "bad_escape"
+      case .badPoint: "bad_point"
+      case .badName: "bad_name"
+      case .reservedLabel: "reserved_label"
+      case .noTemporality: "no_temporality"
+      case .streamLimit: "stream_limit"
+      case .sharedStream: "shared_stream"
       case .tagLikeField: "tag_like_field"
       case .equalsInTag: "equals_in_tag"
       case .tagsInName: "tags_in_name"

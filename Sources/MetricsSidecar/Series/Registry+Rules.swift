@@ -8,24 +8,7 @@ extension Registry {
   func resolve(_ event: EventDescription, into outcome: inout Resolution) throws(Rejection) {
     try check(event)
     let kind = event.type.kind
-    var isMatched = false
-    for candidate in matcher.candidates(for: event.name) {
-      let rule = rules.rules[candidate]
-      guard let captures = rule.captures(event, kind) else { continue }
-      guard let entry = rule.family else {
-        if isMatched { return }
-        throw .dropped
-      }
-      isMatched = true
-      do throws(Rejection) {
-        let labels = labels(rules.families[entry], event, captures)
-        if labels.count > limits.labels { throw .tooManyLabels }
-        let index = try family(entry, kind, captures)
-        feed(index, labels, event, into: &outcome, scale: kind == .set ? 0 : rule.scale)
-      } catch { outcome.refusal = error }
-      if rule.isLast { break }
-    }
-    if isMatched { return }
+    if try feedRuled(event, kind, into: &outcome) { return }
     if try feedDeclared(event, kind, into: &outcome) { return }
     guard rules.exposesUnmatched else { throw .dropped }
     let index = try family(named: event.defaultFamily, kind)
@@ -37,7 +20,31 @@ extension Registry {
     feed(index, labels, event, into: &outcome, scale: 0)
   }
 
-  private func check(_ event: EventDescription) throws(Rejection) {
+  /// Feeds what rules make of the event; whether one takes it.
+  func feedRuled(
+    _ event: EventDescription, _ kind: MetricType, into outcome: inout Resolution
+  ) throws(Rejection) -> Bool {
+    var isMatched = false
+    for candidate in matcher.candidates(for: event.name) {
+      let rule = rules.rules[candidate]
+      guard let captures = rule.captures(event, kind) else { continue }
+      guard let entry = rule.family else {
+        if isMatched { return true }
+        throw .dropped
+      }
+      isMatched = true
+      do throws(Rejection) {
+        let labels = labels(rules.families[entry], event, captures)
+        if labels.count > limits.labels { throw .tooManyLabels }
+        let index = try family(entry, kind, captures)
+        feed(index, labels, event, into: &outcome, scale: kind == .set ? 0 : rule.scale)
+      } catch { outcome.refusal = error }
+      if rule.isLast { break }
+    }
+    return isMatched
+  }
+
+  func check(_ event: EventDescription) throws(Rejection) {
     if event.mixesTags { throw .mixedTags }
     if event.tags.count > limits.labels { throw .tooManyLabels }
     if event.name.count > limits.nameByteCount { throw .nameTooLong }
@@ -219,7 +226,7 @@ extension Registry {
       forgetSeries(family)
     }
     makeConstantSeries()
-    lines.removeAll()
+    forgetLines()
     // A sweep of expired series starts over: the families' lists have changed.
     sweep = ExpirySweep()
     scales = Scales()

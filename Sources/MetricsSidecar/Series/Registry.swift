@@ -22,7 +22,11 @@ final class Registry {
   private(set) var familyIndex: [[UInt8]: Int] = [:]
   var table = SeriesTable()
   var lines: LineTable
+  /// How often known lines were forgotten: targets of before lead nowhere.
+  private(set) var lineGeneration: UInt32 = 0
   var sessions: SessionTable
+  /// Writers of OTLP.
+  let streams: Streams
   /// Names as clients wrote them.
   var spellings = OriginalNames()
   /// Families declared by clients.
@@ -80,8 +84,9 @@ final class Registry {
     self.limits = limits
     self.rules = rules
     matcher = RuleMatcher(rules.rules)
-    lines = LineTable(limit: limits.series * 2, byteLimit: limits.knownLineByteCount)
+    lines = LineTable(limit: limits.knownLines, byteLimit: limits.knownLineByteCount)
     sessions = SessionTable(limit: limits.sessions)
+    streams = Streams(file: state, limit: limits.otlpStreams)
     exemplars = Exemplars(rules, limit: limits.exemplars)
     spellings.isOn = keepsSpellings
     rules.completeOptions(clients: limits.gaugeClients)
@@ -193,7 +198,10 @@ final class Registry {
   }
 
   /// Makes known lines be resolved again.
-  func forgetLines() { lines.removeAll() }
+  func forgetLines() {
+    lines.removeAll()
+    lineGeneration &+= 1
+  }
 
   /// Empties a full table from time to time: lines that no client sends any more make room.
   static let forgetNanoseconds: UInt64 = 60_000_000_000
@@ -239,10 +247,13 @@ final class Registry {
       case .series(let type): restore(record, type, &emptyLabelled)
       case .session: sessions.restore(record, in: state)
       case .spelling: restoreSpelling(record)
+      case .stream: streams.restore(record)
+      case .memory: streams.restoreMemory(record)
       case .declaration: break
       }
     }
     joinEmptyLabelled(emptyLabelled)
+    streams.finishRestoring()
   }
 
   private func forEachRecord(_ body: (Record) -> Void) {

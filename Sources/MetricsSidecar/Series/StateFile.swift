@@ -170,6 +170,11 @@ final class StateFile {
   @_optimize(speed)
   func store(_ index: Int, _ number: Double) { store(index, number.bitPattern) }
 
+  /// `store` as a call of its own: where many stand in a row, each would be as long as this one.
+  @inline(never)
+  @_optimize(speed)
+  func put(_ index: Int, _ bits: UInt64) { store(index, bits) }
+
   /// Adds to a cell that holds a number.
   @inline(__always)
   @_optimize(speed)

@@ -9,6 +9,9 @@ extension Sidecar {
   ) {
     Phase.request.enter()
     guard isAllowed(request, head, &response) else { return }
+    if request.port == Self.otlpPort {
+      return respondOTLP(request, head, body, into: &response)
+    }
     let path = head.extracting(request.path)
     if path.isEqual(to: "/metrics") || path.isEqual(to: "/") {
       guard isRead(request, &response) else { return }
@@ -52,6 +55,7 @@ extension Sidecar {
 
   /// Pushes have a body; the others are answered from the head alone.
   func bodyLimit(of request: Request, head: RawSpan) -> Int {
+    if request.port == Self.otlpPort { return otlpBodyLimit(request, head) }
     let isPush =
       push != nil && (request.method == .put || request.method == .post)
       && head.extracting(request.path).starts(with: "/metrics/job")

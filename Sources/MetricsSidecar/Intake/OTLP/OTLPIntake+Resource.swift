@@ -1,0 +1,98 @@
+import SidecarPlatform
+
+/// `target_info{service_name="shop",…} 1`: what a resource says of its service, once for each
+/// service name, as the last one says it. What tells workers and restarts apart is left out.
+extension OTLPIntake {
+  private static let omitted: [StaticString] = [
+    "service.instance.id", "container.id", "process.", "telemetry.sdk.",
+  ]
+
+  /// After a point of the resource has been counted.
+  func showResource(_ metric: OTLPMetric, _ request: WireCursor) {
+    if metric.resource.isEmpty { return }
+    let hash = registry.lines.key.hash(request.span(metric.resource))
+    if seenResources.contains(hash) { return }
+    if seenResources.count >= 4096 { seenResources = [] }
+    guard let attributes = OTLPAttributes(request.over(metric.resource), field: 1) else { return }
+    seenResources.insert(hash)
+    var tags: [(name: ArraySlice<UInt8>, value: ArraySlice<UInt8>)] = []
+    for attribute in attributes.list where !Self.isOmitted(attribute.key) {
+      if attribute.value.count > registry.limits.labelValueByteCount { continue }
+      tags.append((attribute.key[...], attribute.value[...]))
+    }
+    guard let service = attributes.value(of: "service.name"), !service.isEmpty,
+      tags.count <= registry.limits.labels
+    else { return }
+    var labels: [Registry.Label] = []
+    for tag in tags {
+      let name = OTLPNames.label(Array(tag.name))
+      if !name.isEmpty, !labels.contains(where: { $0.name == name }) {
+        labels.append((name, tag.value))
+      }
+    }
+    show(labels, of: service)
+  }
+
+  private static func isOmitted(_ key: [UInt8]) -> Bool {
+    for name in omitted {
+      let text = name.description.utf8
+      if name.description.utf8.last == UInt8(ascii: ".") {
+        if key.starts(with: text) { return true }
+      } else if key.elementsEqual(text) {
+        return true
+      }
+    }
+    return false
+  }
+
+  private func show(_ labels: [Registry.Label], of service: [UInt8]) {
+    let name = Array("target_info".utf8)
+    var outcome = Registry.Resolution()
+    do throws(Registry.Rejection) {
+      let index = try registry.pointFamily(
+        name, .gauge, help: Array("Target metadata".utf8), bounds: nil, merge: ""
+      ) { _ in false }
+      registry.feed(
+        index, labels, EventDescription(name: name, type: .gauge, tags: []), into: &outcome,
+        scale: 0)
+      guard let target = outcome.targets.first else { return }
+      registry.addPoint(target, 1, isSet: true)
+      removeOthers(registry.families[index], service, but: target.cell)
+    } catch { return processor.counts.reject(error) }
+  }
+
+  /// Series of the same service that say something else.
+  private func removeOthers(_ family: Family, _ service: [UInt8], but cell: UInt32) {
+    var label = ByteBuffer(capacity: 128)
+    SeriesKey.append([], [(Array("service_name".utf8), service[...])], to: &label)
+    let wanted = label.array.dropFirst().dropLast()
+    var kept: [Record] = []
+    let state = registry.state
+    for record in family.series {
+      let key = SeriesKey.array(state.key(record))
+      if UInt32(record.headCell) != cell, Self.has(wanted, key) {
+        registry.removeSeries(record, family)
+      } else {
+        kept.append(record)
+      }
+    }
+    guard kept.count < family.series.count else { return }
+    family.series = kept
+    registry.forgetLines()
+  }
+
+  /// Whether a series' key has the label: quotes within values are escaped, so it is not part of
+  /// one.
+  private static func has(_ label: ArraySlice<UInt8>, _ key: [UInt8]) -> Bool {
+    var index = key.firstIndex(of: UInt8(ascii: "{")) ?? key.count
+    while index + label.count < key.count {
+      if key[index] == UInt8(ascii: "{") || key[index] == UInt8(ascii: ","),
+        key[(index + 1)...].starts(with: label)
+      {
+        return true
+      }
+      index += 1
+    }
+    return false
+  }
+}

@@ -1,0 +1,341 @@
+import SidecarEvents
+import SidecarPlatform
+
+/// Requests of OTLP: read whole, then applied whole, in the turn's one commit, which the answer
+/// follows.
+///
+/// What must stay true: reading has no effect, so nothing of a request that cannot be read is kept;
+/// a point that is known allocates nothing and looks at no rule.
+final class OTLPIntake {
+  let processor: LineProcessor
+  let settings: OTLPSettings
+  var registry: Registry { processor.registry }
+  var streams: Streams { processor.registry.streams }
+  var counts = OTLPCounts()
+
+  // Of the request in hand; kept for the next one.
+  var metrics: [OTLPMetric] = []
+  var points: [OTLPPoint] = []
+  var hasDelta = false
+  var hasUnknown = false
+  /// Points that were refused, and why the first one was.
+  var refusedCount = 0
+  var refusal = ""
+  /// What a point's attributes were last looked up with.
+  var names = OTLPIdentity()
+  var buckets = OTLPBuckets()
+  var exponential = OTLPExponential()
+  /// Unix seconds and milliseconds of the request.
+  var nowSeconds: UInt64 = 0
+  /// When each family, by its place, had its last point, in Unix seconds: while it has points
+  /// nobody makes it another one.
+  var seenFamilies: [UInt64] = []
+  /// Resources whose `target_info` is as they say.
+  var seenResources: Set<UInt64> = []
+  /// Whose point a series had last, by the digest of the service's name.
+  var services: [UInt32: UInt32] = [:]
+  /// What was logged once.
+  private var told: Set<UInt64> = []
+  private var plain = ByteBuffer(capacity: 16)
+  private var wire = ByteBuffer(capacity: 16)
+
+  init(_ processor: LineProcessor, _ settings: OTLPSettings) {
+    self.processor = processor
+    self.settings = settings
+  }
+
+  enum Encoding { case plain, gzip }
+
+  // MARK: A request
+
+  /// Takes a request's body. What it adds takes effect with the next commit.
+  func take(_ body: RawSpan, isJSON: Bool, _ encoding: Encoding) -> OTLPAnswer {
+    guard InFlight.begin(body) else {
+      Poison.report(body, "OTLP request", processor.log)
+      return refuse(400, "this request has ended the sidecar's worker twice in a row")
+    }
+    defer {
+      InFlight.end()
+      trim()
+    }
+    if encoding == .plain { return take(plain: body, isJSON: isJSON) }
+    var plain = ByteBuffer(capacity: 16)
+    swap(&plain, &self.plain)
+    defer { swap(&plain, &self.plain) }
+    plain.removeAll()
+    do throws(Inflate.Failure) {
+      try Inflate.gunzip(body, limit: settings.byteCount, into: &plain)
+    } catch {
+      if error == .tooLarge {
+        return refuse(413, "decompressed, the body is longer than --max-otlp-size")
+      }
+      return refuse(400, "the body is not what its Content-Encoding says")
+    }
+    return take(plain: plain.bytes, isJSON: isJSON)
+  }
+
+  private func take(plain bytes: RawSpan, isJSON: Bool) -> OTLPAnswer {
+    guard isJSON else { return take(wire: bytes, digestOf: bytes) }
+    var wire = ByteBuffer(capacity: 16)
+    swap(&wire, &self.wire)
+    defer { swap(&wire, &self.wire) }
+    wire.removeAll()
+    do throws(OTLPJSON.Failure) {
+      try OTLPJSON.rewrite(bytes, limit: settings.byteCount, into: &wire)
+    } catch {
+      switch error {
+      case .tooLarge: return refuse(413, "the request says more than --max-otlp-size allows")
+      case .tooDeep: return refuse(400, "the request is nested too deep")
+      case .malformed: return refuse(400, "the body is no ExportMetricsServiceRequest in JSON")
+      }
+    }
+    return take(wire: wire.bytes, digestOf: bytes)
+  }
+
+  private func take(wire: RawSpan, digestOf bytes: RawSpan) -> OTLPAnswer {
+    unsafe wire.withUnsafeBytes { memory in
+      let request = unsafe WireCursor(memory)
+      do throws(ReadFailure) { try read(request) } catch {
+        if error == .tooMany { return refuse(413, "too many points in one request") }
+        return refuse(400, "the body is no ExportMetricsServiceRequest")
+      }
+      return apply(request, digestOf: bytes)
+    }
+  }
+
+  private func apply(_ request: WireCursor, digestOf bytes: RawSpan) -> OTLPAnswer {
+    nowSeconds = registry.now / 1000
+    refusedCount = 0
+    refusal = ""
+    // Before anything is applied: later there is no way back.
+    if hasUnknown, registry.state.retryGrowth() != nil { return noRoom() }
+    var digest: (UInt64, UInt64) = (0, 0)
+    do throws(Errno) {
+      try streams.begin()
+      if hasDelta {
+        digest = streams.digest(bytes)
+        if let refused = streams.answered(digest) {
+          counts.repeated += 1
+          return .accepted(refused: Int(refused), refused == 0 ? "" : "as answered before")
+        }
+        try streams.reserveRequest()
+      }
+    } catch { return noRoom() }
+    applyPoints(request)
+    if hasDelta, streams.keep(digest, refused: refusedCount, now: nowSeconds) {
+      tell(
+        1,
+        "OTLP: more than 4096 requests with deltas came within two minutes: a client that sends "
+          + "one again after that is counted twice. Cumulative temporality has no such limit")
+    }
+    counts.applied += 1
+    return .accepted(refused: refusedCount, refusal)
+  }
+
+  private func noRoom() -> OTLPAnswer {
+    refuse(503, "the state file has no room: see the sidecar's log")
+  }
+
+  private func refuse(_ status: Int, _ message: StaticString) -> OTLPAnswer {
+    counts.refused += 1
+    return .refused(status: status, message)
+  }
+
+  /// What a large request took is given back.
+  private func trim() {
+    plain.removeAll()
+    plain.shrink(to: 64 << 10)
+    wire.removeAll()
+    wire.shrink(to: 64 << 10)
+    if points.capacity > 4096 { points = [] }
+    if metrics.capacity > 4096 { metrics = [] }
+    metrics.removeAll(keepingCapacity: true)
+    points.removeAll(keepingCapacity: true)
+  }
+
+  /// Logs once for each `key`.
+  func tell(_ key: UInt64, _ message: @autoclosure () -> String) {
+    guard told.count < 1000, told.insert(key).inserted else { return }
+    processor.log.warning(message())
+  }
+
+  // MARK: Reading
+
+  enum ReadFailure: Error { case malformed, tooMany }
+
+  /// Finds all metrics and points. Each field that is known has its type then, and each length
+  /// fits.
+  private func read(_ request: WireCursor) throws(ReadFailure) {
+    metrics.removeAll(keepingCapacity: true)
+    points.removeAll(keepingCapacity: true)
+    hasDelta = false
+    hasUnknown = false
+    var cursor = request
+    while cursor.next() {
+      guard cursor.number == 1 else { continue }
+      try need(cursor, WireCursor.bytes)
+      try readResource(cursor.inside)
+    }
+    if cursor.isMalformed { throw .malformed }
+  }
+
+  @inline(__always)
+  private func need(_ cursor: WireCursor, _ type: UInt8) throws(ReadFailure) {
+    if cursor.type != type { throw .malformed }
+  }
+
+  private func readResource(_ message: WireCursor) throws(ReadFailure) {
+    var metric = OTLPMetric()
+    metric.resource = try part(1, of: message, .resource)
+    var cursor = message
+    while cursor.next() {
+      guard cursor.number == 2 else { continue }
+      try need(cursor, WireCursor.bytes)
+      metric.scope = try part(1, of: cursor.inside, .scope)
+      var context = message.hash(metric.resource, registry.lines.key, registry.lines.key.start)
+      context = message.hash(metric.scope, registry.lines.key, context)
+      var metrics = cursor.inside
+      while metrics.next() {
+        guard metrics.number == 2 else { continue }
+        try need(metrics, WireCursor.bytes)
+        metric.context = context
+        try readMetric(metrics.inside, metric)
+      }
+      if metrics.isMalformed { throw .malformed }
+    }
+    if cursor.isMalformed { throw .malformed }
+  }
+
+  /// The last field of that number, which is a sound message.
+  private func part(
+    _ number: Int, of message: WireCursor, _ kind: OTLPMessage
+  ) throws(ReadFailure) -> Range<Int> {
+    var found = message.end..<message.end
+    var cursor = message
+    while cursor.next() {
+      if cursor.number != number { continue }
+      try need(cursor, WireCursor.bytes)
+      found = cursor.content
+      if !OTLPSchema.isSound(cursor.inside, kind, depth: 2) { throw .malformed }
+    }
+    if cursor.isMalformed { throw .malformed }
+    return found
+  }
+
+  private func readMetric(_ message: WireCursor, _ around: OTLPMetric) throws(ReadFailure) {
+    var metric = around
+    var data = message.over(message.end..<message.end)
+    var type = 0
+    var cursor = message
+    while cursor.next() {
+      switch cursor.number {
+      case 1, 2, 3, 5, 7, 9, 10, 11: try need(cursor, WireCursor.bytes)
+      default: continue
+      }
+      switch cursor.number {
+      case 1: metric.name = cursor.content
+      case 2: metric.description = cursor.content
+      case 3: metric.unit = cursor.content
+      default:
+        data = cursor.inside
+        type = cursor.number
+      }
+    }
+    if cursor.isMalformed { throw .malformed }
+    if type == 0 { return }
+    metric.kind = try kind(type, data)
+    for range in [metric.name, metric.description, metric.unit] {
+      metric.context = message.hash(range, registry.lines.key, metric.context)
+    }
+    metric.context = registry.lines.key.fold(metric.context, UInt64(metric.kind.rawValue))
+    metrics.append(metric)
+    var points = data
+    while points.next() {
+      guard points.number == 1 else { continue }
+      try need(points, WireCursor.bytes)
+      try readPoint(points.inside, metric)
+    }
+    if points.isMalformed { throw .malformed }
+    if self.points.last?.metric != metrics.count - 1 { metrics.removeLast() }
+  }
+
+  private func kind(_ type: Int, _ data: WireCursor) throws(ReadFailure) -> OTLPKind {
+    var temporality: UInt64 = 0
+    var isMonotonic = false
+    var cursor = data
+    while cursor.next() {
+      guard cursor.number == 2 || cursor.number == 3, type != 5, type != 11 else { continue }
+      try need(cursor, WireCursor.varint)
+      if cursor.number == 2 { temporality = cursor.bits } else { isMonotonic = cursor.bits != 0 }
+    }
+    if cursor.isMalformed { throw .malformed }
+    if type == 5 { return .gauge }
+    if type == 11 { return .summary }
+    guard temporality == 1 || temporality == 2 else {
+      return type == 7 ? .unknown : type == 9 ? .unknownHistogram : .unknownExponential
+    }
+    let isDelta = temporality == 1
+    switch type {
+    case 7: return isMonotonic ? (isDelta ? .deltaSum : .sum) : isDelta ? .deltaLevel : .level
+    case 9: return isDelta ? .deltaHistogram : .histogram
+    default: return isDelta ? .deltaExponential : .exponential
+    }
+  }
+}
+
+/// What became of requests.
+struct OTLPCounts {
+  var applied: UInt64 = 0
+  var repeated: UInt64 = 0
+  var refused: UInt64 = 0
+}
+
+/// What a client is told.
+enum OTLPAnswer {
+  /// So many points were refused, for the reason.
+  case accepted(refused: Int, String)
+  case refused(status: Int, StaticString)
+}
+
+/// The flags of OTLP.
+struct OTLPSettings: Sendable {
+  /// Where it listens.
+  var addresses: [NetworkAddress] = []
+  /// Attributes of the resource that each series has as labels.
+  var resourceLabels: [[UInt8]] = []
+  var hasScopeLabels = false
+  var byteCount = 4 << 20
+
+  init() {}
+
+  init(_ options: Options, _ limits: inout Limits) throws(Options.Mistake) {
+    byteCount = try options.byteCount("max-otlp-size", in: 1024...(64 << 20))
+    hasScopeLabels = try options.flag("otlp-scope-labels")
+    let list = Array(options.text("otlp-resource-labels").utf8)
+    for name in list.split(separator: UInt8(ascii: ",")) {
+      let words = name.split(separator: UInt8(ascii: " "))
+      if let word = words.first { resourceLabels.append(Array(word)) }
+    }
+    limits.otlpStreams = try options.number("max-otlp-streams", in: 1...1_000_000)
+    if options.text("otlp").isEmpty { return }
+    guard byteCount * 2 <= limits.clientMemoryByteCount else {
+      throw options.mistake("max-otlp-size", "is at most half of --max-client-memory")
+    }
+    limits.otlpByteCount = byteCount
+    let address = try options.address("otlp")
+    addresses = [address]
+    if address.host == "localhost" {
+      addresses = [
+        NetworkAddress(host: "127.0.0.1", port: address.port),
+        NetworkAddress(host: "::1", port: address.port),
+      ]
+    }
+  }
+}
+
+extension WireCursor {
+  /// Takes a part of the bytes into a hash.
+  func hash(_ range: Range<Int>, _ key: HashKey, _ state: UInt64) -> UInt64 {
+    key.fold(state, key.hash(span(range)))
+  }
+}

@@ -1,0 +1,159 @@
+import SidecarPlatform
+
+/// What a metric's points mean to their series.
+enum OTLPKind: UInt8 {
+  /// Sums: monotonic ones count, others are gauges.
+  case gauge, sum, deltaSum, level, deltaLevel
+  case histogram, deltaHistogram, exponential, deltaExponential, summary
+  /// A sum or histogram that does not say from when it counts.
+  case unknown, unknownHistogram, unknownExponential
+
+  /// Whether a point stands for all since its start time.
+  var isCumulative: Bool {
+    self == .sum || self == .histogram || self == .exponential
+  }
+  /// Whether a request with such a point may be applied once only.
+  var isUnknown: Bool { rawValue >= Self.unknown.rawValue }
+  var isDelta: Bool {
+    self == .deltaSum || self == .deltaLevel || self == .deltaHistogram
+      || self == .deltaExponential
+  }
+  /// Whether its start time tells clients apart.
+  var hasStreams: Bool { isCumulative || self == .level || self == .gauge }
+
+  var point: OTLPMessage {
+    switch self {
+    case .histogram, .deltaHistogram, .unknownHistogram: .histogramPoint
+    case .exponential, .deltaExponential, .unknownExponential: .exponentialPoint
+    case .summary: .summaryPoint
+    default: .numberPoint
+    }
+  }
+
+  /// What its series are kept as, where no rule says more.
+  var kind: MetricType {
+    switch self {
+    case .sum, .deltaSum: .counter
+    case .gauge, .deltaLevel, .level: .gauge
+    case .histogram, .deltaHistogram: .histogram
+    case .exponential, .deltaExponential: .nativeHistogram
+    default: .summary
+    }
+  }
+
+  /// As the self-metrics name it.
+  var letter: UInt8 {
+    switch self {
+    case .gauge: UInt8(ascii: "g")
+    case .sum, .deltaSum, .level, .deltaLevel: UInt8(ascii: "c")
+    case .histogram, .deltaHistogram: UInt8(ascii: "h")
+    case .exponential, .deltaExponential: UInt8(ascii: "x")
+    default: UInt8(ascii: "s")
+    }
+  }
+}
+
+extension EventOrigin {
+  /// A name's bytes are what a point's metric, resource and scope say, its tags the attributes'
+  /// fields.
+  static let otlp = EventOrigin(rawValue: 0x80)
+}
+
+extension LineTable.Target {
+  /// Of a point, the first may be its stream in place of a series. No point is in milliseconds.
+  var isStream: Bool { isMilliseconds }
+}
+
+/// A metric of the request in hand: where its parts lie.
+struct OTLPMetric {
+  var name = 0..<0
+  var description = 0..<0
+  var unit = 0..<0
+  var kind = OTLPKind.unknown
+  /// Messages around it.
+  var resource = 0..<0
+  var scope = 0..<0
+  /// Of all of these, as they came.
+  var context: UInt64 = 0
+}
+
+/// A point of the request in hand, as far as it has been read.
+struct OTLPPoint {
+  var metric = 0
+  var message = 0..<0
+  var start: UInt64 = 0
+  var time: UInt64 = 0
+  /// A sum's or a gauge's.
+  var value = Double.nan
+  var hasNumber = false
+  /// The attributes' fields, where they follow each other.
+  var attributes = 0..<0
+  var isPlain = true
+  /// The client says that there is none.
+  var hasNoValue = false
+  var hasExemplars = false
+  /// Of a point that is known.
+  var targets: LineTable.Targets?
+}
+
+/// The numbers of a histogram's point; made once and used again.
+struct OTLPBuckets {
+  var count: UInt64 = 0
+  /// NaN where there is none.
+  var sum = Double.nan
+  var counts: [UInt64] = []
+  var bounds: [Double] = []
+
+  /// Bounds of one histogram, as in a rules file.
+  static let boundLimit = 200
+
+  /// Reads a `HistogramDataPoint`. Whether its numbers belong together.
+  mutating func read(_ message: WireCursor) -> Bool {
+    count = 0
+    sum = .nan
+    counts.removeAll(keepingCapacity: true)
+    bounds.removeAll(keepingCapacity: true)
+    var cursor = message
+    while cursor.next() {
+      switch cursor.number {
+      case 4: count = cursor.bits
+      case 5: sum = Double(bitPattern: cursor.bits)
+      case 6, 7:
+        var packed = cursor.inside
+        let isBounds = cursor.number == 7
+        if cursor.type == WireCursor.fixed {
+          add(cursor.bits, isBounds)
+        } else {
+          while !packed.isAtEnd, counts.count <= Self.boundLimit + 1,
+            bounds.count <= Self.boundLimit
+          {
+            add(packed.readFixed(), isBounds)
+          }
+        }
+      default: break
+      }
+      if counts.count > Self.boundLimit + 1 || bounds.count > Self.boundLimit { return false }
+    }
+    if counts.isEmpty, bounds.isEmpty { counts.append(count) }
+    var total: UInt64 = 0
+    for count in counts {
+      if count >= 1 << 53 { return false }
+      total += count
+    }
+    var last = -Double.infinity
+    for bound in bounds {
+      if !(bound > last) || bound == .infinity { return false }
+      last = bound
+    }
+    return counts.count == bounds.count + 1 && total == count && count < 1 << 53
+  }
+
+  private mutating func add(_ bits: UInt64, _ isBounds: Bool) {
+    if isBounds { bounds.append(Double(bitPattern: bits)) } else { counts.append(bits) }
+  }
+
+  /// Tells histograms of other bounds apart.
+  var shape: UInt32 {
+    bounds.isEmpty ? 0 : unsafe Digest.checksum(bounds.span.bytes)
+  }
+}

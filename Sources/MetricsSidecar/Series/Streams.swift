@@ -1,0 +1,344 @@
+import SidecarPlatform
+
+/// OTLP's streams: of each writer of a cumulative series, how far it has been counted, so that only
+/// what lies above that is added. And which requests were applied already, so that a client may
+/// send one again.
+///
+/// What must stay true: a stream's position changes in the transaction that adds to its series; a
+/// stream that made room is known by its digest, so that nothing of it is counted twice.
+///
+/// A stream's record has as its key, 8 bytes each: the digest of the stream (two words), the digest
+/// of what it shares with other instances, then the numbers of its first point. Its cells:
+///
+///     1 value or count   2 the newest point's time   3 what a point below the last one had
+///     4 bits 0..<8 flags, 8...: when it was heard last, in seconds of Unix time
+///     5… of a histogram: its sum, then its buckets
+final class Streams {
+  static let value = 1
+  static let time = 2
+  static let lower = 3
+  static let state = 4
+  static let sum = 5
+  static let firstBucket = 6
+  /// Of a stream of numbers, with the head.
+  static let cellCount = 5
+
+  /// A newer point was below the last one; the next one says whether that was a reset.
+  static let isBelow: UInt64 = 1
+  /// Two writers were told of.
+  static let isShared: UInt64 = 2
+
+  /// What tells a stream from all others, and from those of other instances.
+  struct Identity {
+    var high: UInt64 = 0
+    var low: UInt64 = 0
+    var group: UInt64 = 0
+  }
+
+  /// For which a silent one is not given up.
+  static let silentSeconds: UInt64 = 600
+  static let forgottenLimit = 65_536
+  static let requestLimit = 4096
+
+  let file: StateFile
+  let limit: Int
+  private var index = UnitIndex()
+  /// The stream with the least first point, for each group.
+  private var groups = UnitIndex()
+  var count: Int { index.count }
+  /// Streams that had to make room.
+  private(set) var evicted: UInt64 = 0
+  private var nextEviction: UInt64 = 0
+
+  /// The secrets of digests: cells 1 to 4; the numbers of requests and forgotten streams: 5 and 6.
+  private var head = Record(unit: 0)
+  private(set) var keys = (HashKey(start: 0, factor: 1), HashKey(start: 0, factor: 1))
+  private var requests = DigestRing(letter: 0x72, entryCellCount: 3, limit: requestLimit)
+  private var forgotten = DigestRing(letter: 0x66, entryCellCount: 1, limit: forgottenLimit)
+  private var forgottenSet: Set<UInt64> = []
+
+  init(file: StateFile, limit: Int) {
+    self.file = file
+    self.limit = limit
+  }
+
+  // MARK: Restart
+
+  func restore(_ record: Record) {
+    guard file.keyByteCount(record) >= 24, file.cellCount(record) >= Self.cellCount else { return }
+    index.insert(record.unit, hash: word(record, 0))
+    joinGroup(record)
+  }
+
+  /// A record of `.memory`: the head, or a part of a ring.
+  func restoreMemory(_ record: Record) {
+    let file = self.file
+    let key = SeriesKey.array(file.key(record))
+    switch key.first {
+    case requests.letter where key.count == 2: requests.restore(record, at: Int(key[1]))
+    case forgotten.letter where key.count == 2: forgotten.restore(record, at: Int(key[1]))
+    default: if file.cellCount(record) == 7 { head = record }
+    }
+  }
+
+  /// After all records: what lies in memory too.
+  func finishRestoring() {
+    guard head.unit != 0 else { return }
+    readKeys()
+    let end = file.value(head.headCell + 6)
+    var number = end > UInt64(Self.forgottenLimit) ? end - UInt64(Self.forgottenLimit) : 0
+    while number < end {
+      let cell = forgotten.cell(number)
+      if cell != 0 { forgottenSet.insert(file.value(cell)) }
+      number += 1
+    }
+  }
+
+  private func readKeys() {
+    let cell = head.headCell
+    keys = (
+      HashKey(start: file.value(cell + 1), factor: file.value(cell + 2)),
+      HashKey(start: file.value(cell + 3), factor: file.value(cell + 4))
+    )
+  }
+
+  /// Makes sure that there are secrets: before the first digest.
+  func begin() throws(Errno) {
+    guard head.unit == 0 else { return }
+    let letter: [UInt8] = [0x68]
+    let record = try unsafe file.allocate(
+      kind: .memory, key: letter.span.bytes, nameByteCount: 0, shape: 0, cellCount: 7)
+    for half in 0..<2 {
+      let (first, second) = try Process.randomIdentity()
+      file.put(record.headCell + 1 + 2 * half, first)
+      file.put(record.headCell + 2 + 2 * half, second | 1)
+    }
+    head = record
+    readKeys()
+  }
+
+  /// 128 bits that nobody can choose without the secret.
+  func digest(_ bytes: RawSpan) -> (UInt64, UInt64) { (keys.0.hash(bytes), keys.1.hash(bytes)) }
+
+  private func word(_ record: Record, _ index: Int) -> UInt64 {
+    let file = self.file
+    let key = file.key(record)
+    precondition(index * 8 + 8 <= key.byteCount)
+    // Sound: held against the length above.
+    return UInt64(
+      littleEndian: unsafe key.unsafeLoadUnaligned(
+        fromUncheckedByteOffset: index * 8, as: UInt64.self))
+  }
+
+  // MARK: Streams
+
+  func find(_ identity: Identity) -> Record? {
+    let unit = index.find(hash: identity.high) { unit in
+      word(Record(unit: unit), 0) == identity.high && word(Record(unit: unit), 1) == identity.low
+    }
+    return unit == 0 ? nil : Record(unit: unit)
+  }
+
+  /// The stream of another instance that began at the same time, with the least first point.
+  func relative(of identity: Identity) -> Record? {
+    let unit = groups.find(hash: identity.group) { unit in
+      word(Record(unit: unit), 2) == identity.group
+    }
+    return unit == 0 ? nil : Record(unit: unit)
+  }
+
+  /// The numbers of a stream's first point: its value or count, then its buckets.
+  func first(_ record: Record, _ place: Int) -> Double {
+    guard 24 + place * 8 + 8 <= file.keyByteCount(record) else { return 0 }
+    return Double(bitPattern: word(record, 3 + place))
+  }
+
+  /// Whether the stream made room before.
+  func isForgotten(_ identity: Identity) -> Bool { forgottenSet.contains(identity.low) }
+
+  /// Whether another stream has room, or another one can make room for it.
+  func hasRoom(now: UInt64, onEviction: (Record) -> Void) -> Bool {
+    if count < limit { return true }
+    guard now >= nextEviction else { return false }
+    evict(now, onEviction)
+    if count < limit { return true }
+    // None was silent for long enough; not looked for at each point.
+    nextEviction = now + 10
+    return false
+  }
+
+  private func evict(_ now: UInt64, _ onEviction: (Record) -> Void) {
+    var left = max(1, limit / 64)
+    for unit in index.units where left > 0 {
+      let record = Record(unit: unit)
+      let heard = file.value(record.headCell + Self.state) >> 8
+      guard heard + Self.silentSeconds <= now, remember(record) else { continue }
+      remove(record)
+      onEviction(record)
+      evicted += 1
+      left -= 1
+    }
+  }
+
+  /// Keeps a stream's digest among the forgotten ones; whether there was room in the state file.
+  private func remember(_ record: Record) -> Bool {
+    let cell = head.headCell + 6
+    let number = file.value(cell)
+    do throws(Errno) { try forgotten.reserve(number, in: file) } catch { return false }
+    let entry = forgotten.cell(number)
+    if number >= UInt64(Self.forgottenLimit) { forgottenSet.remove(file.value(entry)) }
+    let low = word(record, 1)
+    file.put(entry, low)
+    file.put(cell, number + 1)
+    forgottenSet.insert(low)
+    return true
+  }
+
+  /// Takes a stream out of the tables; its record is the caller's.
+  func remove(_ record: Record) {
+    index.remove(record.unit, hash: word(record, 0))
+    groups.remove(record.unit, hash: word(record, 2))
+  }
+
+  /// Makes a stream, all its numbers 0. `first` are those of its first point.
+  func make(
+    _ identity: Identity, shape: UInt32, cellCount: Int, first: [Double]
+  ) throws(Errno) -> Record {
+    var key = ByteBuffer(capacity: 24 + first.count * 8)
+    for word in [identity.high, identity.low, identity.group] { Self.append(word, &key) }
+    for number in first { Self.append(number.bitPattern, &key) }
+    let record = try file.allocate(
+      kind: .stream, key: key.bytes, nameByteCount: 0, shape: shape, cellCount: cellCount)
+    index.insert(record.unit, hash: identity.high)
+    joinGroup(record)
+    return record
+  }
+
+  private static func append(_ word: UInt64, _ key: inout ByteBuffer) {
+    for shift in stride(from: UInt64(0), to: 64, by: 8) {
+      key.append(UInt8(truncatingIfNeeded: word >> shift))
+    }
+  }
+
+  /// Another record with more cells in a stream's place; the old one is the caller's, out of the
+  /// tables.
+  func grow(_ record: Record, cellCount: Int) throws(Errno) -> Record {
+    let file = self.file
+    var key = ByteBuffer(capacity: file.keyByteCount(record))
+    key.append(file.key(record))
+    let grown = try file.allocate(
+      kind: .stream, key: key.bytes, nameByteCount: 0, shape: file.shape(record),
+      cellCount: cellCount)
+    remove(record)
+    for cell in 1..<Self.cellCount {
+      file.put(grown.headCell + cell, file.value(record.headCell + cell))
+    }
+    index.insert(grown.unit, hash: word(grown, 0))
+    joinGroup(grown)
+    return grown
+  }
+
+  private func joinGroup(_ record: Record) {
+    let group = word(record, 2)
+    let known = groups.find(hash: group) { unit in
+      word(Record(unit: unit), 2) == group
+    }
+    if known != 0 {
+      guard first(record, 0) < first(Record(unit: known), 0) else { return }
+      groups.remove(known, hash: group)
+    }
+    groups.insert(record.unit, hash: group)
+  }
+
+  // MARK: A point
+
+  /// What a point means to its stream.
+  enum Step {
+    /// Count what lies above the last point.
+    case above
+    /// The stream began anew: count the whole point.
+    case reset
+    /// Count nothing: it came before, or says that the next one will tell.
+    case nothing
+    /// Two writers have one identity.
+    case refused
+    /// The same, for the first time.
+    case shared
+  }
+
+  /// Takes note of a point; `isAbove` says whether all its numbers are at or above the last
+  /// point's. The caller stores these.
+  @inline(__always)
+  @_optimize(speed)
+  func step(_ cell: Int, _ value: Double, isAbove: Bool, time: UInt64, now: UInt64) -> Step {
+    let word = file.value(cell + Self.state)
+    if word >> 8 &+ 30 < now || word >> 8 > now {
+      file.put(cell + Self.state, word & 0xff | now << 8)
+    }
+    let last = file.value(cell + Self.time)
+    if isAbove {
+      if time > last { file.store(cell + Self.time, time) }
+      if word & Self.isBelow == 0 { return .above }
+    }
+    return irregular(cell, value, isAbove, time, last)
+  }
+
+  @inline(never)
+  private func irregular(
+    _ cell: Int, _ value: Double, _ isAbove: Bool, _ time: UInt64, _ last: UInt64
+  ) -> Step {
+    let word = file.value(cell + Self.state)
+    if isAbove {
+      // Between two points that rise one was below: somebody else's.
+      file.put(cell + Self.state, word & ~Self.isBelow | Self.isShared)
+      return word & Self.isShared == 0 ? .shared : .above
+    }
+    if time <= last { return .nothing }
+    file.put(cell + Self.time, time)
+    if word & Self.isBelow != 0 {
+      file.put(cell + Self.state, word & ~Self.isBelow)
+      return .reset
+    }
+    file.put(cell + Self.lower, value.bitPattern)
+    file.put(cell + Self.state, word | Self.isBelow)
+    return word & Self.isShared == 0 ? .nothing : .refused
+  }
+
+  // MARK: Requests
+
+  /// What was answered to a request of this digest: how many points were refused; `nil` for a new
+  /// one.
+  func answered(_ digest: (UInt64, UInt64)) -> UInt64? {
+    guard head.unit != 0 else { return nil }
+    let end = file.value(head.headCell + 5)
+    var number = end
+    let first = end > UInt64(Self.requestLimit) ? end - UInt64(Self.requestLimit) : 0
+    while number > first {
+      number -= 1
+      let cell = requests.cell(number)
+      if cell != 0, file.value(cell) == digest.0, file.value(cell + 1) == digest.1 {
+        return file.value(cell + 2) & 0xffff_ffff
+      }
+    }
+    return nil
+  }
+
+  /// Makes sure that the next request can be kept: before anything of it is applied.
+  func reserveRequest() throws(Errno) {
+    try requests.reserve(file.value(head.headCell + 5), in: file)
+  }
+
+  /// Keeps a request's digest, after `reserveRequest`. Whether one made room that is younger than
+  /// two minutes.
+  func keep(_ digest: (UInt64, UInt64), refused: Int, now: UInt64) -> Bool {
+    let position = head.headCell + 5
+    let number = file.value(position)
+    let cell = requests.cell(number)
+    let isEarly = number >= UInt64(Self.requestLimit) && file.value(cell + 2) >> 32 + 120 > now
+    file.put(cell, digest.0)
+    file.put(cell + 1, digest.1)
+    file.put(cell + 2, now << 32 | UInt64(UInt32(clamping: refused)))
+    file.put(position, number + 1)
+    return isEarly
+  }
+}

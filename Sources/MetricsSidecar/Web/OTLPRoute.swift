@@ -1,0 +1,164 @@
+import SidecarEvents
+import SidecarHTTP
+import SidecarPlatform
+
+/// The paths of `--otlp`: OTLP over HTTP, for metrics alone. An answer has its request's encoding.
+/// https://opentelemetry.io/docs/specs/otlp/#otlphttp
+extension Sidecar {
+  /// Connections of that listener, as `Request.port` has it.
+  static let otlpPort: UInt8 = 1
+
+  func respondOTLP(
+    _ request: Request, _ head: RawSpan, _ body: RawSpan, into response: inout ResponseWriter
+  ) {
+    var isProtobuf = false
+    var isJSON = false
+    if let type = request.field("content-type", in: head) {
+      isProtobuf = Self.isType(type, "application/x-protobuf")
+      isJSON = Self.isType(type, "application/json")
+    }
+    let path = head.extracting(request.path)
+    guard path.isEqual(to: "/v1/metrics") else {
+      return refuse(404, Self.unknown(path), isProtobuf, &response)
+    }
+    guard request.method == .post else {
+      return refuse(405, "POST only", isProtobuf, &response, extraFields: "Allow: POST\r\n")
+    }
+    guard isProtobuf || isJSON else {
+      return refuse(
+        415, "the body is application/x-protobuf or application/json", isProtobuf, &response)
+    }
+    var encoding = OTLPIntake.Encoding.plain
+    if let field = request.field("content-encoding", in: head), field.byteCount > 0,
+      !field.equalsIgnoringCase("identity")
+    {
+      guard field.equalsIgnoringCase("gzip") else {
+        return refuse(415, "a body is plain or gzip", isProtobuf, &response)
+      }
+      encoding = .gzip
+    }
+    guard let otlp else { return refuse(404, "--otlp switches this on", isProtobuf, &response) }
+    switch otlp.take(body, isJSON: isJSON, encoding) {
+    case .accepted(let refused, let message):
+      accept(refused, message, isProtobuf, &response)
+    case .refused(let status, let message):
+      refuse(
+        status, message, isProtobuf, &response,
+        extraFields: status == 503 ? "Retry-After: 1\r\n" : "")
+    }
+  }
+
+  /// How long the body of a request there may be.
+  func otlpBodyLimit(_ request: Request, _ head: RawSpan) -> Int {
+    guard request.method == .post, head.extracting(request.path).isEqual(to: "/v1/metrics"),
+      settings.browsers.check(request, head) == .allowed
+    else { return 0 }
+    return settings.otlp.byteCount
+  }
+
+  private static func unknown(_ path: RawSpan) -> StaticString {
+    if path.isEqual(to: "/v1/traces") {
+      return "only metrics are taken: OTEL_TRACES_EXPORTER=none switches traces off"
+    }
+    if path.isEqual(to: "/v1/logs") {
+      return "only metrics are taken: OTEL_LOGS_EXPORTER=none switches logs off"
+    }
+    return "the path is /v1/metrics"
+  }
+
+  /// Whether a media type, without its parameters, is this one.
+  private static func isType(_ field: RawSpan, _ type: StaticString) -> Bool {
+    var end = 0
+    while end < field.byteCount, field.at(end) != UInt8(ascii: ";") { end += 1 }
+    while end > 0, field.at(end - 1) == 32 || field.at(end - 1) == 9 { end -= 1 }
+    return field.extracting(0..<end).equalsIgnoringCase(type)
+  }
+
+  // MARK: Answers
+
+  private static let protobuf: StaticString = "application/x-protobuf"
+  private static let json: StaticString = "application/json"
+
+  /// `ExportMetricsServiceResponse`, with `partial_success` where points were refused.
+  private func accept(
+    _ refused: Int, _ message: String, _ isProtobuf: Bool, _ response: inout ResponseWriter
+  ) {
+    response.begin(status: 200, contentType: isProtobuf ? Self.protobuf : Self.json)
+    if refused > 0 {
+      var text = ByteBuffer(capacity: 256)
+      text.append(message)
+      if isProtobuf {
+        var partial = ByteBuffer(capacity: 300)
+        Self.append(8, UInt64(refused), &partial)
+        Self.append(18, text.bytes, &partial)
+        Self.append(10, partial.bytes, &response.buffer)
+      } else {
+        response.buffer.append("{\"partialSuccess\":{\"rejectedDataPoints\":\"")
+        Decimal.append(UInt64(refused), to: &response.buffer)
+        response.buffer.append("\",\"errorMessage\":\"")
+        OTLPText.appendEscaped(text.bytes, to: &response.buffer)
+        response.buffer.append("\"}}")
+      }
+    } else if !isProtobuf {
+      response.buffer.append("{}")
+    }
+    response.end()
+  }
+
+  /// `google.rpc.Status`.
+  private func refuse(
+    _ status: Int, _ message: StaticString, _ isProtobuf: Bool,
+    _ response: inout ResponseWriter, extraFields: StaticString = ""
+  ) {
+    response.begin(
+      status: status, contentType: isProtobuf ? Self.protobuf : Self.json,
+      extraFields: extraFields)
+    // UNAVAILABLE, NOT_FOUND or INVALID_ARGUMENT.
+    let code: UInt64 = status == 503 ? 14 : status == 404 ? 5 : 3
+    var text = ByteBuffer(capacity: 128)
+    text.append(message)
+    if isProtobuf {
+      Self.append(8, code, &response.buffer)
+      Self.append(18, text.bytes, &response.buffer)
+    } else {
+      response.buffer.append("{\"code\":")
+      Decimal.append(code, to: &response.buffer)
+      response.buffer.append(",\"message\":\"")
+      OTLPText.appendEscaped(text.bytes, to: &response.buffer)
+      response.buffer.append("\"}")
+    }
+    response.end()
+  }
+
+  private static func append(_ key: UInt8, _ number: UInt64, _ output: inout ByteBuffer) {
+    output.append(key)
+    ProtobufFields.varint(number, to: &output)
+  }
+
+  private static func append(_ key: UInt8, _ bytes: RawSpan, _ output: inout ByteBuffer) {
+    append(key, UInt64(bytes.byteCount), &output)
+    output.append(bytes)
+  }
+
+  // MARK: Connections
+
+  /// Takes connections that wait at the listeners of OTLP.
+  func acceptOTLP(_ now: UInt64) {
+    for index in sockets.otlp.indices {
+      let listener = sockets.otlp[index].raw
+      for _ in 0..<64 {
+        let socket: Descriptor
+        do throws(Errno) {
+          socket = try Socket.accept(listener)
+        } catch {
+          if error.isShortage, Socket.hasWaiting(listener) {
+            acceptFailure = error
+            pause(listener, .otlp)
+          }
+          break
+        }
+        server?.take(socket, port: Self.otlpPort, now: now)
+      }
+    }
+  }
+}
