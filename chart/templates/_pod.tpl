@@ -1,8 +1,12 @@
 {{/* Metadata and spec of the pods, whatever makes them. */}}
 {{- define "simple-server.pod" -}}
-{{- range .Values.app.ports }}
-{{- if eq (int .containerPort) (int $.Values.sidecar.port) }}
-{{- fail (printf "app.ports has %v, which is sidecar.port: containers of a pod share their ports" .containerPort) }}
+{{- $taken := dict "sidecar.port" (int .Values.sidecar.port) }}
+{{- if .Values.sidecar.otlp.enabled }}{{ $_ := set $taken "sidecar.otlp.listen" (regexFind "[0-9]+$" .Values.sidecar.otlp.listen | int) }}{{ end }}
+{{- range $own := .Values.app.ports }}
+{{- range $name, $port := $taken }}
+{{- if eq $port (int $own.containerPort) }}
+{{- fail (printf "app.ports has %d, which is %s: containers of a pod share their ports" $port $name) }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- $sidecar := dict "root" . "values" (include "simple-server.sidecar" . | fromYaml) }}

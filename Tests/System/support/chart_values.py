@@ -43,6 +43,11 @@ REFUSED = {
     "fewer pods at most than at least": [
         "--set", "autoscaling.enabled=true,autoscaling.minReplicas=9"],
     "both monitors": ["--set", "serviceMonitor.enabled=true,podMonitor.enabled=true"],
+    "an app on OTLP's port": [
+        "--set", "app.ports[0].name=http,app.ports[0].containerPort=4318"],
+    "an OTLP address without a port": ["--set", "sidecar.otlp.listen=localhost"],
+    "an OTLP size that is none": ["--set", "sidecar.otlp.maxSize=big"],
+    "no OTLP streams": ["--set", "sidecar.otlp.maxStreams=0"],
     "a host with a port": ["--set", "sidecar.allowedHosts={metrics.example.com:8000}"],
     "a workload that is none": ["--set", "workload.kind=StatefulSet"],
     "a Job of a server": ["--set", "workload.kind=Job"],

@@ -30,6 +30,23 @@ args:
   {{- with $values.socketMode }}
   - --socket-mode={{ . }}
   {{- end }}
+  {{- with $values.otlp }}
+  {{- if .enabled }}
+  - --otlp={{ .listen }}
+  {{- with .resourceLabels }}
+  - --otlp-resource-labels={{ join "," . }}
+  {{- end }}
+  {{- if .scopeLabels }}
+  - --otlp-scope-labels
+  {{- end }}
+  {{- with .maxSize }}
+  - --max-otlp-size={{ . }}
+  {{- end }}
+  {{- with .maxStreams }}
+  - --max-otlp-streams={{ . }}
+  {{- end }}
+  {{- end }}
+  {{- end }}
   {{- if $push.enabled }}
   - --push
   - --push-ttl={{ $push.ttl }}
