@@ -2,8 +2,8 @@
 // answer, over and over, in a process of its own, so that nothing of the bench holds it up.
 //
 //     pinger http PORT PID       GET /-/healthy on one connection
-//     pinger events PATH PID     a frame of one event until its acknowledgement, on 32 sessions that
-//                                take turns: a session that has just sent is looked at two
+//     pinger events PATH PID     a frame of one event until its acknowledgement, on 32 sessions
+//                                that take turns: a session that has just sent is looked at two
 //                                milliseconds later by design, one that was at rest at once
 //
 // At the end of its standard input it prints nanoseconds: how many pings, the median, the 99th

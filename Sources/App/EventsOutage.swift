@@ -24,9 +24,9 @@ final class EventsOutage: Sendable {
     guard let error else {
       return Log().info("The sidecar is back on \(path): \(count) events that waited go out now")
     }
+    let why = Self.why(error, path)
     Log().warning(
-      "Events wait, \(count) by now, because \(Self.why(error, path)). Requests are answered all the same"
-    )
+      "Events wait, \(count) by now, because \(why). Requests are answered all the same")
   }
 
   private static func why(_ error: Errno, _ path: String) -> String {

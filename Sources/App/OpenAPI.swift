@@ -19,8 +19,9 @@ enum OpenAPI {
     let schema =
       #"{"type":"object","properties":{""# + name + #"":{"type":"string","examples":[""#
       + "\(route.example)" + #""]}},"required":[""# + name + #""]}"#
+    let operation = identifier(route)
     return
-      "{\"tags\":[\"API\"],\"summary\":\"\(route.summary)\",\"operationId\":\"get_\(identifier(route))\","
+      "{\"tags\":[\"API\"],\"summary\":\"\(route.summary)\",\"operationId\":\"get_\(operation)\","
       + #""responses":{"200":{"description":"OK","content":{"application/json":{"schema":"#
       + schema + ",\"example\":\(route.body)}}},"
       + #""default":{"description":"An error","content":{"application/problem+json":"#

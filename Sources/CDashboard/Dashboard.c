@@ -1,5 +1,5 @@
-// The browser's page as the program carries it: Scripts/page writes both files from those in
-// Sources/MetricsSidecar/Dashboard, and `make lint` fails where they differ.
+// The browser's page inside the program: Scripts/page writes both files from those in
+// Sources/MetricsSidecar/Dashboard, and `make lint` fails if they differ.
 #include "CSidecarDashboard.h"
 
 // #embed is C23's; clang has it in every C, and warns.

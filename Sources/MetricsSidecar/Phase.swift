@@ -1,6 +1,6 @@
 import SidecarPlatform
 
-/// What a worker is about, for the line that its parent writes if it hangs.
+/// What a worker is doing, for the line that its parent logs if it hangs.
 enum Phase: UInt32, CaseIterable {
   case start, events, datagrams, signal, request, reload, page, expiry, commit, end
 
@@ -19,7 +19,7 @@ enum Phase: UInt32, CaseIterable {
     }
   }
 
-  /// Says so from here on.
+  /// Enters this phase.
   @inline(__always)
   func enter() { WorkerBoard.enter(rawValue) }
 }

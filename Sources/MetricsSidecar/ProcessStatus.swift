@@ -1,6 +1,6 @@
 import SidecarPlatform
 
-/// What `process_*` says, as the official clients name it; read when a scrape asks.
+/// The values of `process_*`, named as in the official clients; read at each scrape.
 struct ProcessStatus {
   var cpuSeconds: Double
   var residentByteCount: UInt64
@@ -12,7 +12,7 @@ struct ProcessStatus {
     var status = ProcessStatus(
       cpuSeconds: Double(Process.cpuNanoseconds) / 1e9, residentByteCount: 0, virtualByteCount: 0,
       openFileCount: Process.openFileCount(limit: openFileLimit), openFileLimit: openFileLimit)
-    // "pages in all, pages resident, …"; where /proc is not mounted the two stay 0.
+    // "pages in all, pages resident, …"; if /proc is not mounted the two stay 0.
     scratch.removeAll()
     do throws(Errno) {
       try Files.read("/proc/self/statm", limit: 4096, into: &scratch)

@@ -1,27 +1,27 @@
 import SidecarHTTP
 import SidecarPlatform
 
-/// What `SIGHUP` and `POST /-/reload` have come to since the start, which counts as a success.
+/// The results of `SIGHUP` and `POST /-/reload` since startup, which counts as a success.
 struct Reloads {
   var successCount: UInt64 = 0
   var failureCount: UInt64 = 0
   var hasLastSucceeded = true
   /// In Unix time.
   var lastSuccessSeconds = Double(Clock.unixSeconds)
-  /// What the rules in force were read from, and what was refused last and why: the same bytes again are
-  /// answered without being parsed.
+  /// The identity of the rules in force, and of the last refused ones with the reason: the same
+  /// bytes are answered without parsing them again.
   var inForce: RuleLoading.Mark?
   var refused: (mark: RuleLoading.Mark, failure: RuleLoading.Failure)?
 }
 
 /// What a worker leaves to its successor under a supervisor: the board, and the last text without a
-/// mistake of each file that can be reloaded, so that a worker that takes over while one is bad goes on
+/// mistake of each reloadable file, so that a worker that takes over while a file is bad continues
 /// as if a reload had failed.
 final class LastGoodFiles {
   let rules: SharedText
   let passwords: SharedText
   let board: WorkerBoard
-  /// What `Linger` knows of readers.
+  /// What `Linger` knows about readers.
   let linger: SharedText
 
   init(_ limits: Limits) throws(Errno) {
@@ -33,8 +33,8 @@ final class LastGoodFiles {
 }
 
 extension Sidecar {
-  /// Takes the rules that the file has now, or keeps those of before. What is wrong, a line each;
-  /// empty if nothing is.
+  /// Loads the file's current rules, or keeps the previous ones. Returns the mistakes, one per
+  /// line; empty if there are none.
   func reload() -> String {
     Phase.reload.enter()
     reloadPasswords()
@@ -46,7 +46,7 @@ extension Sidecar {
         settings.log.info("Reloaded the rules: they are those in force")
         return ""
       }
-      // What was sent under the old rules counts by them.
+      // Events sent under the old rules count by them.
       drain(Clock.monotonicNanoseconds)
       processor.registry.reload(rules)
       succeeded()

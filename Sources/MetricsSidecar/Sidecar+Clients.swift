@@ -2,19 +2,20 @@ import SidecarEvents
 import SidecarHTTP
 import SidecarPlatform
 
-/// Clients of events.sock and `--statsd-tcp`: taken, charged for what they hold, and closed.
+/// Clients of events.sock and `--statsd-tcp`: accepted, charged for what they hold, and closed.
 ///
-/// What must stay true: each way in has places of its own. Who makes room has been silent, was read to
-/// its end, and loses nothing that a session would not send again; clients that own a gauge or have
-/// half a frame here go last.
+/// What must stay true: each socket has places of its own. A client that makes room has been
+/// silent, was read to its end, and loses nothing that a session would not send again; owners of a
+/// gauge and clients with half a frame go last.
 extension Sidecar: ClientMemoryHolder {
-  /// One that was heard within this time makes no room: two that send would close each other in turn.
+  /// A client heard within this time makes no room: otherwise two senders would close each other in
+  /// turn.
   private static let silentNanoseconds: UInt64 = 10_000_000_000
-  /// Of one that goes last: otherwise it would be the only one to choose, having been silent for a
-  /// moment longer than the others.
+  /// The same for a client that goes last: otherwise it would be the only candidate, after being
+  /// silent for a moment longer than the others.
   private static let lastSilentNanoseconds: UInt64 = 60_000_000_000
 
-  /// Takes connections that wait, 64 at most; whether more may wait.
+  /// Accepts up to 64 pending connections; returns whether more may be pending.
   @discardableResult
   func accept(_ listener: Int32, _ source: IntakeCounts.Source) -> Bool {
     guard listener >= 0 else { return false }
@@ -59,7 +60,7 @@ extension Sidecar: ClientMemoryHolder {
     tell(connection, "a client has come")
   }
 
-  /// Logs that a client comes or goes.
+  /// Logs that a client connects or disconnects.
   @inline(never)
   private func tell(_ connection: EventConnection, _ what: StaticString) {
     guard settings.log.minimum == .debug,
@@ -84,7 +85,7 @@ extension Sidecar: ClientMemoryHolder {
       : clientCounts.events < settings.limits.connections
   }
 
-  /// Closes the client of that way in that was silent longest, if one was silent.
+  /// Closes the client of that socket that has been silent longest, if any has been silent.
   private func makePlace(_ source: IntakeCounts.Source, _ now: UInt64) -> Bool {
     var chosen: EventConnection?
     var isChosenLast = true
@@ -102,7 +103,7 @@ extension Sidecar: ClientMemoryHolder {
       }
     }
     guard let chosen else { return false }
-    // What it has sent meanwhile counts.
+    // Events that it has sent meanwhile count.
     for _ in 0..<64 where isOpen(chosen) && read(chosen, now, until: .max) > 0 {}
     guard isOpen(chosen) else { return true }
     processor.counts.closed.evicted += 1
@@ -118,8 +119,8 @@ extension Sidecar: ClientMemoryHolder {
     self.connection(connection.token) === connection
   }
 
-  /// Those who wait stay with the kernel until a client goes, or for a moment. Told of them all the
-  /// time, the loop would spin.
+  /// Waiting clients stay in the kernel until a client goes, or for a moment. If epoll kept
+  /// reporting them, the loop would spin.
   func pause(_ listener: Int32, _ source: IntakeCounts.Source) {
     if resumeAt == .max { resumeAt = Clock.monotonicNanoseconds + Self.pauseNanoseconds }
     do throws(Errno) {
@@ -141,7 +142,8 @@ extension Sidecar: ClientMemoryHolder {
     }
   }
 
-  /// Takes what a listener's queue can hold (`net.core.somaxconn`), not what keeps coming.
+  /// Accepts as many as a listener's queue can hold (`net.core.somaxconn`), not those that keep
+  /// coming.
   func acceptQueue(_ listener: Int32, _ source: IntakeCounts.Source) {
     for _ in 0..<64 {
       guard accept(listener, source) else { return }
@@ -154,7 +156,7 @@ extension Sidecar: ClientMemoryHolder {
     return slot < connections.count ? connections[slot] : nil
   }
 
-  /// Commits what it has sent, tells it so, and closes.
+  /// Commits what it has sent, acknowledges that, and closes it.
   func finish(_ connection: EventConnection) {
     finishHalf()
     guard isOpen(connection) else { return }
@@ -179,7 +181,7 @@ extension Sidecar: ClientMemoryHolder {
 
   // MARK: Memory
 
-  /// Charges what the client holds now. Whoever has to go for it may be this one.
+  /// Charges what the client holds now. This may close a client, possibly this one.
   func settle(_ connection: EventConnection, _ now: UInt64) {
     let change = connection.heldByteCount - connection.chargedByteCount
     if change == 0 { return }

@@ -2,11 +2,11 @@ import SidecarEvents
 import SidecarHTTP
 import SidecarPlatform
 
-/// The sidecar: what its sockets bring is applied, committed and acknowledged once a turn. What it
-/// answers over HTTP is in Web/.
+/// The sidecar: applies, commits and acknowledges the input of its sockets once per turn. Its HTTP
+/// answers are in Web/.
 ///
-/// What must stay true: an acknowledgement follows its commit; a scrape drains what the kernel holds
-/// before it is answered; with nothing to do, nothing wakes up.
+/// What must stay true: an acknowledgement follows its commit; a scrape drains what the kernel
+/// holds before it is answered; with nothing to do, nothing wakes up.
 final class Sidecar: Responder {
   let processor: LineProcessor
   let settings: Settings
@@ -15,21 +15,21 @@ final class Sidecar: Responder {
   let sockets: IntakeSockets
   private let signals: Signals
   let inbox: Inbox
-  /// What clients hold, by HTTP and by events.
+  /// The memory that clients of HTTP and of events hold.
   let clientMemory: ClientMemory
   var connections: [EventConnection?] = []
   var freeConnections: [Int] = []
   /// Clients of events.sock and of TCP.
   var clientCounts = (events: 0, tcp: 0)
-  /// Whether a client of events.sock was refused since there was room.
+  /// Whether a client of events.sock was refused since there was last room.
   var hasRefused = false
-  /// Connections that a timer looks at, instead of the kernel waking us at each write.
+  /// Connections that a timer checks, instead of the kernel waking us at each write.
   private var polled: [UInt32] = []
   private var nextLook = UInt64.max
-  /// When to look again at listeners whose clients cannot be taken.
+  /// When to look again at listeners whose clients cannot be accepted.
   var resumeAt = UInt64.max
   var selfMetrics: SelfMetrics
-  /// Pages that are being written between the turns of the loop.
+  /// Expositions that are being written between the turns of the loop.
   var scrapes = ScrapeQueue()
   var push: PushAPI?
   /// Where `--otlp` is given.
@@ -37,29 +37,29 @@ final class Sidecar: Responder {
   var kept: LastGoodFiles?
   /// With `--linger` only.
   var linger: Linger?
-  /// When to look whether the last events were seen, and the pause between two looks at a scrape.
+  /// When to check whether the last events were seen, and the pause between two checks of a scrape.
   var lingerDue = UInt64.max
   var receiptPause: UInt64 = 0
   var isLingerTold = false
   var hasLingered = false
-  /// Sockets whose files were removed; clients that hold them still come in.
+  /// Sockets whose files were removed; their clients can still send.
   var formers: [OrphanedSocket] = []
-  /// When to go on with passwords of pushes.
+  /// When to continue with passwords of pushes.
   var passwordsDue = UInt64.max
   /// Why the kernel gave us no connection since the last `drain` began.
   var acceptFailure: Errno?
-  /// What keeps intake from being whole, as far as the last look at it; empty: nothing.
+  /// What impairs intake, according to the last check; empty: nothing.
   var trouble = ""
   var connectionLines = LogRate()
   let history: History
-  /// What is still to be read of what a scrape has to see.
+  /// The rest of the input that a scrape must include.
   var draining = Drain()
-  /// What this turn has taken in, and what it leaves to the next.
+  /// The input of this turn, and what it leaves to the next.
   var turn = IntakeTurn()
-  /// Those that have read something since the last commit.
+  /// Connections that were read since the last commit.
   var touched: [UInt32] = []
 
-  /// Between two looks at a busy client: long enough that its writes wake nobody.
+  /// The time between two checks of a busy client: long enough that its writes wake nobody.
   private static let lookNanoseconds: UInt64 = 2_000_000
   static let pauseNanoseconds: UInt64 = 250_000_000
 
@@ -187,7 +187,7 @@ final class Sidecar: Responder {
   }
 
   func turnEnds(now: UInt64) {
-    // What is half applied takes effect when it is whole.
+    // A half-applied frame takes effect when it is complete.
     guard turn.half == .nothing else { return }
     Phase.commit.enter()
     processor.registry.commit()
@@ -232,7 +232,7 @@ final class Sidecar: Responder {
     nextLook = .max
     for (index, token) in looking.enumerated() {
       guard turn.half == .nothing, turn.hasTime(now) else {
-        // The others first, the next time.
+        // The others come first the next time.
         polled.insert(contentsOf: looking[index...], at: 0)
         nextLook = now
         return
@@ -242,7 +242,7 @@ final class Sidecar: Responder {
         polled.append(token)
         nextLook = now + Self.lookNanoseconds
       } else if self.connection(token) != nil {
-        // Nothing came, or more than a look can take: the kernel shall wake us again.
+        // Nothing arrived, or more than a check can read: let the kernel wake us again.
         connection.isPolled = false
         setInterest(connection)
       }
@@ -258,7 +258,7 @@ final class Sidecar: Responder {
       case .interrupt: stop(isTerminate: false, now)
       }
     }
-    // Those that wait are one.
+    // Pending reloads count as one.
     if isReload { _ = reload() }
   }
 
@@ -277,7 +277,8 @@ final class Sidecar: Responder {
     nextLook = min(nextLook, now + Self.lookNanoseconds)
   }
 
-  /// Reads once; how many bytes came. A long frame is applied as far as there is time until `end`.
+  /// Reads once; returns how many bytes arrived. Applies a long frame as far as there is time until
+  /// `end`.
   func read(_ connection: EventConnection, _ now: UInt64, until end: UInt64) -> Int {
     let outcome = connection.receive(processor, now, until: end)
     if connection.isHalfApplied { turn.half = .frame(token: connection.token) }
@@ -292,7 +293,7 @@ final class Sidecar: Responder {
     return byteCount
   }
 
-  /// A client's frames are applied as far as they are whole, or it has gone.
+  /// A client's complete frames are applied, or it has gone.
   func ended(_ outcome: EventConnection.Outcome, of connection: EventConnection, _ now: UInt64) {
     switch outcome {
     case .read: return
@@ -312,7 +313,7 @@ final class Sidecar: Responder {
     } catch { close(connection) }
   }
 
-  /// Writes what the last commit allows to say, once for each connection that was read.
+  /// Writes the acknowledgements that the last commit allows, once per connection that was read.
   func acknowledge() {
     guard !touched.isEmpty else { return }
     for token in touched {

@@ -1,14 +1,13 @@
 import SidecarPlatform
 
-/// A file that the sidecar keeps what it knows in: how it is opened, and what becomes of one that is
-/// not to be trusted.
+/// Opens a file of the sidecar's state, and sets aside one that is not trusted.
 enum StateFileOpening: Int {
   /// The state file.
   case state
-  /// The one of pushed groups, beside it.
+  /// The file of pushed groups, beside it.
   case groups
 
-  /// Maps the file, with room for `--state-size`; `EAGAIN` where another sidecar has it.
+  /// Maps the file, with room for `--state-size`; `EAGAIN` if another sidecar has it.
   func map(_ path: String, _ settings: Settings) throws(Errno) -> MappedFile {
     do throws(MappedFile.Failure) {
       let file = try MappedFile(path: path, limit: settings.limits.stateByteCount)
@@ -27,8 +26,8 @@ enum StateFileOpening: Int {
     }
   }
 
-  /// Says that what the file had is gone, where it has become empty or is a new one, although a
-  /// worker before this one had it; whether it did.
+  /// Reports that the file's content is lost, if it is empty or new although an earlier worker had
+  /// it; returns whether it did.
   func isLost(_ file: borrowing MappedFile, _ board: WorkerBoard?, _ log: Log) -> Bool {
     guard file.size == 0 else { return false }
     let path = file.path
@@ -46,8 +45,8 @@ enum StateFileOpening: Int {
     return true
   }
 
-  /// Notes that the file is open, and counts those that were lost or set aside on the way; how many
-  /// were, over all workers.
+  /// Records that the file is open, and counts files that were lost or set aside on the way;
+  /// returns how many, over all workers.
   func opened(resets: Int, _ board: WorkerBoard?) -> UInt64 {
     guard let board else { return UInt64(resets) }
     board.addShared(2 + rawValue, 1)
@@ -58,11 +57,11 @@ enum StateFileOpening: Int {
     self == .state ? "counting starts at zero" : "there are no pushed groups"
   }
 
-  /// Keeps a file that is not to be trusted under another name, and tells so in the log. Of those that
-  /// have come to be so many, the oldest one goes: they could fill the disk.
+  /// Keeps a file that is not trusted under another name, and logs that. Beyond the limit the
+  /// oldest one is removed: they could fill the disk.
   func setAside(_ path: String, _ why: String, _ settings: Settings) throws(Errno) {
     let path = Files.resolved(path)
-    // Not one interpolation: of a text and a number, Embedded Swift on arm/v7 has lost the text.
+    // Not one interpolation: with a text and a number, Embedded Swift on arm/v7 has lost the text.
     let prefix = path + ".damaged-"
     let limit = settings.limits.damagedFiles
     let last = Files.paths(beginning: prefix, isGreatest: true)
@@ -79,7 +78,7 @@ enum StateFileOpening: Int {
     }
     let first = prefix + String(Clock.unixSeconds)
     var aside = first
-    // Of the same second, behind those that are or were there.
+    // In the same second, after those that exist or existed.
     var number = Self.number(last.path, behind: first)
     while true {
       if number > 1 { aside = first + "-" + String(number) }
@@ -97,14 +96,14 @@ enum StateFileOpening: Int {
       ))
   }
 
-  /// The number of the next name after `last`: 1 where that is of another second.
+  /// The number of the next name after `last`: 1 if that is from another second.
   static func number(_ last: String, behind first: String) -> Int {
     guard last.utf8.starts(with: first.utf8) else { return 1 }
     let digits = last.utf8.dropFirst(first.utf8.count + 1)
     return digits.reduce(0) { $0 &* 10 &+ Int($1) &- 48 } &+ (digits.isEmpty ? 2 : 1)
   }
 
-  /// Says that a file is longer than it may grow to.
+  /// Reports that a file is longer than it may grow to.
   static func warnOfSize(_ path: String, _ usedByteCount: Int, _ settings: Settings) {
     let limit = settings.limits.stateByteCount
     guard usedByteCount > limit else { return }
@@ -115,7 +114,7 @@ enum StateFileOpening: Int {
         + "are kept, and it does not grow")
   }
 
-  /// What a person reads where the file cannot be used.
+  /// The message for a file that cannot be used.
   static func mistake(_ path: String, _ code: Errno) -> String {
     let why: String
     switch code {

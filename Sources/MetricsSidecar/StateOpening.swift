@@ -1,11 +1,11 @@
 import SidecarPlatform
 
-/// Opens the state file: one that cannot be trusted is set aside, a folder that cannot be written
-/// falls back to the one beside the sockets.
+/// Opens the state file: sets aside one that cannot be trusted, and falls back to the folder of the
+/// sockets if its own is not writable.
 enum StateOpening {
   struct Failure: Error { let message: String }
 
-  /// The file, how many were lost or set aside on the way, and where it is.
+  /// The file, how many were lost or set aside on the way, and its path.
   static func open(
     _ settings: Settings, _ board: WorkerBoard? = nil
   ) throws(Failure) -> (state: StateFile, resets: UInt64, path: String) {

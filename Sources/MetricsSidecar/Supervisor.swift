@@ -1,12 +1,12 @@
 import SidecarPlatform
 
-/// `--supervise`: a parent that keeps the sockets open and has a worker do everything else. When the
+/// `--supervise`: a parent keeps the sockets open, and a worker does everything else. When the
 /// worker is killed, or hangs, another takes over, so datagrams wait in the kernel meanwhile, and
 /// connecting clients in the backlog.
 ///
-/// What must stay true: the parent reads no byte and parses nothing, so nothing that is sent can
-/// bring it down. A worker that exits by itself ends the parent with the same code. A worker at rest
-/// costs nothing: nobody looks at it.
+/// What must stay true: the parent reads no byte and parses nothing, so no input can bring it down.
+/// A worker that exits by itself ends the parent with the same code. An idle worker costs nothing:
+/// the parent does not check it.
 struct Supervisor {
   /// Indexes of `Datagrams.shared`.
   static let restarts = 0
@@ -15,19 +15,19 @@ struct Supervisor {
   private let board: WorkerBoard
   private var worker: Int32 = 0
   private var watch = WorkerWatch()
-  /// When the worker has to have ended, once it was told to.
+  /// The worker's deadline to end, after a signal to stop.
   private var stopAt = UInt64.max
   private var pauseMilliseconds: Int64 = firstPause
   private var failedForks = 0
-  /// `--linger`, and until when a worker that dies while it lingers is replaced.
+  /// `--linger`, and until when to replace a worker that dies while it lingers.
   private let lingerNanoseconds: UInt64
   private var lingerEnd: UInt64 = 0
-  /// Told to stop a second time, or by SIGINT.
+  /// A second signal to stop came, or SIGINT.
   private var isUrgent = false
 
   private static let firstPause: Int64 = 10
   private static let lastPause: Int64 = 1000
-  /// A worker that has lived so long is not the one that dies at once.
+  /// A worker that has lived this long does not count as dying at once.
   private static let soundLifeNanoseconds: UInt64 = 250_000_000
   /// From SIGTERM or SIGINT to the end of everything, without `--linger`.
   static let stopSeconds = 15
@@ -45,7 +45,7 @@ struct Supervisor {
       let start = Clock.monotonicNanoseconds
       guard begin() else { return try board.beWorker() }
       guard worker > 0 else { continue }
-      // It goes on lingering, or ends.
+      // It continues to linger, or ends.
       if stopAt != .max {
         ForkedProcess.send(isUrgent ? Self.interrupt : Self.terminate, to: worker)
       }
@@ -66,7 +66,8 @@ struct Supervisor {
     }
   }
 
-  /// Starts a worker; `false` in that. Without one, `worker` is 0, and some time has passed.
+  /// Starts a worker, in which it returns `false`. If that fails, `worker` is 0, and some time has
+  /// passed.
   private mutating func begin() -> Bool {
     board.beginLife()
     watch = WorkerWatch()
@@ -82,7 +83,7 @@ struct Supervisor {
       }
       failedForks = 0
     } catch {
-      // Too many processes or too little memory, for now. The first few tries are told.
+      // Too many processes or too little memory, for now. Only the first few tries are logged.
       failedForks += 1
       if pauseMilliseconds < Self.lastPause {
         log.error(
@@ -94,7 +95,7 @@ struct Supervisor {
     return true
   }
 
-  /// Hands signals on until the worker is killed; by which signal. Does not return if it exits.
+  /// Forwards signals until the worker is killed; returns the signal. Does not return if it exits.
   private mutating func waitForDeath() -> Int32 {
     while true {
       switch ForkedProcess.wait(for: worker, timeoutMilliseconds: look()) {
@@ -124,8 +125,8 @@ struct Supervisor {
     if watch.isStopped { ForkedProcess.send(Self.goOn, to: worker) }
   }
 
-  /// Takes note of a signal to stop. The first SIGTERM has the worker linger; what follows ends it, as
-  /// SIGINT, since the worker may have got SIGTERM twice: systemd sends it to both.
+  /// Handles a signal to stop. The first SIGTERM makes the worker linger; later ones end it, as
+  /// SIGINT, since the worker may have received SIGTERM twice: systemd sends it to both.
   private mutating func note(_ signal: Int32) {
     let now = Clock.monotonicNanoseconds
     let isFirst = stopAt == .max
@@ -135,8 +136,8 @@ struct Supervisor {
     stopAt = min(stopAt, from + UInt64(Self.stopSeconds) * 1_000_000_000)
   }
 
-  /// Looks at the worker, if it is time, and ends it where it hangs. How long to wait for news, in
-  /// milliseconds; -1 without end.
+  /// Checks the worker, if it is time, and ends it if it hangs. Returns how long to wait for news,
+  /// in milliseconds; -1 without end.
   private mutating func look() -> Int64 {
     let now = Clock.monotonicNanoseconds
     if now >= stopAt {
@@ -180,7 +181,7 @@ struct Supervisor {
       let left = Int64((end - now) / 1_000_000) + 1
       let news = ForkedProcess.wait(for: 0, timeoutMilliseconds: left)
       guard case .signal(let number) = news, number != 1 else { continue }
-      // With --linger another worker serves what nobody has seen yet.
+      // With --linger another worker serves the unseen events.
       if lingerNanoseconds == 0 || number != Self.terminate { Process.exit(.success) }
       note(number)
     }

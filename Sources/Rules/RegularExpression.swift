@@ -1,9 +1,9 @@
 /// A regular expression over bytes, in RE2's syntax without `\p` and `\C`: what a mapping file of
 /// statsd_exporter can have, compiled once.
 ///
-/// What must stay true: a match takes at most the product of the text's bytes and the program's steps,
-/// and memory for the steps alone, whatever the expression; the first alternative that leads to a match
-/// wins, and of all matches the leftmost.
+/// What must stay true: a match takes at most the product of the text's bytes and the program's
+/// steps, and memory for the steps alone, whatever the expression; the first alternative that leads
+/// to a match wins, and of all matches the leftmost.
 package struct RegularExpression: Sendable {
   package struct Mistake: Error {
     /// From 0, in bytes.
@@ -170,8 +170,8 @@ package struct RegularExpression: Sendable {
     }
   }
 
-  /// Follows all steps that take no byte. What waits is a step, or below 0 an end of a group that has
-  /// its old value again.
+  /// Follows all steps that take no byte. What waits is a step, or below 0 an end of a group that
+  /// has its old value again.
   private func add(
     _ start: UInt16, _ ends: [Int], _ text: ArraySlice<UInt8>, _ index: Int,
     to threads: inout Threads, _ visits: inout Int

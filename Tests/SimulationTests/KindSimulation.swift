@@ -38,12 +38,14 @@ final class KindSimulation {
   private static func rules(help: String) throws -> Rules {
     let text = #"""
       {"families": [
-        {"name": "done_total", "type": "counter", "help": "\#(help)", "events": [{"event": "done"}]},
+        {"name": "done_total", "type": "counter", "help": "\#(help)",
+         "events": [{"event": "done"}]},
         {"name": "level", "type": "gauge", "labels": ["who"], "events": [{"event": "level"}]},
         {"name": "wait_seconds", "type": "histogram", "buckets": [0.1, 1],
          "events": [{"event": "wait"}]},
         {"name": "size_bytes", "type": "histogram", "native": true, "events": [{"event": "size"}]},
-        {"name": "query_seconds", "type": "summary", "window": "1h", "events": [{"event": "query"}]},
+        {"name": "query_seconds", "type": "summary", "window": "1h",
+         "events": [{"event": "query"}]},
         {"name": "users", "type": "set", "window": "1h", "events": [{"event": "user"}]},
         {"name": "busy", "type": "gauge", "merge": "sum", "events": [{"event": "busy"}]}]}
       """#

@@ -1,7 +1,7 @@
 import SidecarPlatform
 
-/// `metrics-sidecar copy FILE`: puts this program where a container of another image can run it, such as
-/// into a volume. Its own image has no `cp`.
+/// `metrics-sidecar copy FILE`: copies this program to where a container of another image can run
+/// it, such as into a volume. Its own image has no `cp`.
 enum CopyCommand {
   static func run(_ path: String) -> ExitCode {
     let new = path + ".new"

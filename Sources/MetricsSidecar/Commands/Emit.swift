@@ -3,11 +3,11 @@ import SidecarPlatform
 
 /// `metrics-sidecar emit 'jobs.done:1|c'`: sends lines from a shell, a cron job or a probe.
 ///
-/// What must stay true: nothing is sent before every line is found good.
+/// What must stay true: nothing is sent unless every line is valid.
 enum Emit {
   static func run(_ options: Options) throws(Options.Mistake) -> ExitCode {
     let key = options.text("once")
-    // A variable that is not set would have each try count.
+    // With an unset variable each try would count.
     if key.isEmpty, Process.arguments.contains(where: { $0 == "--once" || $0 == "--once=" }) {
       throw options.mistake("once", "takes a key that is not empty")
     }
@@ -33,8 +33,8 @@ enum Emit {
     return code
   }
 
-  /// Sends one datagram; why not, if it cannot. A full queue is waited for, a moment: the sidecar may be
-  /// starting.
+  /// Sends one datagram, or returns why it cannot. Waits a moment if the queue is full: the sidecar
+  /// may be starting.
   static func datagram(_ payload: RawSpan, to path: String) -> Errno? {
     do throws(Errno) {
       let socket = try Socket.connectUnix(path: path, kind: .datagram)
@@ -50,7 +50,7 @@ enum Emit {
     } catch { return error }
   }
 
-  /// What a person reads where the socket at `path`, which `flag` names, takes nothing.
+  /// The message for a socket at `path`, from `flag`, that accepts nothing.
   static func cannotSend(_ error: Errno, _ path: String, _ flag: String) -> String {
     let why =
       switch error {
@@ -58,7 +58,10 @@ enum Emit {
         joined("there is no such socket; is the sidecar running, and --", flag, " right?")
       case .connectionRefused: "nothing listens there; is the sidecar running?"
       case .permissionDenied:
-        "permission denied; run with the socket's group, or start the sidecar with --socket-mode 0666"
+        """
+        permission denied; run with the socket's group, or start the sidecar with \
+        --socket-mode 0666
+        """
       case .wouldBlock: "its queue stays full; the sidecar does not read"
       default: error.description
       }
@@ -67,8 +70,9 @@ enum Emit {
 
   // MARK: With acknowledgement
 
-  /// Sends the lines as a session's frames and waits until they are acknowledged. With a key the session
-  /// is the key's, and all lines are its first frame: so they count once, however often this is run.
+  /// Sends the lines as a session's frames and waits until they are acknowledged. With a key the
+  /// session is derived from it, and all lines are its first frame: so they count once, however
+  /// often this runs.
   private static func session(_ lines: EmitLines, _ key: String, _ path: String) -> ExitCode {
     var id = SessionID(high: 0, low: 0)
     var limit = EmitLines.frameByteCount

@@ -2,23 +2,23 @@ import CSidecarLinux
 import SidecarEvents
 import SidecarPlatform
 
-/// The lines that `emit` was given, as arguments or on standard input, each found good: by the same
-/// parser as the sidecar's, which would count a bad one and go on, out of sight.
+/// The lines for `emit`, from arguments or standard input, each checked by the sidecar's own
+/// parser: the sidecar itself would only count a bad one, out of sight.
 struct EmitLines {
   struct Mistake: Error { let message: String }
 
-  /// Of one datagram, of one frame, and of the frame of `--once`.
+  /// The limits in bytes of a datagram, a frame, and the frame of `--once`.
   static let datagramByteCount = 60_000
   static let frameByteCount = 64 << 10
   static let onceByteCount = 1000 << 10
-  /// Of standard input: all of it is read before anything is sent.
+  /// The limit of standard input, which is read completely before anything is sent.
   private static let inputByteLimit = 64 << 20
 
-  /// Whole lines, with a newline between them.
+  /// Whole lines, separated by newlines.
   private let bytes: [UInt8]
   var byteCount: Int { bytes.count }
 
-  /// `-` alone means standard input.
+  /// A single `-` means standard input.
   init(_ operands: [String]) throws(Mistake) {
     var text: [UInt8]
     let isInput = operands.count == 1 && operands[0] == "-"
@@ -67,7 +67,7 @@ struct EmitLines {
     return input.array
   }
 
-  /// Lines in parts of at most so many bytes; a longer line is a part of its own.
+  /// Splits lines into parts of at most this many bytes; a longer line is a part of its own.
   func forEachBatch(of limit: Int, _ body: (RawSpan) -> Void) {
     let all = unsafe bytes.span.bytes
     var start = 0
@@ -89,7 +89,7 @@ struct EmitLines {
 
   // MARK: What is wrong with a line
 
-  /// What the sidecar would refuse it for; `nil` for a good one.
+  /// Why the sidecar would refuse it; `nil` for a valid one.
   static func problem(_ line: RawSpan) -> StaticString? {
     if line.byteCount > datagramByteCount { return "it is longer than 60000 bytes" }
     do throws(LineError) {

@@ -1,14 +1,15 @@
 import SidecarEvents
 import SidecarPlatform
 
-/// The frames of one `emit --wait` or `--once` and their session. A connection that is lost before the
-/// last acknowledgement is made again: what was applied is told apart by its number.
+/// The frames of one `emit --wait` or `--once` and their session. If the connection breaks before
+/// the last acknowledgement, it connects again: the sidecar recognises applied frames by their
+/// numbers.
 struct EmitSession: ~Copyable {
   enum Outcome {
     case acknowledged
-    /// Nobody could be asked.
+    /// Nothing listens.
     case refused(Errno)
-    /// The last acknowledgement has not come: the sidecar has gone, or does not read.
+    /// The last acknowledgement is missing: the sidecar has gone, or does not read.
     case unknown
   }
 
@@ -19,7 +20,7 @@ struct EmitSession: ~Copyable {
 
   init(_ id: SessionID) { SessionLine.appendSession(id, to: &bytes) }
 
-  /// Has the lines be the next frame.
+  /// Adds the lines as the next frame.
   mutating func add(_ lines: RawSpan) {
     last += 1
     let start = Frame.begin(&bytes)
@@ -30,7 +31,7 @@ struct EmitSession: ~Copyable {
     Frame.end(start, &bytes)
   }
 
-  /// Sends all frames and waits for the acknowledgement, ten seconds at most.
+  /// Sends all frames and waits for the acknowledgement, at most ten seconds.
   func send(to path: String) -> Outcome {
     let end = Clock.monotonicNanoseconds + Self.limitNanoseconds
     var pause = 10
@@ -41,7 +42,7 @@ struct EmitSession: ~Copyable {
         isFirst = false
         if try exchange(socket, end) { return .acknowledged }
       } catch {
-        // Of one that was there before, that it will be there again.
+        // A sidecar that was there before will probably come back.
         if isFirst { return .refused(error) }
       }
       guard Clock.monotonicNanoseconds < end else { return .unknown }
@@ -50,7 +51,8 @@ struct EmitSession: ~Copyable {
     }
   }
 
-  /// Whether the last frame is acknowledged, before the connection or the time ends.
+  /// Waits for the last frame's acknowledgement; returns whether it came before the connection or
+  /// the time ended.
   private func exchange(_ socket: borrowing Descriptor, _ end: UInt64) throws(Errno) -> Bool {
     var poller = try Poller()
     try poller.add(socket.raw, [.readable, .writable], data: 0)

@@ -1,10 +1,10 @@
 import SidecarPlatform
 
-/// `metrics-sidecar run --name NAME -- COMMAND…`: runs a job and reports what became of it.
+/// `metrics-sidecar run --name NAME -- COMMAND…`: runs a job and reports its result.
 ///
-/// What must stay true: the command cannot tell. Its arguments, streams and environment are this
-/// process's, signals reach it, and its exit code is this one's; where no sidecar listens it runs all
-/// the same.
+/// What must stay true: the command runs as if started directly. Its arguments, streams and
+/// environment are this process's, signals reach it, and its exit code becomes this one's; if no
+/// sidecar listens it runs all the same.
 enum RunCommand {
   static func run(_ options: Options) throws(Options.Mistake) -> Never {
     let name = options.text("name")
@@ -28,7 +28,7 @@ enum RunCommand {
       case .notStarted(let reason):
         say(
           joined("cannot start ", options.operands[0], ": ", reason.description))
-        // As a shell has it.
+        // As in a shell.
         code = reason == .noSuchFile ? 127 : 126
       }
     }
@@ -55,7 +55,7 @@ enum RunCommand {
     _ name: String, _ code: Int32, _ microseconds: UInt64, _ unixSeconds: Int64
   ) -> String {
     let tag = joined("|#job_name:", name)
-    // The fraction's six digits, behind a 1 that is cut off.
+    // The fraction's six digits, after a 1 that is removed.
     let fraction = Array((1_000_000 + microseconds % 1_000_000).description.utf8)[1...]
     return joined(
       "job.runs:1|c", tag, code == 0 ? ",result:success" : ",result:failure",

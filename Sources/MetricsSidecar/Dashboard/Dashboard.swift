@@ -2,14 +2,14 @@ import CSidecarDashboard
 import SidecarHTTP
 import SidecarPlatform
 
-/// `GET /` for a browser: one document without outside requests. Its only script and style are named
-/// by their hashes, so nothing that a label or a help text holds can run. It lies compressed in the
-/// program, and is unpacked for each answer: browsers ask once, and memory stays free.
+/// `GET /` for a browser: one document without outside requests. A policy allows only its script
+/// and style, by their hashes, so nothing in a label or a help text can run. It is compressed in
+/// the program, and unpacked for each answer: browsers ask once, and memory stays free.
 struct Dashboard {
-  /// More than the page has, unpacked; `Scripts/page` sees to it.
+  /// More than the unpacked page has; `Scripts/page` ensures that.
   static let maximumByteCount = 60_000
 
-  /// Words of ours that the script looks for: `push-admin`.
+  /// Words that the script looks for: `push-admin`.
   let flags: StaticString
 
   func send(into response: inout ResponseWriter) {
@@ -37,7 +37,7 @@ struct Dashboard {
       into: &buffer)
   }
 
-  /// Appends what the policy says of the one script and the one style.
+  /// Appends the policy for the script and the style.
   static func appendPolicy(to fields: inout ByteBuffer) {
     let policy = unsafe cd_policy()
     // Sound: they live as long as the program.

@@ -1,11 +1,11 @@
 import SidecarHTTP
 import SidecarPlatform
 
-/// Values of counters, gauges and histograms as they were at scrapes that came anyway, so that a plot
-/// begins before its page was opened: about an hour, in so many steps as `--history` has room for.
+/// Values of counters, gauges and histograms at earlier scrapes, so that a plot begins before you
+/// opened its page: about an hour, in as many steps as fit into `--history`.
 ///
-/// What must stay true: nothing wakes up for it, and an event knows nothing of it. A column is taken at
-/// a scrape when the last one is old enough, 8 bytes a series; the oldest ones make room.
+/// What must stay true: nothing wakes up for it, and it costs events nothing. A scrape adds a
+/// column if the last one is old enough, 8 bytes per series; the oldest ones make room.
 ///
 ///     column: time, then for each series its first cell << 32 | its value as a 32-bit float
 final class History {
@@ -21,12 +21,12 @@ final class History {
 
   private static let spanMilliseconds = 3_600_000
   private static let leastMilliseconds = 5_000
-  /// Series of an answer: more plots than anybody looks at.
+  /// The most series of an answer: more plots than anyone looks at.
   private static let seriesLimit = 2_000
 
   init(byteLimit: Int) { self.byteLimit = byteLimit }
 
-  /// Takes the values of this moment, if it is time.
+  /// Stores the values of this moment, if it is time.
   func note(_ registry: Registry) {
     let size = 8 * registry.seriesCount + 64
     guard size <= byteLimit else { return }
@@ -46,7 +46,8 @@ final class History {
     while byteCount > byteLimit { byteCount -= 8 * columns.removeFirst().values.count + 64 }
   }
 
-  /// What a plot shows of a series: its number, or how many observations it has; `nil` for other types.
+  /// The value to plot for a series: its number, or its count of observations; `nil` for other
+  /// types.
   private static func value(_ record: Record, _ family: Family, _ state: StateFile) -> Double? {
     switch family.kind {
     case .counter, .gauge: return state.number(record.headCell + 1)
@@ -88,14 +89,14 @@ final class History {
     page.append("}}\n")
   }
 
-  /// Series keep their order, so each is looked for in a column behind the one before it.
+  /// Series keep their order, so the search for each starts after the previous one.
   private func append(
     _ record: Record, _ created: UInt64, _ places: inout [Int], to page: inout ByteBuffer
   ) {
     for (index, column) in columns.enumerated() {
       if index > 0 { page.append(",") }
       var place = places[index]
-      // Cells may have been another series' before.
+      // Cells may have belonged to another series before.
       if column.time < created { place = column.values.count }
       while place < column.values.count, column.values[place] >> 32 != UInt64(record.headCell) {
         place += 1

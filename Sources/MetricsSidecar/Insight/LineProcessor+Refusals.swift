@@ -1,17 +1,17 @@
 import SidecarEvents
 import SidecarPlatform
 
-/// What becomes of a line that is refused, or that counts and looks like a mistake.
+/// Handles lines that are refused, or that count but look like a mistake.
 extension LineProcessor {
-  /// Counts and keeps a line with an error.
+  /// Counts and records a line with an error.
   @inline(never)
   func refuse(_ error: LineError, _ line: RawSpan, _ source: IntakeCounts.Source) {
     counts.reject(error)
     refusals.note(error.reason, source.name, line)
   }
 
-  /// The same for one that its family or a limit refuses; one that only looks like a mistake is counted
-  /// with its `type`.
+  /// The same for a line refused by its family or a limit; a line that only looks like a mistake is
+  /// counted with its `type`.
   @inline(never)
   func refuse(
     _ rejection: Registry.Rejection, _ line: RawSpan, _ source: IntakeCounts.Source, _ type: UInt8
@@ -21,7 +21,7 @@ extension LineProcessor {
     if rejection.isCounted { counts.accept(source, type) }
   }
 
-  /// Counts and keeps a line that counts and looks like a mistake.
+  /// Counts and records a line that counts but looks like a mistake.
   @inline(never)
   func suspect(
     _ rejection: Registry.Rejection, _ line: RawSpan, _ source: IntakeCounts.Source
@@ -45,7 +45,7 @@ extension LineProcessor {
     body("exemplar_limit", registry.exemplars?.refused ?? 0)
   }
 
-  /// What lines that count have in common with a mistake, and how many.
+  /// The reasons why counted lines look like a mistake, and how many.
   func eachSuspicion(_ body: (StaticString, UInt64) -> Void) {
     for rejection in Registry.Rejection.allCases where rejection.isCounted {
       body(rejection.reason, counts.rejections[rejection.rawValue])
@@ -54,7 +54,7 @@ extension LineProcessor {
 }
 
 extension EventDescription {
-  /// What a new event of a line that counts has in common with a mistake.
+  /// Why a new event of a line that counts looks like a mistake.
   var suspicion: Registry.Rejection? {
     let marks = [UInt8(ascii: ";"), UInt8(ascii: "{"), UInt8(ascii: "=")]
     if name.contains(where: { marks.contains($0) }) { return .tagsInName }

@@ -1,12 +1,12 @@
 import SidecarPlatform
 
-/// What the limits allow in memory, beside what the container has: `Limits` says how it is made up. The
-/// state file and that of pushed groups are mapped from disk and no part of it.
+/// The memory that the limits allow, compared with the container's: `Limits` lists its parts. It
+/// excludes the state file and that of pushed groups, which are mapped from disk.
 struct MemoryBound {
   private let limits: Limits
-  /// 0 where pushing is off.
+  /// 0 if pushing is off.
   private let pushByteCount: Int64
-  /// The container's, in bytes; 0 where it has none.
+  /// The container's limit, in bytes; 0 if it has none.
   let limit: Int64
   private(set) var byteCount: Int64 = 0
 
@@ -14,7 +14,7 @@ struct MemoryBound {
     limits = settings.limits
     pushByteCount = settings.push.isOn ? Int64(settings.push.limits.bodyByteCount) : 0
     self.limit = limit
-    // Its code, a turn's answers, what a read takes.
+    // The code, a turn's answers, a read buffer.
     var sum: Int64 = 3 << 20
     forEach { sum += $1 }
     byteCount = sum
@@ -25,7 +25,7 @@ struct MemoryBound {
     let series = Int64(limits.series)
     body("--max-client-memory", Int64(limits.clientMemoryByteCount))
     body("--max-exposition-size", Int64(limits.expositionByteCount))
-    // The table of known lines, and what each series has besides.
+    // The table of known lines, and the rest of each series.
     body("--max-series", max(4 << 20, 400 * series) + 250 * series)
     body("--max-exemplars", 150 * Int64(limits.exemplars))
     body("--max-datagram-size", Int64(Datagrams.capacity * limits.datagramByteCount))
@@ -34,7 +34,7 @@ struct MemoryBound {
     body("--max-push-size", 6 * pushByteCount)
   }
 
-  /// One line with the flags that allow most; empty where all fits.
+  /// One line with the flags that allow the most; empty if everything fits.
   var warning: String {
     guard limit > 0, byteCount > limit else { return "" }
     var flags = ""

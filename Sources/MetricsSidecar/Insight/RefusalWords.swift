@@ -1,12 +1,12 @@
-/// Each reason in words, with what to do: for `/api/v1/rejected`, the page and `tail`.
+/// Each reason in words, and what to do: for `/api/v1/rejected`, the page and `tail`.
 enum RefusalWords {
-  /// What a reason means; empty for one that tells so itself.
+  /// What a reason means; empty for a self-explanatory one.
   static func words(_ reason: StaticString) -> StaticString {
     for (name, words) in table where Refusals.isSame(name, reason) { return words }
     return ""
   }
 
-  /// Whether lines of that reason count all the same.
+  /// Whether lines with that reason count all the same.
   static func isCounted(_ reason: StaticString) -> Bool {
     for rejection in Registry.Rejection.allCases where rejection.isCounted {
       if Refusals.isSame(rejection.reason, reason) { return true }
@@ -36,7 +36,7 @@ enum RefusalWords {
     ),
     (
       "exposition_limit",
-      "All series' lines are longer than --max-exposition-size: fewer or shorter tags, or raise that."
+      "All series' lines exceed --max-exposition-size: use fewer or shorter tags, or raise that."
     ),
     (
       "family_limit",
@@ -48,7 +48,7 @@ enum RefusalWords {
     ("state_full", "The state file is full: make room on its disk, or raise --state-size."),
     (
       "dropped_by_rules",
-      "A rule drops it, or none matches and \"unmatched\" is \"drop\". Change the rules file and reload."
+      "A rule drops it, or none matches and \"unmatched\" is \"drop\". Change the rules and reload."
     ),
     ("mixed_tags", "Tags in the name and behind # in one line: use one of the two."),
     ("declaration_conflict", "Another client declared this family with another type or buckets."),
@@ -70,7 +70,7 @@ enum RefusalWords {
     ),
     (
       "tags_in_name",
-      "Counted, but with these tags as part of its name. They stand behind |#: orders:1|c|#kind:web."
+      "Counted, but with these tags as part of its name. Put them after |#: orders:1|c|#kind:web."
     ),
     ("push_rejected", "The push could not be read, or does not fit: the line says why."),
     ("push_too_large", "The body is longer than --max-push-size, or is once decompressed."),

@@ -1,15 +1,15 @@
 import SidecarPlatform
 
-/// The lines that were refused last, or counted and look like a mistake: what `/api/v1/rejected`, the
-/// page and the log at `debug` show.
+/// The last lines that were refused, or that counted but look like a mistake: for
+/// `/api/v1/rejected`, the page and the log at `debug`.
 ///
-/// What must stay true: an event that counts never comes here, unless a line of its form is new. A
+/// What must stay true: an event that counts never gets here, unless a line of its form is new. A
 /// refused line costs a copy of up to 256 bytes, whatever its length: no allocation, no search.
 final class Refusals {
   struct Entry {
     var reason: StaticString = ""
     var socket: StaticString = ""
-    /// Of the last time, in Unix nanoseconds.
+    /// The last time it came, in Unix nanoseconds.
     var time: UInt64 = 0
     var byteCount = 0
     /// Whether the line was longer.
@@ -22,21 +22,21 @@ final class Refusals {
   static let capacity = 100
   static let lineByteLimit = 256
 
-  /// How many there were since the start, of all reasons.
+  /// How many there were since startup, for all reasons.
   private(set) var count: UInt64 = 0
   private var entries = [Entry](repeating: Entry(), count: capacity)
-  /// The bytes of each entry's line at `lineByteLimit` times its place.
+  /// The bytes of each entry's line, at `lineByteLimit` times its index.
   private var text = [UInt8](repeating: 0, count: capacity * lineByteLimit)
   private var used = 0
   private var last = capacity - 1
-  /// Reasons that no counter of the intake has, such as a push's.
+  /// Reasons without a counter of the intake, such as a push's.
   private(set) var others: [(reason: StaticString, count: UInt64)] = []
   var log = Log()
-  /// Who looks at lines as they come.
+  /// The viewers of incoming lines.
   var tap: Tap?
   private var debugLines = LogRate()
 
-  /// Keeps a line that was refused for `reason`.
+  /// Records a line that was refused for `reason`.
   @inline(never)
   func note(_ reason: StaticString, _ socket: StaticString, _ line: RawSpan) {
     count &+= 1
@@ -65,7 +65,7 @@ final class Refusals {
     if log.minimum == .debug { debug(reason, socket, line) }
   }
 
-  /// The same for one that no counter of the intake has.
+  /// The same for a reason without a counter of the intake.
   func note(other reason: StaticString, _ socket: StaticString, _ line: RawSpan) {
     note(reason, socket, line)
     for index in others.indices where Self.isSame(others[index].reason, reason) {
@@ -80,14 +80,14 @@ final class Refusals {
     for age in 0..<used { with(age: age, body) }
   }
 
-  /// The same with the entry that has so many newer ones, if there is one.
+  /// The same with the entry that this many newer ones follow, if there is one.
   func with(age: Int, _ body: (Entry, RawSpan) -> Void) {
     guard age < used else { return }
     let place = (last + Self.capacity - age) % Self.capacity
     let start = place * Self.lineByteLimit
     let entry = entries[place]
     unsafe text.withUnsafeBytes { bytes in
-      // Sound: `body` does not keep it, and nothing is noted meanwhile.
+      // Sound: `body` does not keep it, and nothing is recorded meanwhile.
       let line = unsafe RawSpan(
         _unsafeBytes: UnsafeRawBufferPointer(
           rebasing: bytes[start..<start + entry.byteCount]))
@@ -107,7 +107,7 @@ final class Refusals {
     return true
   }
 
-  /// Whether two words are the same one of the program.
+  /// Whether two words are the same static string.
   static func isSame(_ a: StaticString, _ b: StaticString) -> Bool {
     guard a.utf8CodeUnitCount == b.utf8CodeUnitCount else { return false }
     if unsafe a.utf8Start == b.utf8Start { return true }
@@ -126,14 +126,14 @@ final class Refusals {
   }
 }
 
-/// How many lines a log takes: the first twenty of each second.
+/// Limits the lines in the log: the first twenty of each second.
 struct LogRate {
   private static let limit = 20
   private var second: UInt64 = 0
   private var count = 0
   private var leftOut = 0
 
-  /// How many were left out before this one; `nil` where this one is, too.
+  /// How many were omitted before this one; `nil` if this one is omitted, too.
   mutating func takes(now: UInt64) -> Int? {
     if now / 1_000_000_000 != second {
       second = now / 1_000_000_000

@@ -1,15 +1,15 @@
 import SidecarHTTP
 import SidecarPlatform
 
-/// `GET /api/v1/rejected`: why something is not on the page.
+/// `GET /api/v1/rejected`: why something did not count.
 ///
 ///     {"rejected":1,"suspicious":0,
 ///      "reasons":[{"reason":"unknown_type","count":1,"counted":false,"meaning":"There is no …"}],
 ///      "lines":[{"time":"2026-01-31T09:44:22.123Z","reason":"unknown_type","socket":"statsd",
 ///                "line":"orders:1|x","times":1,"count":1}]}
 ///
-/// `count` is of that reason since the start; `times`, of that line in a row. Lines stand with the newest
-/// first. `counted` marks reasons whose lines count all the same. Some 40 KB at most, in one slice.
+/// `count` is for that reason since startup; `times` for that line in a row. The newest line comes
+/// first. `counted` marks reasons whose lines count all the same. At most some 40 KB, in one slice.
 extension Sidecar {
   func answerRejected(_ response: inout ResponseWriter) {
     beginJSON(&response)
@@ -19,7 +19,7 @@ extension Sidecar {
   }
 }
 
-/// What has been refused by now, as JSON.
+/// The refused lines so far, as JSON.
 struct RejectedText {
   private var reasons: [(name: StaticString, count: UInt64, isCounted: Bool)] = []
   private let refusals: Refusals
@@ -53,7 +53,7 @@ struct RejectedText {
       page.append("}")
     }
     page.append("],\"lines\":[")
-    // A buffer that is changed cannot be lent to a closure as well.
+    // A buffer cannot be changed and passed to a closure at the same time.
     var lines = ByteBuffer(capacity: 16_384)
     refusals.forEach { entry, line in append(entry, line, to: &lines) }
     page.append(lines.bytes)

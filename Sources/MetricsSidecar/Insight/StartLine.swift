@@ -1,6 +1,6 @@
 import SidecarPlatform
 
-/// What the log says at the start: one line with everything that is listened on, and with the files.
+/// The first line of the log: every socket and address, and the files.
 extension Sidecar {
   func tellStart() {
     var text = ByteBuffer(capacity: 512)

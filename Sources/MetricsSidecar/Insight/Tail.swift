@@ -1,8 +1,8 @@
 import SidecarHTTP
 import SidecarPlatform
 
-/// `metrics-sidecar tail`: lines as they come in, until Ctrl-C. Asks the sidecar a few times a second, so
-/// that a sidecar nobody looks at pays nothing; that writes the text as it is shown, see `Tap`.
+/// `metrics-sidecar tail`: incoming lines, until Ctrl-C. Asks the sidecar a few times a second, so
+/// that a sidecar without viewers pays nothing; the sidecar formats the text, see `Tap`.
 enum Tail {
   private static let pauseMilliseconds = 250
   private static let timeoutMilliseconds = 5000
@@ -57,7 +57,7 @@ enum Tail {
 }
 
 extension Client {
-  /// Says that nothing, or something else, answers.
+  /// Reports that nothing, or something else, answers.
   static func complain(_ command: String, _ address: NetworkAddress, _ status: Int) -> ExitCode {
     Process.write(
       joined(

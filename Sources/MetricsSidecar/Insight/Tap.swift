@@ -1,25 +1,25 @@
 import SidecarPlatform
 import SidecarRules
 
-/// Lines as they come in, for `metrics-sidecar tail`: each viewer asks a few times a second for what
-/// came since, and gets it as text for its terminal.
+/// Incoming lines for `metrics-sidecar tail`: each viewer asks a few times a second for new ones,
+/// and gets them as text for its terminal.
 ///
-/// What must stay true: while nobody looks there is none of these, and a frame or datagram costs the one
-/// look at that. A viewer keeps `lineLimit` lines between two of its questions and counts the rest, so
-/// neither memory nor the work of a flood grows with what it does not read. One that has not asked for
-/// `leaseNanoseconds` has gone.
+/// What must stay true: without viewers this object does not exist, and a frame or datagram costs
+/// one check for it. A viewer keeps `lineLimit` lines between two requests and counts the rest, so
+/// neither memory nor work grows with a flood that it does not read. A viewer that has not asked
+/// for `leaseNanoseconds` is dropped.
 final class Tap {
   final class Viewer {
     let id: UInt64
     let name: Pattern
     let isOfRefusals: Bool
-    /// Of its terminal; 0 for text without colours.
+    /// Its terminal's columns; 0 for text without colours.
     var columns = 0
     fileprivate var until: UInt64 = 0
     fileprivate var lines = ByteBuffer(capacity: 4096)
     fileprivate var count = 0
     fileprivate var leftOut: UInt64 = 0
-    /// Reasons whose meaning it has been told.
+    /// Reasons whose meaning it has already shown.
     fileprivate var told: [StaticString] = []
 
     init(id: UInt64, name: Pattern, isOfRefusals: Bool) {
@@ -38,13 +38,13 @@ final class Tap {
 
   init(_ refusals: Refusals) { self.refusals = refusals }
 
-  /// Whether somebody still looks: one look at the clock for each frame.
+  /// Whether a viewer is left: reads the clock once per frame.
   func isWatched(now: UInt64) -> Bool {
     while let index = viewers.firstIndex(where: { $0.until < now }) { viewers.remove(at: index) }
     return !viewers.isEmpty
   }
 
-  /// The viewer of that number, which is here from now on; `nil` where too many are.
+  /// The viewer with that number, created if it is new; `nil` if there are too many.
   func viewer(
     _ id: UInt64, name: String, isOfRefusals: Bool, columns: Int, now: UInt64
   ) -> Viewer? {
@@ -63,7 +63,7 @@ final class Tap {
     return viewer
   }
 
-  /// The last refusals, so that the answer to "why" is there at once; the oldest first.
+  /// The last refusals, oldest first, so that the viewer sees reasons at once.
   private func tellPast(_ viewer: Viewer) {
     for age in (0..<10).reversed() {
       refusals.with(age: age) { entry, line in
@@ -80,7 +80,8 @@ final class Tap {
     }
   }
 
-  /// `TIME SOCKET ok|REASON LINE`, and a line with what the reason means at its first time.
+  /// `TIME SOCKET ok|REASON LINE`, and a line with the meaning of the reason at its first
+  /// occurrence.
   private func show(
     _ line: RawSpan, _ socket: StaticString, _ reason: StaticString, _ time: UInt64,
     to viewer: Viewer
@@ -116,12 +117,12 @@ final class Tap {
     viewer.lines.append(hasColours ? "\u{1B}[0m\n" : "\n")
   }
 
-  /// Whether the line's event has a name like that: what stands before the colon, with its tags or
-  /// without them.
+  /// Whether the line's event has a matching name: the text before the colon, with or without its
+  /// tags.
   private static func matches(_ line: RawSpan, _ name: Pattern, _ socket: StaticString) -> Bool {
     if name == Pattern("*") { return true }
     var start = 0
-    // Spectator's name stands behind the type.
+    // In spectator's lines the name follows the type.
     if Refusals.isSame(socket, "spectator") { start = line.index(of: ":", from: 0) + 1 }
     guard start <= line.byteCount else { return false }
     let text = SeriesKey.array(line.extracting(start..<line.index(of: ":", from: start)))
@@ -138,7 +139,7 @@ final class Tap {
 }
 
 extension Tap.Viewer {
-  /// Appends what came since the last time.
+  /// Appends the lines since the last call.
   func take(into page: inout ByteBuffer) {
     page.append(lines.bytes)
     lines.removeAll()
@@ -153,7 +154,7 @@ extension Tap.Viewer {
 }
 
 extension LineProcessor {
-  /// `lines` of what came together; one look more while nobody looks on.
+  /// Applies the lines of one batch; costs one extra check without viewers.
   @inline(__always)
   @_optimize(speed)
   @discardableResult
@@ -166,7 +167,7 @@ extension LineProcessor {
       : tapped(bytes, from: first, source, until: sliceEnd)
   }
 
-  /// The same line by line, each shown with what became of it.
+  /// The same line by line, each shown with its result.
   @inline(never)
   func tapped(
     _ bytes: RawSpan, from first: Int, _ source: IntakeCounts.Source, until sliceEnd: UInt64
@@ -174,7 +175,7 @@ extension LineProcessor {
     if tap?.isWatched(now: Clock.monotonicNanoseconds) != true { tap = nil }
     var start = first
     while start < bytes.byteCount {
-      // Whole while nobody looks any more.
+      // As a whole once no viewer is left.
       let end = tap == nil ? bytes.byteCount : newline(bytes, from: start) ?? bytes.byteCount
       let line = bytes.extracting(start..<end)
       start = end + 1
@@ -187,8 +188,8 @@ extension LineProcessor {
   }
 }
 
-/// Bytes of others for a terminal: what could move its cursor or change its colours is written in
-/// hexadecimal, and so is all that is no UTF-8.
+/// Untrusted bytes for a terminal: anything that could move its cursor or change its colours is
+/// written in hexadecimal, and so is invalid UTF-8.
 enum VisibleText {
   static func append(_ text: RawSpan, columns: Int, to buffer: inout ByteBuffer) {
     let bytes = SeriesKey.array(text.extracting(0..<min(Refusals.lineByteLimit, text.byteCount)))
@@ -196,7 +197,7 @@ enum VisibleText {
     var used = 0
     var last: UInt8 = 0
     for (index, byte) in bytes.enumerated() {
-      // U+0080 to U+009F are controls of two bytes, which are told by their second.
+      // U+0080 to U+009F are two-byte controls, recognised by the second byte.
       let isControl =
         byte < 0x20 || byte == 0x7f || byte >= 0x80 && (!isText || last == 0xc2 && byte < 0xa0)
         || byte == 0xc2 && index + 1 < bytes.count && bytes[index + 1] < 0xa0
@@ -215,7 +216,7 @@ enum VisibleText {
 }
 
 extension RawSpan {
-  /// Where a mark stands at or after `start`, or the end.
+  /// The position of a mark at or after `start`, or the end.
   func index(of mark: Unicode.Scalar, from start: Int) -> Int {
     var index = start
     while index < byteCount, at(index) != UInt8(ascii: mark) { index += 1 }

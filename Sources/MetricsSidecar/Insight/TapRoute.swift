@@ -1,8 +1,9 @@
 import SidecarHTTP
 import SidecarPlatform
 
-/// `GET /api/v1/tail?viewer=NUMBER[&rejected=1][&columns=N][&name=GLOB]`: what came since this viewer
-/// asked last, as `tail` shows it. A viewer draws its number at random; `columns` asks for colours.
+/// `GET /api/v1/tail?viewer=NUMBER[&rejected=1][&columns=N][&name=GLOB]`: the lines since this
+/// viewer's last request, as `tail` shows them. A viewer draws its number at random; `columns` asks
+/// for colours.
 extension Sidecar {
   func answerTail(_ query: RawSpan, _ response: inout ResponseWriter) {
     var id: UInt64 = 0

@@ -1,12 +1,12 @@
 import SidecarHTTP
 import SidecarPlatform
 
-/// `metrics-sidecar top`: which families cost most, from two looks at /metrics. On a terminal a screen
-/// that is looked at again every two seconds; with `--once`, or into a file, one table.
+/// `metrics-sidecar top`: which families cost the most, from two scrapes of /metrics. On a terminal
+/// a screen that refreshes every two seconds; with `--once`, or into a file, one table.
 final class Top {
   private let address: NetworkAddress
   private let hasColours = Terminal.hasColours
-  /// `s`, `e` or `b`: what rows are sorted by.
+  /// `s`, `e` or `b`: the sort order of the rows.
   private var order = UInt8(ascii: "s")
   private var first = 0
   private var families: [TopFamily] = []
@@ -60,7 +60,7 @@ final class Top {
     }
   }
 
-  /// Reads the page; with which status.
+  /// Reads the exposition; returns its status.
   private func look() -> Int {
     var status = 0
     do throws(Client.Failure) {
@@ -71,7 +71,7 @@ final class Top {
     let now = Clock.monotonicNanoseconds
     let seconds = Double(now - lookedAt) / 1e9
     for (index, family) in new.enumerated() where lookedAt > 0 {
-      // Pages have families in one order, unless some came or went.
+      // Expositions have families in the same order, unless some came or went.
       var known = index
       if known >= families.count || families[known].name != family.name {
         known = 0
@@ -95,7 +95,7 @@ final class Top {
     }
   }
 
-  /// The value of the one series whose line begins so.
+  /// The value of the series whose line begins with this text.
   private func value(_ line: StaticString, _ page: RawSpan) -> Double {
     var start = 0
     while start < page.byteCount {
@@ -184,7 +184,8 @@ final class Top {
     }
   }
 
-  /// Six cells of a family, or the heads, numbers to the right, within `columns`. Cells are plain ASCII.
+  /// Six cells of a family, or the heads, numbers to the right, within `columns`. Cells are plain
+  /// ASCII.
   @inline(never)
   private func row(
     _ family: TopFamily?, _ nameWidth: Int, _ columns: Int, _ text: inout ByteBuffer

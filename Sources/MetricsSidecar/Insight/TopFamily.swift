@@ -1,17 +1,17 @@
 import SidecarPlatform
 
-/// A family as a page of /metrics has it, for `top`: what it costs, and which tag makes it large.
+/// A family in an exposition of /metrics, for `top`: its cost, and the tag that makes it large.
 final class TopFamily {
   let name: [UInt8]
   let type: [UInt8]
   var seriesCount = 0
-  /// Of its lines, the `#` ones too.
+  /// The bytes of its lines, including the `#` ones.
   var byteCount = 0
-  /// What its events come to: the sum of its counters, or its observations; NaN for a gauge.
+  /// The count of its events: the sum of its counters, or its observations; NaN for a gauge.
   var total = Double.nan
-  /// The same a second; NaN where the page does not say.
+  /// The same per second; NaN if it cannot be known.
   var rate = Double.nan
-  /// Each label, and how many values it has.
+  /// Each label, and its number of values.
   private var labels: [[UInt8]] = []
   private var valueCounts: [Int] = []
   private var values: Set<UInt64> = []
@@ -22,12 +22,12 @@ final class TopFamily {
     self.byteCount = byteCount
   }
 
-  /// Whether the sidecar speaks of itself.
+  /// Whether it is one of the sidecar's own.
   var isOwn: Bool {
     name.starts(with: Array("metrics_sidecar_".utf8)) || name.starts(with: Array("process_".utf8))
   }
 
-  /// The label with the most values, and how many; 0 where it has none.
+  /// The label with the most values, and their number; 0 if it has none.
   var widest: (name: [UInt8], count: Int) {
     var found = (name: [UInt8](), count: 0)
     for index in labels.indices where valueCounts[index] > found.count {
@@ -41,7 +41,7 @@ final class TopFamily {
     type.first == UInt8(ascii: "h") || type.first == UInt8(ascii: "s")
   }
 
-  /// The families of a page in text 0.0.4, in its order.
+  /// The families of an exposition in text 0.0.4, in its order.
   static func read(_ page: RawSpan) -> [TopFamily] {
     var families: [TopFamily] = []
     var headByteCount = 0
@@ -69,7 +69,7 @@ final class TopFamily {
 
   private func take(_ line: RawSpan) {
     byteCount += line.byteCount + 1
-    // A bucket's line is no series of its own, nor a sum's.
+    // A bucket's line is not a series of its own, nor is a sum's.
     if isDistribution, !line.extracting(min(name.count, line.byteCount)...).starts(with: "_count") {
       return
     }
@@ -82,7 +82,7 @@ final class TopFamily {
     total = total.isNaN ? value : total + value
   }
 
-  /// Takes `{a="b",c="d"}` and leaves `at` behind it.
+  /// Parses `{a="b",c="d"}` and moves `at` past it.
   private func takeLabels(_ line: RawSpan, _ at: inout Int) {
     while at < line.byteCount, line.at(at) != UInt8(ascii: "}") {
       let start = at + 1

@@ -2,35 +2,35 @@ import SidecarEvents
 import SidecarPlatform
 import SidecarRules
 
-/// What a client says of a family that no rule makes: one line, taken apart.
+/// A client's declaration of a family that no rule makes: one parsed line.
 ///
 ///     _family|<name>|<type>|<help>[|b:<bound>,<bound>…][|m:<merge>]
 ///     _family|wait_seconds|histogram|Time in the queue|b:0.1,1,10
 ///
 /// `type` is counter, gauge, histogram, native or summary. In `help`, `\\`, `\n` and `\p` stand for
-/// a backslash, a newline and a bar. Bounds rise and are finite; +Inf is added, or is the only one.
-/// `merge` is what a rule's "merge" is, or `all`, `liveall` (for series with a label of their own
-/// for each client), `mostrecent`, `livemostrecent`. A field that is not known is skipped.
+/// a backslash, a newline and a bar. Bounds are ascending and finite; +Inf is added, or is the only
+/// one. `merge` is as in a rule, or `all`, `liveall` (for series with a label for each client),
+/// `mostrecent`, `livemostrecent`. Unknown fields are ignored.
 struct Declaration {
   let name: [UInt8]
-  /// As the line has it, behind `_family|`.
+  /// The text of the line after `_family|`.
   let text: [UInt8]
   private(set) var kind: MetricType
   private(set) var help: [UInt8] = []
   private(set) var bounds: [Double] = []
   private(set) var merge = KindOptions.Merge.last
   private(set) var isLive = false
-  /// Each series has one client: its label tells clients apart.
+  /// Whether each series has one client, identified by a label.
   private(set) var isOwn = false
 
   /// As in a rules file.
   static let boundLimit = 200
   /// How long a live series of one client stays after its last event: it has a label of its own, so
-  /// series of clients that went would add up. A client sends its gauges again each minute.
+  /// series of former clients would accumulate. A client resends its gauges every minute.
   static let ownTimeToLive: UInt64 = 300_000_000_000
 
-  /// Takes apart what follows `_family|`.
-  /// - Throws: `.badDeclaration`, whatever is wrong.
+  /// Parses the text after `_family|`.
+  /// - Throws: `.badDeclaration` for any mistake.
   init(_ text: [UInt8]) throws(LineError) {
     let fields = text.split(
       separator: UInt8(ascii: "|"), omittingEmptySubsequences: false)
@@ -58,7 +58,7 @@ struct Declaration {
     if kind == .gauge, merge != .last { self.kind = .clientGauge }
   }
 
-  /// The family that it declares. `clients` is the most that a merged gauge has.
+  /// The declared family. `clients` is the limit of clients of a merged gauge.
   func family(clients: Int) -> Family {
     let options = KindOptions()
     options.merge = merge
@@ -128,7 +128,7 @@ struct Declaration {
   }
 
   /// A text in which `\\`, `\n`, `\p` and `\c` stand for a backslash, a newline, a bar and a comma;
-  /// `nil` where a backslash is followed by something else.
+  /// `nil` if anything else follows a backslash.
   static func unescaped(_ text: ArraySlice<UInt8>) -> [UInt8]? {
     guard text.contains(UInt8(ascii: "\\")) else { return Array(text) }
     var result: [UInt8] = []

@@ -1,18 +1,19 @@
 import SidecarPlatform
 
-/// Many samples at once, as clients send them that add up themselves: counts of fixed or of exponential
-/// buckets, and the sum of the values.
+/// Many samples at once, from clients that aggregate: counts of fixed or exponential buckets, and
+/// the sum of the values.
 ///
-/// What must stay true: the counts are what has come since the last time, and the spans are the caller's
-/// for the length of the call. Of fixed buckets `counts` has one more than `bounds`, which rise.
+/// What must stay true: the counts are the increments since the last time, and the spans belong to
+/// the caller and are valid during the call. With fixed buckets `counts` has one more element than
+/// `bounds`, which are ascending.
 struct Distribution: ~Escapable {
-  /// 0 where the client does not say it.
+  /// 0 if the client does not send it.
   let sum: Double
   /// Upper bounds without +Inf.
   let bounds: Span<Double>
-  /// Samples of each bucket, not cumulative, +Inf last; of exponential ones those above 0.
+  /// Samples of each bucket, not cumulative, +Inf last; with exponential buckets those above 0.
   let counts: Span<UInt64>
-  /// Of exponential buckets, as `ExponentialScale` numbers them.
+  /// The schema of exponential buckets, as in `ExponentialScale`.
   let exponential: Exponential?
   let negativeCounts: Span<UInt64>
 
@@ -20,8 +21,8 @@ struct Distribution: ~Escapable {
     let schema: Int
     /// Samples near 0.
     var zeros: UInt64 = 0
-    /// The buckets that `counts` and `negativeCounts` begin with: the first one holds the magnitudes up
-    /// to 2^(index / 2^schema). OpenTelemetry's numbers are one less.
+    /// The buckets that `counts` and `negativeCounts` begin with: the first one holds the
+    /// magnitudes up to 2^(index / 2^schema). OpenTelemetry's numbers are one less.
     var firstIndex = 0
     var firstNegativeIndex = 0
   }
@@ -49,15 +50,15 @@ struct Distribution: ~Escapable {
 
   /// Some samples of one bucket.
   struct Bucket {
-    /// The bucket's upper bound, and a value that stands for all in it.
+    /// The bucket's upper bound, and a representative value.
     let upper: Double
     let middle: Double
-    /// Of an exponential bucket; 0 for the one near 0.
+    /// The sign of an exponential bucket; 0 for the one near 0.
     var index = 0
     let count: UInt64
   }
 
-  /// Gives `body` each bucket that has samples.
+  /// Calls `body` with each bucket that has samples.
   func forEachBucket(_ body: (Bucket) -> Void) {
     guard let exponential else {
       for place in 0..<counts.count where counts[place] > 0 {
@@ -88,7 +89,8 @@ struct Distribution: ~Escapable {
     }
   }
 
-  /// Whether fixed buckets, times `factor`, can be added to those of a family: it has none but theirs.
+  /// Whether fixed buckets, times `factor`, can be added to those of a family: each of its
+  /// bounds is one of theirs.
   func fits(_ family: [Double], factor: Double) -> Bool {
     if exponential != nil { return true }
     var place = 0

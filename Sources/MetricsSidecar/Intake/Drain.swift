@@ -1,34 +1,37 @@
 import SidecarHTTP
 import SidecarPlatform
 
-/// What the kernel held for the sidecar at one moment, as far as it is not read yet: a scrape waits for
-/// it, and it is read in slices between the turns of the loop. A thousand clients with full buffers are
-/// 200 MB.
+/// The unread rest of what the kernel held for the sidecar at one moment: a scrape waits for it,
+/// and it is read in slices between the turns of the loop. A thousand clients with full buffers
+/// hold 200 MB.
 ///
 /// What must stay true: whatever a client had handed to the kernel when `beginDrain` was called has
-/// been applied and committed when `continueDrain` says so; what a flood adds meanwhile is not waited for.
+/// been applied and committed when `continueDrain` says so; it does not wait for what a flood adds
+/// meanwhile.
 struct Drain {
-  /// The connections there were, each with the count of bytes up to which it is read.
+  /// The connections at that moment, each with the count of bytes up to which to read it.
   var targets: [(token: UInt32, byteCount: UInt64)] = []
-  /// The sockets of datagrams, each with the batches that it may still have.
+  /// The datagram sockets, each with the number of batches that it may still have.
   var datagrams: [(raw: Int32, source: IntakeCounts.Source, batches: Int)] = []
   /// The server's count of reads when the last one began.
   var readCount: UInt64?
 
-  /// Of one turn, in nanoseconds.
+  /// The time per turn, in nanoseconds.
   static let sliceNanoseconds: UInt64 = 2_000_000
 }
 
 extension Sidecar {
-  /// Reads everything that the kernel holds now, however long it takes: before a reload and at the end.
+  /// Reads everything that the kernel holds now, however long it takes: before a reload and at the
+  /// end.
   func drain(_ now: UInt64) {
     finishHalf()
     beginDrain(now)
     _ = continueDrain(now, until: .max)
   }
 
-  /// The same for scrapes, in slices: has `continueDrain` say when it is done. One is enough for all
-  /// requests that came with one read, since what was accepted before them was there already.
+  /// The same for scrapes, in slices: `continueDrain` reports when it is done. One drain is enough
+  /// for all requests that came with one read, since what was accepted before them was there
+  /// already.
   func beginDrainForRequest(_ now: UInt64) {
     if let server, draining.readCount == server.readCount { return }
     beginDrain(now)
@@ -53,14 +56,15 @@ extension Sidecar {
     }
   }
 
-  /// Accepts clients that wait with the kernel; `acceptFailure` says why not.
+  /// Accepts clients that wait in the kernel; `acceptFailure` says why not.
   func takeWaitingClients() {
     acceptFailure = nil
     acceptQueue(sockets.events, .events)
     acceptQueue(sockets.tcp, .tcp)
   }
 
-  /// Goes on reading until that moment's bytes are applied, or the time is `end`. Whether they are.
+  /// Continues reading until that moment's bytes are applied, or until `end`. Returns whether they
+  /// are.
   func continueDrain(_ now: UInt64, until end: UInt64) -> Bool {
     if turn.half != .nothing { return false }
     while let socket = draining.datagrams.last {
@@ -78,7 +82,7 @@ extension Sidecar {
       if mayHaveMore, Clock.monotonicNanoseconds >= end { return false }
     }
     while let target = draining.targets.last {
-      // Also where nothing is left to read: it may have closed.
+      // Also if nothing is left to read: it may have closed.
       if let connection = connection(target.token), connection.readByteCount <= target.byteCount,
         read(connection, now, until: end) > 0
       {

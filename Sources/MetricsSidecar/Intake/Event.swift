@@ -1,16 +1,16 @@
 import SidecarRules
 
-/// One measurement, with no protocol in it. Readers of StatsD's lines and of spectator's make it of
-/// the bytes that came, and `Registry` takes it.
+/// One measurement, independent of the protocol. Readers of StatsD's and spectator's lines create
+/// it from the received bytes, and `Registry` applies it.
 ///
 /// What must stay true: an event borrows its bytes, so making and applying a known one allocates
-/// nothing. Events with equal `name`, `type`, `origin` and `tags` feed the same series. The registry
-/// knows them by these bytes, and asks what they mean (`EventDescription`) only once.
+/// nothing. Events with equal `name`, `type`, `origin` and `tags` feed the same series. The
+/// registry identifies them by these bytes, and asks what they mean (`EventDescription`) only once.
 struct Event: ~Escapable {
-  /// As the protocol has it.
+  /// The name in the protocol's form.
   let name: RawSpan
   let type: EventType
-  /// The rest of what tells its series from others, as the protocol has it.
+  /// The other bytes that identify its series, in the protocol's form.
   let tags: RawSpan
   let origin: EventOrigin
   let value: EventValue
@@ -51,13 +51,13 @@ struct Event: ~Escapable {
       name: name, type, tags: tags, origin, value, weight: weight, exemplar: exemplar)
   }
 
-  /// Type and origin, as the table of known events tells them apart.
+  /// Type and origin, as in the table of known events.
   @inline(__always)
   var typeByte: UInt8 { type.rawValue | origin.rawValue }
 }
 
-/// What an event measures. The numbers are the lower five bits of StatsD's letters; the upper three are
-/// the origin's.
+/// What an event measures. The numbers are the lower five bits of StatsD's letters; the upper three
+/// are the origin's.
 enum EventType: UInt8 {
   case counter = 3  // c
   case distribution = 4  // d
@@ -67,7 +67,7 @@ enum EventType: UInt8 {
   case set = 19  // s
   case seconds = 20  // t of spectator
 
-  /// What it is kept as where no rule says otherwise.
+  /// The metric type unless a rule says otherwise.
   var kind: MetricType {
     switch self {
     case .counter: .counter
@@ -77,7 +77,7 @@ enum EventType: UInt8 {
     }
   }
 
-  /// What the name of its family ends in where no rule gives a name.
+  /// The suffix of its family's name unless a rule gives a name.
   var suffix: StaticString {
     switch self {
     case .counter: "_total"
@@ -87,31 +87,30 @@ enum EventType: UInt8 {
   }
 }
 
-/// Who reads the bytes of an event's name and tags: the same bytes may mean another series to another
-/// protocol. Each reader has one of its own, a multiple of 32.
+/// The reader of an event's name and tags: the same bytes may mean different series in different
+/// protocols. Each reader has a value of its own, a multiple of 32.
 struct EventOrigin: Equatable {
   let rawValue: UInt8
 }
 
-/// A number, and how a gauge takes it.
+/// A number, and how a gauge interprets it.
 struct EventValue {
   var number: Double
   var move = GaugeMove.set
 }
 
-/// What the words of an event mean. Made of an event that is seen for the first time, to be held against
-/// the rules.
+/// The meaning of an event's bytes. Created from a new event, to match it with the rules.
 struct EventDescription {
   typealias Tag = (name: ArraySlice<UInt8>, value: ArraySlice<UInt8>)
 
   let name: [UInt8]
   let type: EventType
   var tags: [Tag]
-  /// The family that it feeds where no rule takes it, if the protocol names one; see `defaultFamily`.
+  /// The family that it feeds if no rule matches, if the protocol names one; see `defaultFamily`.
   var family: [UInt8]?
-  /// Whether tags stand in the name and beside it: an event has them in one place.
+  /// Whether there are tags both in the name and outside: an event must have them in one place.
   var mixesTags = false
-  /// Whether a declared family finds `\p` for a bar in the values of its tags, and so on: see
+  /// Whether `\p` stands for a bar in the tag values of a declared family, and so on: see
   /// `Declaration.unescaped`.
   var isEscaped = false
 
@@ -122,8 +121,8 @@ struct EventDescription {
   /// The family of an event that no rule names.
   var defaultFamily: [UInt8] { family ?? Names.family(of: name[...], suffix: type.suffix) }
 
-  /// That family as the client wrote its name. OpenMetrics knows a counter by its `_total`, so
-  /// `jobs.total` is `jobs_total` there, too.
+  /// That family's name as the client wrote it. OpenMetrics recognises a counter by its `_total`,
+  /// so `jobs.total` is `jobs_total` there, too.
   var spelledFamily: [UInt8] {
     let ending = Array(defaultFamily.dropFirst(Names.sanitised(name[...]).count))
     let total = Array("_total".utf8)
@@ -131,7 +130,7 @@ struct EventDescription {
       return name + ending
     }
     var spelled = name.dropLast(5)
-    // One character of however many bytes, or several dashes, is the `_`.
+    // The `_` stands for one character of any number of bytes, or for several dashes.
     while let byte = spelled.popLast() {
       let isPart = byte & 0xc0 == 0x80 || byte == UInt8(ascii: "-") && spelled.last == byte
       if !isPart { break }

@@ -1,51 +1,51 @@
 import SidecarEvents
 import SidecarPlatform
 
-/// One client of events.sock: frames with a session, frames without, or plain lines, as its first
-/// bytes say. A client of `--statsd-tcp` has plain lines only.
+/// One client of events.sock: frames with a session, frames without, or plain lines, depending on
+/// its first bytes. A client of `--statsd-tcp` sends plain lines only.
 ///
-/// What must stay true: bytes are applied in order and once; a frame is applied whole or not at all,
-/// if over several turns: while `isHalfApplied`, nobody commits;
-/// an acknowledgement is written only after the commit that it speaks of.
+/// What must stay true: bytes are applied in order and once; a frame is applied as a whole or not
+/// at all, possibly over several turns: while `isHalfApplied`, nothing commits; an acknowledgement
+/// is written only after its commit.
 final class EventConnection {
   let socket: Descriptor
   let token: UInt32
   let source: IntakeCounts.Source
   private var server: SessionServer
-  // Taken out while its bytes are borrowed, so never `nil` between two calls.
+  // Moved out while its bytes are borrowed, so never `nil` between two calls.
   private var input: ByteBuffer? = ByteBuffer(capacity: 64)
   private(set) var sessionID: SessionID?
-  /// Its number among those whose gauges it reports.
+  /// Its number as an owner of gauges.
   private(set) var owner: UInt64
   private var slot: SessionTable.Slot?
-  /// Looked at by a timer, so that a busy client pays for no wake-up.
+  /// Checked by a timer, so that a busy client does not pay for wake-ups.
   var isPolled = false
-  /// Sends more than one read between two looks, so that a look would come too late for it. The
-  /// kernel wakes us for such a client, until it sends less.
+  /// Sends more than one read between two checks, so that a check would come too late. The kernel
+  /// wakes us for such a client, until it sends less.
   private(set) var isFlooding = false
   private var windowStart: UInt64 = 0
   private var windowByteCount = 0
   /// Waiting for the client to read its acknowledgements.
   private(set) var isBlocked = false
-  /// Bytes that it has sent and that were read.
+  /// Bytes read from it.
   private(set) var readByteCount: UInt64 = 0
-  /// Memory for a frame that has not ended and for acknowledgements that were not taken, in bytes.
+  /// Memory for an unfinished frame and for unread acknowledgements, in bytes.
   private(set) var heldByteCount = 0
-  /// Whether a frame or line has begun that has not ended.
+  /// Whether there is an unfinished frame or line.
   private(set) var isUnfinished = false
-  /// The frame that is applied up to `next`; the time of a turn was over before its end.
+  /// The frame that is applied up to `next`, because the time of a turn was over before its end.
   private var rest: (frame: Range<Int>, next: Int, number: UInt64)?
-  /// Whether a frame is applied in part: `goOn` before anything else.
+  /// Whether a frame is applied in part: call `goOn` before anything else.
   var isHalfApplied: Bool { rest != nil }
-  /// The part of that which `ClientMemory` knows.
+  /// The bytes charged to `ClientMemory`.
   var chargedByteCount = 0
-  /// Where it has come in, for a person.
+  /// Its socket, for a person.
   var socketName: String { source == .tcp ? "tcp" : "events.sock" }
-  /// When something came last, and when it last made progress: see `ClientMemory.weight`.
+  /// When something last arrived, and when it last made progress: see `ClientMemory.weight`.
   private(set) var heardAt: UInt64
   private(set) var progressAt: UInt64
   private var bytesSinceProgress = 0
-  /// The client has gone. What it had handed to the kernel is still read, and acknowledged to nobody.
+  /// The client has gone. What it had handed to the kernel is still read, but not acknowledged.
   private var isDeaf = false
 
   init(
@@ -67,7 +67,7 @@ final class EventConnection {
     case read(Int)
     case nothing
     case closed
-    /// The client has broken the protocol, in these words.
+    /// The client has broken the protocol, with this description.
     case broken(StaticString)
 
     /// Whether more may be there.
@@ -76,13 +76,13 @@ final class EventConnection {
     }
   }
 
-  /// Reads once and applies what is whole, of a long frame as much as there is time for until `end`.
-  /// Does not commit.
+  /// Reads once and applies what is complete, of a long frame as much as there is time for until
+  /// `end`. Does not commit.
   @_optimize(speed)
   func receive(_ processor: LineProcessor, _ now: UInt64, until end: UInt64) -> Outcome {
     guard var input = input.take(), var scratch = processor.scratch.take() else { return .nothing }
-    // All connections read into one buffer, and keep only what is left of a frame: so a read needs
-    // no memory of its own. A long frame gathers where it is, not to be copied at each read.
+    // All connections read into one buffer, and keep only the rest of a frame: so a read needs no
+    // memory of its own. A long frame accumulates in place, to avoid a copy at each read.
     let outcome: Outcome
     if input.count <= Self.readByteCount {
       scratch.append(input.bytes)
@@ -93,8 +93,8 @@ final class EventConnection {
     } else {
       outcome = receive(into: &input, processor, now, until: end)
     }
-    // A client that sends more than a read takes keeps what it has: giving it back and taking it again
-    // at each read would cost a third of the work.
+    // A client that sends more than a read takes keeps its memory: releasing and allocating it at
+    // each read would cost a third of the work.
     if !outcome.isFull, input.count <= Self.readByteCount {
       input.shrink(to: max(input.count, Self.restByteCount))
     }
@@ -105,7 +105,7 @@ final class EventConnection {
     return outcome
   }
 
-  /// Goes on with the frame that is half applied, and with what is behind it.
+  /// Continues with the half-applied frame, and with what follows it.
   func goOn(_ processor: LineProcessor, _ now: UInt64, until end: UInt64) -> Outcome {
     guard var input = input.take() else { return .nothing }
     let failure = apply(&input, processor, now, until: end)
@@ -116,22 +116,22 @@ final class EventConnection {
     return failure.map { .broken($0) } ?? .nothing
   }
 
-  /// What is kept for the rest of a frame though none is there, so that a busy client needs no memory
-  /// at each read.
+  /// The memory kept for the rest of a frame even if there is none, so that a busy client need not
+  /// allocate at each read.
   private static let restByteCount = 1024
 
-  /// Whether its end would give memory back.
+  /// Whether closing it would release memory.
   var isHeavy: Bool { heldByteCount > 2 * Self.restByteCount }
 
-  /// What it weighs when somebody has to go; see `ClientMemory.weight`.
+  /// Its weight when a client has to be closed; see `ClientMemory.weight`.
   func weight(now: UInt64) -> UInt64 {
     ClientMemory.weight(byteCount: heldByteCount, since: progressAt, now: now)
   }
 
-  /// The most that one read takes.
+  /// The most bytes of one read.
   static let readByteCount = 65_536
 
-  /// Says how many bytes a read has brought.
+  /// Records how many bytes a read returned.
   func note(_ byteCount: Int, _ now: UInt64, windowNanoseconds: UInt64) {
     windowByteCount += byteCount
     let isOver = now &- windowStart >= windowNanoseconds
@@ -153,7 +153,7 @@ final class EventConnection {
       return apply(&input, processor, now, until: end).map { .broken($0) } ?? .read(count)
     case .wouldBlock: return .nothing
     case .closed, .failed:
-      // A last line may have come without its newline.
+      // A last line may have arrived without its newline.
       if server.isPlain, !input.isEmpty {
         processor.registry.owners.current = owner
         processor.begin(isStatsD: true)
@@ -164,7 +164,7 @@ final class EventConnection {
     }
   }
 
-  /// Applies what is whole; why the client has to go, or `nil`.
+  /// Applies what is complete; returns why the client has to go, or `nil`.
   @_optimize(speed)
   private func apply(
     _ input: inout ByteBuffer, _ processor: LineProcessor, _ now: UInt64, until sliceEnd: UInt64
@@ -207,7 +207,7 @@ final class EventConnection {
     return failure
   }
 
-  /// Applies a frame's lines, from `first` of it on; `false` where the time was over before its end.
+  /// Applies a frame's lines, from `first` on; `false` if the time was over before its end.
   @inline(__always)
   @_optimize(speed)
   private func apply(
@@ -226,7 +226,7 @@ final class EventConnection {
     return true
   }
 
-  /// The session's position, as the last frame of any of its connections left it.
+  /// The session's position, after the last frame of any of its connections.
   @inline(__always)
   private func position(_ processor: LineProcessor) -> UInt64 {
     guard let slot else { return 0 }
@@ -235,7 +235,7 @@ final class EventConnection {
 
   private func open(_ id: SessionID, _ processor: LineProcessor, _ now: UInt64) {
     let state = processor.registry.state
-    // Opening commits, so what is answered here survives.
+    // Opening commits, so this answer survives.
     guard let slot = processor.registry.sessions.open(id, now: Clock.unixNanoseconds, in: state)
     else { return server.refused() }
     state.commit()
@@ -257,7 +257,7 @@ final class EventConnection {
     }
   }
 
-  /// Writes what is to be acknowledged. Only after a commit.
+  /// Writes the acknowledgement. Call it only after a commit.
   @_optimize(speed)
   func acknowledge(_ processor: LineProcessor) {
     let position = position(processor)
@@ -267,13 +267,13 @@ final class EventConnection {
       switch isDeaf ? .closed : socket.send(server.output.bytes) {
       case .bytes(let count):
         server.output.removeFirst(count)
-        // With room again, one that was held back while the others waited.
+        // With room again, the acknowledgement that was held back.
         if server.output.isEmpty { server.committed(lastApplied: position) }
       case .wouldBlock:
         isBlocked = true
         return
       case .closed, .failed:
-        // Not closed here: more of its frames may lie in the kernel. Reading to their end closes it.
+        // Not closed here: more of its frames may be in the kernel. Reading to their end closes it.
         isDeaf = true
         server.output.removeAll()
       }

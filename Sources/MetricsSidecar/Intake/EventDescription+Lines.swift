@@ -2,9 +2,9 @@ import SidecarEvents
 import SidecarPlatform
 
 extension EventOrigin {
-  /// Lines of StatsD and DogStatsD. `PlainLine` has their letters as they are.
+  /// Lines of StatsD and DogStatsD. `PlainLine` uses their letters unchanged.
   static let lines = EventOrigin(rawValue: 0x60)
-  /// Lines of spectator, whose tags stand in the name.
+  /// Lines of spectator, whose tags are in the name.
   static let spectator = EventOrigin(rawValue: 0xe0)
 }
 
@@ -33,13 +33,13 @@ extension EventLine {
 }
 
 extension EventDescription {
-  /// What a line says. Tags stand behind `#`, or in the name in one of the `dialects`.
+  /// The description of a line. Tags follow `#`, or are in the name in one of the `dialects`.
   init(line event: Event, _ dialects: TagDialects) {
     self.init(nameWithTags: event, dialects)
     let countInName = tags.count
     for tag in SeriesKey.array(event.tags).split(separator: UInt8(ascii: ",")) {
-      // A tag's value may hold colons; a tag without one has the empty value, one without a name
-      // is none. Some clients write `#` before each tag.
+      // A tag's value may contain colons; a tag without one has the empty value, a tag without a
+      // name is dropped. Some clients write `#` before each tag.
       let tag = tag.drop { $0 == UInt8(ascii: "#") }
       let colon = tag.firstIndex(of: UInt8(ascii: ":")) ?? tag.endIndex
       if colon > tag.startIndex { tags.append((tag[..<colon], tag[colon...].dropFirst())) }
@@ -47,7 +47,7 @@ extension EventDescription {
     mixesTags = countInName > 0 && tags.count > countInName
   }
 
-  /// What a line of spectator says.
+  /// The description of a line of spectator.
   init(spectator event: Event) { self.init(nameWithTags: event, .influxDB) }
 
   private init(nameWithTags event: Event, _ dialects: TagDialects) {

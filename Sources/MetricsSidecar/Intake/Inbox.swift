@@ -3,10 +3,10 @@ import SidecarPlatform
 
 /// Datagrams on their way from the kernel to the series.
 ///
-/// Under a supervisor the batch that is being applied lies in memory that the parent keeps, with its
-/// number; the state file takes the number in the commit that takes the batch's effect. So a worker
-/// that was killed anywhere leaves a batch that its successor applies once, whole: nothing that the
-/// kernel had accepted is lost.
+/// Under a supervisor the batch being applied is in memory that the parent keeps, with its number;
+/// the number is part of the same commit as the batch's effect. So a worker killed anywhere leaves
+/// a batch that its successor applies once, completely: nothing that the kernel had accepted is
+/// lost.
 ///
 /// What must stay true: nothing is received before the last batch is committed, if supervised.
 final class Inbox {
@@ -14,16 +14,16 @@ final class Inbox {
   private let isSupervised: Bool
   /// The state file's cell with the number of the last batch applied; -1 if there is none.
   private var positionCell = -1
-  /// The datagram to apply next, where the time of a turn was over before the batch's end; else -1.
+  /// The datagram to apply next, if the time of a turn was over before the batch's end; else -1.
   private var next = -1
-  /// Whether a batch is applied in part: `goOn` before anything else.
+  /// Whether a batch is applied in part: call `goOn` before anything else.
   var isHalfApplied: Bool { next >= 0 }
 
-  /// Indexes of `Datagrams.shared`, behind the supervisor's own.
+  /// Indexes of `Datagrams.shared`, after the supervisor's own.
   private static let recovered = 1
   private static let lost = 2
   private static let attempts = 3
-  /// A batch that has killed so many workers is given up.
+  /// A batch that has killed this many workers is given up.
   private static let attemptLimit = 10
 
   init(_ datagrams: consuming Datagrams, isSupervised: Bool) {
@@ -31,16 +31,16 @@ final class Inbox {
     self.isSupervised = isSupervised
   }
 
-  /// Workers that were killed, datagrams that were taken over from one, and those given up.
+  /// Killed workers, datagrams recovered from one, and those given up.
   var restartCount: UInt64 { datagrams.shared(Supervisor.restarts) }
   var recoveredCount: UInt64 { datagrams.shared(Self.recovered) }
   var lostCount: UInt64 { datagrams.shared(Self.lost) }
 
-  /// The most batches of one socket that a turn takes.
+  /// The most batches of one socket per turn.
   static let batchLimit = 16
 
-  /// Receives what is waiting, as far as one turn may: a flood does not hold up the rest. Whether more
-  /// may wait.
+  /// Receives what is waiting, up to one turn's share, so that a flood does not hold up the rest.
+  /// Returns whether more may be waiting.
   @_optimize(speed)
   func receive(
     from raw: Int32, _ source: IntakeCounts.Source, _ processor: LineProcessor, until end: UInt64,
@@ -58,7 +58,7 @@ final class Inbox {
     return true
   }
 
-  /// Goes on with the batch that is half applied.
+  /// Continues with the half-applied batch.
   func goOn(_ processor: LineProcessor, until end: UInt64) {
     guard isHalfApplied, let source = IntakeCounts.Source(rawValue: datagrams.source) else {
       return
@@ -101,7 +101,7 @@ final class Inbox {
 
   // MARK: Taking over
 
-  /// Applies what a worker that was killed has left. Before anything is received.
+  /// Applies the batch of a killed worker. Call it before receiving anything.
   func recover(_ processor: LineProcessor, log: Log) {
     guard isSupervised else { return }
     let registry = processor.registry

@@ -1,11 +1,10 @@
 import SidecarPlatform
 
-/// The sockets that bring events, open. What stands in the way of one is told in a line that says
-/// what to change.
+/// The open sockets for events. If one cannot be opened, a line says why and what to change.
 final class IntakeSockets {
   struct Failure: Error { let message: String }
 
-  /// Those with a path.
+  /// The sockets with a path.
   let files: [IntakeFile]
   private var udpSocket: Descriptor?
   private var tcpSocket: Descriptor?
@@ -19,7 +18,7 @@ final class IntakeSockets {
   /// Where OTLP comes in: none, one, or both addresses of localhost.
   private(set) var otlp: [Listener] = []
 
-  // Valid as long as this lives; -1 where there is no such socket.
+  // Valid as long as this lives; -1 if there is no such socket.
   private(set) var events: Int32 = -1
   private(set) var statsd: Int32 = -1
   private(set) var spectator: Int32 = -1
@@ -53,20 +52,20 @@ final class IntakeSockets {
     }
   }
 
-  /// Has workers share what one of them binds anew.
+  /// Lets workers share the sockets that one of them binds again.
   func share() throws(Errno) {
     for file in files { try file.file.share() }
   }
 
-  /// Takes over what workers before this one have bound anew, one after the other; gives the socket of
-  /// before, `nil` if there are no more.
+  /// Takes over the sockets that earlier workers have bound again, one after the other; returns the
+  /// previous socket, `nil` if there are no more.
   func takeParked(_ file: IntakeFile) -> OrphanedSocket? {
     guard let former = file.file.takeParked() else { return nil }
     name(file)
     return OrphanedSocket(former, file.source)
   }
 
-  /// Binds a socket whose file was removed; gives the one of before.
+  /// Binds a socket whose file was removed; returns the previous one.
   func bindAgain(_ file: IntakeFile, _ settings: Settings) throws(Failure) -> OrphanedSocket {
     let former = OrphanedSocket(try file.bindAgain(settings), file.source)
     name(file)
@@ -157,7 +156,7 @@ final class IntakeFile {
     }
   }
 
-  /// Binds it where its file was removed; gives the socket of before.
+  /// Binds it if its file was removed; returns the previous socket.
   func bindAgain(_ settings: Settings) throws(IntakeSockets.Failure) -> Descriptor {
     Self.makeFolder(file.path)
     do throws(SocketFile.Failure) {

@@ -1,13 +1,13 @@
 import SidecarPlatform
 
-/// What a turn of the loop takes in. A frame of a mebibyte can be a hundred thousand lines that nobody
-/// has seen before, and a batch of datagrams four of them: such a one is applied over several turns, and
-/// probes are answered between.
+/// The input of one turn of the loop. A frame of a mebibyte can be a hundred thousand new lines,
+/// and a batch of datagrams four times that: it is then applied over several turns, and probes are
+/// answered in between.
 ///
-/// What must stay true: while something is half applied nothing is committed, and nobody else is read,
-/// scraped, expired or reloaded; those that were ready are taken in their order.
+/// What must stay true: while something is half applied there is no commit, no other read, scrape,
+/// expiry or reload; ready sources are read in their order.
 struct IntakeTurn {
-  /// What is applied in part.
+  /// The source that is applied in part.
   enum Half: Equatable {
     case nothing
     case frame(token: UInt32)
@@ -15,15 +15,15 @@ struct IntakeTurn {
   }
 
   var half = Half.nothing
-  /// Those that were ready when the time was over, in this order.
+  /// The sources that were ready when the time was over, in this order.
   var waiting: [UInt32] = []
   var byteCount = 0
   private var startedAt: UInt64 = 0
   private(set) var endsAt: UInt64 = 0
 
-  /// What events may have of one turn, in nanoseconds.
+  /// The time for events per turn, in nanoseconds.
   static let nanoseconds: UInt64 = 10_000_000
-  /// What costs too little for a look at the clock, in bytes.
+  /// An amount too small for a look at the clock, in bytes.
   static let smallByteCount = 65_536
 
   /// Whether there is time for more; begins the turn that began at `now`.
@@ -43,16 +43,16 @@ struct IntakeTurn {
 }
 
 extension Sidecar {
-  /// Takes in what is ready, or has it wait for its turn.
+  /// Reads a ready source, or lets it wait for its turn.
   func takeOrWait(_ token: UInt32, _ now: UInt64) {
     if turn.half == .nothing, turn.waiting.isEmpty, turn.hasTime(now) { return take(token, now) }
     if !turn.waiting.contains(token) { turn.waiting.append(token) }
   }
 
-  /// Whether something waits that needs no more than time.
+  /// Whether something waits only for time.
   var hasIntakeWaiting: Bool { turn.half != .nothing || !turn.waiting.isEmpty }
 
-  /// Goes on with what was left; `false` while something is half applied.
+  /// Continues with what was left; `false` while something is half applied.
   func continueIntake(_ now: UInt64) -> Bool {
     if turn.half != .nothing {
       let time = Clock.monotonicNanoseconds
@@ -68,7 +68,8 @@ extension Sidecar {
     return turn.half == .nothing
   }
 
-  /// Applies the rest of what is half applied: before anything that needs whole numbers at once.
+  /// Applies the rest of what is half applied: call it before anything that needs complete numbers
+  /// at once.
   func finishHalf() {
     if turn.half != .nothing { continueHalf(Clock.monotonicNanoseconds, until: .max) }
   }

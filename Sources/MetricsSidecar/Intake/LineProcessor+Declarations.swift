@@ -1,15 +1,16 @@
 import SidecarEvents
 import SidecarPlatform
 
-/// Lines that say more than how often: what a family is, whose a gauge is and of when, which trace an
-/// event belongs to.
+/// Lines with additional information: a family's declaration, a gauge's client and time, an event's
+/// trace.
 extension LineProcessor {
-  /// Takes a line that begins with `_family|`, `_series|` or `_remove|`; whether it was one.
+  /// Applies a line that begins with `_family|`, `_series|` or `_remove|`; returns whether it was
+  /// one.
   @inline(never)
   func isDeclaration(
     _ bytes: RawSpan, _ source: IntakeCounts.Source
   ) throws(LineError) -> Bool {
-    // Each word is as long as the others.
+    // All words have the same length.
     guard bytes.byteCount >= 8, bytes.at(7) == UInt8(ascii: "|") else { return false }
     let text = bytes.extracting(8..<bytes.byteCount)
     let rejection: Registry.Rejection?
@@ -26,7 +27,7 @@ extension LineProcessor {
     return true
   }
 
-  /// What follows `_series|` or `_remove|`: `<name>[|#<tags>]`.
+  /// The text after `_series|` or `_remove|`: `<name>[|#<tags>]`.
   private func declaredEvent(_ text: RawSpan) throws(LineError) -> EventDescription {
     let end = ByteScan.find(UInt8(ascii: "|"), in: text, from: 0, to: text.byteCount)
     var start = min(end + 1, text.byteCount)
@@ -58,8 +59,8 @@ extension LineProcessor {
     try applyEach(event, bytes, source)
   }
 
-  /// A time in digits, with a point or without; 0 for anything else. An exponent costs microseconds a
-  /// line to read, and no clock writes one.
+  /// A time in digits, with a point or without; 0 for anything else. An exponent would cost
+  /// microseconds per line, and no clock writes one.
   private static func seconds(_ text: RawSpan) -> Double {
     if text.byteCount > 24 { return 0 }
     for index in 0..<text.byteCount where text.at(index) &- 48 > 9 {

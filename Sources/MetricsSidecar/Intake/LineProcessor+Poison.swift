@@ -1,11 +1,12 @@
 import SidecarEvents
 import SidecarPlatform
 
-/// What is applied at a time: a frame, a datagram, or plain lines as they came. Under a supervisor one
-/// that has ended two workers in a row is left out: it would end each worker anew, for ever.
+/// Applies one unit at a time: a frame, a datagram, or plain lines as they arrived. Under a
+/// supervisor a unit that has killed two workers in a row is skipped: it would kill every new
+/// worker.
 extension LineProcessor {
-  /// The events of a frame, without its `_seq`, from `first` on. Where it stopped: at the end, or
-  /// where the time was `sliceEnd`.
+  /// Applies the events of a frame, without its `_seq`, from `first` on. Returns where it stopped:
+  /// at the end, or where the time was `sliceEnd`.
   @inline(__always)
   @_optimize(speed)
   func frame(
@@ -30,7 +31,8 @@ extension LineProcessor {
     InFlight.end()
   }
 
-  /// Plain lines. What came in one read is no whole, so after a fault they are applied one by one.
+  /// Applies plain lines. A read may end in the middle of one, so after a fault they are applied
+  /// one by one.
   @inline(__always)
   @_optimize(speed)
   func plain(_ bytes: RawSpan, _ source: IntakeCounts.Source) {
@@ -64,7 +66,7 @@ extension LineProcessor {
   }
 }
 
-/// What ends each worker that applies it.
+/// Input that kills each worker that applies it.
 enum Poison {
   @inline(never)
   static func report(_ bytes: RawSpan, _ what: StaticString, _ log: Log) {
@@ -75,7 +77,7 @@ enum Poison {
         + "It begins: " + text(bytes, limit: 256))
   }
 
-  /// Bytes of others as text for a log: what is no printable ASCII is written in hexadecimal.
+  /// Untrusted bytes as text for a log: anything but printable ASCII is written in hexadecimal.
   static func text(_ bytes: RawSpan, limit: Int) -> String {
     let digits = Array("0123456789abcdef".utf8)
     var text: [UInt8] = []

@@ -4,11 +4,11 @@ import SidecarPlatform
 /// StatsD's lines of several samples, each with its type: `jobs:1|c:320|ms|@0.1:5|g`. They have no
 /// tags. DogStatsD's several values of one type are `EventLine`'s.
 ///
-/// What must stay true: work is linear in the line. The name is looked up once for each type, not for
-/// each of a thousand samples behind it.
+/// What must stay true: work is linear in the line. The name is looked up once for each type, not
+/// for each of a thousand samples after it.
 extension LineProcessor {
-  /// Applies `bytes`, which are not one event, if they are several; false if they are not that
-  /// either. All samples count, or none.
+  /// Applies `bytes`, which are not one event, if they are several; returns false if they are not.
+  /// All samples count, or none.
   @inline(never)
   func samples(_ bytes: RawSpan, _ source: IntakeCounts.Source) -> Bool {
     let colon = ByteScan.find(UInt8(ascii: ":"), in: bytes, from: 0, to: bytes.byteCount)
@@ -36,8 +36,8 @@ extension LineProcessor {
     return true
   }
 
-  /// Gives `body` each sample as an event of its own, with the line it is part of: a short one, whose
-  /// name stands for the real one. Whether all could be read.
+  /// Calls `body` with each sample as an event of its own, with the line it is part of: a short one
+  /// with a placeholder for the real name. Returns whether all could be parsed.
   private func eachSample(
     _ bytes: RawSpan, after colon: Int, _ body: (EventLine, RawSpan) throws(LineError) -> Void
   ) -> Bool {

@@ -2,7 +2,7 @@ import SidecarEvents
 import SidecarPlatform
 
 /// Spectator's lines: counters, timers (seconds), distributions and gauges. Percentile meters are
-/// histograms here, as the plain ones are.
+/// histograms here, like the plain ones.
 extension LineProcessor {
   /// Applies the lines of one datagram; the last newline may be missing.
   func spectatorLines(_ bytes: RawSpan) {

@@ -1,24 +1,25 @@
 import SidecarEvents
 import SidecarPlatform
 
-/// From bytes to numbers: takes lines apart and applies them, and counts what happened. All intakes
-/// share one; nothing takes effect before `Registry.commit`.
+/// From bytes to numbers: parses lines, applies them, and counts the results. All sockets share
+/// one; nothing takes effect before `Registry.commit`.
 final class LineProcessor {
   let registry: Registry
   let limits: Limits
   var log = Log()
   let refusals = Refusals()
-  /// Who looks at lines as they come; `nil` while nobody does.
+  /// The viewers of incoming lines; `nil` while there are none.
   var tap: Tap?
   var counts = IntakeCounts()
   var spectators: SpectatorSources
-  /// How tags are spelled in names.
+  /// The spellings of tags in names.
   var dialects = TagDialects.all
   /// `--gauge-minus`.
   var gaugeMinus = GaugeMinus.auto
-  /// Whether a gauge's minus is a step in the lines that are being applied.
+  /// Whether a gauge's minus is a step in the current lines.
   private var minusIsStep = false
-  /// What connections read into; taken out meanwhile, so never `nil` between two calls.
+  /// The buffer that connections read into; moved out while in use, so never `nil` between two
+  /// calls.
   var scratch: ByteBuffer? = ByteBuffer(capacity: 4 * 65_536)
 
   init(registry: Registry, limits: Limits) {
@@ -28,7 +29,7 @@ final class LineProcessor {
       limit: limits.series, timeToLive: limits.seriesTimeToLive)
   }
 
-  /// The lines that follow are those of a StatsD client, or of one that speaks DogStatsD.
+  /// Sets whether the following lines come from a StatsD or a DogStatsD client.
   func begin(isStatsD: Bool) {
     minusIsStep = gaugeMinus == .auto ? isStatsD : gaugeMinus == .step
   }
@@ -41,8 +42,8 @@ final class LineProcessor {
     return index < bytes.byteCount ? index : nil
   }
 
-  /// Applies the lines of a frame or a datagram; the last newline may be missing. Where it stopped: at
-  /// the end, or behind a line after which the time was `sliceEnd`.
+  /// Applies the lines of a frame or a datagram; the last newline may be missing. Returns where it
+  /// stopped: at the end, or after a line at which the time was `sliceEnd`.
   @discardableResult
   @_optimize(speed)
   func lines(
@@ -65,11 +66,11 @@ final class LineProcessor {
     return min(start, bytes.byteCount)
   }
 
-  /// Lines between two looks at the clock, of those that are not known: some 30 microseconds, and many
-  /// times that where rules have regular expressions.
+  /// Unknown lines between two looks at the clock: some 30 microseconds, and many times that if
+  /// rules have regular expressions.
   private static let slowLineCount = 16
 
-  /// Applies lines as long as they are plain and known; where the first other one starts.
+  /// Applies lines as long as they are plain and known; returns where the first other one starts.
   @inline(__always)
   @_optimize(speed)
   private func plainLines(
@@ -99,7 +100,7 @@ final class LineProcessor {
     }
   }
 
-  /// Applies one line. What is wrong with it is counted and costs no other line.
+  /// Applies one line. An error is counted and does not affect other lines.
   @inline(never)
   @_optimize(speed)
   func line(_ bytes: RawSpan, _ source: IntakeCounts.Source) {
@@ -148,7 +149,7 @@ final class LineProcessor {
     try applyEach(event, bytes, to: feed, of: bytes, source)
   }
 
-  /// Adds the values of `line`, part of `whole`, to what they feed together.
+  /// Adds the values of `line`, part of `whole`, to their common targets.
   @_optimize(speed)
   func applyEach(
     _ event: EventLine, _ line: RawSpan, to feed: Registry.Feed, of whole: RawSpan,
@@ -191,7 +192,7 @@ final class LineProcessor {
   }
 }
 
-/// What the intake has seen since the start, for the self-metrics.
+/// Counts of the intake since startup, for the self-metrics.
 struct IntakeCounts {
   enum Source: Int, CaseIterable {
     case events, statsd, udp, tcp, spectator, otlp
@@ -235,12 +236,12 @@ struct IntakeCounts {
   var framesApplied: UInt64 = 0
   var framesDuplicate: UInt64 = 0
   var framesRejected: UInt64 = 0
-  /// Left out since they had ended two workers in a row.
+  /// Frames skipped since they had killed two workers in a row.
   var framesPoisoned: UInt64 = 0
   /// Datagrams and plain lines, likewise.
   var linesPoisoned: UInt64 = 0
   var connectionsRefused: UInt64 = 0
-  /// Clients that were closed to make room, for the memory they held, and for a request of HTTP.
+  /// Clients closed to make room, for the memory they held, and for an HTTP request.
   var closed = (evicted: UInt64(0), memory: UInt64(0), request: UInt64(0))
 
   /// Lines and events that were not counted, for whatever reason.

@@ -1,15 +1,14 @@
 import SidecarPlatform
 
-/// The commonest lines, taken apart, hashed and ready to be looked up in one pass, a word of 8 bytes
-/// a step:
+/// The most common lines, parsed, hashed and ready for the lookup in one pass, 8 bytes at a time:
 ///
 ///     name:digits[.digits]|type           type c, g, ms, h or d
 ///     name:digits[.digits]|type|#tags
 ///
-/// What must stay true: a line that is taken for a plain one here *and is known to the table* means
-/// what `EventLine` says. The name is not looked at but for its colon, nor are the tags but for the
-/// line's end: no key of the table has a colon in its name, a bar in its tags or a newline, so a line
-/// that has them is not found and goes the long way, which knows everything.
+/// What must stay true: a line that is plain here *and is known to the table* means what
+/// `EventLine` says. The name is only searched for its colon, and the tags for the line's end: no
+/// key of the table has a colon in its name, a bar in its tags or a newline, so a line with those
+/// is not found and takes the general path, which handles everything.
 @safe
 struct PlainLine {
   /// The offset of its newline, or the end of the bytes.
@@ -18,7 +17,7 @@ struct PlainLine {
   let value: Double
   let key: LineKey
 
-  /// The line at `start`, or `nil` where it has another form.
+  /// The line at `start`, or `nil` if it has another form.
   @inline(__always)
   @_optimize(speed)
   init?(_ bytes: LineBytes, from start: Int, _ hashKey: HashKey) {
@@ -32,17 +31,17 @@ struct PlainLine {
     guard let (tagsStart, tagsLast) = Self.tags(bytes, &at, &hash) else { return nil }
     hash.add(tagsLast)
     end = at
-    // Sound: both ranges lie within `bytes`, which the caller keeps.
+    // Sound: both ranges are within `bytes`, which the caller keeps.
     unsafe key = LineKey(
       name: bytes.base + start, nameByteCount, nameLast, type: type,
       tags: bytes.base + tagsStart, at &- tagsStart, tagsLast, hash: hash)
   }
 
-  // Each goes on at `at` and leaves it where the next part is; they are parts of one pass, so all are
-  // put into it.
+  // Each continues at `at` and leaves it at the next part; they are parts of one pass, so all are
+  // inlined into it.
 
-  /// A longer name, of which most is tags, goes the long way. The lines that follow one without a colon
-  /// are not looked through for it, which each of a thousand such lines would do.
+  /// A longer name, mostly of tags, takes the general path. This bounds the search for a colon,
+  /// which each of a thousand lines without one would extend over the lines after it.
   private static var nameByteLimit: Int { 512 }
 
   /// The name, up to the colon: its last word.
@@ -68,8 +67,8 @@ struct PlainLine {
     }
   }
 
-  /// The value behind the colon, up to the bar. 15 digits are exact, and so is a power of ten, so one
-  /// division rounds correctly, as `EventLine` has it.
+  /// The value after the colon, up to the bar. 15 digits are exact, and so is a power of ten, so
+  /// one division rounds correctly, as in `EventLine`.
   @inline(__always)
   @_optimize(speed)
   private static func value(_ bytes: LineBytes, _ at: inout Int) -> Double? {
@@ -96,7 +95,7 @@ struct PlainLine {
     return point >= 0 ? divided(value, fraction: at &- point &- 1) : value
   }
 
-  /// The type behind the bar; `m` for `ms`.
+  /// The type after the bar; `m` for `ms`.
   @inline(__always)
   @_optimize(speed)
   private static func type(_ bytes: LineBytes, _ at: inout Int) -> UInt8? {
@@ -166,8 +165,8 @@ struct PlainLine {
 /// Borrowed bytes, read without checks; those of a frame or a datagram.
 @safe
 struct LineBytes {
-  // Sound: `count` bytes, valid for as long as the closure runs that has got them from a span. Every
-  // reader stays below `count`; `word` reads no byte beyond it.
+  // Sound: `count` bytes, valid while the closure runs that got them from a span. Every reader
+  // stays below `count`; `word` reads no byte beyond it.
   fileprivate let base: UnsafeRawPointer
   let count: Int
 

@@ -1,23 +1,24 @@
 import SidecarEvents
 import SidecarPlatform
 
-/// What spectator's meters need to remember of each source: the last total of a monotonic counter,
-/// and the greatest value of a minute for a maximum gauge.
+/// The memory of spectator's meters about each source: the last total of a monotonic counter, and
+/// the greatest value of a minute for a maximum gauge.
 ///
-/// What must stay true: at most `limit` sources; a total that falls is a source that began anew, and
-/// counts from there, as spectatord has it. A restart of the sidecar begins anew too: what a source
-/// counts between its last line before and its first one after is not seen. With a time to live, a
-/// source that was silent for so long makes room for a new one, as its series has gone.
+/// What must stay true: at most `limit` sources; a total that falls means that the source has
+/// restarted, and counts from there, as in spectatord. A restart of the sidecar starts over too: it
+/// misses what a source counts between its last line before and its first one after. With a time to
+/// live, a source that has been silent that long makes room for a new one, since its series is
+/// gone.
 struct SpectatorSources {
   private struct Source {
     var value: Double
-    /// When it was heard last, in monotonic nanoseconds.
+    /// When it last sent, in monotonic nanoseconds.
     var time: UInt64
   }
 
   private var sources: [UInt64: Source] = [:]
   let limit: Int
-  /// In nanoseconds; 0 is for ever.
+  /// In nanoseconds; 0 is forever.
   private let timeToLive: UInt64
   private var sweptAt: UInt64 = 0
   private static let minute: UInt64 = 60_000_000_000
@@ -29,20 +30,20 @@ struct SpectatorSources {
 
   var count: Int { sources.count }
 
-  /// Names are told apart by 64 bits under a secret: nobody can choose two that are one.
+  /// Names are identified by 64 bits under a secret: no client can choose two that collide.
   private static func key(_ name: RawSpan, _ meter: UInt64) -> UInt64 {
     HashKey.process.fold(HashKey.process.hash(name), meter)
   }
 
-  /// How far the source's total has moved; 0 for the first. `nil` when there is no room.
+  /// The increase of the source's total; 0 for the first. `nil` if there is no room.
   mutating func increase(_ name: RawSpan, to total: Double, now: UInt64) -> Double? {
     let key = Self.key(name, 1)
     guard let known = exchange(key, total, now) else { return nil }
     return max(0, total - (known.time == 0 ? total : known.value))
   }
 
-  /// The same for a total that rolls over at 2^64: one that seems to have moved by more than half of
-  /// that began anew.
+  /// The same for a total that wraps around at 2^64: an apparent increase of more than half of that
+  /// means a restart.
   mutating func increase(_ name: RawSpan, toUnsigned total: UInt64, now: UInt64) -> Double? {
     let key = Self.key(name, 3)
     guard let known = exchange(key, Double(bitPattern: total), now) else { return nil }
@@ -50,7 +51,7 @@ struct SpectatorSources {
     return increase >> 63 == 0 ? Double(increase) : 0
   }
 
-  /// The greatest value of this minute. `nil` when there is no room.
+  /// The greatest value of this minute. `nil` if there is no room.
   mutating func maximum(_ name: RawSpan, _ value: Double, now: UInt64) -> Double? {
     let key = Self.key(name, 2)
     guard let known = exchange(key, value, now) else { return nil }
@@ -59,8 +60,8 @@ struct SpectatorSources {
     return known.value
   }
 
-  /// Keeps a source's new value; the one of before, its time 0 where there was none. `nil` when there
-  /// is no room.
+  /// Stores a source's new value; returns the previous one, with time 0 if there was none. `nil` if
+  /// there is no room.
   private mutating func exchange(_ key: UInt64, _ value: Double, _ now: UInt64) -> Source? {
     let source = Source(value: value, time: max(1, now))
     if let known = sources.updateValue(source, forKey: key) { return known }
@@ -70,7 +71,8 @@ struct SpectatorSources {
     return nil
   }
 
-  /// Throws out those that were silent for too long; a look at all of them is not repeated at once.
+  /// Removes sources that were silent for too long; it does not repeat a scan over all of them at
+  /// once.
   private mutating func sweep(_ now: UInt64) {
     guard timeToLive > 0, now &- sweptAt >= timeToLive / 16 else { return }
     sweptAt = now

@@ -1,34 +1,35 @@
 import SidecarPlatform
 
-/// `--linger`: whether the sidecar may end yet, once it was told to. Knows no socket and no clock.
+/// `--linger`: whether the sidecar may end yet after a signal to stop. Knows no socket and no
+/// clock.
 ///
 /// Events are numbered as they are applied. An exposition has a mark, the number of the last event
-/// before its snapshot; a reader is a scraper that takes whole expositions, known by its address and
-/// User-Agent. The sidecar may end once nothing is open that could still send events, and every reader
-/// it waits for has taken an exposition with the last event on it. It waits for those that came more
-/// than once before the stop, or, if there is none such, for anybody.
+/// before its snapshot; a reader is a scraper that receives whole expositions, identified by its
+/// address and User-Agent. The sidecar may end once no connection is open that could still send
+/// events, and every reader it waits for has received an exposition with the last event. It waits
+/// for readers that came more than once before the stop, or, if there are none, for any reader.
 ///
 /// What must stay true: a mark counts only once the reader's kernel has acknowledged the whole
-/// exposition; the waiting ends when its time is over, whatever comes.
+/// exposition; the wait ends when its time is over, whatever happens.
 struct Linger {
   enum Reason: Equatable { case seen, timeIsOver, signal }
 
   enum Verdict: Equatable {
-    /// Look again at the latest at that time, in monotonic nanoseconds.
+    /// Check again at that time at the latest, in monotonic nanoseconds.
     case goesOn(until: UInt64)
     case ends(Reason)
   }
 
   struct Reader: Equatable {
     let key: UInt64
-    /// Whole expositions that it has taken.
+    /// Whole expositions that it has received.
     var count: UInt64 = 0
     /// The greatest mark among them.
     var mark: UInt64 = 0
-    /// When it has taken the last one, and the longest time between two of them, in nanoseconds.
+    /// When it received the last one, and the longest time between two of them, in nanoseconds.
     var takenAt: UInt64 = 0
     var longestGap: UInt64 = 0
-    /// Whether the end waits for it.
+    /// Whether the sidecar waits for it.
     var isAwaited = false
   }
 
@@ -36,28 +37,28 @@ struct Linger {
   let time: UInt64
   /// Readers remembered, at most.
   let readerLimit: Int
-  /// Hashes readers' addresses.
+  /// The key for hashing readers' addresses.
   private(set) var hashKey = HashKey.process
-  /// The number of the event before this process's first: 1 where it began with values that somebody
+  /// The number of the event before this process's first: 1 if it began with values that a reader
   /// may not have seen.
   private(set) var base: UInt64
   private(set) var readers: [Reader] = []
-  /// The greatest mark that anybody has taken.
+  /// The greatest mark that any reader has received.
   private(set) var highestMark: UInt64 = 0
-  /// When it was told to stop; 0 before that.
+  /// When the signal to stop came; 0 before that.
   private(set) var stoppedAt: UInt64 = 0
   private var isUrgent = false
 
   var isStopping: Bool { stoppedAt != 0 }
 
-  /// `hasValues`: it starts with what another process has counted.
+  /// `hasValues`: it starts with values that another process has counted.
   init(time: UInt64, readerLimit: Int, hasValues: Bool) {
     self.time = time
     self.readerLimit = readerLimit
     base = hasValues ? 1 : 0
   }
 
-  /// Takes note of a whole exposition that a reader has taken.
+  /// Records that a reader has received a whole exposition.
   mutating func taken(_ mark: UInt64, by key: UInt64, now: UInt64) {
     highestMark = max(highestMark, mark)
     let known = readers.firstIndex { $0.key == key }
@@ -72,7 +73,7 @@ struct Linger {
     readers[index] = reader
   }
 
-  /// Room for a new reader: of one that came once, else of one that comes no more.
+  /// Makes room for a new reader: drops one that came once, else one that no longer comes.
   private mutating func place(_ key: UInt64, _ now: UInt64) -> Int? {
     if readers.count < readerLimit {
       readers.append(Reader(key: key))
@@ -88,14 +89,14 @@ struct Linger {
     return found
   }
 
-  /// Whether it is expected again: it came more than once, and is not three of its longest pauses late.
-  /// A Prometheus that was moved has another address now, and nobody waits for the old one.
+  /// Whether it is expected again: it came more than once, and is not three of its longest pauses
+  /// late. A Prometheus that has moved has another address now, so do not wait for the old one.
   private func comes(_ reader: Reader, _ now: UInt64) -> Bool {
-    // The turn's time may be a little before that at which it has taken the last one.
+    // The turn's time may be slightly before the time when it received the last one.
     reader.count > 1 && now <= reader.takenAt + max(3 * reader.longestGap, 2 * time)
   }
 
-  /// Begins the waiting, once. `underway`: readers that an exposition of before is still on its way to.
+  /// Begins the wait, once. `underway`: readers to which an earlier exposition is still being sent.
   mutating func stop(now: UInt64, underway: [UInt64] = []) {
     guard !isStopping else { return }
     stoppedAt = max(1, now)
@@ -106,7 +107,7 @@ struct Linger {
     for index in readers.indices { readers[index].isAwaited = comes(readers[index], now) }
   }
 
-  /// Ends the waiting at once.
+  /// Ends the wait at once.
   mutating func hurry() { isUrgent = true }
 
   /// `applied`: the number of the last event. `clientCount`: connections that may bring more.
@@ -125,7 +126,7 @@ struct Linger {
     return hasAwaited || highestMark >= applied
   }
 
-  /// Events of this process that are on no exposition that anybody has taken.
+  /// Events of this process that are in no received exposition.
   func unseenCount(applied: UInt64) -> UInt64 {
     let seen = max(highestMark, base)
     return applied > seen ? applied - seen : 0
@@ -161,8 +162,8 @@ extension Linger {
     for shift in 0..<8 { bytes.append(UInt8(truncatingIfNeeded: word >> UInt64(8 * shift))) }
   }
 
-  /// Goes on where another worker has ended. What that had applied since the last exposition is not
-  /// known any more, so everybody has to take one again.
+  /// Continues where another worker has ended. Nobody knows what that worker applied since the last
+  /// exposition, so every reader has to receive one again.
   mutating func takeOver(_ bytes: [UInt8]) {
     var words: [UInt64] = []
     for start in stride(from: 0, to: bytes.count - 7, by: 8) {

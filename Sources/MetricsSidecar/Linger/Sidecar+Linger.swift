@@ -1,11 +1,11 @@
 import SidecarHTTP
 import SidecarPlatform
 
-/// What `--linger` makes of a signal to stop: the sockets stay open and expositions are served, until
+/// A signal to stop with `--linger`: the sockets stay open and expositions are served, until
 /// `Linger` says that the last event was seen, or that its time is over.
 ///
-/// What must stay true: before the sidecar ends, what the kernel holds for it is applied, and whether
-/// that was seen is looked at again. Nothing is looked at while there is no `--linger`.
+/// What must stay true: before the sidecar ends, it applies what the kernel holds for it, and
+/// checks again whether that was seen. Without `--linger` nothing is checked.
 extension Sidecar {
   /// The number of the last event that was applied; pushes count as one each.
   var appliedCount: UInt64 {
@@ -28,8 +28,9 @@ extension Sidecar {
     self.linger = linger
   }
 
-  /// SIGTERM begins the waiting; a second one ends it, and SIGINT does at any time. Under --supervise
-  /// the parent makes SIGINT of its second SIGTERM: systemd sends SIGTERM to parent and worker.
+  /// SIGTERM begins the wait; a second one ends it, and so does SIGINT at any time. Under
+  /// --supervise the parent turns its second SIGTERM into SIGINT: systemd sends SIGTERM to parent
+  /// and worker.
   func stop(isTerminate: Bool, _ now: UInt64) {
     guard linger != nil else {
       server?.stop(now: now)
@@ -38,7 +39,7 @@ extension Sidecar {
     if linger?.isStopping == true || !isTerminate {
       if !isTerminate || !settings.supervises { linger?.hurry() }
     }
-    // What came before the signal is applied before anybody asks whether it was seen.
+    // Apply what came before the signal before checking whether it was seen.
     drain(now)
     var underway: [UInt64] = []
     _ = server?.collectReceipts { underway.append($0.reader) }
@@ -47,7 +48,7 @@ extension Sidecar {
     lingerDue = 0
   }
 
-  /// Who takes a whole exposition with this request; 0 for nobody.
+  /// The reader that receives a whole exposition with this request; 0 for none.
   func reader(
     _ request: Request, _ head: RawSpan, _ kind: ScrapeKind, _ response: borrowing ResponseWriter
   ) -> UInt64 {
@@ -74,7 +75,7 @@ extension Sidecar {
     kept.linger.store(bytes.bytes, note: 0)
   }
 
-  /// An exposition is on its way while the sidecar lingers: whether it was taken is looked at soon.
+  /// An exposition is being sent while the sidecar lingers: check soon whether it was received.
   func expectReceipt(_ now: UInt64) {
     guard linger?.isStopping == true, lingerDue != 0 else { return }
     receiptPause = Self.firstReceiptPause
@@ -89,12 +90,12 @@ extension Sidecar {
     return linger.verdict(applied: appliedCount, clientCount: openClientCount, now: now)
   }
 
-  /// At the end of a turn: has the loop look at once where the waiting is over.
+  /// At the end of a turn: makes the loop check at once if the wait is over.
   func noteLinger(_ now: UInt64) {
     if case .ends = verdict(now) { lingerDue = 0 }
   }
 
-  /// Ends, or says when to look again.
+  /// Ends, or sets when to check again.
   func lookAtLinger(_ now: UInt64) {
     lingerDue = .max
     let isReceiptDue = server?.collectReceipts() ?? false

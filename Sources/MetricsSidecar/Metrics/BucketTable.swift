@@ -1,6 +1,6 @@
-/// Counts by exponential bucket, in a record's cells. A bucket costs a cell once it has a sample, so
-/// outliers cost one each. When there are too many, resolution is halved until there are not: bounds
-/// grow coarser, and no count is lost.
+/// Counts by exponential bucket, in a record's cells. A bucket costs a cell once it has a sample,
+/// so outliers cost one each. When there are too many, resolution is halved until there are not:
+/// bounds grow coarser, and no count is lost.
 ///
 ///     control  bits 0..<16 buckets in use, 16..<24 schema + 16, 24 set; 0 before the first sample
 ///     table    cells of: bits 0..<43 count, 43..<63 index + 2^19, 63 set for values below 0;
@@ -13,7 +13,7 @@ struct BucketTable {
   let capacity: Int
   /// Buckets in use at most.
   let limit: Int
-  /// Of an empty table.
+  /// The schema of an empty table.
   let firstSchema: Int
 
   private static let isHashed: UInt64 = 1 << 24
@@ -22,7 +22,7 @@ struct BucketTable {
   static let countLimit: UInt64 = 1 << 43 - 1
   private static let indexOffset = 1 << 19
 
-  /// A number of samples, as far as a bucket holds it: 8.8 million million.
+  /// The most samples that a bucket holds: 8.8 million million.
   static func count(_ whole: Double) -> UInt64 { UInt64(min(whole, 0x1p43 - 1)) }
 
   /// Adds samples of a value that is neither 0 nor NaN. `false` where even the coarsest schema has
@@ -39,8 +39,8 @@ struct BucketTable {
     }
   }
 
-  /// Adds samples of the bucket `index` of another `bucketSchema`, exactly: a finer table is made as
-  /// coarse first.
+  /// Adds samples of the bucket `index` with another `bucketSchema`, exactly: a finer table is
+  /// first made equally coarse.
   func add(
     _ index: Int, isNegative: Bool, _ count: UInt64, _ bucketSchema: Int, in state: StateFile
   ) -> Bool {
@@ -58,7 +58,7 @@ struct BucketTable {
     }
   }
 
-  /// The table's schema, once a table of an earlier version is in order.
+  /// The table's schema, after converting a table of an earlier version.
   @_optimize(speed)
   private func readySchema(in state: StateFile) -> Int {
     let word = state.value(control)
@@ -68,7 +68,7 @@ struct BucketTable {
     return schema
   }
 
-  /// Adds what another table has. How many samples had no bucket.
+  /// Adds another table. Returns how many samples had no bucket.
   func add(_ other: BucketTable, in state: StateFile) -> UInt64 {
     let schema = Self.schema(state.value(other.control))
     var rest: UInt64 = 0
@@ -112,7 +112,7 @@ struct BucketTable {
     }
   }
 
-  /// Each bucket to where it belongs at `schema`, which is `steps` below that of now.
+  /// Moves each bucket to its place at `schema`, which is `steps` below the current one.
   private func placeAnew(_ schema: Int, reducedBy steps: Int, in state: StateFile) {
     var words: [UInt64] = []
     for cell in control + 1...control + capacity where state.value(cell) != 0 {

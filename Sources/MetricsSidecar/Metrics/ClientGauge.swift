@@ -44,15 +44,14 @@ final class ClientGauge: Metric {
   }
 }
 
-/// A gauge that several clients report, each for itself: the series is their sum, least or greatest.
+/// A gauge that several clients report individually: the series is their sum, minimum or maximum.
 ///
 ///     1 what clients that have gone left behind   2 1 if any has
 ///     then for each client: key, 0 where it is free   who owns it   its value   when, in Unix ms
 ///
-/// The owner is the connection or session that the client speaks through, 0 for datagrams. A part of
-/// a live gauge ends with its owner. In the others it stays, for the rule's window if it has one; when
-/// there is no room for another, the oldest of those whose owner has gone is added to what was left
-/// behind.
+/// The owner is the client's connection or session, 0 for datagrams. A part of a live gauge ends
+/// with its owner. In the others it stays, for the rule's window if it has one; when there is no
+/// room for another, the oldest part without an owner is merged into cell 1.
 enum ClientGaugeCells {
   private static let rest = 1
   private static let hasRest = 2
@@ -61,17 +60,18 @@ enum ClientGaugeCells {
   private static let owner = 1
   private static let number = 2
   private static let time = 3
-  /// For which a client without a connection is taken to live.
+  /// How long a client without a connection counts as alive.
   static let defaultLiveMilliseconds: UInt64 = 300_000
 
   static func count(_ options: KindOptions) -> Int { firstPart + options.maxClients * partCells }
 
-  /// Sets or moves a client's part. Who owned it before, 0 for nobody; `nil` where there was no room.
+  /// Sets or moves a client's part. Returns its previous owner, 0 for none; `nil` if there was no
+  /// room.
   static func set(
     _ value: Double, isDelta: Bool, client: GaugeClient, in state: StateFile, _ record: Int,
     now: UInt64, _ options: KindOptions, owners: ClientOwners
   ) -> UInt64? {
-    // Stored at each event: the first cell says when the series had its last.
+    // Stored at each event: the first cell says when the series had its last one.
     state.store(record + rest, state.value(record + rest))
     guard let part = part(client.key, in: state, record, now, options, owners) else { return nil }
     let former = state.value(part) == 0 ? 0 : state.value(part + owner)
@@ -111,7 +111,7 @@ enum ClientGaugeCells {
     return oldest
   }
 
-  /// The part that was reported longest ago, of those whose owner has gone. None of a live gauge.
+  /// The part reported longest ago, among those without an owner. None for a live gauge.
   private static func oldest(
     in state: StateFile, _ record: Int, _ options: KindOptions, _ owners: ClientOwners
   ) -> Int? {
@@ -128,7 +128,7 @@ enum ClientGaugeCells {
     return oldest
   }
 
-  /// Who owns parts, one or more times each; without 0.
+  /// The owners of parts, one or more times each; without 0.
   static func owners(in state: StateFile, _ record: Int, _ options: KindOptions) -> [UInt64] {
     var found: [UInt64] = []
     for part in parts(record, options) where state.value(part) != 0 {
@@ -138,7 +138,7 @@ enum ClientGaugeCells {
     return found
   }
 
-  /// Ends the part of one client; whose it was, `nil` where it has none.
+  /// Ends the part of one client; returns its owner, `nil` if it has none.
   static func end(
     _ key: UInt64, in state: StateFile, _ record: Int, _ options: KindOptions
   ) -> UInt64? {
@@ -149,8 +149,8 @@ enum ClientGaugeCells {
     return nil
   }
 
-  /// The owner has gone: its parts of a live gauge end. In others, what it reported last counts for a
-  /// window more, without an owner.
+  /// The owner has gone: its parts of a live gauge end. In others, its last values count for
+  /// another window, without an owner.
   static func end(allOf gone: UInt64, in state: StateFile, _ record: Int, _ options: KindOptions) {
     guard options.isLive || options.windowMilliseconds != 0 else { return }
     for part in parts(record, options)
@@ -164,8 +164,8 @@ enum ClientGaugeCells {
     stride(from: record + firstPart, to: record + count(options), by: partCells)
   }
 
-  /// What the series is, from a record's cells without the first: a sum of no client is 0, a least
-  /// or greatest of none is nothing.
+  /// The value of the series, from a record's cells without the first: without clients a sum is 0,
+  /// a minimum or maximum does not exist.
   static func value(_ values: Span<Double>, now: UInt64, _ options: KindOptions) -> Double? {
     var result: Double? = values[hasRest - 1].bitPattern == 0 ? nil : values[rest - 1]
     var newest: UInt64 = 0
@@ -195,7 +195,7 @@ enum ClientGaugeCells {
     }
   }
 
-  /// Of a client without a connection.
+  /// The time to live of a client without a connection.
   private static func hasExpired(_ time: UInt64, _ now: UInt64, _ options: KindOptions) -> Bool {
     var window = options.windowMilliseconds
     if window == 0 {

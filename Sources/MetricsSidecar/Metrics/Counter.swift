@@ -14,7 +14,7 @@ final class Counter: Metric {
     Self.add(value * weight, Int(target.cell), in: registry)
   }
 
-  /// What comes of timings, or times a rule's scale, may be below 0.
+  /// Timings, and values times a rule's scale, may be negative.
   @inline(__always)
   @_optimize(speed)
   static func add(_ amount: Double, _ record: Int, in registry: Registry) {

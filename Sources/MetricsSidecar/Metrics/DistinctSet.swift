@@ -31,14 +31,14 @@ final class DistinctSet: Metric {
 /// beyond, only values whose digest ends in `level` zero bits are kept, and each stands for
 /// 2^level of them (Wegman's adaptive sampling): the standard error is about 1.2 / √exact.
 ///
-///     1 bits 0..<16 entries, 16..<24 level of what is kept, 24..<32 level of what is counted, 32 set
+///     1 bits 0..<16 entries, 16..<24 level of kept ones, 24..<32 level of counted ones, 32 set
 ///     2 when the levels were looked at last, in ticks
-///     3 the table: cells of bits 0..<28 tick of the last sight, 28..<64 digest; 0 is free. An entry
-///       lies at the first free cell from its hash on, or from 0 on in a table of earlier versions,
+///     3 the table: cells of bits 0..<28 last tick, 28..<64 digest; 0 is free. An entry
+///       is at the first free cell from its hash on, or from 0 on in a table of earlier versions,
 ///       whose bit 32 is not set
 ///
-/// A tick is a 64th of the window. When values grow fewer, the level falls again: first values of the
-/// lower level are kept, and a window later, when all that count have been seen since, counted.
+/// A tick is a 64th of the window. When values grow fewer, the level falls again: first values of
+/// the lower level are kept, and a window later, when all that count have been seen since, counted.
 enum DistinctCells {
   private static let levels = 1
   private static let settledAt = 2
@@ -51,12 +51,12 @@ enum DistinctCells {
   static func count(_ options: KindOptions) -> Int { table + capacity(options) }
   private static func capacity(_ options: KindOptions) -> Int { options.exact * 4 / 3 + 1 }
 
-  /// Takes a value by the 53 bits of its digest.
+  /// Adds a value by the 53 bits of its digest.
   @_optimize(speed)
   static func insert(
     _ member: Double, in state: StateFile, _ record: Int, now: UInt64, _ options: KindOptions
   ) {
-    // 36 bits, never all 0. What is no digest becomes one.
+    // 36 bits, never all 0. Any other value is hashed first.
     let bits =
       member >= 0 && member < 0x1p53
       ? UInt64(member) : member.bitPattern &* (0x9e37_79b9_7f4a_7c15 >> 11)
@@ -65,7 +65,7 @@ enum DistinctCells {
     var control = Control(state.value(record + levels))
     if !control.isHashed { placeAnew(&control, in: state, record, now, options) }
     if control.counted > 0 { settle(&control, in: state, record, now, options) }
-    // Stored at each event: the first cell says when the series had its last.
+    // Stored at each event: the first cell says when the series had its last one.
     state.store(record + levels, control.word)
     while digest.isOf(level: control.kept),
       !place(digest, now, &control, in: state, record, options)
@@ -90,7 +90,7 @@ enum DistinctCells {
     return Double(count) * Double(UInt64(1) << control.counted)
   }
 
-  /// `false` where there is no room.
+  /// `false` if there is no room.
   @_optimize(speed)
   private static func place(
     _ digest: UInt64, _ now: UInt64, _ control: inout Control, in state: StateFile, _ record: Int,
@@ -98,7 +98,7 @@ enum DistinctCells {
   ) -> Bool {
     let capacity = capacity(options)
     let entry = digest << tickBits | now
-    // The level's bits are 0 in all that is kept; the others choose the place.
+    // The level's bits are 0 in all kept entries; the others choose the place.
     let hash = UInt64(UInt32(truncatingIfNeeded: (digest >> 4) &* 0x9e37_79b1))
     var at = Int(truncatingIfNeeded: (hash &* UInt64(capacity)) >> 32)
     var expired = -1
@@ -124,7 +124,7 @@ enum DistinctCells {
     return true
   }
 
-  /// Throws out what has expired; if that is too little, every other one.
+  /// Removes expired entries; if that is not enough, every other one.
   private static func makeRoom(
     _ control: inout Control, in state: StateFile, _ record: Int, _ now: UInt64,
     _ options: KindOptions
@@ -138,7 +138,7 @@ enum DistinctCells {
     put(live, &control, in: state, record, options)
   }
 
-  /// Each entry of a table of earlier versions to where it belongs.
+  /// Moves each entry of an earlier version's table to its place.
   private static func placeAnew(
     _ control: inout Control, in state: StateFile, _ record: Int, _ now: UInt64,
     _ options: KindOptions
@@ -148,7 +148,7 @@ enum DistinctCells {
     put(taken(from: state, record, now, options), &control, in: state, record, options)
   }
 
-  /// The entries that have not expired, out of a table that is empty then.
+  /// Takes the entries that have not expired out of the table, which is then empty.
   private static func taken(
     from state: StateFile, _ record: Int, _ now: UInt64, _ options: KindOptions
   ) -> [UInt64] {
@@ -190,7 +190,7 @@ enum DistinctCells {
       let word = state.value(cell)
       if word != 0, isLive(word & tickMask, now) { live += 1 }
     }
-    // A few say little of how many there are. Too low a level costs a look at the table, no value.
+    // A few entries are a weak estimate. Too low a level costs only a scan of the table.
     while control.kept > 0, live < options.exact / 4 {
       control.kept -= 1
       if live > 3 { live *= 2 }
@@ -219,7 +219,8 @@ enum DistinctCells {
     return now / max(1, window / ticksPerWindow) & tickMask
   }
 
-  /// A tick up to a window old. A clock that was set back leaves some in the future: these too.
+  /// Whether a tick is up to a window old. After the clock was set back, ticks in the future count
+  /// too.
   private static func isLive(_ tick: UInt64, _ now: UInt64) -> Bool {
     (now &- tick &+ ticksPerWindow) & tickMask <= 2 * ticksPerWindow
   }

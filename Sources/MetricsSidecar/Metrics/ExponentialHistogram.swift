@@ -43,7 +43,7 @@ final class ExponentialHistogram: Metric {
     NativeHistogramCells.observe(value, whole, in: registry.state, record, family)
   }
 
-  /// Exponential buckets are added exactly, fixed ones by values that stand for each.
+  /// Adds exponential buckets exactly, and fixed ones by representative values.
   override func add(
     _ samples: Distribution, sum: Double, factor: Double, _ record: Int, _ family: Family,
     in registry: Registry
@@ -84,8 +84,8 @@ final class ExponentialHistogram: Metric {
   }
 }
 
-/// A native histogram: exponential buckets of a resolution that falls when they would be too many,
-/// and beside them the fixed ones that a rule may give.
+/// A native histogram: exponential buckets whose resolution falls when there would be too many, and
+/// the classic ones that a rule may define.
 ///
 ///     1 sum   2 fraction of a sample that `@rate` has left over   3 count   4 samples near 0
 ///     5 a `BucketTable`   then the fixed buckets without +Inf, not cumulative
@@ -100,11 +100,11 @@ enum NativeHistogramCells {
   static func firstBucket(_ options: KindOptions) -> Int { control + 1 + capacity(options) }
   static func count(_ options: KindOptions, bounds: Int) -> Int { firstBucket(options) + bounds }
 
-  /// Exemplars of one series, beside those of the fixed buckets.
+  /// Exemplars of one series, besides those of the classic buckets.
   static let exemplarCount = 10
 
-  /// The cell whose exemplar a value becomes. Values of one power of two share one, so a series keeps
-  /// some of all sizes: ten, as the official Go client does.
+  /// The cell whose exemplar a value becomes. Values of one power of two share one, so a series
+  /// keeps exemplars of all magnitudes: ten, like the official Go client.
   static func exemplar(_ value: Double, _ options: KindOptions) -> Int {
     if value.magnitude <= options.zeroThreshold || value == 0 { return zeros }
     let power = Int(value.magnitude.exponent) % exemplarCount
@@ -117,7 +117,7 @@ enum NativeHistogramCells {
       firstSchema: options.schema)
   }
 
-  /// Adds `whole` samples of `value`; the sum is the caller's.
+  /// Adds `whole` samples of `value`; the caller updates the sum.
   @_optimize(speed)
   static func observe(
     _ value: Double, _ whole: Double, in state: StateFile, _ record: Int, _ family: Family
@@ -136,7 +136,7 @@ enum NativeHistogramCells {
     state.add(record + firstBucket(options) + bucket, whole)
   }
 
-  /// Adds the samples of one exponential bucket; the sum is the caller's.
+  /// Adds the samples of one exponential bucket; the caller updates the sum.
   static func add(
     _ bucket: Distribution.Bucket, _ schema: Int, in state: StateFile, _ record: Int,
     _ family: Family
@@ -158,13 +158,13 @@ enum NativeHistogramCells {
     }
   }
 
-  /// Where a histogram without exponential buckets would lie whose buckets are this one's.
+  /// The first cell of an equivalent histogram without exponential buckets.
   static func classicRecord(_ record: Int, _ options: KindOptions) -> Int {
     record + firstBucket(options) - HistogramCells.firstBucket
   }
 
-  /// The fixed buckets as a histogram without exponential ones has them, from a record's cells
-  /// without the first; +Inf has the rest.
+  /// The classic buckets as in a histogram without exponential ones, from a record's cells without
+  /// the first; +Inf has the rest.
   static func classic(_ values: Span<Double>, _ family: Family) -> [Double] {
     var cells = [values[sum - 1], 0]
     var rest = values[samples - 1]

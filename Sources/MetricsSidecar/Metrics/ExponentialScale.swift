@@ -1,10 +1,10 @@
 /// Buckets whose bounds grow by the factor 2^(2^-schema): bucket `index` holds the values above
-/// 2^((index - 1) / 2^schema), up to and with 2^(index / 2^schema). A schema less halves the buckets.
-/// https://prometheus.io/docs/specs/native_histograms/#schema
+/// 2^((index - 1) / 2^schema), up to and including 2^(index / 2^schema). A schema lower by one
+/// halves the buckets. https://prometheus.io/docs/specs/native_histograms/#schema
 enum ExponentialScale {
   static let schemas = -4...8
 
-  /// The coarsest schema whose buckets grow by no more than `factor`, as with the official clients.
+  /// The coarsest schema whose buckets grow by no more than `factor`, as in the official clients.
   static func schema(growingBy factor: Double) -> Int {
     var schema = schemas.lowerBound
     while schema < schemas.upperBound, upperBound(of: 1, schema: schema) > factor { schema += 1 }
@@ -20,7 +20,7 @@ enum ExponentialScale {
       let key = significand == 1 ? exponent : exponent + 1
       return (key + (1 << -schema) - 1) >> -schema
     }
-    // The logarithm, bit by bit: a squared number has twice the logarithm.
+    // The logarithm, bit by bit: squaring doubles it.
     var index = exponent
     for _ in 0..<schema {
       significand *= significand
@@ -51,7 +51,7 @@ enum ExponentialScale {
     return Double(sign: .plus, exponent: whole, significand: significand)
   }
 
-  /// The number that stands for a bucket: at most the factor's root away from each value in it.
+  /// The representative value of a bucket: at most the factor's root away from each value in it.
   static func middle(of index: Int, schema: Int) -> Double {
     let lower = upperBound(of: index - 1, schema: schema)
     let upper = upperBound(of: index, schema: schema)

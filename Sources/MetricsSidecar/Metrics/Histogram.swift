@@ -46,7 +46,7 @@ final class Histogram: Metric {
     samples.forEachBucket { bucket in
       let upper = bucket.upper * factor
       var place = 0
-      // Bounds that differ by rounding are one.
+      // Bounds that differ only by rounding are equal.
       while place < bounds.count, upper > bounds[place] + bounds[place].magnitude * 1e-12 {
         place += 1
       }

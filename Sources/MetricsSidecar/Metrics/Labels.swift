@@ -1,8 +1,8 @@
 import SidecarEvents
 import SidecarPlatform
 
-/// Labels and help texts as the text format writes them: `a="1",b="x\"y"`. Nothing else escapes,
-/// unescapes, sorts or walks through them.
+/// Labels and help texts in the text format: `a="1",b="x\"y"`. No other code escapes, unescapes,
+/// sorts or iterates over them.
 ///
 /// What must stay true: a stored label value is UTF-8 with its backslashes, quotes and newlines
 /// escaped, so a quote that no backslash precedes ends it; help texts keep their quotes.
@@ -31,7 +31,7 @@ enum Labels {
     }
   }
 
-  /// Appends an escaped help text with its quotes escaped too, as OpenMetrics has them.
+  /// Appends an escaped help text with its quotes escaped too, as in OpenMetrics.
   static func appendQuotedHelp(_ help: RawSpan, to buffer: inout ByteBuffer) {
     for index in 0..<help.byteCount {
       let byte = help.at(index)
@@ -40,7 +40,7 @@ enum Labels {
     }
   }
 
-  /// The bytes that an escaped text stands for.
+  /// The unescaped bytes of a text.
   static func appendUnescaped(_ text: RawSpan, to buffer: inout ByteBuffer) {
     var start = 0
     while start < text.byteCount {
@@ -53,9 +53,9 @@ enum Labels {
     }
   }
 
-  // MARK: Walking through
+  // MARK: Iterating
 
-  /// The label at `at`, which moves to the next: ranges of its name and of its escaped value.
+  /// The label at `at`, which moves to the next one: ranges of its name and of its escaped value.
   @inline(__always)
   static func next(
     _ text: RawSpan, from at: inout Int
@@ -75,7 +75,7 @@ enum Labels {
     return (name, value)
   }
 
-  /// The labels of a key without their braces; empty where it has none.
+  /// The labels of a key without their braces; empty if it has none.
   @inline(__always)
   @_lifetime(copy key)
   static func inside(_ key: RawSpan, _ nameByteCount: Int) -> RawSpan {
@@ -93,8 +93,8 @@ enum Labels {
 
   // MARK: Keys
 
-  /// Appends `{a="1",b="2"}` in the order of the names; nothing where no label has a value. A value
-  /// that is not UTF-8 has U+FFFD in place of each byte beyond ASCII.
+  /// Appends `{a="1",b="2"}` in the order of the names; nothing if no label has a value. A value
+  /// that is not UTF-8 gets U+FFFD for each byte beyond ASCII.
   static func append(
     _ labels: [(name: [UInt8], value: ArraySlice<UInt8>)], to key: inout ByteBuffer
   ) {
@@ -124,8 +124,8 @@ enum Labels {
     if mark == UInt8(ascii: ",") { key.append(UInt8(ascii: "}")) }
   }
 
-  /// A key without the labels that have no value, as earlier versions and pushes write them; `nil`
-  /// where all have one.
+  /// A key without the labels that have no value, which earlier versions and pushes write; `nil` if
+  /// all have one.
   static func withoutEmpty(_ key: RawSpan) -> ByteBuffer? {
     guard hasEmpty(key) else { return nil }
     let count = key.byteCount
@@ -144,7 +144,7 @@ enum Labels {
     return plain
   }
 
-  /// Quotes in a value are escaped, so `=""` is a label without one wherever it stands.
+  /// Quotes in a value are escaped, so `=""` always means a label without a value.
   static func hasEmpty(_ key: RawSpan) -> Bool {
     var index = 0
     while true {
@@ -158,7 +158,7 @@ enum Labels {
 }
 
 extension RawSpan {
-  /// Below 0 where these bytes at `left` sort before those of `other` at `right`, 0 where equal.
+  /// Below 0 if these bytes at `left` sort before those of `other` at `right`, 0 if equal.
   @inline(__always)
   func order(_ left: Range<Int>, _ other: RawSpan, _ right: Range<Int>) -> Int {
     let count = min(left.count, right.count)

@@ -1,11 +1,11 @@
 import SidecarPlatform
 import SidecarRules
 
-/// A member that a family in a rules file may have for some metric types: the types' files define what
-/// is theirs alone.
+/// A member that a family in a rules file may have for some metric types: the types' files define
+/// the members that only they have.
 struct MetricMember: Sendable {
   let name: String
-  /// The types that have it, and how a message calls them.
+  /// The types that have it, and their name in messages.
   let types: [MetricType]
   let owners: String
   let read: @Sendable (JSON, KindOptions) throws(JSON.Mistake) -> Void
@@ -21,7 +21,7 @@ struct MetricMember: Sendable {
   }
 }
 
-/// What a family in a rules file may say beside what all have: one table.
+/// All such members of a family in a rules file: one table.
 enum MetricMembers {
   static let types = "counter, gauge, histogram, summary, set or event"
 
@@ -58,8 +58,8 @@ enum MetricMembers {
     options.windowMilliseconds = UInt64(window)
   }
 
-  /// Makes a native histogram or a gauge of several clients of the type, and tells what does not
-  /// belong to it.
+  /// Turns the type into a native histogram or a gauge of several clients, and reports members that
+  /// do not belong to it.
   static func finish(
     _ kind: inout MetricType?, _ family: FamilyRule, _ members: [(name: String, value: JSON)],
     _ mistakes: inout [JSON.Mistake]

@@ -11,8 +11,8 @@ enum MetricType: UInt8 {
   /// A gauge of several clients.
   case clientGauge = 7
 
-  /// What each is, in the order of their numbers.
-  // Sound: none of them changes after it is made.
+  /// The object of each type, in the order of their numbers.
+  // Sound: none of them changes after its creation.
   private nonisolated(unsafe) static let metrics: [Metric] = [
     Counter(.counter, .counter), Gauge(.gauge, .gauge), Histogram(.histogram, .histogram),
     DistinctSet(.set, .gauge), Summary(.summary, .summary),
@@ -21,21 +21,21 @@ enum MetricType: UInt8 {
 
   var metric: Metric { unsafe Self.metrics[Int(rawValue) - 1] }
 
-  /// Whether an event whose type is kept as `event` without a rule may feed a family of this type.
+  /// Whether an event that is kept as `event` without a rule may feed a family of this type.
   func takes(_ event: MetricType) -> Bool { metric.takes(event) }
 
   /// Whether its lines are `…_sum`, `…_count` and such.
   var hasSuffixes: Bool { metric.exposedType.hasPoints }
 }
 
-/// What a metric type is: which cells a series has, and what an event does to them. One object for
-/// each type, in a file of its own here; `MetricType` lists them.
+/// A metric type: the cells of a series, and what an event does to them. One object per type, in a
+/// file of its own here; `MetricType` lists them.
 ///
-/// What must stay true: cells are numbered from the record's head, which is 0. Each event stores into
-/// cell 1, whose transaction says when the series had its last.
+/// What must stay true: cells are numbered from the record's head, which is 0. Each event stores
+/// into cell 1, whose transaction says when the series had its last event.
 class Metric {
   let type: MetricType
-  /// What a page calls it.
+  /// Its type in an exposition.
   let exposedType: FamilyType
 
   init(_ type: MetricType, _ exposedType: FamilyType) {
@@ -46,7 +46,7 @@ class Metric {
   /// The cells of a series, with the head.
   func cellCount(_ options: KindOptions, bounds: Int) -> Int { 2 }
 
-  /// The numbers beside bounds on which the meaning of the cells depends.
+  /// The numbers besides bounds that determine the meaning of the cells.
   func shape(_ options: KindOptions) -> [Double] { [] }
 
   /// Whether it may have fixed buckets.
@@ -54,19 +54,19 @@ class Metric {
 
   func takes(_ event: MetricType) -> Bool { event == type }
 
-  /// What an event's value does, once scaled and in seconds.
+  /// Applies an event's value, scaled and in seconds.
   func observe(
     _ value: Double, weight: Double, _ move: GaugeMove, _ target: LineTable.Target,
     _ family: Family, in registry: Registry
   ) {}
 
-  /// Adds many samples, each times `factor`; why not, or `nil`.
+  /// Adds many samples, each times `factor`; returns why it cannot, or `nil`.
   func add(
     _ samples: Distribution, sum: Double, factor: Double, _ record: Int, _ family: Family,
     in registry: Registry
   ) -> Registry.Rejection? { .typeConflict }
 
-  /// Adds what another series of the family has, or takes it if it `isLater`.
+  /// Adds another series of the family, or takes its value if it `isLater`.
   func join(_ source: Int, to record: Int, isLater: Bool, _ family: Family, in state: StateFile) {
     guard isLater else { return }
     for cell in 1..<family.cellCount { state.store(record + cell, state.value(source + cell)) }
@@ -84,8 +84,8 @@ class Metric {
     for cell in cells { state.add(record + cell, state.number(source + cell)) }
   }
 
-  /// Adds to a sum, and says how many samples `weight` stands for now: see `SampleWeight`. Histograms and
-  /// summaries have both in the same places.
+  /// Adds to a sum, and returns how many samples `weight` stands for now: see `SampleWeight`.
+  /// Histograms and summaries have both in the same cells.
   @inline(__always)
   @_optimize(speed)
   static func addSum(

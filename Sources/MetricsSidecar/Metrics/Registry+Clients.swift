@@ -1,9 +1,9 @@
 import SidecarPlatform
 import SidecarRules
 
-/// Gauges of several clients: whose part is whose, and what ends with a connection.
+/// Gauges of several clients: the owners of parts, and what ends with a connection.
 extension Registry {
-  /// Sets or moves the part of whoever speaks now.
+  /// Sets or moves the current client's part.
   func setPart(
     _ record: Record, _ family: Family, _ value: Double, _ isDelta: Bool, tag: UInt32
   ) {
@@ -30,33 +30,33 @@ extension Registry {
     partEnded(of: owner, record, options)
   }
 
-  /// A part is not this owner's any more; it may have others in the same series.
+  /// A part no longer belongs to this owner, which may have others in the same series.
   private func partEnded(of owner: UInt64, _ record: Record, _ options: KindOptions) {
     if owner != 0, !ClientGaugeCells.owners(in: state, record.headCell, options).contains(owner) {
       owners.forget(record, of: owner)
     }
   }
 
-  /// A connection has ended: if it was its owner's last, so do the parts of live gauges. The work is
-  /// that of what it owned.
+  /// A connection has ended: if it was its owner's last, its parts of live gauges end too. The work
+  /// is proportional to what it owned.
   func connectionEnded(_ owner: UInt64) {
     if owners.remove(owner) { endParts(of: owner) }
   }
 
-  /// At the start: connections do not outlive the sidecar, sessions may come back.
+  /// At startup: connections do not outlive the sidecar, sessions may come back.
   func forgetConnections() {
     owners.graceEnds = now + ClientOwners.graceMilliseconds
     indexOwners()
   }
 
-  /// Once, when the time in which sessions may come back is over: before a scrape.
+  /// Once, before a scrape, when the time in which sessions may come back is over.
   func forgetAbsentSessions() {
     guard owners.graceEnds != 0, now >= owners.graceEnds else { return }
     owners.graceEnds = 0
     endAbsent()
   }
 
-  /// Looks for all parts and whose they are, and ends those of owners that have gone.
+  /// Finds all parts and their owners, and ends those of owners that have gone.
   private func indexOwners() {
     for family in families where family.kind == .clientGauge {
       for record in family.series {
@@ -72,7 +72,7 @@ extension Registry {
     for owner in owners.absent(withSessions: owners.graceEnds == 0) { endParts(of: owner) }
   }
 
-  /// A series of a gauge of several clients goes.
+  /// A series of a gauge of several clients is removed.
   func forgetOwners(of record: Record, _ options: KindOptions) {
     for owner in ClientGaugeCells.owners(in: state, record.headCell, options) {
       owners.forget(record, of: owner)
@@ -96,7 +96,7 @@ extension Registry {
 }
 
 extension KindOptions {
-  /// The digest of the tag that tells clients apart, never 0; 0 where the event has none.
+  /// The digest of the tag that identifies clients, never 0; 0 if the event has none.
   func client(_ event: EventDescription) -> UInt32 {
     if clientTag.isEmpty { return 0 }
     let value = Array(event.value(of: clientTag))

@@ -1,13 +1,14 @@
 import SidecarPlatform
 
-/// What samples are called beside their family, and so which families cannot be on one page: a gauge
-/// `a_count` beside a histogram `a` would be taken for its count, and a scrape with both refused whole.
+/// The names of a family's samples, and so which families cannot be in one exposition: a gauge
+/// `a_count` beside a histogram `a` would look like its count, and Prometheus would refuse the
+/// whole scrape.
 enum SampleNames {
-  /// What a sample's name says it is of its family.
+  /// The part of its family that a sample's name denotes.
   enum Part {
     case whole, count, sum, bucket, created
 
-    /// What stands behind the family's name.
+    /// The suffix after the family's name.
     var ending: StaticString {
       switch self {
       case .whole: ""
@@ -18,7 +19,7 @@ enum SampleNames {
       }
     }
 
-    /// Whether families of a type have such samples. OpenMetrics alone has start times.
+    /// Whether families of a type have such samples. Only OpenMetrics has start times.
     func isOf(_ type: FamilyType) -> Bool {
       switch self {
       case .whole: !type.isHistogram
@@ -28,15 +29,15 @@ enum SampleNames {
     }
   }
 
-  /// The parts that histograms and summaries have.
+  /// The parts of histograms and summaries.
   static let parts: [Part] = [.count, .sum, .bucket, .created]
 
-  /// What a counter's name ends in; OpenMetrics leaves it off the family's name.
+  /// The suffix of a counter's name; OpenMetrics removes it from the family's name.
   static let total: StaticString = "_total"
 
   // MARK: Names
 
-  /// The family whose sample of that part is called `name`, going by the name alone.
+  /// The family whose sample of that part is called `name`, judging by the name alone.
   static func base(_ name: [UInt8], _ ending: StaticString) -> [UInt8]? {
     has(name, ending) ? Array(name.dropLast(ending.utf8CodeUnitCount)) : nil
   }
@@ -56,8 +57,8 @@ enum SampleNames {
     unsafe name + UnsafeBufferPointer(start: ending.utf8Start, count: ending.utf8CodeUnitCount)
   }
 
-  /// The families that `?name[]=` means by a name: the one called so, and those that have such a
-  /// sample. OpenMetrics calls `a_total` the family `a` with samples `a_total` and `a_created`.
+  /// The families that a name in `?name[]=` matches: the family with this name, and those with such
+  /// a sample. In OpenMetrics `a_total` is the family `a` with samples `a_total` and `a_created`.
   static func families(meantBy name: [UInt8]) -> [[UInt8]] {
     var families = [name, joined(name, total)]
     for ending in parts.map({ $0.ending }) + [total] {
@@ -69,8 +70,8 @@ enum SampleNames {
 
   // MARK: Clashes
 
-  /// Calls `isFound` with each name that may clash with a family called `name`, until it is: those of
-  /// its own samples (`isOwn`), and families of which it would be a sample.
+  /// Calls `isFound` with each name that may clash with a family called `name`, until it returns
+  /// true: those of its own samples (`isOwn`), and families of which it would be a sample.
   @inline(__always)
   private static func first(
     _ name: [UInt8], _ isFound: (_ other: [UInt8], _ part: Part, _ isOwn: Bool) -> Bool
@@ -85,8 +86,8 @@ enum SampleNames {
     return nil
   }
 
-  /// The family of `types` that clashes with one of that name and type: `nil` where none does. Events
-  /// and rules leave all names of samples to histograms and summaries alike.
+  /// The family of `types` that clashes with one of that name and type: `nil` if none does. Events
+  /// and rules reserve all sample names for histograms and summaries alike.
   static func clash(
     _ name: [UInt8], _ type: FamilyType, _ types: ([UInt8]) -> FamilyType?
   ) -> [UInt8]? {
@@ -97,8 +98,8 @@ enum SampleNames {
     }
   }
 
-  /// The same for pushed families, of which text 0.0.4 is to tell the samples: as Pushgateway has it,
-  /// each type has its own, and none a start time.
+  /// The same for pushed families in text 0.0.4: as in Pushgateway, each type has its own samples,
+  /// and none has a start time.
   static func pushedClash(
     _ name: [UInt8], _ type: FamilyType, _ types: ([UInt8]) -> FamilyType?
   ) -> [UInt8]? {
@@ -122,9 +123,9 @@ enum SampleNames {
 
   // MARK: OpenMetrics
 
-  /// A counter's name in OpenMetrics: `nil` where it has none, or where that, or a sample of it, is
-  /// another family's or a sample of one. Such a family is of type `unknown`, so that it never spoils
-  /// the page.
+  /// A counter's name in OpenMetrics: `nil` if it has none, or if that, or a sample of it, belongs
+  /// to another family. Such a family has the type `unknown`, so that it never invalidates the
+  /// exposition.
   static func short(
     _ counter: [UInt8], isFamily: ([UInt8]) -> Bool, hasSamples: ([UInt8]) -> Bool
   ) -> [UInt8]? {
@@ -138,7 +139,7 @@ enum SampleNames {
     return short
   }
 
-  /// The base units that names end with.
+  /// The base units at the ends of names.
   static func unit(of name: [UInt8]) -> StaticString? {
     let units: [StaticString] = [
       "seconds", "bytes", "ratio", "meters", "grams", "joules", "volts", "amperes", "celsius",
@@ -147,7 +148,7 @@ enum SampleNames {
     return nil
   }
 
-  /// Whether a name is more than a unit, which it ends in after a `_`.
+  /// Whether a name ends in this unit after a `_`, and is more than the unit.
   static func endsInUnit(_ name: [UInt8], _ unit: StaticString) -> Bool {
     let place = name.count - unit.utf8CodeUnitCount - 1
     return place > 0 && name[place] == UInt8(ascii: "_") && has(name, unit)

@@ -1,16 +1,16 @@
-/// The buckets of one table or more, as a snapshot has them, in the order of their values.
+/// The buckets of one or more tables of a snapshot, in the order of their values.
 struct SortedBuckets {
   struct Bucket {
-    /// Of its values' magnitude.
+    /// The index by the magnitude of its values.
     let index: Int
     /// -1, 0 or 1.
     let sign: Int
     let count: UInt64
   }
 
-  /// One for all: the coarsest of the tables that were added.
+  /// The common schema: the coarsest of the added tables.
   private(set) var schema = ExponentialScale.schemas.upperBound
-  /// Bits 0..<43 count, above them the place: `zero`, and further from it the further from 0.
+  /// Bits 0..<43 count, above them the position: `zero`, and further from it the further from 0.
   private var words: [UInt64] = []
   private static let zero = 1 << 20
   private static let indexOffset = 1 << 19 + 1
@@ -35,7 +35,7 @@ struct SortedBuckets {
     return Bucket(index: index, sign: place.signum(), count: word & BucketTable.countLimit)
   }
 
-  /// Adds the table whose control word is `values[control]`; `sort` has to follow.
+  /// Adds the table whose control word is `values[control]`; `sort` must follow.
   mutating func add(_ values: Span<Double>, control: Int, capacity: Int) {
     let head = values[control].bitPattern
     if head == 0 { return }
@@ -61,7 +61,7 @@ struct SortedBuckets {
     if count > 0 { append(0, 0, min(count, BucketTable.countLimit)) }
   }
 
-  /// Shell's way: a few hundred words, and little code.
+  /// Shell sort: a few hundred words, and little code.
   mutating func sort() {
     var gap = words.count / 2
     while gap > 0 {

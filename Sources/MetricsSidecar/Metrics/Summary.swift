@@ -41,7 +41,7 @@ final class Summary: Metric {
       value, whole, in: registry.state, record, now: registry.now, family.options)
   }
 
-  /// The quantiles are those of values that stand for each bucket.
+  /// Quantiles are computed from each bucket's representative value.
   override func add(
     _ samples: Distribution, sum: Double, factor: Double, _ record: Int, _ family: Family,
     in registry: Registry
@@ -56,7 +56,7 @@ final class Summary: Metric {
     return nil
   }
 
-  /// What the window had of either goes.
+  /// Both lose the content of their windows.
   override func join(
     _ source: Int, to record: Int, isLater: Bool, _ family: Family, in state: StateFile
   ) {
@@ -64,16 +64,17 @@ final class Summary: Metric {
   }
 }
 
-/// A summary: sum and count since the series was made, and quantiles of a sliding window. The window
-/// has four parts; each has its own buckets, and starts anew when its time has come round, so the
-/// quantiles are of the last three to four quarters of the window.
+/// A summary: sum and count since the series was created, and quantiles over a sliding window. The
+/// window has four parts; each has its own buckets, and is reset when its turn comes, so the
+/// quantiles cover the last three to four quarters of the window.
 ///
 ///     1 sum   2 fraction of a sample that `@rate` has left over   3 count
-///     then for each part, if there are quantiles: its time in quarters of the window, samples of value 0, a `BucketTable`
+///     then for each part, if there are quantiles: its time in quarters of the window, samples of
+///       value 0, a `BucketTable`
 ///
 /// A quantile is at most 1.1 % away from a value of that rank while the values of a part of the
-/// window need at most `maxBuckets` at schema 5, as any do that lie within a factor of 32 where there
-/// are 160; twice that for each schema less.
+/// window need at most `maxBuckets` at schema 5, as values within a factor of 32 do with 160
+/// buckets; twice that for each lower schema.
 enum SummaryCells {
   static let sum = 1
   static let carry = 2
@@ -88,7 +89,7 @@ enum SummaryCells {
   }
   static let defaultWindowMilliseconds: UInt64 = 600_000
 
-  /// Adds `whole` samples of `value`; the sum is the caller's.
+  /// Adds `whole` samples of `value`; the caller updates the sum.
   @_optimize(speed)
   static func observe(
     _ value: Double, _ whole: Double, in state: StateFile, _ record: Int, now: UInt64,
@@ -111,8 +112,8 @@ enum SummaryCells {
     }
   }
 
-  /// The values of `options.quantiles`, from a record's cells without the first; NaN where the
-  /// window is empty.
+  /// The values of `options.quantiles`, from a record's cells without the first; NaN if the window
+  /// is empty.
   static func quantiles(_ values: Span<Double>, now: UInt64, _ options: KindOptions) -> [Double] {
     if options.quantiles.isEmpty { return [] }
     var buckets = SortedBuckets()

@@ -1,8 +1,8 @@
-/// Events whose type was not their family's, by the family's name. The names are bounded: what comes
-/// beyond adds up under `overflow="true"`, as series do.
+/// Events whose type does not match their family's, by the family's name. The number of names is
+/// bounded: the rest adds up under `overflow="true"`, as for series.
 struct TypeConflicts {
   private(set) var names: [[UInt8]] = []
-  /// Of each of `names`.
+  /// The count for each of `names`.
   private(set) var counts: [UInt64] = []
   private(set) var overflow: UInt64 = 0
   static let limit = 100

@@ -1,7 +1,7 @@
 import SidecarPlatform
 
 extension OwnMetric {
-  /// What `--push` adds.
+  /// The metrics of `--push`.
   static let pushes = [
     OwnMetric(
       "metrics_sidecar_pushes_total", .counter, "Pushes by what became of them",
@@ -35,7 +35,7 @@ extension OwnMetric {
     OwnMetric("metrics_sidecar_push_series_limit", .gauge, "Pushed series that may be kept") {
       $0.push.map { Double($0.store.limits.series) }
     },
-    // Its series are known once the families of events are written: see `HiddenSeries`.
+    // The series are known once the families of events are written: see `HiddenSeries`.
     OwnMetric(
       HiddenSeries.metric, .gauge,
       "Pushed series left out of their families, since events have them otherwise or too",

@@ -1,8 +1,7 @@
 import SidecarPlatform
 
-/// One of the metrics with which the sidecar tells about itself. `OwnMetric.table` has them all: what
-/// `/metrics` shows, the names that nobody else may have, and the list in docs/exposition.md follow
-/// from it.
+/// One of the sidecar's own metrics. `OwnMetric.table` has them all: `/metrics`, the reserved names
+/// and the list in docs/exposition.md follow from it.
 struct OwnMetric: Sendable {
   let name: StaticString
   let type: FamilyType
@@ -10,9 +9,9 @@ struct OwnMetric: Sendable {
   private let values: Values
 
   private enum Values: Sendable {
-    /// Of one series without labels; `nil` where the metric is not shown.
+    /// The value of a single series without labels; `nil` if the metric is not shown.
     case one(@Sendable (OwnMoment) -> Double?)
-    /// Of several; whether the metric is shown.
+    /// Writes several series; returns whether the metric is shown.
     case several(@Sendable (OwnMoment, inout OwnFamily) -> Bool)
   }
 
@@ -36,7 +35,7 @@ struct OwnMetric: Sendable {
     values = .several(several)
   }
 
-  /// What the sidecar tells at this moment.
+  /// The sidecar's own families at this moment.
   static func families(_ moment: OwnMoment) -> [OwnFamily] {
     var families: [OwnFamily] = []
     for row in table {
@@ -52,8 +51,7 @@ struct OwnMetric: Sendable {
     return families
   }
 
-  /// The type of one of the families that processes have of themselves: other programs may push
-  /// series of these.
+  /// The type of one of the `process_` families: other programs may push series of these.
   static func processType(of name: [UInt8]) -> FamilyType? {
     guard name.starts(with: "process_".utf8) else { return nil }
     for row in table where unsafe name.span.bytes.isEqual(to: row.name) { return row.type }
@@ -61,12 +59,12 @@ struct OwnMetric: Sendable {
   }
 }
 
-/// A family of the sidecar's own, as it is shown.
+/// One of the sidecar's own families, as exposed.
 struct OwnFamily {
   let name: [UInt8]
   let type: FamilyType
   let help: [UInt8]
-  /// Labels as the text format has them, without braces.
+  /// Labels in the text format, without braces.
   var samples: [(labels: [UInt8], value: Double)] = []
 
   /// Adds a series with one label, whose value needs no escaping.
@@ -83,7 +81,7 @@ struct OwnFamily {
   }
 }
 
-/// What the rows of the table tell from.
+/// The source of the table's values.
 struct OwnMoment {
   let own: SelfMetrics
   let processor: LineProcessor

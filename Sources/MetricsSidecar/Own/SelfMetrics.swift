@@ -1,7 +1,7 @@
 import SidecarHTTP
 import SidecarPlatform
 
-/// What rows of `OwnMetric.table` tell of the sidecar as a whole.
+/// The values in `OwnMetric.table` that concern the sidecar as a whole.
 struct SelfMetrics {
   var memory: MemoryBound?
   var connections = 0
@@ -13,14 +13,14 @@ struct SelfMetrics {
   /// HTTP connections open now, and those that were closed at a limit.
   var http = (count: 0, closed: ClosedConnections())
   var otlp = OTLPCounts()
-  /// Requests that a browser sent for a page that has no right to them.
+  /// Requests that a browser sent for a page without the right to make them.
   var foreignOriginCount: UInt64 = 0
   var unknownHostCount: UInt64 = 0
-  /// What clients hold of `--max-client-memory`.
+  /// The part of `--max-client-memory` that clients hold.
   var clientMemoryByteCount = 0
-  /// The sockets that there are; the others have no lines.
+  /// The existing sockets; the others have no lines.
   var isOpen = [Bool](repeating: false, count: IntakeCounts.Source.allCases.count)
-  /// Datagrams that the kernel threw away because the UDP socket's buffer was full.
+  /// Datagrams that the kernel dropped because the UDP socket's buffer was full.
   var udpDropCount: Int64 = 0
   let startSeconds = Double(Clock.unixNanoseconds) / 1e9
 }

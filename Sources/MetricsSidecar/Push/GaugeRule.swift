@@ -1,11 +1,12 @@
-/// How gauges of an aggregated push meet those that are there.
+/// How gauges of an aggregated push are merged with existing ones.
 enum GaugeRule: String {
   case last, sum, max
 
-  /// What may be added: no push, however often it comes, makes a sum infinite, which it would stay.
+  /// The limit for values: no push, however often it comes, can make a sum infinite, which would be
+  /// permanent.
   static let greatest = 1e100
 
-  /// Why a value cannot be added up, as with events; `nil` where it can.
+  /// Why a value cannot be added up, as for events; `nil` if it can.
   func mistake(_ type: FamilyType, _ part: SampleNames.Part, _ value: Double) -> String? {
     let isFinite = value.magnitude <= Self.greatest
     switch type {

@@ -1,9 +1,9 @@
 import SidecarPlatform
 
-/// A group as one run of bytes, which is what its record in the state file holds.
+/// A group as one run of bytes, the content of its record in the state file.
 ///
 ///       0   8  time of the last push that succeeded, in Unix seconds (a Double, as all numbers)
-///       8   8  time of the last one that failed       16   8  time to live in seconds, 0 for ever
+///       8   8  time of the last one that failed       16   8  time to live in seconds, 0 forever
 ///      24   …  families, one after the other
 ///
 ///     family      0   4  bytes of it, with these     4   1  type      5   1  zero
@@ -40,7 +40,7 @@ enum GroupBytes {
       pushed: group.double(at: 0), failed: group.double(at: 8), timeToLive: group.double(at: 16))
   }
 
-  /// A family's place and head.
+  /// A family's position and head.
   struct Family {
     let range: Range<Int>
     let type: FamilyType
@@ -69,12 +69,12 @@ enum GroupBytes {
     let range: Range<Int>
     let labels: Range<Int>
     let pointCount: Int
-    /// Where the value or sum is; the count follows, and then the points.
+    /// The position of the value or sum; the count follows, and then the points.
     var value: Int { labels.upperBound }
     var count: Int { value + 8 }
     func bound(_ point: Int) -> Int { value + 16 + 16 * point }
     func pointValue(_ point: Int) -> Int { value + 24 + 16 * point }
-    /// The bytes of a `NativeHistogram`; empty where there is none, as with every number.
+    /// The bytes of a `NativeHistogram`; empty if there is none, as for every number.
     var native: Range<Int> {
       let start = value + 16 + 16 * pointCount
       return start < range.upperBound ? start..<range.upperBound : 0..<0
@@ -118,7 +118,7 @@ extension RawSpan {
 }
 
 extension RawSpan {
-  /// A number that may be below 0. `count32` reads none, since an Int may have 32 bits.
+  /// A number that may be negative. `count32` refuses those, since an Int may have 32 bits.
   func signed32(at offset: Int) -> Int {
     Int(
       Int32(

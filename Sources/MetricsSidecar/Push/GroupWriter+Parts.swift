@@ -1,27 +1,27 @@
 extension GroupWriter {
   enum Mode: Equatable {
-    /// The push is all that the group has (PUT).
+    /// The push replaces the group (PUT).
     case replace
-    /// Families of the push take the place of those of the same name (POST).
+    /// Families of the push replace those with the same name (POST).
     case merge
-    /// Counters, histograms and summaries add up; gauges as the rule says.
+    /// Counters, histograms and summaries add up; gauges follow the rule.
     case aggregate(GaugeRule)
 
-    /// What becomes of gauges, where the push is added up.
+    /// How gauges are merged, if the push is added up.
     var rule: GaugeRule? {
       guard case .aggregate(let rule) = self else { return nil }
       return rule
     }
   }
 
-  /// A family that was written.
+  /// A written family.
   struct Written {
     var offset: Int
-    /// Which of the batch's families; -1 for one that stays as it was.
+    /// The index in the batch; -1 for a family that stays unchanged.
     var batchIndex: Int
-    /// Which of the old group's it is, if it stays.
+    /// The index in the old group, if it stays.
     var oldIndex = -1
-    /// Of its lines, if it does not.
+    /// The bytes of its lines, if it does not.
     var textByteCount = 0
   }
 }

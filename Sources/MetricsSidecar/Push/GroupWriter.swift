@@ -1,19 +1,19 @@
 import SidecarPlatform
 
-/// Writes a group's bytes from a push and from what the group had before.
+/// Writes a group's bytes from a push and from the old group.
 struct GroupWriter: ~Copyable {
   private(set) var bytes = ByteBuffer(capacity: 4096)
   private(set) var families: [Written] = []
   private(set) var seriesCount = 0
-  /// Series of families that stay as they were.
+  /// Series of unchanged families.
   private(set) var keptSeriesCount = 0
   private var mode = Mode.replace
   private var times = GroupBytes.Times()
   private var stage = Stage.keep
-  /// How far the old group has been looked at.
+  /// The progress in the old group.
   private var oldAt = 0
   private var oldIndex = -1
-  /// For each family of the batch where the group has it, if that is added to; -1 for nowhere.
+  /// For each family of the batch its position in the group, if it is added to that; else -1.
   private var oldFamilies: [Int32] = []
   /// The next family of the batch; the one being written, where it starts, and its next metric.
   private var nextFamily = 0
@@ -23,16 +23,16 @@ struct GroupWriter: ~Copyable {
   private var metricCount = 0
   private var oldFamily: GroupBytes.Family?
   private var metricSlots = IndexSlots()
-  /// Metrics of the old family; -1 for one that was added to the batch's, of which there are so many.
+  /// Metrics of the old family, -1 for those that were added to the batch's, and their number.
   private var oldMetrics: [Int] = []
   private var oldCount = 0
-  /// The next one to take over.
+  /// The next one to copy.
   private var nextOld = 0
   private var oldHashes: [UInt64] = []
 
   private enum Stage { case keep, family, index, metrics, rest, end, done }
 
-  /// Begins the group that a batch makes of another.
+  /// Begins the group that results from a batch and the old group.
   mutating func begin(_ mode: Mode, _ times: GroupBytes.Times) {
     clear()
     self.mode = mode
@@ -52,7 +52,7 @@ struct GroupWriter: ~Copyable {
     keptSeriesCount = 0
   }
 
-  /// Gives back what a large group took.
+  /// Releases the memory of a large group.
   mutating func trim() {
     guard heldByteCount > PushBatch.keptByteCount else { return }
     clear()
@@ -70,7 +70,7 @@ struct GroupWriter: ~Copyable {
       + 16 * oldMetrics.capacity
   }
 
-  /// Goes on: about `left` series, which it counts down. Whether all is written.
+  /// Continues: about `left` series, which it counts down. Returns whether all is written.
   mutating func goOn(
     _ batch: PushBatch, over old: RawSpan, limit: Int, _ left: inout Int
   ) throws(PushError) -> Bool {
@@ -102,7 +102,7 @@ struct GroupWriter: ~Copyable {
     keep(old, except: nil, &left)
   }
 
-  /// Takes over the families that the batch has not, and finds those that are added to.
+  /// Copies the families that the batch does not have, and finds those that are added to.
   private mutating func keep(_ old: RawSpan, except batch: PushBatch?, _ left: inout Int) {
     if mode.rule != nil, oldFamilies.isEmpty, let batch {
       oldFamilies = [Int32](repeating: -1, count: batch.families.count)
@@ -192,7 +192,7 @@ struct GroupWriter: ~Copyable {
     }
   }
 
-  /// Takes over the old metrics that were not added to, neighbours at once.
+  /// Copies the old metrics that were not added to, adjacent ones at once.
   private mutating func rest(_ old: RawSpan, _ left: inout Int) {
     while nextOld < oldMetrics.count {
       if left <= 0 { return }
@@ -277,7 +277,7 @@ struct GroupWriter: ~Copyable {
     stage = .metrics
   }
 
-  /// The old metric with the labels of the new one at `place`; it is not kept for itself then.
+  /// The old metric with the labels of the new one at `place`; it is then not copied by itself.
   private mutating func takeOld(_ old: RawSpan, _ place: Int) -> Int? {
     let labels = GroupBytes.metric(bytes.bytes, at: place).labels
     let hash = HashKey.process.hash(bytes.bytes.extracting(labels))
@@ -365,7 +365,7 @@ struct GroupWriter: ~Copyable {
     }
   }
 
-  /// What replaced a group may have been anything: nothing is added to what is no number.
+  /// A replaced group may hold anything: nothing is added to NaN.
   private mutating func add(_ amount: Double, at offset: Int) {
     guard amount.magnitude <= GaugeRule.greatest else { return }
     store(bytes.bytes.double(at: offset) + amount, at: offset)

@@ -3,8 +3,8 @@ import SidecarRules
 
 /// The labels in a push's path: `/metrics/job/backup/instance/db-1`.
 ///
-/// What must stay true: `labels` is sorted by name and has `job`. `instance=""` is among them as a
-/// default, which a metric's own instance replaces; it is no part of the group's identity.
+/// What must stay true: `labels` is sorted by name and has `job`. It includes `instance=""` as a
+/// default, which a metric's own instance replaces; that is not part of the group's identity.
 struct GroupingKey {
   struct Label {
     /// Ranges of `bytes`: the name, and all of `name="escaped value"`.
@@ -20,8 +20,8 @@ struct GroupingKey {
 
   init() {}
 
-  /// Reads what follows `/metrics/job`, for instance `/backup/a@base64/eA` or `@base64/eA`, as it
-  /// stands in the request. Escapes `%2F` are resolved first, as Pushgateway does.
+  /// Parses the path after `/metrics/job`, for instance `/backup/a@base64/eA` or `@base64/eA`, as
+  /// sent. Escapes `%2F` are resolved first, as in Pushgateway.
   init(path: RawSpan, limits: PushLimits) throws(PushError) {
     let parts = Self.split(try Self.unescaped(path))
     // The first part is what follows "job": nothing, or "@base64".
@@ -41,7 +41,7 @@ struct GroupingKey {
     var pairs = [(name: Array("job".utf8), value: job)]
     for index in stride(from: rest.startIndex, to: rest.endIndex, by: 2) {
       let pair = try Self.pair(rest[index], rest[index + 1])
-      // The job comes first in the path; where a label is named again, the last one counts.
+      // The job comes first in the path; if a label is repeated, the last one counts.
       if let known = pairs.firstIndex(where: { $0.name == pair.name }) {
         if known != 0 { pairs[known] = pair }
       } else {
@@ -51,7 +51,7 @@ struct GroupingKey {
     try take(pairs, limits)
   }
 
-  /// Reads an identity back, as the state file keeps it.
+  /// Parses an identity from the state file.
   init(identity: RawSpan) {
     var pairs: [(name: [UInt8], value: [UInt8])] = []
     var at = 0

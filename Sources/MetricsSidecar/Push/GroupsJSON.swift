@@ -1,6 +1,6 @@
 import SidecarPlatform
 
-/// What `GET /api/v1/metrics` answers: all groups of one moment as JSON, some series a call.
+/// The answer to `GET /api/v1/metrics`: all groups of one moment as JSON, some series per call.
 /// https://github.com/prometheus/pushgateway#query-api
 final class GroupsJSON {
   private let moment: PushedFamilies
@@ -14,7 +14,7 @@ final class GroupsJSON {
 
   init(_ moment: PushedFamilies) { self.moment = moment }
 
-  /// Appends about `byteCount` bytes, or the rest. Whether that is all.
+  /// Appends about `byteCount` bytes, or the rest. Returns whether that is all.
   func write(into page: inout ByteBuffer, byteCount: Int) -> Bool {
     let end = page.count + byteCount
     if !hasBegun { page.append("{\"status\":\"success\",\"data\":[") }

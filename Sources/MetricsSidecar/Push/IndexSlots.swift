@@ -1,4 +1,4 @@
-/// An open-addressed set of indexes into an array that the owner keeps with their hashes.
+/// An open-addressed set of indexes into an array; the owner keeps it and the hashes.
 ///
 /// What must stay true: at most half of the slots are taken, so a probe always ends.
 struct IndexSlots {
@@ -23,7 +23,8 @@ struct IndexSlots {
     return Int(index)
   }
 
-  /// Adds `index`, the one after all that are here; `hashes` has theirs, for when the slots grow.
+  /// Adds `index`, the one after all existing ones; `hashes` has their hashes, for growing the
+  /// slots.
   @inline(__always)
   mutating func add(_ hash: UInt64, _ index: Int, hashes: (Int) -> UInt64) {
     if isFull {
@@ -33,7 +34,7 @@ struct IndexSlots {
     insert(hash, index)
   }
 
-  /// The same, where the hashes are in an array.
+  /// The same with the hashes in an array.
   @inline(__always)
   mutating func add(_ hash: UInt64, _ index: Int, in hashes: [UInt64]) {
     add(hash, index) { hashes[$0] }

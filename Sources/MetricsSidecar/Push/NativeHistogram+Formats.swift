@@ -1,14 +1,14 @@
 import SidecarPlatform
 
-/// A pushed native histogram as the protobuf format and Pushgateway's API have it.
+/// A pushed native histogram in the protobuf format and in Pushgateway's API.
 extension NativeHistogram {
-  /// Whether the count, or that of a bucket, is none that an integer histogram can have.
+  /// Whether the count, or that of a bucket, is impossible in an integer histogram.
   func isFloat(count: Double) -> Bool {
     !count.isWhole || !zeroCount.isWhole || !below.counts.allSatisfy { $0.isWhole }
       || !above.counts.allSatisfy { $0.isWhole }
   }
 
-  /// The fields of a `Histogram` message but its count, sum and classic buckets.
+  /// The fields of a `Histogram` message except its count, sum and classic buckets.
   func appendFields(isFloat: Bool, to page: inout ByteBuffer) {
     page.append(5 << 3)
     ProtobufFields.zigzag(Int64(schema), to: &page)
@@ -23,8 +23,8 @@ extension NativeHistogram {
     above.appendFields(12, isFloat, to: &page)
   }
 
-  /// `[[BOUNDARIES,"LOWER","UPPER","COUNT"],…]` of the buckets that have samples, from below. What
-  /// the boundaries mean: 0 `(]`, 1 `[)`, 3 `[]`.
+  /// `[[BOUNDARIES,"LOWER","UPPER","COUNT"],…]` for the buckets with samples, in ascending order.
+  /// The boundaries mean: 0 `(]`, 1 `[)`, 3 `[]`.
   func appendJSON(to page: inout ByteBuffer) {
     var rows: [(boundaries: UInt8, lower: Double, upper: Double, count: Double)] = []
     below.forEach { index, count in
@@ -56,7 +56,7 @@ extension NativeHistogram {
 }
 
 extension NativeHistogram.Side {
-  /// Spans in `field`; then differences in the field behind it, or counts in the one behind that.
+  /// Spans in `field`; then differences in the next field, or counts in the one after that.
   fileprivate func appendFields(_ field: UInt8, _ isFloat: Bool, to page: inout ByteBuffer) {
     for span in spans {
       ProtobufFields.span(field, offset: span.offset, length: span.length, to: &page)
@@ -76,6 +76,6 @@ extension NativeHistogram.Side {
 }
 
 extension Double {
-  /// Whether it is a count that a UInt64 has and a Double tells from its neighbours.
+  /// Whether it is a count that fits a UInt64 and that a Double represents exactly.
   var isWhole: Bool { self >= 0 && self <= 0x1p53 && rounded(.towardZero) == self }
 }

@@ -1,10 +1,10 @@
 import SidecarPlatform
 
-/// The native part of a pushed histogram: exponential buckets, beside the classic ones.
+/// The native part of a pushed histogram: exponential buckets, besides the classic ones.
 /// https://prometheus.io/docs/specs/native_histograms/
 ///
-/// In a group's bytes it stands behind the metric's classic buckets; whether a metric goes on there
-/// tells whether it has one:
+/// In a group's bytes it follows the metric's classic buckets; a metric has one if its bytes
+/// continue there:
 ///
 ///       0   4  schema, signed              4   4  spans below 0     8   4  spans above 0
 ///      12   4  buckets below 0            16   4  buckets above 0  20   4  zero
@@ -32,13 +32,13 @@ struct NativeHistogram {
   var below = Side()
   var above = Side()
 
-  /// Buckets that adding up may lead to; beyond, the resolution falls.
+  /// The most buckets that adding up may create; beyond, the resolution falls.
   static let bucketLimit = 2048
   private static let headByteCount = 40
 
   init() {}
 
-  /// Whether Prometheus takes a histogram with this for a native one.
+  /// Whether Prometheus treats a histogram with this as a native one.
   var isNative: Bool {
     hasSpans || zeroThreshold > 0 || zeroCount > 0 || bucketCount > 0
   }
@@ -49,13 +49,13 @@ struct NativeHistogram {
 
   // MARK: Bytes
 
-  /// Reads what `append` has written; `nil` where there is nothing.
+  /// Reads what `append` has written; `nil` if there is nothing.
   init?(_ group: RawSpan, _ range: Range<Int>) {
     guard range.count >= Self.headByteCount, range.upperBound <= group.byteCount else { return nil }
     let start = range.lowerBound
     func number(_ at: Int) -> Int { group.count32(at: start + at) }
     let places = [number(4), number(8), number(12), number(16)]
-    // What the file's checksum has let through is as it was written; nothing is read beyond it.
+    // The file's checksum ensures that these bytes are as written; nothing is read beyond them.
     var size = (range.count - Self.headByteCount) / 8
     for count in places {
       guard count <= size else { return nil }
@@ -106,7 +106,7 @@ struct NativeHistogram {
 
   // MARK: Checks
 
-  /// What makes it none that Prometheus takes; `nil` where nothing does.
+  /// Why Prometheus would refuse it; `nil` if it would not.
   func mistake(count: Double, sum: Double, isFloat: Bool) -> StaticString? {
     guard ExponentialScale.schemas.contains(schema) else { return "a schema that is not -4 to 8" }
     guard zeroThreshold >= 0, zeroThreshold.isFinite else {
@@ -119,7 +119,7 @@ struct NativeHistogram {
       if let mistake = side.mistake { return mistake }
       for count in side.counts { total += count }
     }
-    // Observations that are no number are in no bucket. Sums of floats are not exact.
+    // NaN observations are in no bucket. Sums of floats are not exact.
     if !isFloat, sum.isNaN ? total > count : total != count {
       return "buckets that do not add up to its count"
     }
@@ -128,7 +128,7 @@ struct NativeHistogram {
 
   // MARK: Adding up
 
-  /// Adds another one, at the lower of both resolutions; false where their zero buckets differ.
+  /// Adds another one, at the lower of both resolutions; false if their zero buckets differ.
   mutating func add(_ other: NativeHistogram) -> Bool {
     guard zeroThreshold == other.zeroThreshold else { return false }
     var other = other
@@ -155,7 +155,7 @@ struct NativeHistogram {
 extension NativeHistogram.Side {
   private typealias Bucket = (index: Int, count: Double)
 
-  /// Indexes within this are told apart by any computation here, on 32-bit machines too.
+  /// Every computation here is exact for indexes within this, on 32-bit machines too.
   private static let indexLimit = 1 << 26
 
   var mistake: StaticString? {
@@ -191,7 +191,7 @@ extension NativeHistogram.Side {
     }
   }
 
-  /// The buckets that have samples, neighbours put together.
+  /// The buckets with samples, adjacent ones merged into spans.
   private func buckets(reducedBy steps: Int) -> [Bucket] {
     var list: [Bucket] = []
     forEach { index, count in
@@ -213,7 +213,7 @@ extension NativeHistogram.Side {
     for bucket in buckets { append(bucket.index, bucket.count, &next) }
   }
 
-  /// Adds a bucket behind the others, the last of which lies before `next`.
+  /// Adds a bucket after the others, the last of which is before `next`.
   mutating func append(_ index: Int, _ count: Double, _ next: inout Int) {
     if spans.isEmpty || index != next {
       spans.append(.init(offset: index - next, length: 0))
@@ -244,7 +244,7 @@ extension NativeHistogram.Side {
       }
     }
     sum += right[at...]
-    // An empty span may be all that tells a native histogram without samples.
+    // An empty span may be all that marks a native histogram without samples.
     if sum.isEmpty, spans.isEmpty { spans = other.spans }
     if !sum.isEmpty { take(sum) }
   }

@@ -6,14 +6,14 @@ struct NativeParser {
   private var wholeCount: UInt64 = 0
   private var floatCount = 0.0
   private(set) var isFloat = false
-  /// As pushed: a float wherever there is one, be it below 0 or no number.
+  /// As pushed: a float if there is one, even if it is negative or NaN.
   var count: Double { floatCount == 0 ? Double(wholeCount) : floatCount }
-  /// The last bucket of each side, from which the next one differs.
+  /// The last bucket of each side, to which the next difference applies.
   private var last: (below: Int64, above: Int64) = (0, 0)
   private var hasDeltas = false
   private var hasCounts = false
 
-  /// Takes a field of the message `body`, if it is one of those.
+  /// Handles a field of the message `body`, if it is one of those.
   mutating func take(_ field: WireReader.Field, _ body: RawSpan) throws(PushError) {
     switch field.number {
     case 1: wholeCount = try field.varint()
@@ -41,7 +41,7 @@ struct NativeParser {
     hasCounts = hasCounts || field.number == 11 || field.number == 14
   }
 
-  /// What is wrong with it; `nil` where nothing is.
+  /// What is wrong with it; `nil` if nothing is.
   func mistake(sum: Double) -> StaticString? {
     if hasDeltas && hasCounts { return "buckets with counts and with differences" }
     return native.mistake(count: count, sum: sum, isFloat: isFloat || hasCounts)

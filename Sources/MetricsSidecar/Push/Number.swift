@@ -1,8 +1,8 @@
 import SidecarPlatform
 
-/// A sample's value as Go's `ParseFloat` takes it, which is what Prometheus reads with.
+/// A sample's value as Go's `ParseFloat` accepts it, which Prometheus uses.
 enum Number {
-  /// `nil` where the text is no number. Hexadecimal numbers and `_` are not taken.
+  /// `nil` if the text is not a number. Hexadecimal numbers and `_` are not accepted.
   static func parse(_ text: RawSpan) -> Double? {
     if let simple = parseSimple(text) { return simple }
     guard text.byteCount > 0 else { return nil }

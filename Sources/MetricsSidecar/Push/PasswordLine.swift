@@ -1,15 +1,16 @@
 import SidecarPlatform
 
-/// Passwords whose slow hash is not known yet. One is worked on at a time, a little each turn of the
-/// loop; the next one is of the address, and there of the name, that was served least lately.
+/// The queue of passwords whose slow hash is not known yet. It works on one at a time, a little in
+/// each turn of the loop; the next one is from the address, and then the name, that was served
+/// longest ago.
 ///
-/// What must stay true: who guesses from one address holds up the others for one hash at most, and
-/// takes no more than that address' places.
+/// What must stay true: guessing from one address delays the others by at most one hash, and uses
+/// no more than that address's places.
 struct PasswordLine {
   private struct Waiting {
     let number: Int
     let address: UInt64
-    /// Of address and name.
+    /// The hash of address and name.
     let client: UInt64
     let print: [UInt8]
     let hash: [UInt8]
@@ -17,23 +18,23 @@ struct PasswordLine {
   }
 
   private var waiting: [Waiting] = []
-  /// The one that is worked on; -1 for none.
+  /// The one being hashed; -1 for none.
   private var current = -1
   private var lastNumber = 0
   private var servedCount = 0
-  /// When each address and each client was served last, by a count of both.
+  /// When each address and each client was last served, as a sequence number.
   private var served: [UInt64: Int] = [:]
 
   private static let limit = 64
   private static let addressLimit = 4
   private static let clientLimit = 2
   private static let servedLimit = 1024
-  /// Between two looks at the clock: some tens of microseconds.
+  /// Iterations between two looks at the clock: some tens of microseconds.
   private static let stepCount = 16
 
   var isEmpty: Bool { waiting.isEmpty }
 
-  /// The number of a password that waits already.
+  /// The number of an already waiting password.
   func find(_ print: [UInt8]) -> Int? { waiting.first { $0.print == print }?.number }
 
   private static func client(_ address: UInt64, _ name: [UInt8]) -> UInt64 {
@@ -47,7 +48,7 @@ struct PasswordLine {
       && waiting.count { $0.client == client } < Self.clientLimit
   }
 
-  /// The number that it gets.
+  /// Adds a password and returns its number.
   mutating func add(
     _ print: [UInt8], from address: UInt64, _ name: [UInt8], _ hash: [UInt8],
     _ work: SHA256.PBKDF2

@@ -3,17 +3,17 @@ import SidecarPlatform
 /// Reads delimited `io.prometheus.client.MetricFamily` messages into a `PushBatch`.
 /// https://github.com/prometheus/client_model/blob/master/io/prometheus/client/metrics.proto
 ///
-/// Unknown fields are skipped. A family's name and type are looked for first, since they may stand
+/// Unknown fields are skipped. A family's name and type are searched for first, since they may come
 /// after its metrics.
 struct ProtobufParser {
   private let batch: PushBatch
   private let limits: PushLimits
 
-  /// How far a body has been read: between two families, or two metrics of one.
+  /// The progress in a body: between two families, or two metrics of one.
   struct Place {
     /// The next family.
     fileprivate var at = 0
-    /// What is left of the one being read.
+    /// The rest of the one being read.
     fileprivate var rest: Range<Int>?
     fileprivate var family = 0
     fileprivate var type = FamilyType.untyped
@@ -27,7 +27,8 @@ struct ProtobufParser {
     _ = try parse(body, &place, into: batch, limits: limits, &left)
   }
 
-  /// Goes on reading a body: about `left` series, which it counts down. Whether that is all.
+  /// Continues to read a body: about `left` series, which it counts down. Returns whether that is
+  /// all.
   static func parse(
     _ body: RawSpan, _ place: inout Place, into batch: PushBatch, limits: PushLimits,
     _ left: inout Int
@@ -46,7 +47,7 @@ struct ProtobufParser {
     return true
   }
 
-  /// Reads metrics of the family that has begun; whether those are all.
+  /// Reads metrics of the current family; returns whether those are all.
   private func metrics(
     _ body: RawSpan, _ place: inout Place, _ left: inout Int
   ) throws(PushError) -> Bool {
@@ -85,7 +86,7 @@ struct ProtobufParser {
       default: break
       }
     }
-    // A message that says nothing, as some encoders begin with.
+    // An empty message, with which some encoders begin.
     if name.isEmpty, isEmpty { return }
     if let mistake = mistake(body, name, "a family's name", NameByte.isFamily) {
       throw PushError(mistake)
@@ -123,7 +124,7 @@ struct ProtobufParser {
     while let field = try reader.next() {
       switch field.number {
       case 1:
-        // Before the work that each further label makes.
+        // Before the work for further labels.
         guard labelCount < limits.labels else {
           throw PushError(joined("more than ", limits.labels.description, " labels"))
         }
@@ -150,7 +151,7 @@ struct ProtobufParser {
     }
   }
 
-  /// Refuses what would stay in a sum for ever.
+  /// Refuses values that would spoil a sum forever.
   private func check(
     _ metric: Int, _ type: FamilyType, _ part: SampleNames.Part, _ value: Double
   ) throws(PushError) {
@@ -177,7 +178,7 @@ struct ProtobufParser {
       if field.number == 1 { name = try field.bytes() }
       if field.number == 2 { value = try field.bytes() }
     }
-    // What can be read but is not allowed changes the group's time of failure.
+    // A readable but inconsistent body changes the group's time of failure.
     if let mistake = mistake(body, name, "a label's name", NameByte.isLabel) {
       return batch.note(mistake)
     }
@@ -280,7 +281,7 @@ struct ProtobufParser {
     batch.addPoint(metric, bound: quantile, value: value)
   }
 
-  /// A bucket has its count as a whole number, or in a histogram of floats as any.
+  /// A bucket's count is a whole number, or any number in a histogram of floats.
   private func bucket(
     _ metric: Int, _ type: FamilyType, _ body: RawSpan, _ message: Range<Int>
   ) throws(PushError) {

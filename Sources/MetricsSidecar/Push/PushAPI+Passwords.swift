@@ -11,8 +11,8 @@ struct AskedPush {
   let body: [UInt8]
 }
 
-/// Who may push. A request whose password is not known yet waits for its slow hash, of which a little
-/// is done each turn; then it is answered as if it had just come.
+/// Who may push. A request whose password is not known yet waits for its slow hash, of which a
+/// little is done each turn; then it is answered as if it had just come.
 extension PushAPI {
   private static let askedLimit = 256
   /// Bodies that wait for passwords, in bytes of all together.

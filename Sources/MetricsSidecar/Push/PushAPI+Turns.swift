@@ -32,8 +32,8 @@ final class PushTask {
 
 /// Changes between the turns of the loop: one at a time, some work a turn.
 ///
-/// What must stay true: they are made in the order in which they came; the batch, the writer and the
-/// decompressed body are those of `current`; a change is kept before it is answered.
+/// What must stay true: they are made in the order in which they came; the batch, the writer and
+/// the decompressed body are those of `current`; a change is kept before it is answered.
 extension PushAPI {
   /// Of one turn, in series: some milliseconds where each is new.
   static let turnWork = 8192
@@ -154,7 +154,8 @@ extension PushAPI {
 
   private typealias Answer = (status: Int, text: String)
 
-  /// Goes on with a task; `nil` where it has to go on later. `body` is the request's, while it is here.
+  /// Goes on with a task; `nil` where it has to go on later. `body` is the request's, while it is
+  /// here.
   private func work(_ task: PushTask, _ body: RawSpan, _ left: inout Int) -> Answer? {
     switch task.kind {
     case .delete:

@@ -1,11 +1,11 @@
 import CSidecarLinux
 import SidecarPlatform
 
-/// Who may push: a file of lines `name:pbkdf2-sha256$iterations$salt$hash`, salt and hash in base64,
-/// as `metrics-sidecar hash-password NAME` writes them.
+/// Who may push: a file of lines `name:pbkdf2-sha256$iterations$salt$hash`, salt and hash in
+/// base64, as `metrics-sidecar hash-password NAME` writes them.
 ///
-/// A password that was right is remembered by a fast hash under a key of this process, so only the
-/// first push pays for the slow one. The slow ones wait in line, see `PasswordLine`.
+/// A correct password is remembered as a fast hash under a key of this process, so only the first
+/// push pays for the slow hash. Slow hashes are queued, see `PasswordLine`.
 struct PushAuth {
   private struct Entry {
     let name: [UInt8]
@@ -16,7 +16,7 @@ struct PushAuth {
 
   enum Verdict: Equatable {
     case allowed, refused, tooMany
-    /// Known later, by this number: see `goOn`.
+    /// Not known yet; `goOn` reports it by this number.
     case waits(Int)
   }
 
@@ -25,11 +25,11 @@ struct PushAuth {
   private static let knownLimit = 256
   private static let wrongLimit = 1024
 
-  /// The file as it was read.
+  /// The file's content.
   let text: [UInt8]
   private var entries: [Entry] = []
   private var known: Set<[UInt8]> = []
-  /// Those that were wrong lately, so that one that is sent again and again costs nothing.
+  /// Recent wrong passwords, so that a repeated one costs nothing.
   private var wrong: Set<[UInt8]> = []
   private var line = PasswordLine()
   private let key: [UInt8]
@@ -73,7 +73,7 @@ struct PushAuth {
       + Base64.encodeStandard(hash)
   }
 
-  /// Judges an `Authorization` field (RFC 7617) of a client with this address.
+  /// Checks an `Authorization` field (RFC 7617) of a client with this address.
   mutating func check(_ field: RawSpan?, from address: UInt64) -> Verdict {
     guard let field, field.byteCount > 6, field.extracting(0..<6).equalsIgnoringCase("basic ")
     else {
@@ -100,11 +100,11 @@ struct PushAuth {
     )
   }
 
-  /// Whether passwords wait.
+  /// Whether passwords are waiting.
   var isBusy: Bool { !line.isEmpty }
 
-  /// Works on one password until `end`, monotonic nanoseconds. Its number and whether it was right,
-  /// once that is known.
+  /// Hashes one password until `end`, in monotonic nanoseconds. Returns its number and whether it
+  /// was right, once that is known.
   mutating func goOn(until end: UInt64) -> (number: Int, isRight: Bool)? {
     guard let done = line.goOn(until: end) else { return nil }
     if done.isRight {

@@ -1,10 +1,10 @@
 import SidecarPlatform
 import SidecarRules
 
-/// What a batch is made of.
+/// The parts of a batch.
 extension PushBatch {
-  /// A range of `bytes`, of which there are less than 4 GiB. A push may be 150,000 families of a
-  /// metric each, so what is kept of either is small.
+  /// A range of `bytes`, which are less than 4 GiB. A push may have 150,000 families with one
+  /// metric each, so both are kept small.
   struct Place {
     private var start: UInt32 = 0
     private var count: UInt32 = 0
@@ -46,20 +46,20 @@ extension PushBatch {
     var value = 0.0
     /// Its `SeriesHash`.
     let hash: UInt64
-    /// What labels of the body gave way to the grouping key's; see `mergeLabels`.
+    /// A digest of the body's labels that the grouping key's replaced; see `mergeLabels`.
     var origin: UInt32
     /// Its `Points`; -1 for a number.
     var points: Int32 = -1
 
     var labels: Range<Int> { labelPlace.range }
     var family: Int { Int(familyIndex) }
-    /// The family's next one; -1 at the end.
+    /// The family's next metric; -1 at the end.
     var next: Int { Int(nextIndex) }
   }
 
-  /// What a histogram or summary has beside its sum.
+  /// The values of a histogram or summary besides its sum.
   struct Points {
-    /// The number of observations; NaN where it is not told.
+    /// The number of observations; NaN if it is missing.
     var count = Double.nan
     var first = -1
     var last = -1
@@ -86,7 +86,7 @@ extension PushBatch {
 
   func name(of family: Family) -> String { bytes.text(family.name) }
 
-  /// Whether it is one of the two families that every group has of itself; a pushed one is dropped.
+  /// Whether it is one of the two families that describe every group; a pushed one is dropped.
   func isPushTime(_ index: Int) -> Bool {
     let name = families[index].name
     guard name.count == 17 || name.count == 25 else { return false }

@@ -2,7 +2,8 @@ import SidecarPlatform
 
 /// Buckets and quantiles: lists of points, in the order of their bounds at the end.
 extension PushBatch {
-  /// Adds a bucket or quantile. They are in the order of their bounds once `finish` has been called.
+  /// Adds a bucket or quantile. They are in the order of their bounds once `finish` has been
+  /// called.
   func addPoint(_ metric: Int, bound: Double, value: Double) {
     let list = Int(metrics[metric].points)
     let index = points.count
@@ -25,7 +26,7 @@ extension PushBatch {
     for list in pointLists.indices where !pointLists[list].isSorted { sortPoints(list) }
   }
 
-  /// For the rare metric whose bounds do not rise.
+  /// For the rare metric whose bounds are not in ascending order.
   private func sortPoints(_ list: Int) {
     pointLists[list].isSorted = true
     var rest = pointLists[list].first

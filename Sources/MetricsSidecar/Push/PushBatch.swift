@@ -1,20 +1,22 @@
 import SidecarPlatform
 
-/// What one body says: families with their metrics, labels already merged with the grouping key's.
+/// The content of one body: families with their metrics, labels already merged with the grouping
+/// key's.
 ///
 /// One batch is kept and emptied for each push, so a push of a known shape allocates nothing here.
-/// What must stay true: all ranges lie in `bytes`; a metric's labels are sorted by name, escaped as
-/// the text format has them and free of duplicates; no two metrics of a family have the same labels.
+/// What must stay true: all ranges are within `bytes`; a metric's labels are sorted by name,
+/// escaped as in the text format and free of duplicates; no two metrics of a family have the same
+/// labels.
 final class PushBatch {
   private(set) var bytes = ByteBuffer(capacity: 4096)
   private(set) var families: [Family] = []
   private(set) var metrics: [Metric] = []
   var points: [Point] = []
   var pointLists: [Points] = []
-  /// The first thing that makes a readable body inconsistent; nothing of it may be stored.
+  /// The first inconsistency in a readable body; nothing of the body may be stored.
   private(set) var problem: String?
   private var key = GroupingKey()
-  /// Set where the body will be added up: what becomes of its gauges.
+  /// Set if the body will be added up: how its gauges are merged.
   private(set) var adds: GaugeRule?
   private var familySlots = IndexSlots()
   private var metricSlots = IndexSlots()
@@ -25,11 +27,11 @@ final class PushBatch {
   private struct Label {
     var name: Range<Int>
     var value: Range<Int>
-    /// The value has to be escaped; otherwise it is the text format's already.
+    /// Whether the value must be escaped; otherwise it is in the text format already.
     var isRaw: Bool
   }
 
-  /// Forgets the last body. Labels of `key` go into every metric and win over the body's.
+  /// Forgets the last body. Labels of `key` are added to every metric and override the body's.
   func begin(_ key: GroupingKey, adds: GaugeRule? = nil) {
     self.key = key
     self.adds = adds
@@ -45,7 +47,7 @@ final class PushBatch {
     metricSlots.removeAll()
   }
 
-  /// Forgets the body, and gives back what a large one took.
+  /// Forgets the body, and releases the memory of a large one.
   func trim() {
     guard heldByteCount > Self.keptByteCount else { return }
     begin(GroupingKey())
@@ -56,7 +58,7 @@ final class PushBatch {
     pointLists = []
   }
 
-  /// What is kept from one push to the next, so that pushes of a known shape allocate nothing.
+  /// The memory kept from one push to the next, so that pushes of a known shape allocate nothing.
   static let keptByteCount = 256 << 10
 
   /// The memory of its parts.
@@ -67,8 +69,7 @@ final class PushBatch {
       + pointLists.capacity * MemoryLayout<Points>.stride
   }
 
-  /// Refuses a body that would take more room than all groups or one may have, before all of it is
-  /// read.
+  /// Refuses a body that exceeds the space of all groups or of one, before all of it is read.
   @inline(__always)
   func check(_ limits: PushLimits) throws(PushError) {
     if metrics.count > limits.series || bytes.count > limits.groupByteCount {
@@ -115,7 +116,7 @@ final class PushBatch {
     return nil
   }
 
-  /// The family called `name`, made if it is new.
+  /// The family called `name`, created if it is new.
   func family(_ name: RawSpan) -> Int {
     if let last = families.last, ByteCompare.equal(bytes.bytes.extracting(last.name), name) {
       return families.count - 1
@@ -173,8 +174,8 @@ final class PushBatch {
   /// Sorts the line's labels, merges them with the grouping key's and appends the result.
   /// The ranges given to `addLabel` were of `body`.
   ///
-  /// `origin` is a digest of the labels that gave way: lines of a histogram or summary that differ in
-  /// those alone were two series where they come from, which would become one here.
+  /// `origin` is a digest of the replaced labels: lines of a histogram or summary that differ only
+  /// in those belong to two series of the client, which would become one here.
   private func mergeLabels(_ body: RawSpan) -> (labels: Range<Int>, origin: UInt64) {
     var origin: UInt64 = 0
     for index in 0..<labels.count {
@@ -214,7 +215,7 @@ final class PushBatch {
     return (start..<bytes.count, origin)
   }
 
-  /// Whether the line's labels have this name already. They are few: parsers see to that first.
+  /// Whether the line's labels have this name already. They are few: parsers ensure that.
   func hasLabel(_ name: Range<Int>, in body: RawSpan) -> Bool {
     let wanted = body.extracting(name)
     for label in labels where ByteCompare.equal(body.extracting(label.name), wanted) {
@@ -239,14 +240,14 @@ final class PushBatch {
 
   // MARK: Metrics
 
-  /// A metric with the labels added since the last one; one that is there already is a problem.
+  /// A metric with the labels added since the last one; a duplicate is a problem.
   func addMetric(_ family: Int, _ body: RawSpan) -> Int {
     let (index, isNew) = metric(family, body)
     if !isNew { noteDuplicate(index) }
     return index
   }
 
-  /// The metric of `family` with the labels added since the last one, made if it is new.
+  /// The metric of `family` with the labels added since the last one, created if it is new.
   func metric(_ family: Int, _ body: RawSpan) -> (index: Int, isNew: Bool) {
     let (labels, digest) = mergeLabels(body)
     let origin = UInt32(truncatingIfNeeded: digest)
@@ -283,8 +284,8 @@ final class PushBatch {
     return (index, true)
   }
 
-  /// A label `le` of a histogram would stand twice in its lines, and so a summary's `quantile`: a page
-  /// with that is refused whole.
+  /// A label `le` of a histogram would occur twice in its lines, and so would a summary's
+  /// `quantile`: Prometheus refuses a whole exposition with that.
   private func checkPointLabel(_ metric: Int) {
     let name: StaticString =
       families[metrics[metric].family].type == .summary ? "quantile" : "le"
@@ -303,7 +304,7 @@ final class PushBatch {
     pointLists[Int(metrics[metric].points)].count = count
   }
 
-  /// What a histogram or summary has.
+  /// The points of a histogram or summary.
   func pointList(_ metric: Int) -> Points { pointLists[Int(metrics[metric].points)] }
 
   func setNative(_ metric: Int, _ native: NativeHistogram) {

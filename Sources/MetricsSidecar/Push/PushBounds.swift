@@ -1,15 +1,15 @@
 import SidecarPlatform
 
-/// What all groups may take together, checked before a push changes anything.
+/// The space limits of all groups together, checked before a push changes anything.
 extension PushLimits {
-  /// Bytes of all grouping keys; of a few groups, some long ones have room.
+  /// Bytes of all grouping keys; with few groups, some long ones fit.
   var keyByteCount: Int { max(64 << 10, 256 * groups) }
   /// Bytes of all families' names.
   var familyNameByteCount: Int { max(64 << 10, 32 * series) }
 }
 
 extension PushStore {
-  /// Whether a new group may have this key beside the others.
+  /// Whether a new group may have this key besides the others.
   func hasRoom(for key: GroupingKey) -> Bool {
     groupCount < limits.groups && keyByteCount + key.identity.bytes.count <= limits.keyByteCount
   }
@@ -34,7 +34,7 @@ extension PushStore {
         " bytes together"), status: 507)
   }
 
-  /// Looks at what was written, beside what all other groups have. A push that adds no text is taken.
+  /// Checks the written group together with all others. A push that adds no text is accepted.
   func checkCount(_ known: PushGroup?) throws(PushError) {
     let count = seriesCount - (known?.seriesCount ?? 0) + writer.seriesCount
     guard count <= limits.series else {
@@ -53,19 +53,19 @@ extension PushStore {
       status: 507)
   }
 
-  /// The text of each family of the group as it is written.
+  /// The text of each family of the written group.
   func writtenTexts(_ known: PushGroup?) -> [Int] {
     let texts = known?.texts ?? []
     return writer.families.map { written in
       if written.batchIndex >= 0 { return written.textByteCount }
-      // A family that did not go with others at the start is not counted.
+      // A family that conflicted with others at startup is not counted.
       return written.oldIndex < texts.count ? texts[written.oldIndex] : 0
     }
   }
 }
 
 extension GroupBytes {
-  /// About the bytes of a family's lines on a text page, as `Family.textByteCount` has them.
+  /// The approximate bytes of a family's text lines, like `Family.textByteCount`.
   static func textByteCount(_ group: RawSpan, _ family: Family) -> Int {
     var sum = 18 + 2 * family.name.count + family.help.count
     var at = family.metrics.lowerBound

@@ -1,6 +1,6 @@
 import SidecarPlatform
 
-/// How far a push is on its way into its group.
+/// The progress of a push into its group.
 struct PushChange {
   enum Phase { case expiry, writing, series, others, names, room, done }
 
@@ -10,26 +10,26 @@ struct PushChange {
   fileprivate var timeToLive = 0.0
   fileprivate var now = PushMoment(unix: 0, steady: 0)
   fileprivate var isDryRun = false
-  /// The record of the key that the push came with.
+  /// The record of the push's idempotency key.
   fileprivate var pushedKey: ByteKey?
   fileprivate var times = GroupBytes.Times()
-  /// Where its group is; -1 for a new one.
+  /// The index of its group; -1 for a new one.
   fileprivate var place = -1
-  /// The family that is looked at, of those that were written, and the metric; -1 before the first.
+  /// The written family being checked, and the metric; -1 before the first.
   fileprivate var family = 0
   fileprivate var metric = -1
-  /// Series of the push that its group has already.
+  /// Series of the push that are already in its group.
   fileprivate var ownCount = 0
   fileprivate var seriesCount = 0
-  /// The names of the group's families as they will be, in place of those that it has.
+  /// The names of the group's future families, in place of its current ones.
   fileprivate var names: [Int] = []
   /// Whether `names` are counted, in place of the group's.
   fileprivate(set) var hasNames = false
 }
 
-/// A push in steps: what it costs follows from what it brings and from its own group.
+/// A push in steps: its cost depends on its own size and that of its group.
 extension PushStore {
-  /// Puts what `batch` has into the group of `key`, or tells why not and changes nothing.
+  /// Puts `batch` into the group of `key`, or throws and changes nothing.
   func push(
     _ key: GroupingKey, _ batch: PushBatch, mode: GroupWriter.Mode, timeToLive: Double,
     now: PushMoment, isDryRun: Bool = false
@@ -39,7 +39,7 @@ extension PushStore {
     _ = try goOn(batch, &left)
   }
 
-  /// Begins a push. `goOn` does it.
+  /// Begins a push, which `goOn` carries out.
   func begin(
     _ key: GroupingKey, mode: GroupWriter.Mode, timeToLive: Double, now: PushMoment,
     isDryRun: Bool, pushedKey: ByteKey? = nil
@@ -54,8 +54,8 @@ extension PushStore {
     change.pushedKey = pushedKey
   }
 
-  /// Goes on with the push that has begun: about `left` series, which it counts down. Whether it is
-  /// done; where it throws, it has changed nothing.
+  /// Continues the current push: about `left` series, which it counts down. Returns whether it is
+  /// done; if it throws, it has changed nothing.
   func goOn(_ batch: PushBatch, _ left: inout Int) throws(PushError) -> Bool {
     do throws(PushError) {
       while change.phase != .done {
@@ -68,13 +68,13 @@ extension PushStore {
     return true
   }
 
-  /// Gives up a push that has begun: it has changed nothing.
+  /// Abandons the current push, which has changed nothing.
   func abandon() {
     undoNames()
     change = PushChange()
   }
 
-  /// One phase, or a part of it; whether it is over.
+  /// Runs one phase, or a part of it; returns whether it is finished.
   private func step(_ batch: PushBatch, _ left: inout Int) throws(PushError) -> Bool {
     switch change.phase {
     case .expiry:
@@ -149,7 +149,7 @@ extension PushStore {
       let written = writer.families[change.family].batchIndex
       if written >= 0 {
         if change.metric < 0 { change.metric = batch.families[written].firstMetric }
-        // One at least, so that each call gets further.
+        // At least one, so that each call makes progress.
         repeat {
           left -= 1
           let metric = batch.metrics[change.metric]
@@ -170,7 +170,7 @@ extension PushStore {
     return true
   }
 
-  /// Whether it is not the hash alone that both have.
+  /// Whether more than the hash is equal.
   private func has(
     _ group: PushGroup, _ metric: PushBatch.Metric, of batch: PushBatch
   ) -> Bool {
@@ -179,8 +179,8 @@ extension PushStore {
       batch.families[metric.family].name, metric.labels, of: file.group(group.key.identity))
   }
 
-  /// Refuses what would spoil a family that events have: their series, and histograms with other
-  /// buckets than theirs.
+  /// Refuses what would conflict with a family of events: their series, and histograms with
+  /// different buckets.
   private func checkOthers(_ batch: PushBatch, _ left: inout Int) throws(PushError) -> Bool {
     guard let others else { return true }
     while change.family < writer.families.count {
@@ -229,8 +229,8 @@ extension PushStore {
 
   // MARK: Names and types
 
-  /// Counts the new families' names in place of the group's old ones, unless they are the same: then
-  /// their types have been checked before.
+  /// Counts the new families' names in place of the group's old ones, unless they are the same:
+  /// then their types have been checked before.
   private func beginNames() {
     change.phase = .names
     change.family = 0
@@ -305,7 +305,7 @@ extension PushStore {
 
   // MARK: The change
 
-  /// Makes the change, which nothing can refuse any more.
+  /// Makes the change, which can no longer be refused.
   private func commit(_ batch: PushBatch) {
     let next = keep(group(change.key.identity))
     let group = next ?? add(change.key)
@@ -327,7 +327,7 @@ extension PushStore {
     rebuildNames()
   }
 
-  /// Has `series` know what the group will have. A push of what is there already leaves it alone.
+  /// Updates `series` to the group's future content. A push of existing series leaves it alone.
   private func indexSeries(_ batch: PushBatch, _ group: PushGroup) {
     let place = change.place
     let isAdded = change.mode.rule != nil
@@ -356,13 +356,13 @@ extension PushStore {
     }
   }
 
-  /// Notes that a push into the group of `key` has failed, as Pushgateway does.
+  /// Records that a push into the group of `key` has failed, as Pushgateway does.
   func fail(_ key: GroupingKey, timeToLive: Double, now: PushMoment) {
     var left = Int.max
     _ = fail(key, timeToLive: timeToLive, now: now, &left)
   }
 
-  /// The same in steps; whether it is noted, or cannot be.
+  /// The same in steps; returns whether it is recorded, or cannot be.
   func fail(
     _ key: GroupingKey, timeToLive: Double, now: PushMoment, _ left: inout Int
   ) -> Bool {

@@ -1,4 +1,4 @@
-/// Why a push is refused: the status of the answer and a sentence for the person who pushes.
+/// Why a push is refused: the status of the answer and a sentence for the client.
 struct PushError: Error, Equatable {
   let status: Int
   let message: String

@@ -1,32 +1,32 @@
 import SidecarPlatform
 
-/// Moving to another region when the one in use is almost full: a part with each push and each turn of
-/// the loop, so that none has to wait until all groups are copied. A push that needs room before the
-/// move is over goes on with it, some of it a call.
+/// Moving to another region when the one in use is almost full: a part with each push and each turn
+/// of the loop, so that none has to wait until all groups are copied. A push that needs room before
+/// the move is over continues it, some per call.
 ///
-/// What must stay true: until the new region is opened, the old one has everything; what is written
-/// or deleted meanwhile is so in both. In the new one a key's records have the order in which they
-/// were written, too. A move that cannot go on is given up.
+/// What must stay true: until the new region is opened, the old one has everything; writes and
+/// deletions meanwhile apply to both. The new one also has a key's records in writing order. A move
+/// that cannot continue is abandoned.
 extension PushFile {
   struct Move {
-    /// The new region, and how far it is used.
+    /// The new region, and its used length.
     let start: Int
     let size: Int
     var used: Int
-    /// The next record of the old region to look at, and the end of those that are not in both.
+    /// The next record of the old region to copy, and the end of those that are not in both.
     var next: Int
     let last: Int
   }
 
-  /// The file grows by so much at once: some file systems clear it then.
+  /// The file grows by this much at once: some file systems clear it then.
   private static let growthByteCount = 1 << 20
 
-  /// Where the group's bytes are.
+  /// The position of the group's bytes.
   func offset(_ place: Place) -> Int {
     place.moved > 0 && place.move == lastMove ? place.moved : place.offset
   }
 
-  /// Whether the group is in the region that is being moved to.
+  /// Whether the group is in the new region.
   func isMoved(_ place: Place) -> Bool {
     move != nil && place.moved > 0 && place.move == moveCount
   }
@@ -43,7 +43,7 @@ extension PushFile {
     move?.used += byteCount
   }
 
-  /// Goes on with a move that has begun, some bytes of it; how many those were.
+  /// Continues the current move by some bytes; returns how many.
   @discardableResult
   func goOnMoving(_ byteCount: Int) -> Int {
     guard var next = move else { return 0 }
@@ -57,7 +57,7 @@ extension PushFile {
       left -= next.next - before
     }
     move = next
-    // The new region has to be there whole before it is the one in use.
+    // The new region must be complete before it comes into use.
     let fileEnd = next.start + next.size
     while file.size < fileEnd, left > 0 {
       left -= Self.growthByteCount / 4
@@ -91,8 +91,8 @@ extension PushFile {
 
   // MARK: Room
 
-  /// Moves to another region if `byteCount` more do not fit into this one; work of about `left` series,
-  /// which it counts down. Whether there is room now.
+  /// Moves to another region if `byteCount` more do not fit into this one; does the work of about
+  /// `left` series, which it counts down. Returns whether there is room now.
   func makeRoom(_ byteCount: Int, _ left: inout Int) throws(Errno) -> Bool {
     while used + byteCount > end {
       if move == nil { try begin(for: byteCount) }
@@ -109,8 +109,8 @@ extension PushFile {
   static let unitByteCount = 1024
   private static let unboundedWork = 1 << 20
 
-  /// Begins a move for a push that needs so much room: before the region in use if there is room, else
-  /// behind it. Near the limit, or on a full disk, one that is just large enough will do.
+  /// Begins a move for a push that needs this much room: before the region in use if there is room,
+  /// else after it. Near the limit, or on a full disk, a region that is just large enough will do.
   private func begin(for byteCount: Int) throws(Errno) {
     let before = start - Self.regionsStart
     let wanted = Self.pages(max(Self.leastRegionByteCount, (liveByteCount + byteCount) * 3))
@@ -131,8 +131,8 @@ extension PushFile {
     throw moveFailure ?? .outOfMemory
   }
 
-  /// Copies the next record of the old region if it is live and not in the new one; whether there was
-  /// room.
+  /// Copies the next record of the old region if it is live and not in the new one; returns whether
+  /// there was room.
   private func moveRecord(_ move: inout Move) -> Bool {
     let record = unsafe UnsafeRawPointer(base + move.next)
     let byteCount = Int(clamping: unsafe record.load(as: UInt32.self))
@@ -144,7 +144,7 @@ extension PushFile {
     move.next += byteCount
     guard let place = live[key], offset(place) == groupOffset, !isMoved(place) else { return true }
     guard hasRoom(move, byteCount) else { return false }
-    // As it stands, with its checksum.
+    // Unchanged, with its checksum.
     unsafe (base + move.used).copyMemory(from: record, byteCount: byteCount)
     stored()
     live[key] = Place(
@@ -154,7 +154,7 @@ extension PushFile {
     return true
   }
 
-  /// Whether the new region has room for so many bytes, and the file too.
+  /// Whether the new region, and the file, have room for this many bytes.
   private func hasRoom(_ move: Move, _ byteCount: Int) -> Bool {
     let offset = move.used + byteCount
     guard offset <= move.start + move.size else { return false }

@@ -1,10 +1,10 @@
 import CSidecarLinux
 import SidecarPlatform
 
-/// Where pushed groups survive a kill: a mapped file with one record for each change of a group.
+/// The file in which pushed groups survive a kill: mapped, with one record per change of a group.
 ///
 ///       0   8  "MSIDPUSH"        8   4  version
-///      16  20  the machine's boot, and whether the last owner ended in order: see `BootMark`
+///      16  20  the machine's boot, and whether the last owner exited cleanly: see `BootMark`
 ///      64  32  header of the regions with an even generation
 ///      96  32  header of those with an odd one
 ///    4096   …  regions
@@ -19,12 +19,12 @@ import SidecarPlatform
 ///                12   4  bytes of the group
 ///                16   …  key, group, zeros
 ///
-/// A record is written behind what is used; the one store of the new "how far" makes it count. So a
-/// kill at any time leaves the group as it was before the change or as it is after it. The last
-/// record of a key counts. One whose group was deleted has its checksum's bits turned round, by one
-/// store where it stands, so that a full file can be emptied. When a region is almost full, live
-/// records move to another (`PushFile+Moving`), whose header's checksum is stored last. From the start there is room for two, so
-/// that a few groups can be pushed again and again on a full disk.
+/// A record is written after the used part; the single store of the new used length makes it count.
+/// So a kill leaves the group as before the change or after it. The last record of a key counts.
+/// Deleting a group inverts its record's checksum in place, by one store, so a full file can be
+/// emptied. When a region is almost full, live records move to another (`PushFile+Moving`), whose
+/// header's checksum is stored last. From the start there is room for two regions, so a few groups
+/// can be pushed repeatedly on a full disk.
 @safe
 final class PushFile {
   static let version: UInt32 = 2
@@ -34,44 +34,44 @@ final class PushFile {
 
   enum Failure: Error {
     case system(Errno)
-    /// Not to be trusted; why.
+    /// The file is not trusted, and why.
     case damaged(String)
   }
 
-  /// A live record: where the group's bytes are.
+  /// A live record: the position of the group's bytes.
   struct Place {
     let offset: Int
     let byteCount: Int
-    /// Where they are in the region that this move went to, once it has come to them.
+    /// Their position in the region that this move goes to, once it has copied them.
     var moved = 0
     var move: UInt32 = 0
   }
 
   var file: MappedFile
   // Sound: the mapping never moves while `file` lives; everything below `file.size` may be touched,
-  // and offsets are checked against it once, when a region is opened or made.
+  // and offsets are checked against it once, when a region is opened or created.
   let base: UnsafeMutableRawPointer
   private(set) var generation: UInt32 = 0
   private(set) var start = 0
   private(set) var end = 0
   private(set) var used = 0
-  /// The move to another region that is on its way, how many there were, and which one led to the
-  /// region in use.
+  /// The current move to another region, how many there were, and which one led to the region in
+  /// use.
   var move: Move?
   var moveCount: UInt32 = 0
   private(set) var lastMove: UInt32 = 0
-  /// How many places for a region have been tried for the push that needs room, and why the file did
-  /// not grow for one.
+  /// How many positions for a region have been tried for the push that needs room, and why the file
+  /// did not grow for one.
   var attempts = 0
   var moveFailure: Errno?
   /// The live record of each key.
   var live: [ByteKey: Place] = [:]
   private(set) var liveByteCount = 0
-  /// Why the disk gave no more room the last time that it was asked, and for how much.
+  /// Why the disk gave no more room at the last try, and for how much.
   private var growthFailure: Errno?
   private var refusedByteCount = 0
 
-  /// Takes a file that `MappedFile` has opened. An empty one is made; any other is checked whole.
+  /// Uses a file that `MappedFile` has opened: initialises an empty one, checks any other fully.
   init(
     _ opened: consuming MappedFile, boot: BootIdentity = Process.bootIdentity
   ) throws(Failure) {
@@ -84,7 +84,7 @@ final class PushFile {
       file.settle(usedByteCount: end)
     }
     bootMark.begin(boot)
-    // One region will do where the disk has no more.
+    // One region will do if the disk has no more.
     do throws(Errno) {
       try file.grow(to: min(Self.regionsStart + 2 * Self.leastRegionByteCount, file.limit))
     } catch {}
@@ -92,7 +92,7 @@ final class PushFile {
 
   private var bootMark: BootMark { unsafe BootMark(at: base + 16) }
 
-  /// After the last change by a process that ends in order.
+  /// Call it after the last change by a process that exits cleanly.
   func endInOrder() {
     do throws(Errno) {
       try file.sync()
@@ -106,7 +106,7 @@ final class PushFile {
   }
 
   #if DEBUG
-    /// Called after each store that recovery has to cope with.
+    /// Called after each store that recovery must handle.
     var afterStore: (() -> Void)?
   #endif
 
@@ -123,7 +123,7 @@ final class PushFile {
 
   func has(_ key: ByteKey) -> Bool { live[key] != nil }
 
-  /// The group's bytes; none where there is no such key. Valid until the file is changed.
+  /// The group's bytes; none if there is no such key. Valid until the file is changed.
   @_lifetime(borrow self)
   func group(_ key: ByteKey) -> RawSpan {
     let place = live[key] ?? Place(offset: start, byteCount: 0)
@@ -132,8 +132,8 @@ final class PushFile {
     return unsafe _overrideLifetime(span, borrowing: self)
   }
 
-  /// Makes room for a group of so many bytes, and a record of a key beside it: work of about `left`
-  /// series, which it counts down. Whether there is room now.
+  /// Makes room for a group of this many bytes, and for a record of a key: does the work of about
+  /// `left` series, which it counts down. Returns whether there is room now.
   func prepare(
     _ key: ByteKey, _ groupByteCount: Int, pushedKey: ByteKey? = nil, _ left: inout Int
   ) throws(Errno) -> Bool {
@@ -152,8 +152,8 @@ final class PushFile {
     }
   }
 
-  /// Makes `group` the content of `key`, for which `prepare` has found room. When this returns, a kill
-  /// does not undo it.
+  /// Makes `group` the content of `key`, for which `prepare` has found room. When this returns, a
+  /// kill does not undo it.
   func store(_ key: ByteKey, _ group: borrowing ByteBuffer) {
     let offset = used
     commit(append(key, group.bytes, at: offset))
@@ -174,7 +174,7 @@ final class PushFile {
     beginMovingEarly()
   }
 
-  /// Writes a record that does not count yet; where it ends.
+  /// Writes a record that does not count yet; returns its end.
   private func append(_ key: ByteKey, _ group: RawSpan, at offset: Int) -> Int {
     let byteCount = Self.recordByteCount(key.bytes.count, group.byteCount)
     precondition(offset + byteCount <= end)
@@ -182,7 +182,7 @@ final class PushFile {
     return offset + byteCount
   }
 
-  /// Has the record at `offset` be the live one of its key.
+  /// Makes the record at `offset` the live one of its key.
   private func hold(_ key: ByteKey, _ group: RawSpan, at offset: Int) {
     forget(key)
     var place = Place(
@@ -192,8 +192,7 @@ final class PushFile {
     liveByteCount += Self.recordByteCount(key.bytes.count, group.byteCount)
   }
 
-  /// Deletes the group, for which a full file has room too. When this returns, a kill does not undo
-  /// it.
+  /// Deletes the group, which works in a full file too. When this returns, a kill does not undo it.
   func remove(_ key: ByteKey) {
     guard let place = live[key] else { return }
     remove(key, place, at: offset(place))
@@ -203,7 +202,7 @@ final class PushFile {
 
   private func remove(_ key: ByteKey, _ place: Place, at groupOffset: Int) {
     let offset = groupOffset - key.bytes.count - Self.headByteCount
-    // Of a live record, that it is right.
+    // The checksum of a live record.
     let checksum = unsafe (base + offset).load(fromByteOffset: 4, as: UInt32.self)
     stored()
     unsafe cl_store_32(base + offset + 4, ~checksum)
@@ -222,7 +221,7 @@ final class PushFile {
   func write(_ key: RawSpan, _ group: RawSpan, at offset: Int) {
     let byteCount = Self.recordByteCount(key.byteCount, group.byteCount)
     let record = unsafe base + offset
-    // The zeros at the end, before the bytes that may lie over them.
+    // The zeros at the end first, before the bytes that may overlap them.
     unsafe (record + byteCount - 8).storeBytes(of: 0, as: UInt64.self)
     unsafe record.storeBytes(of: UInt32(byteCount), as: UInt32.self)
     unsafe record.storeBytes(of: UInt32(key.byteCount), toByteOffset: 8, as: UInt32.self)
@@ -257,8 +256,8 @@ final class PushFile {
 
   private func headerOffset(_ generation: UInt32) -> Int { generation & 1 == 0 ? 64 : 96 }
 
-  /// Why the file cannot grow, if it could not the last time: tried again now, as far as a turn of the
-  /// loop allows.
+  /// Tries again to grow the file if that failed the last time, as far as a turn of the loop
+  /// allows; returns why it cannot.
   func retryGrowth() -> Errno? {
     guard growthFailure != nil else { return nil }
     var left = Self.retryWork
@@ -272,10 +271,10 @@ final class PushFile {
 
   static func pages(_ byteCount: Int) -> Int { (byteCount + 4095) & ~4095 }
 
-  /// Makes a region the one that counts, where the last move went to.
+  /// Brings the region that the last move went to into use.
   func openRegion(_ generation: UInt32, start: Int, size: Int, used: Int) {
     let header = unsafe base + headerOffset(generation)
-    // A checksum that does not fit takes the old header out of use first.
+    // First invalidate the old header by a wrong checksum.
     unsafe cl_store_32(header + 12, ~headerChecksum(generation))
     cl_compiler_barrier()
     unsafe header.storeBytes(of: generation, as: UInt32.self)
@@ -308,12 +307,12 @@ final class PushFile {
     unsafe base.storeBytes(of: Self.version, toByteOffset: 8, as: UInt32.self)
     openRegion(
       0, start: Self.regionsStart, size: Self.leastRegionByteCount, used: Self.regionsStart)
-    // The name comes last: without it, a file of zeros is one that was left half made.
+    // The name comes last: a file of zeros without it was left half made.
     unsafe base.copyMemory(from: StaticString("MSIDPUSH").utf8Start, byteCount: 8)
   }
 
-  /// Whether it was left half made, its name being stored last. Whatever had a group once has more in its
-  /// header than this.
+  /// Whether it was left half made, since its name is stored last. A file that ever had a group has
+  /// more in its header than this.
   private var isHalfMade: Bool {
     unsafe base.load(as: UInt64.self) == 0
       && base.load(fromByteOffset: 8, as: UInt32.self) == Self.version
@@ -351,7 +350,7 @@ final class PushFile {
     }
     guard let best else { throw .damaged("its header is damaged") }
     generation = best
-    // In 64 bits, which no 32 of them times 8 can leave: an `Int` of arm/v7 would trap.
+    // In 64 bits, which a 32-bit number times 8 cannot exceed: an `Int` on arm/v7 would trap.
     func place(_ at: Int) -> UInt64 {
       UInt64(unsafe (base + headerOffset(best)).load(fromByteOffset: at, as: UInt32.self)) * 8
     }

@@ -1,7 +1,7 @@
 import SidecarPlatform
 
-/// A moment on both clocks, in seconds: times that people read are of the one that may be set, times
-/// to live of the one that never goes back.
+/// A moment on both clocks, in seconds: times for people use the wall clock, times to live the one
+/// that never goes back.
 struct PushMoment {
   var unix: Double
   var steady: Double

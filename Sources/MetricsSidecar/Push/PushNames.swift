@@ -12,7 +12,7 @@ struct PushNames {
   private(set) var entries: [Entry] = []
   private var slots = IndexSlots()
   private(set) var liveCount = 0
-  /// Bytes of the names that groups have.
+  /// Bytes of the names in use.
   private(set) var liveByteCount = 0
 
   func find(_ name: RawSpan) -> Int? {
@@ -25,13 +25,13 @@ struct PushNames {
     return nil
   }
 
-  /// The type of a name that a group has.
+  /// The type of a name in use.
   func type(of name: RawSpan) -> FamilyType? {
     guard let index = find(name), entries[index].groupCount > 0 else { return nil }
     return entries[index].type
   }
 
-  /// One more group has `name`, as `type`; `nil` where others have it with another type.
+  /// Counts another group with `name`, as `type`; `nil` if others have it with another type.
   mutating func retain(_ name: RawSpan, _ type: FamilyType) -> Int? {
     if let index = find(name) {
       if entries[index].groupCount == 0 {
@@ -60,11 +60,11 @@ struct PushNames {
     liveByteCount -= entries[index].name.count
   }
 
-  /// Whether most names are those of groups that have gone.
+  /// Whether most names belong to removed groups.
   var isMostlyDead: Bool { entries.count > 1024 && liveCount * 2 < entries.count }
 
-  /// Whether lines of this family would be taken for those of another, as `a_count` for the
-  /// histogram `a`; the other's name then.
+  /// The name of another family whose lines this family's could be read as, as `a_count` for the
+  /// histogram `a`.
   func collision(
     of name: [UInt8], _ type: FamilyType, _ others: (any OtherFamilies)? = nil
   ) -> [UInt8]? {

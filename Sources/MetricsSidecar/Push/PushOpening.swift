@@ -1,10 +1,10 @@
 import SidecarPlatform
 
-/// Opens what pushing needs: the file of groups, beside the state file, and the password file.
+/// Opens the files for pushing: that of groups, beside the state file, and the password file.
 enum PushOpening {
   struct Failure: Error { let message: String }
 
-  /// `nil` where pushing is off.
+  /// `nil` if pushing is off.
   static func open(
     _ settings: Settings, state path: String, _ kept: LastGoodFiles?
   ) throws(Failure) -> PushAPI? {
@@ -13,7 +13,7 @@ enum PushOpening {
     do throws(Failure) {
       auth = try Self.auth(settings.push.authFile, kept)
     } catch {
-      // A worker that takes over goes on with the passwords of the one before.
+      // A worker that takes over continues with its predecessor's passwords.
       guard let last = kept?.passwords.load(), let read = try? PushAuth(last.text) else {
         throw error
       }
@@ -31,7 +31,7 @@ enum PushOpening {
   /// The longest password file, in bytes.
   static let authByteLimit = 1 << 20
 
-  /// The password file, `nil` where none is named. One without a mistake is put to `kept`.
+  /// The password file, `nil` if none is named. Stores one without a mistake in `kept`.
   static func auth(_ path: String, _ kept: LastGoodFiles?) throws(Failure) -> PushAuth? {
     path.isEmpty ? nil : try auth(try text(path), path, kept)
   }
@@ -56,7 +56,7 @@ enum PushOpening {
     } catch { throw Failure(message: joined(path, ": ", error.message)) }
   }
 
-  /// A file that is not to be trusted is set aside, as with the state file; how many were.
+  /// Sets aside a file that is not trusted, like the state file; returns how many were.
   private static func open(
     _ path: String, _ settings: Settings, _ board: WorkerBoard?
   ) throws(Failure) -> (PushFile, UInt64) {

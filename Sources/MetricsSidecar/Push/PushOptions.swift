@@ -1,6 +1,6 @@
 import SidecarPlatform
 
-/// What the query and the header of a push say.
+/// The options of a push in its query and header.
 struct PushOptions {
   var mode = GroupWriter.Mode.replace
   var timeToLive = 0.0

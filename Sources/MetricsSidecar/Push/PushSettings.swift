@@ -1,17 +1,17 @@
 import SidecarPlatform
 
-/// How pushing is set up.
+/// The settings for pushing.
 struct PushSettings: Sendable {
   var isOn = false
   var isAdmin = false
-  /// Pushes without a `mode` are added up.
+  /// Whether pushes without a `mode` are added up.
   var aggregates = false
   var gauges = GaugeRule.last
-  /// For pushes that name none, in seconds; 0 for ever.
+  /// For pushes that name none, in seconds; 0 is forever.
   var timeToLive = 0.0
   var authFile = ""
   var limits = PushLimits()
-  /// All flags as `/api/v1/status` tells them.
+  /// All flags, for `/api/v1/status`.
   var flags: [(name: String, value: String)] = []
 
   init() {}
@@ -39,7 +39,7 @@ struct PushSettings: Sendable {
   }
 }
 
-/// Bounds of what is pushed, each a flag.
+/// The limits of pushes, each a flag.
 struct PushLimits: Sendable {
   /// Groups kept at once.
   var groups = 10_000
@@ -47,7 +47,7 @@ struct PushLimits: Sendable {
   var series = 100_000
   /// One group in bytes, with the labels of its path in each series.
   var groupByteCount = 8 << 20
-  /// Text of all series' lines, those of events too, in bytes.
+  /// Text of all series' lines, including those of events, in bytes.
   var expositionByteCount = Int.max
   /// A push's body in bytes, before and after it is decompressed.
   var bodyByteCount = 1 << 20

@@ -1,17 +1,20 @@
 import SidecarHTTP
 import SidecarPlatform
 
-/// Pushgateway's query API: `GET /api/v1/status`, and what is not a `GET` of `/api/v1/metrics`, which
-/// `GroupsJSON` writes.
-/// https://github.com/prometheus/pushgateway#query-api
+/// Pushgateway's query API: `GET /api/v1/status`, and everything except `GET /api/v1/metrics`,
+/// which `GroupsJSON` writes. https://github.com/prometheus/pushgateway#query-api
 extension PushAPI {
-  /// Any page may read it, as with Pushgateway.
+  /// Any page may read it, as in Pushgateway.
   static let fieldLines: StaticString =
-    "Access-Control-Allow-Origin: *\r\nAccess-Control-Allow-Methods: GET, OPTIONS\r\nAccess-Control-Allow-Headers: Accept, Authorization, Content-Type, Origin\r\nAccess-Control-Expose-Headers: Date\r\nCache-Control: no-cache, no-store, must-revalidate\r\n"
+    """
+    Access-Control-Allow-Origin: *\r\nAccess-Control-Allow-Methods: GET, OPTIONS\r\n\
+    Access-Control-Allow-Headers: Accept, Authorization, Content-Type, Origin\r\n\
+    Access-Control-Expose-Headers: Date\r\nCache-Control: no-cache, no-store, must-revalidate\r\n
+    """
   static let fields = unsafe [UInt8](
     UnsafeBufferPointer(start: fieldLines.utf8Start, count: fieldLines.utf8CodeUnitCount))
 
-  /// Answers a request for one of the paths; whether it was one.
+  /// Answers a request for one of the paths; returns whether it was one.
   func query(_ request: Request, _ path: RawSpan, into response: inout ResponseWriter) -> Bool {
     let isStatus = path.isEqual(to: "/api/v1/status")
     guard isStatus || path.isEqual(to: "/api/v1/metrics") else { return false }
@@ -88,7 +91,7 @@ enum JSONText {
     case 0..<32:
       page.append("\\u00")
       for digit in [byte >> 4, byte & 15] { page.append(digit < 10 ? 48 + digit : 87 + digit) }
-    // What a page could take for markup, as Go's encoder does.
+    // Characters that a page could interpret as markup, as in Go's encoder.
     case UInt8(ascii: "<"): page.append("\\u003c")
     case UInt8(ascii: ">"): page.append("\\u003e")
     case UInt8(ascii: "&"): page.append("\\u0026")

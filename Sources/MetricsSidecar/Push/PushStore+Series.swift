@@ -1,6 +1,6 @@
 import SidecarPlatform
 
-/// No series is there twice, in whichever groups.
+/// Ensures that no series occurs twice, in any groups.
 extension PushStore {
   /// Another group whose own series would be the same: one with `instance=""` in its key is a twin
   /// of the one without.
@@ -8,7 +8,7 @@ extension PushStore {
 }
 
 extension GroupingKey {
-  /// The identity of the group whose series have the same labels; `nil` where there can be none.
+  /// The identity of the group whose series have the same labels; `nil` if there can be none.
   var twin: ByteKey? {
     let instance = Array("instance".utf8)
     guard let place = labels.firstIndex(where: { bytes[$0.name] == instance[...] }) else {
@@ -24,7 +24,7 @@ extension GroupingKey {
     return ByteKey(text)
   }
 
-  /// All labels that a series without labels of its own has.
+  /// All labels of a series without labels of its own.
   var fullText: [UInt8] {
     var text: [UInt8] = []
     for label in labels {

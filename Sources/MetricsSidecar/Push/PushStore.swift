@@ -4,16 +4,16 @@ import SidecarPlatform
 final class PushGroup {
   let key: GroupingKey
   var times = GroupBytes.Times()
-  /// When it goes, by the steady clock; infinity for never.
+  /// When it expires, by the steady clock; infinity for never.
   var deadline = Double.infinity
   var seriesCount = 0
-  /// Where its families start in its bytes, and which entries of `PushNames` they are.
+  /// The start of its families in its bytes, and their entries in `PushNames`.
   var families: [(offset: Int, name: Int)] = []
-  /// About the bytes of each family's lines on a text page.
+  /// The approximate bytes of each family's text lines.
   var texts: [Int] = []
-  /// Its bytes as a page that is being written has to show them, once the group has changed.
+  /// Its bytes for an exposition that is being written, once the group has changed.
   fileprivate(set) var kept: [UInt8] = []
-  /// The page during which it was made.
+  /// The exposition during which it was created.
   fileprivate let page: UInt64
 
   init(_ key: GroupingKey, page: UInt64) {
@@ -21,8 +21,8 @@ final class PushGroup {
     self.page = page
   }
 
-  /// What is left of its time to live. A push that failed does not prolong it. The wall clock may have
-  /// been set since the push.
+  /// The rest of its time to live. A failed push does not extend it. The wall clock may have been
+  /// set since the push.
   fileprivate func left(at now: PushMoment) -> Double {
     guard times.timeToLive > 0 else { return .infinity }
     let last = times.pushed > 0 ? times.pushed : times.failed
@@ -30,12 +30,12 @@ final class PushGroup {
   }
 }
 
-/// All groups. A change is checked whole before anything is changed, and has survived a kill when
-/// it is said to be done. Changes come one after the other: while one is on its way, some steps a
+/// All groups. A change is checked completely before anything changes, and survives a kill once it
+/// is reported as done. Changes come one after the other: while one is in progress, some steps per
 /// call, there is no other.
 ///
-/// What must stay true: a name has one type over all groups; no series is there twice; `names` counts
-/// what the groups have, and `series` has each of theirs.
+/// What must stay true: a name has one type over all groups; no series occurs twice; `names` counts
+/// the groups' families, and `series` has all their series.
 final class PushStore {
   let file: PushFile
   let limits: PushLimits
@@ -45,25 +45,25 @@ final class PushStore {
   var names = PushNames()
   var series = SeriesIndex()
   var seriesCount = 0
-  /// About the bytes of all pushed series' lines on a text page.
+  /// The approximate bytes of all pushed series' text lines.
   var textByteCount = 0
-  /// Of all grouping keys.
+  /// The bytes of all grouping keys.
   private(set) var keyByteCount = 0
   private(set) var expiredCount: UInt64 = 0
   private var nextExpiry = Double.infinity
-  /// How far a look for groups whose time has come is, and when the next one of those it has seen is
-  /// due.
+  /// The progress of the search for expired groups, and when the next one of those it has seen
+  /// expires.
   private var expiryPlace = 0
   private var seenExpiry = Double.infinity
   private var wipePlace = 0
   var writer = GroupWriter()
   private var pushedKeys = PushedKeys()
-  /// The push that is on its way.
+  /// The push in progress.
   var change = PushChange()
-  /// Whether a page is being written from the groups as they were, and how many pages there were.
+  /// Whether an exposition is being written from the groups of a moment, and how many there were.
   private(set) var isRead = false
   private var pageCount: UInt64 = 0
-  /// The families that events and the sidecar itself have.
+  /// The families of events and of the sidecar itself.
   var others: (any OtherFamilies)?
 
   init(file: PushFile, limits: PushLimits, now: PushMoment = .now) {
@@ -111,7 +111,7 @@ final class PushStore {
     }
   }
 
-  /// What it costs to delete a group, in series.
+  /// The cost of deleting a group, in series.
   private func cost(_ group: PushGroup) -> Int { 4 + group.seriesCount }
 
   func deleteAll() {
@@ -119,7 +119,7 @@ final class PushStore {
     _ = deleteAll(&left)
   }
 
-  /// Deletes groups of about `left` series, which it counts down. Whether that was all.
+  /// Deletes groups of about `left` series, which it counts down. Returns whether that was all.
   func deleteAll(_ left: inout Int) -> Bool {
     while wipePlace < groups.count {
       if left <= 0 { return false }
@@ -139,8 +139,8 @@ final class PushStore {
     _ = expire(now, &left)
   }
 
-  /// Removes groups whose time has come, by the steady clock: as many as have about `left` series,
-  /// which it counts down. Whether that was all.
+  /// Removes expired groups, by the steady clock: as many as have about `left` series, which it
+  /// counts down. Returns whether that was all.
   func expire(_ now: Double, _ left: inout Int) -> Bool {
     guard now >= nextExpiry else { return true }
     while expiryPlace < groups.count {
@@ -163,13 +163,13 @@ final class PushStore {
     return true
   }
 
-  /// The groups whose time has not come.
+  /// The groups that have not expired.
   func liveGroups(_ now: Double) -> [PushGroup?] {
     guard now >= nextExpiry else { return groups }
     return groups.map { $0.flatMap { $0.deadline > now ? $0 : nil } }
   }
 
-  /// Keeps the group that `writer` has, and with it the key that its push came with.
+  /// Stores the group from `writer`, together with its push's idempotency key.
   func store(_ identity: ByteKey, pushedKey: ByteKey?) {
     guard let pushedKey else { return file.store(identity, writer.bytes) }
     file.store(identity, writer.bytes, pushedKey, pushedKeys.content)
@@ -203,10 +203,10 @@ final class PushStore {
     nextExpiry = min(nextExpiry, group.deadline)
   }
 
-  // MARK: A page
+  // MARK: An exposition
 
-  /// From now on a page is written from `groups` as they are now: one that changes keeps what it had
-  /// for it.
+  /// From now on an exposition is written from `groups` as they are now: a group that changes keeps
+  /// its old content for it.
   func beginReading() {
     precondition(!isRead, "one page at a time")
     isRead = true
@@ -218,7 +218,7 @@ final class PushStore {
     rebuildNames()
   }
 
-  /// The group to change in place of `group`, which stays as it is for the page that is being written.
+  /// The group to change in place of `group`, which stays unchanged for the current exposition.
   func keep(_ group: PushGroup?) -> PushGroup? {
     guard isRead, let group, group.page != pageCount, let place = index[group.key.identity] else {
       return group
@@ -237,7 +237,8 @@ final class PushStore {
 
   // MARK: Names
 
-  /// Once most names are those of groups that have gone, and no page or push has their numbers.
+  /// Call it once most names belong to removed groups, and no exposition or push holds their
+  /// numbers.
   func rebuildNames() {
     guard names.isMostlyDead, !isRead, !change.hasNames else { return }
     var fresh = PushNames()
@@ -251,7 +252,7 @@ final class PushStore {
     names = fresh
   }
 
-  // MARK: The start
+  // MARK: Startup
 
   private func restore(_ identity: ByteKey, _ now: PushMoment) {
     let key = unsafe GroupingKey(identity: identity.bytes.span.bytes)

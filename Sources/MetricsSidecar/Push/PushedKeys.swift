@@ -1,9 +1,9 @@
 import SidecarPlatform
 
-/// `Idempotency-Key` of pushes that add up: one that is seen again for its group is answered and not
-/// added. The last 10,000 are known, over all groups.
+/// `Idempotency-Key` of aggregating pushes: a repeated one for its group is answered but not added.
+/// The last 10,000 are known, over all groups.
 ///
-/// A key is a record of its own in the file of groups, kept in one store with the push that it came with:
+/// A key is a record of its own in the file of groups, committed in one store with its push:
 ///
 ///     its key      0   1  zero, which no group's identity begins with
 ///                  1  16  digest of the group's identity and the key
@@ -12,16 +12,16 @@ import SidecarPlatform
 /// What must stay true: `order` has the keys of these records, the oldest first.
 struct PushedKeys {
   static let limit = 10_000
-  /// Of a key, in bytes.
+  /// The longest key, in bytes.
   static let byteLimit = 255
   static let contentByteCount = 8
 
   private var order: [ByteKey] = []
-  /// Those before it have gone.
+  /// Earlier ones have been removed.
   private var first = 0
   private var next: UInt64 = 1
 
-  /// The record of a key for a group. 128 bits of a hash that nobody finds two texts for.
+  /// The record of a key for a group: 128 bits of a hash without known collisions.
   static func record(_ group: ByteKey, _ key: [UInt8]) -> ByteKey {
     ByteKey([0] + SHA256.hash(group.bytes + [0] + key)[..<16])
   }
@@ -30,7 +30,7 @@ struct PushedKeys {
 
   init() {}
 
-  /// What a file has: numbers without a gap, since the oldest goes first.
+  /// The keys in a file: numbers without a gap, since the oldest goes first.
   init(_ file: PushFile) {
     let keys = file.keys
     var least = UInt64.max
@@ -46,7 +46,7 @@ struct PushedKeys {
     }
   }
 
-  /// Of the push that a record's key came with; `nil` for a group.
+  /// The number of the push of a record's key; `nil` for a group.
   private static func number(_ key: ByteKey, _ file: PushFile) -> UInt64? {
     let content = file.group(key)
     guard isRecord(key), content.byteCount == contentByteCount else { return nil }
@@ -55,14 +55,14 @@ struct PushedKeys {
     return number
   }
 
-  /// What the next key's record has.
+  /// The content of the next key's record.
   var content: ByteBuffer {
     var content = ByteBuffer(capacity: 8)
     for index in 0..<8 { content.append(UInt8(truncatingIfNeeded: next >> UInt64(8 * index))) }
     return content
   }
 
-  /// Takes note of a record that is stored; the oldest one, if it has to go for it.
+  /// Adds a stored record; returns the oldest one, if it has to make room.
   mutating func stored(_ key: ByteKey) -> ByteKey? {
     order.append(key)
     next += 1

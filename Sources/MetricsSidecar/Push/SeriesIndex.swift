@@ -10,8 +10,8 @@ enum SeriesHash {
   }
 }
 
-/// Which group has a series: all pushed series by their hashes, so that a push is checked against
-/// all groups at the cost of its own series.
+/// The group of each series: all pushed series by their hashes, so that checking a push against all
+/// groups costs only its own series.
 ///
 /// What must stay true: at most three quarters of the slots are taken, so a probe always ends; from
 /// a hash's first slot to its entry, none is free. Two series may have the same hash.
@@ -21,7 +21,7 @@ struct SeriesIndex {
   private var groups = [Int32](repeating: 0, count: 64)
   private var mask = 63
   private(set) var count = 0
-  /// Slots looked at since the start: what it all costs, for tests.
+  /// Slots probed since the start: the total cost, for tests.
   private(set) var probeCount = 0
 
   var slotCount: Int { mask + 1 }
@@ -31,7 +31,7 @@ struct SeriesIndex {
 
   private func home(_ hash: UInt64) -> Int { Int(truncatingIfNeeded: hash >> 20) & mask }
 
-  /// Whether the group at `own` has a series of that hash, and another group that has one; -1 for
+  /// Whether the group at `own` has a series with that hash, and another group that has one; -1 for
   /// none.
   mutating func find(_ hash: UInt64, own: Int) -> (isOwn: Bool, other: Int) {
     let hash = Self.stored(hash)
@@ -73,7 +73,7 @@ struct SeriesIndex {
       at = (at + 1) & mask
     }
     count -= 1
-    // Those behind it move up, unless they stand at or behind their own first slot already.
+    // Those after it move up, unless they are at or after their own first slot already.
     var next = (at + 1) & mask
     while hashes[next] != 0 {
       probeCount &+= 1
@@ -85,7 +85,7 @@ struct SeriesIndex {
       next = (next + 1) & mask
     }
     hashes[at] = 0
-    // Of many groups that have gone, the room is given back.
+    // Release the room after many groups are removed.
     if mask > 1023, count * 8 < mask { resize(to: (mask + 1) / 4) }
   }
 

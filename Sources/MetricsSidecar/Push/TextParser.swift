@@ -3,7 +3,8 @@ import SidecarPlatform
 /// Reads Prometheus text format 0.0.4 into a `PushBatch`.
 /// https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 ///
-/// It takes and refuses what Pushgateway's parser does; a mistake is told with line and column.
+/// It accepts and refuses what Pushgateway's parser does; a mistake is reported with line and
+/// column.
 struct TextParser: ~Escapable {
   private let body: RawSpan
   private let batch: PushBatch
@@ -19,7 +20,7 @@ struct TextParser: ~Escapable {
     self.limits = limits
   }
 
-  /// How far a body has been read: between two lines.
+  /// The progress in a body: between two lines.
   struct Place {
     fileprivate var at = 0
     fileprivate var line = 1
@@ -33,7 +34,8 @@ struct TextParser: ~Escapable {
     _ = try parse(body, &place, into: batch, limits: limits, &left)
   }
 
-  /// Goes on reading a body: lines of about `left` series, which it counts down. Whether that is all.
+  /// Continues to read a body: lines of about `left` series, which it counts down. Returns whether
+  /// that is all.
   static func parse(
     _ body: RawSpan, _ place: inout Place, into batch: PushBatch, limits: PushLimits,
     _ left: inout Int
@@ -42,7 +44,7 @@ struct TextParser: ~Escapable {
     var parser = TextParser(body, batch, limits)
     parser.at = place.at
     parser.line = place.line
-    // With a newline at the very end, no other place has to look for the end of the body.
+    // With a newline at the very end, no other code has to check for the end of the body.
     let endsWell = body.at(body.byteCount - 1) == UInt8(ascii: "\n")
     let end = endsWell ? body.byteCount : parser.lastLineStart()
     while parser.at < end {
@@ -118,7 +120,7 @@ struct TextParser: ~Escapable {
       return
     }
     skipBlanks()
-    // A comment that stops before it says something is one, as Pushgateway's parser has it.
+    // An incomplete TYPE or HELP is a comment, as in Pushgateway's parser.
     if body.at(at) == 10 { return }
     let start = at
     let name = try familyName()
@@ -237,7 +239,7 @@ struct TextParser: ~Escapable {
   }
 
   /// Reads `{a="1",…}`.
-  /// - Returns: the bound that `le` or `quantile` gives; NaN where there is none.
+  /// - Returns: the bound in `le` or `quantile`; NaN if there is none.
   private mutating func labels(_ type: FamilyType) throws(PushError) -> Double {
     var bound = Double.nan
     at += 1
@@ -258,7 +260,7 @@ struct TextParser: ~Escapable {
         }
         bound = number
       } else {
-        // Before the work that each further label makes.
+        // Before the work for further labels.
         guard batch.labelCount < limits.labels else {
           throw mistake(joined("more than ", limits.labels.description, " labels"), at: lineStart)
         }

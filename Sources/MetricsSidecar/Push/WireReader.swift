@@ -9,7 +9,7 @@ struct WireReader: ~Escapable {
 
   struct Field {
     let number: Int
-    /// Where it starts.
+    /// Its start.
     let start: Int
     fileprivate let type: UInt64
     fileprivate let bits: UInt64
@@ -45,7 +45,7 @@ struct WireReader: ~Escapable {
 
   var isAtEnd: Bool { at >= end }
 
-  /// Where the next field starts.
+  /// The start of the next field.
   var position: Int { at }
 
   mutating func next() throws(PushError) -> Field? {
@@ -67,7 +67,7 @@ struct WireReader: ~Escapable {
     return Field(number: number, start: start, type: type, bits: bits, range: range)
   }
 
-  /// What an old kind of message holds, up to its end; nobody here reads it.
+  /// Skips the content of an obsolete group, up to its end.
   private mutating func skipGroup() throws(PushError) {
     var depth = 1
     while depth > 0 {

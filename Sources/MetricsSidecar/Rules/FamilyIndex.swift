@@ -1,4 +1,4 @@
-/// The families of a rules file by their names, and its scales, while it is read.
+/// The families of a rules file by name, and its scales, while it is parsed.
 struct FamilyIndex {
   private var scales = Scales()
   /// Steps that the regular expressions of the file may still take.
@@ -7,12 +7,12 @@ struct FamilyIndex {
   /// Those whose lines are `…_sum`, `…_count` and such.
   private var withSuffixes: [[UInt8]: Int] = [:]
 
-  /// Whether a family may have another scale: values would be taken as they are beyond the limit.
+  /// Whether another scale fits: beyond the limit values would not be scaled.
   mutating func hasRoom(forScale scale: Double) -> Bool {
     scale == 1 || scales.number(of: scale) > 0
   }
 
-  /// The place of a family's first entry.
+  /// The index of a family's first entry.
   func first(_ name: [UInt8]) -> Int? { places[name] }
 
   mutating func insert(_ family: FamilyRule, at place: Int) {
@@ -21,8 +21,8 @@ struct FamilyIndex {
     if family.kind?.hasSuffixes == true { withSuffixes[Array(family.name.utf8)] = place }
   }
 
-  /// No family may be called what a line of another is: a scrape with both would be refused whole.
-  /// Both names, if this one is or has such a line.
+  /// A family's name must not be the name of another family's line: Prometheus would refuse a whole
+  /// scrape with both. Returns both names if this family clashes with another.
   func clash(of family: FamilyRule) -> (name: String, family: String)? {
     let name = Array(family.name.utf8)
     let other = SampleNames.clash(name, family.kind.map(FamilyType.init(_:)) ?? .untyped) { other in

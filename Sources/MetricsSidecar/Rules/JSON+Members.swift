@@ -1,14 +1,14 @@
 import SidecarPlatform
 import SidecarRules
 
-/// What a reader of a document asks of its values.
+/// Typed access to the values of a document.
 extension JSON {
   func flag() throws(Mistake) -> Bool {
     guard case .bool(let flag) = value else { throw mistake("expected true or false") }
     return flag
   }
 
-  /// Whether the text is `yes`; a mistake where it is not `no` either.
+  /// Whether the text is `yes`; a mistake if it is not `no` either.
   func choice(
     _ yes: String, _ no: String, _ name: String
   ) throws(Mistake) -> Bool {
@@ -20,7 +20,7 @@ extension JSON {
     return false
   }
 
-  /// The members that are known; the others are mistakes.
+  /// The known members; others are mistakes.
   func members(
     _ known: [String], _ mistakes: inout [Mistake]
   ) throws(Mistake) -> [(name: String, value: JSON)] {

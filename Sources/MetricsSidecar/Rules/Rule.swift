@@ -1,25 +1,25 @@
 import SidecarRules
 
-/// Which events feed a family.
+/// A rule that says which events feed a family.
 struct Rule {
-  /// The event's name; where there is a `regex`, what it takes begins so.
+  /// The event's name; with a `regex`, the literal beginning of matching names.
   var event: Pattern
   var regex: RegularExpression?
-  /// Kinds of events that it takes; empty: all.
+  /// Kinds of events that it accepts; empty: all.
   var kinds: [MetricType] = []
   /// All have to hold.
   var conditions: [Condition]
   /// Its entry in `Rules.families`; `nil` for a rule that drops the event.
   var family: Int?
-  /// Whether no rule after this one is tried.
+  /// Whether a match ends the search.
   var isLast = false
-  /// What each value is multiplied with.
+  /// The factor for each value.
   var scale = 1.0
 
-  /// How many captures an event has.
+  /// The number of captures of a match.
   var captureCount: Int { regex?.groupCount ?? event.starCount }
 
-  /// What the name's stars or groups stand for, where the rule takes the event.
+  /// The captures of the name's stars or groups, if the rule matches the event.
   func captures(_ event: EventDescription, _ kind: MetricType) -> [ArraySlice<UInt8>]? {
     guard kinds.isEmpty || kinds.contains(kind),
       let captures = regex.map({ $0.captures(event.name[...]) })
@@ -32,7 +32,7 @@ struct Rule {
   }
 }
 
-/// A condition on one tag. A tag that is missing has the empty value.
+/// A condition on one tag. A missing tag has the empty value.
 struct Condition {
   var tag: [UInt8]
   var patterns: [Pattern]
@@ -44,8 +44,8 @@ struct Condition {
   }
 }
 
-/// An entry of the file: a family, or one that is made when its first event comes, and what its
-/// events' labels are. A family may have several.
+/// An entry of the file: a family, possibly one that its first event creates, and the labels of its
+/// events. A family may have several entries.
 struct FamilyRule {
   /// Where a label's value comes from.
   enum Source: Equatable {
@@ -55,24 +55,24 @@ struct FamilyRule {
 
   /// As written; with captures it is a template.
   var name: String
-  /// `nil` where the type is the first event's own.
+  /// `nil` if the first event decides the type.
   var kind: MetricType?
-  /// What a timing becomes where the type is the event's own.
+  /// The type for timings, if the first event decides the type.
   var timingKind = MetricType.histogram
   var help: String
   var labels: [(name: String, source: Source)]
-  /// Whether tags that no label names become labels, and which do not.
+  /// Whether tags that no label names become labels, and the exceptions.
   var keepsOtherTags = false
   var droppedTags: [Pattern] = []
-  /// Whether a tag of the event wins over a constant of the same name.
+  /// Whether a tag of the event overrides a constant of the same name.
   var honorsTags = false
-  /// Time to live in seconds; 0 is for ever, `nil` what `--series-ttl` says.
+  /// Time to live in seconds; 0 is forever, `nil` means `--series-ttl`.
   var ttlSeconds: Int64?
-  /// Upper bounds, rising, without +Inf; empty but for histograms.
+  /// Upper bounds, ascending, without +Inf; empty except for histograms.
   var buckets: [Double]
   var options = KindOptions()
 
-  /// What the events' name is filled into; `nil` for a name without captures.
+  /// The template for the family's name; `nil` for a name without captures.
   var nameTemplate: Template? {
     let template = Template(name)
     return template.captureCount == 0 ? nil : template
@@ -93,19 +93,19 @@ struct FamilyRule {
   ]
 }
 
-/// All rules, as a file has them.
+/// All rules of a file.
 struct Rules {
   var families: [FamilyRule] = []
   var rules: [Rule] = []
   /// Whether an event that no rule matches is exposed under its own name, or dropped.
   var exposesUnmatched = true
 
-  /// Puts into the families' options what follows from elsewhere, before any family is made of them.
+  /// Completes the families' options by derived values, before any family is created from them.
   func completeOptions(clients: Int) {
     for family in families {
       let options = family.options
       options.maxClients = clients
-      // A client's report has the time to live that its series has.
+      // A client's report has its series' time to live.
       if family.kind == .clientGauge, options.windowMilliseconds == 0 {
         options.windowMilliseconds = UInt64(max(0, family.ttlSeconds ?? 0)) * 1000
       }

@@ -1,9 +1,9 @@
 import SidecarPlatform
 import SidecarRules
 
-/// The values that members of a rules file have.
+/// Parses the values of members of a rules file.
 extension RuleFile {
-  /// In seconds; 0 is for ever.
+  /// In seconds; 0 is forever.
   static func timeToLive(_ json: JSON) throws(JSON.Mistake) -> Int64 {
     // A hundred years: as nanoseconds within 64 bits.
     guard let ttl = Quantity.milliseconds(try json.text()), ttl == 0 || ttl >= 1000,
@@ -34,7 +34,7 @@ extension RuleFile {
     return list
   }
 
-  /// A family's type; with `event` it is the first event's own.
+  /// A family's type; with `event` the first event decides it.
   static func kind(
     _ json: JSON
   ) throws(JSON.Mistake) -> (kind: MetricType?, isEventsOwn: Bool) {
@@ -49,7 +49,7 @@ extension RuleFile {
     }
   }
 
-  /// The kinds of events that a rule takes: one, or a list.
+  /// The kinds of events that a rule accepts: one, or a list.
   static func kinds(_ json: JSON) throws(JSON.Mistake) -> [MetricType] {
     if case .array(let items) = json.value {
       var list: [MetricType] = []
@@ -80,7 +80,7 @@ extension RuleFile {
     return text.utf8.first ?? 0
   }
 
-  /// A regular expression within `steps`, which it takes from them.
+  /// A regular expression within `steps`, from which it subtracts its own.
   static func regex(
     _ json: JSON, _ steps: inout Int
   ) throws(JSON.Mistake) -> RegularExpression {
@@ -112,7 +112,7 @@ extension RuleFile {
 
   static func familyName(_ json: JSON) throws(JSON.Mistake) -> String {
     let name = try json.text()
-    // What a capture stands for is made fit for a name when an event comes.
+    // A capture is turned into a valid name when an event arrives.
     let template = Template(name)
     let plain = template.captureCount == 0 ? name : template.sample
     guard Names.isFamilyName(plain) else {
@@ -126,7 +126,7 @@ extension RuleFile {
     return name
   }
 
-  /// What an entry may have some of.
+  /// Members that an entry may have several of.
   static func few<Item>(_ items: [Item], _ json: JSON) throws(JSON.Mistake) -> [Item] {
     guard items.count <= labelLimit else {
       throw json.mistake("more than 256 of them: a series never has so many labels")

@@ -1,12 +1,12 @@
 import SidecarPlatform
 import SidecarRules
 
-/// Reads the rules file that a flag names.
+/// Loads the rules file that a flag names.
 enum RuleLoading {
   struct Failure: Error {
     /// The first mistake, in one line.
     let message: String
-    /// Every mistake, a line each.
+    /// Every mistake, one per line.
     let lines: String
 
     init(_ message: String, lines: String = "") {
@@ -18,7 +18,7 @@ enum RuleLoading {
   /// The longest file, in bytes.
   static let byteLimit = 4 << 20
 
-  /// Tells texts apart: by their length and a hash.
+  /// Identifies a text by its length and a hash.
   struct Mark: Equatable {
     let byteCount: Int
     let hash: UInt64
@@ -29,8 +29,8 @@ enum RuleLoading {
     }
   }
 
-  /// The rules in `path`; none, so that every event has its own name, where no file is named. `nil`
-  /// where they are those in force. Rules without a mistake are put to `kept`.
+  /// The rules in `path`; without a file no rules, so that every event has its own name. `nil` if
+  /// they are already in force. Stores rules without a mistake in `kept`.
   static func load(
     _ path: String, kept: SharedText? = nil, _ reloads: inout Reloads
   ) throws(Failure) -> Rules? {
@@ -73,8 +73,7 @@ enum RuleLoading {
     throw Failure(joined(path, ": ", first.description, more), lines: lines)
   }
 
-  /// The last rules without a mistake that a worker before this one has loaded, and when, in Unix
-  /// time.
+  /// The last rules without a mistake that an earlier worker has loaded, and when, in Unix time.
   static func last(_ kept: SharedText?) -> (rules: Rules, mark: Mark, seconds: Double)? {
     guard let found = kept?.load() else { return nil }
     let (rules, mistakes) = RuleFile.read(found.text)

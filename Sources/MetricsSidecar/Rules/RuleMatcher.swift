@@ -3,11 +3,11 @@ import SidecarRules
 
 /// All rules at once: which of them an event's name may match.
 ///
-/// A hash has each rule by what its pattern has literally before the first and behind the last star,
-/// of that at most eight bytes. A name is looked up once for each pair of lengths that there is, so
-/// the cost grows neither with the rules nor with those that begin alike.
+/// A hash table has each rule by the literal text of its pattern before the first and after the
+/// last star, at most eight bytes of each. A name is looked up once for each existing pair of
+/// lengths, so the cost grows neither with the number of rules nor with rules that begin alike.
 ///
-/// What must stay true: `shapes` rise by prefix; a chain has its rules in the file's order.
+/// What must stay true: `shapes` are sorted by prefix; a chain has its rules in the file's order.
 struct RuleMatcher {
   private struct Shape {
     var prefixCount: Int

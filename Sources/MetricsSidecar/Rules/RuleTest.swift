@@ -2,7 +2,7 @@ import SidecarEvents
 import SidecarPlatform
 import SidecarRules
 
-/// `check-rules --test FILE`: lines, and what the page has after them, case by case.
+/// `check-rules --test FILE`: lines, and the exposition after them, case by case.
 ///
 ///     == Mail that was sent
 ///     jobs.done:2|c|#queue:mail
@@ -12,24 +12,24 @@ import SidecarRules
 ///     ! no_value jobs.nothing
 ///
 /// Each case goes through the sidecar's own intake, registry and writer, in memory. It lists all
-/// lines that differ from the page before, and refused lines with their reason; it may list other
-/// lines of the page. `...` allows more that differ.
+/// lines that changed, and refused lines with their reason; it may list unchanged lines. `...`
+/// allows more changes.
 struct RuleTest: ~Copyable {
   private let path: String
   private let rules: Rules
-  /// What differs, for people; empty where nothing does.
+  /// The differences, for people; empty if there are none.
   private(set) var told = ByteBuffer(capacity: 1024)
   private(set) var caseCount = 0
-  // Of the case that is being read.
+  // The current case.
   private var name: [UInt8] = []
   private var sent: [[UInt8]] = []
   private var expected: [[UInt8]] = []
-  /// Where each of `expected` stands.
+  /// The line number of each of `expected`.
   private var places: [Int] = []
-  /// Where its `--` stands; 0 before that.
+  /// The line number of its `--`; 0 before that.
   private var mark = 0
 
-  /// Runs all cases of `text`, which is the file at `path`.
+  /// Runs all cases of `text`, the content of the file at `path`.
   init(_ text: RawSpan, _ path: String, _ rules: Rules) throws(RuleLoading.Failure) {
     self.path = path
     self.rules = rules
@@ -40,7 +40,7 @@ struct RuleTest: ~Copyable {
     if caseCount == 0 { tell(0, [], expected: "a case: lines, --, and the page") }
   }
 
-  /// Without what ends them: blanks, CR, LF.
+  /// Without trailing blanks, CR and LF.
   private static func lines(_ text: RawSpan) -> [[UInt8]] {
     var lines: [[UInt8]] = []
     var start = 0
@@ -75,7 +75,7 @@ struct RuleTest: ~Copyable {
     }
   }
 
-  /// What the case that ends here comes to.
+  /// Evaluates the case that ends here.
   private mutating func finish() throws(RuleLoading.Failure) {
     if mark > 0 || !sent.isEmpty {
       caseCount += 1
@@ -106,7 +106,7 @@ struct RuleTest: ~Copyable {
       }
     }
     let page = Self.page(processor)
-    // What has not changed stands in the same order.
+    // Unchanged lines have the same order.
     var next = 0
     for line in page {
       var at = next
@@ -138,7 +138,7 @@ struct RuleTest: ~Copyable {
     return lines(page.bytes)
   }
 
-  // MARK: What differs
+  // MARK: Differences
 
   private mutating func compare(_ changed: inout [[UInt8]], _ page: [[UInt8]]) {
     var isOpenEnded = false
@@ -161,7 +161,7 @@ struct RuleTest: ~Copyable {
     return nil
   }
 
-  /// Whether two samples differ in nothing but their value. Refused lines never match.
+  /// Whether two samples differ only in their value. Refused lines never match.
   private static func isSameSeries(_ a: [UInt8], _ b: [UInt8]) -> Bool {
     var end = a.count
     while end > 2, a[end - 1] != 32 { end -= 1 }
@@ -189,8 +189,8 @@ struct RuleTest: ~Copyable {
 }
 
 extension RuleLoading {
-  /// `check-rules`: says everything that is wrong, a line each, or how much there is; then what
-  /// differs in the cases of `test`, if there is one.
+  /// `check-rules`: reports every mistake, one per line, or the number of rules; then the
+  /// differences in the cases of `test`, if there is one.
   static func check(_ path: String, test: String) -> ExitCode {
     do throws(Failure) {
       var text = ByteBuffer()

@@ -1,9 +1,9 @@
-/// What values are multiplied with, each known by a number of one byte.
+/// The factors for values, each identified by a one-byte number.
 struct Scales {
-  /// How many different ones a file may have.
+  /// The most different factors of a file.
   static let limit = 200
 
-  /// Number 0 is 1: values as they are.
+  /// Number 0 is 1: values are not scaled.
   private var factors = [1.0]
 
   @inline(__always)

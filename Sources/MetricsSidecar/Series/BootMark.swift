@@ -7,8 +7,9 @@ import SidecarPlatform
 /// trusted only if its owner exited cleanly, with everything on disk.
 ///
 ///      0  16  the machine's boot id, zeros where it is not known
-///     16   4  checksum of that and of what the file says of its content: its owner ended in order, and
-///             nobody has changed it since. Anything else: it is in use, or its owner was killed
+///     16   4  checksum of that and of the file's own summary of its content: its owner exited
+///             cleanly, and nothing has changed it since. Anything else: it is in use, or its owner
+///             was killed
 @safe
 struct BootMark {
   // Sound: points at 20 bytes of a file's header, which is mapped as long as the file is.

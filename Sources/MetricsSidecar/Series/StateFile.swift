@@ -16,7 +16,7 @@ import SidecarPlatform
 ///      16   4  committed: the number of the last whole transaction, times `commitFactor`, so that
 ///              no changed byte makes its neighbour of it
 ///      20   4  the number's complement; behind by one when killed between the two stores
-///      24  20  the machine's boot, and whether the last owner ended in order: see `BootMark`
+///      24  20  the machine's boot, and whether the last owner exited cleanly: see `BootMark`
 ///      64  32  cell 2: bytes of records in use
 ///     records, from 4096, one after the other, each a multiple of 32 bytes: see `Record`
 ///
@@ -49,8 +49,8 @@ final class StateFile {
       case .tooShort: "it is shorter than its header"
       case .foreign: "it is no state file"
       case .otherBoot:
-        "the machine has restarted since it was written, and its sidecar had not ended in order, so parts "
-          + "of it may be older than others"
+        "the machine has restarted since it was written, and its sidecar had not ended in order, "
+          + "so parts of it may be older than others"
       case .version(let found):
         joined(
           "it has version ", found.description, ", this is version ", StateFile.version.description)

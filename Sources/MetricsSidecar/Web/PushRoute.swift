@@ -1,9 +1,9 @@
 import SidecarHTTP
 import SidecarPlatform
 
-/// What pushing adds to the sidecar.
+/// The sidecar's side of pushing.
 extension Sidecar {
-  /// Switches pushing on. No group may have a family of the sidecar's with another type.
+  /// Turns pushing on. No group may have one of the sidecar's own families with another type.
   func take(_ push: PushAPI) {
     self.push = push
     // Both live as long as the program.
@@ -17,11 +17,11 @@ extension Sidecar {
   func reloadPasswords() {
     guard let push, push.auth != nil else { return }
     do throws(PushOpening.Failure) {
-      // Of the same file, the passwords that were right stay remembered.
+      // For an unchanged file, keep the remembered correct passwords.
       let text = try PushOpening.text(settings.push.authFile)
       if text == push.auth?.text { return }
       push.auth = try PushOpening.auth(text, settings.push.authFile, kept)
-      // Those that wait ask again.
+      // Check waiting passwords again.
       let asked = push.asked
       push.asked = []
       answer(asked, Clock.monotonicNanoseconds)
@@ -29,22 +29,22 @@ extension Sidecar {
     } catch { settings.log.error(joined("push: the passwords stay as they were: ", error.message)) }
   }
 
-  /// Goes on with changes of the groups that take more than a turn.
+  /// Continues changes of the groups that take more than one turn.
   func continuePushes(_ now: UInt64) {
     push?.goOn { ticket, head, body in server?.answer(ticket, head, body, now: now) }
   }
 
-  /// Of one turn, for passwords, and from one such turn to the next.
+  /// The time per turn for passwords, and from one such turn to the next.
   private static let passwordNanoseconds: UInt64 = 2_000_000
   private static let passwordPauseNanoseconds: UInt64 = 8_000_000
 
-  /// Has passwords looked at from the next turn on, if some are not known yet.
+  /// Schedules checking passwords from the next turn on, if some are not known yet.
   func expectPasswords(_ push: PushAPI) {
     if passwordsDue == .max, push.auth?.isBusy == true { passwordsDue = 0 }
   }
 
-  /// Looks at passwords for two milliseconds, and answers the requests that have waited for one. The
-  /// pauses in between leave most of the processor to others.
+  /// Checks passwords for two milliseconds, and answers the requests that have waited for one. The
+  /// pauses in between leave most of the processor to other work.
   func continuePasswords(_ now: UInt64) {
     passwordsDue = .max
     guard let push, push.auth != nil else { return }
@@ -65,7 +65,7 @@ extension Sidecar {
     expectPasswords(push)
   }
 
-  /// What was pushed, for one exposition.
+  /// The pushed families, for one exposition.
   func pushed(_ format: ExpositionFormat) -> FamilyConflicts? {
     guard let push else { return nil }
     let now = PushMoment.now

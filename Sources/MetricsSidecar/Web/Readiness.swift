@@ -1,12 +1,12 @@
 import SidecarHTTP
 import SidecarPlatform
 
-/// Whether events can come in, as `/-/ready` says and the log: each socket file is where clients look
-/// for it, connections can be taken, and the state file can grow. A socket whose file was removed is
-/// bound anew. Looked at when somebody asks, by `/-/ready` or a scrape: so it costs nothing idle.
+/// Whether events can arrive, for `/-/ready` and the log: each socket file is where clients look
+/// for it, connections can be accepted, and the state file can grow. A socket whose file was
+/// removed is bound again. Checked only on `/-/ready` or a scrape, so it costs nothing while idle.
 ///
-/// Before the state is recovered nothing answers here: the port is opened after that, and a
-/// supervisor's waits with what the kernel has accepted.
+/// Before the state is recovered nothing answers here: the port opens after that, and under a
+/// supervisor connections wait in the kernel.
 extension Sidecar {
   /// `/-/ready`: 200, or 503 with a line that says why and what to do.
   func answerReady(_ response: inout ResponseWriter) {
@@ -20,7 +20,7 @@ extension Sidecar {
     response.end()
   }
 
-  /// Mends what can be mended and sets `trouble`. After `takeWaitingClients`.
+  /// Repairs what it can and sets `trouble`. Call it after `takeWaitingClients`.
   func lookAtIntake() {
     var found = ""
     for file in sockets.files where !file.file.isBound {
@@ -63,7 +63,7 @@ extension Sidecar {
     }
   }
 
-  /// Binds a socket whose file is not there any more; what is in the way, or "".
+  /// Binds a socket whose file is gone; returns what is in the way, or "".
   private func bindAgain(_ file: IntakeFile) -> String {
     if formers.count == Self.formerLimit {
       return joined(
@@ -83,7 +83,7 @@ extension Sidecar {
     return ""
   }
 
-  /// Makes the files anew that outlive this, where they were removed; what is in the way, or "".
+  /// Creates removed files again that must outlive this process; returns what is in the way, or "".
   func keepFiles() -> String {
     let mistake = keep(&processor.registry.state.file)
     guard let push else { return mistake }
@@ -107,18 +107,18 @@ extension Sidecar {
     return ""
   }
 
-  /// At the start of a worker: what those before it have bound anew is this one's as well.
+  /// At the start of a worker: takes over the sockets that its predecessors have bound again.
   func takeParked() throws(Errno) {
     for file in sockets.files {
       while let former = sockets.takeParked(file) { try exchange(former, for: file) }
     }
   }
 
-  /// Watches the socket that `file` has now, and keeps the one of before for those that hold it.
+  /// Watches the new socket of `file`, and keeps the previous one for its clients.
   private func exchange(_ former: OrphanedSocket, for file: IntakeFile) throws(Errno) {
     let raw = former.socket.raw
     if file.source == .events {
-      // Those in its queue are taken; no others come.
+      // Accept those in its queue; no others will come.
       acceptQueue(raw, .events)
       server?.unwatch(raw)
     } else {
@@ -129,7 +129,7 @@ extension Sidecar {
   }
 }
 
-/// A socket whose file is gone, and that clients may still hold.
+/// A socket whose file is gone, but which clients may still hold.
 final class OrphanedSocket {
   let socket: Descriptor
   let source: IntakeCounts.Source

@@ -44,7 +44,7 @@ extension Sidecar {
     {
       groups(into: &response)
     } else if let push, push.respond(to: request, head: head, body: body, into: &response) {
-      // A push, or another of its paths: answered, or its password is looked at first.
+      // A push, or another of its paths: answered, or its password is checked first.
       expectPasswords(push)
     } else {
       response.problem(
@@ -53,7 +53,7 @@ extension Sidecar {
     }
   }
 
-  /// Pushes have a body; the others are answered from the head alone.
+  /// Pushes have a body; other requests are answered from the head alone.
   func bodyLimit(of request: Request, head: RawSpan) -> Int {
     if request.port == Self.otlpPort { return otlpBodyLimit(request, head) }
     let isPush =
@@ -68,7 +68,7 @@ extension Sidecar {
     return path.isEqual(to: "/-/healthy") || path.isEqual(to: "/-/ready")
   }
 
-  /// Counts pushes that are too long here: most are refused before anybody reads whose they are.
+  /// Counts pushes that are too long here: most are refused before their group is known.
   func answered(_ answer: Answer) {
     if answer.status == 413, let push {
       push.counts.tooLarge += 1
@@ -76,7 +76,7 @@ extension Sidecar {
     }
   }
 
-  /// Whether it may be answered, or is one that a page somewhere has a browser send: then 403.
+  /// Whether it may be answered; 403 if a foreign page made a browser send it.
   private func isAllowed(
     _ request: Request, _ head: RawSpan, _ response: inout ResponseWriter
   ) -> Bool {

@@ -1,8 +1,9 @@
 import SidecarHTTP
 import SidecarPlatform
 
-/// `/metrics`: first what the kernel holds, then the page in the form that the scraper likes best.
-/// A page of one slice is answered at once, a larger one is written between the turns of the loop.
+/// `/metrics`: first reads what the kernel holds, then writes the exposition in the scraper's
+/// preferred format. A small one is answered at once, a larger one is written between the turns of
+/// the loop.
 extension Sidecar {
   func scrape(_ request: Request, _ head: RawSpan, into response: inout ResponseWriter) {
     let kind = ScrapeKind(
@@ -12,7 +13,7 @@ extension Sidecar {
     answer(kind, reader: reader(request, head, kind, response), into: &response)
   }
 
-  /// `GET /api/v1/metrics`: pushed groups, which can be as many as a page's series.
+  /// `GET /api/v1/metrics`: pushed groups, which can be as many as an exposition's series.
   func groups(into response: inout ResponseWriter) {
     answer(
       ScrapeKind(shape: ExpositionShape(), filter: NameFilter(), isGzip: false, isGroups: true),
@@ -56,14 +57,15 @@ extension Sidecar {
     return Receipt(reader: reader, mark: job.mark)
   }
 
-  /// Whether everything is applied that the kernel held when the scrape came; reads a slice of it.
+  /// Reads a slice of what the kernel held when the scrape came; returns whether all of it is
+  /// applied.
   private func isDrained(for kind: ScrapeKind, isNew: Bool, _ now: UInt64) -> Bool {
     if kind.isGroups { return true }
     if isNew { beginDrainForRequest(now) }
     return continueDrain(now, until: Clock.monotonicNanoseconds + Drain.sliceNanoseconds)
   }
 
-  /// A slice of what the next page has to see, or of the page being written.
+  /// Reads a slice of the next exposition's input, or writes a slice of the current one.
   func continueScrapes(_ now: UInt64) {
     if scrapes.current == nil {
       let isNew = scrapes.next == nil
@@ -83,7 +85,7 @@ extension Sidecar {
     ended(job)
   }
 
-  /// Takes the values as they are now. After what was accepted before is applied.
+  /// Takes a snapshot of the values. Call it after everything accepted before is applied.
   private func makeJob(_ kind: ScrapeKind, _ now: UInt64) -> ScrapeJob {
     if kind.isGroups, let push {
       let moment = PushedFamilies(push.store, now: .now)

@@ -31,7 +31,8 @@ import Testing
       .text004, nil
     ),
     (
-      "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+      "application/openmetrics-text;version=1.0.0,"
+        + "application/openmetrics-text;version=0.0.1;q=0.75,"
         + "text/plain;version=0.0.4;q=0.5,*/*;q=0.1", .openMetrics100, nil
     ),
     (

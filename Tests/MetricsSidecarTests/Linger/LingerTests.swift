@@ -48,7 +48,8 @@ private let rows: [Row] = [
     steps: [.stop(at: 100), .taken(by: 9, mark: 5, at: 101)], applied: 5, verdict: .ends(.seen)),
   Row(
     shows: "a scrape from before the last event is none",
-    steps: [.stop(at: 100), .taken(by: 9, mark: 4, at: 101)], applied: 5, verdict: waits, unseen: 1),
+    steps: [.stop(at: 100), .taken(by: 9, mark: 4, at: 101)], applied: 5, verdict: waits, unseen: 1
+  ),
   Row(
     shows: "one scrape before the stop makes no reader",
     steps: [.taken(by: 1, mark: 1, at: 90), .stop(at: 100), .taken(by: 9, mark: 5, at: 101)],

@@ -108,7 +108,7 @@ import Testing
     let (fixture, notes) = try fixture(
       #"""
       mappings:
-      - {match: '^(.*)\.(?P<last>\w+)$', match_type: regex, name: late, labels: {a: $1, b: '${last}!'}}
+      - {match: '^(.*)\.(?P<x>\w+)$', match_type: regex, name: late, labels: {a: $1, b: '${x}!'}}
       - {match: '.', match_type: regex, name: rest, labels: {all: $0, cost: '$$5'}}
       - {match: '*.glob', name: globbed, labels: {a: $1}}
       """#)
@@ -251,8 +251,8 @@ import Testing
     _ template: String, _ name: String, _ told: String?
   ) throws {
     let (fixture, notes) = try fixture(
-      "mappings:\n- {match: m.*.*, name: m, labels: {l: '\(template)'}, match_metric_type: counter}\n"
-    )
+      "mappings:\n- {match: m.*.*, name: m, labels: {l: '\(template)'},"
+        + " match_metric_type: counter}\n")
     fixture.apply("m.x.y", "c")
     let value = name == "n_y_" ? "n_y." : name
     #expect(fixture.value("m{l=\"\(value)\"}") == 1, "\(fixture.page)")

@@ -33,7 +33,8 @@ import Testing
         app_starts_total 0.0
         # HELP http_requests_total Requests by endpoint, method and status
         # TYPE http_requests_total counter
-        # HELP http_request_duration_seconds Time from the first byte of a request to its answer, in seconds
+        # HELP http_request_duration_seconds Time from the first byte of a request to its answer, \
+        in seconds
         # TYPE http_request_duration_seconds histogram
 
         """)

@@ -9,7 +9,8 @@ import Testing
       rules: #"""
         {"match": "first", "families": [
           {"name": "job_${2}_total", "type": "counter", "constants": {"app": "$1", "exit": "$3"},
-           "events": [{"regex": "^(\\w+)\\.job\\.(started|ended)(?:_(\\d+))?$", "types": "counter"}]},
+           "events": [
+             {"regex": "^(\\w+)\\.job\\.(started|ended)(?:_(\\d+))?$", "types": "counter"}]},
           {"action": "drop", "events": [{"regex": "debug|trace"}]},
           {"name": "took_seconds", "type": "histogram", "buckets": [1], "labels": ["zone"],
            "events": [{"regex": "(?i)\\.TOOK$", "scale": 0.5, "when": {"zone": "a*"}}]}]}

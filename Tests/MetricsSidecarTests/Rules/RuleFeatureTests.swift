@@ -99,7 +99,8 @@ import Testing
     let fixture = try Fixture(
       rules: #"""
         {"match": "first", "families": [
-          {"name": "timed_seconds", "type": "summary", "events": [{"event": "a", "types": "timing"}]},
+          {"name": "timed_seconds", "type": "summary",
+           "events": [{"event": "a", "types": "timing"}]},
           {"action": "drop", "events": [{"event": "a", "types": ["gauge", "set"]}]},
           {"name": "own_$1", "type": "event", "timings": "histogram", "buckets": [1],
            "other_tags": "keep", "events": [{"event": "*"}]}]}
@@ -140,7 +141,8 @@ import Testing
 
   @Test func `a time to live is at most a hundred years`() throws {
     func rules(_ ttl: String) -> String {
-      #"{"families": [{"name": "a", "type": "counter", "ttl": "\#(ttl)", "events": [{"event": "a"}]}]}"#
+      #"{"families": [{"name": "a", "type": "counter", "ttl": "\#(ttl)", "#
+        + #""events": [{"event": "a"}]}]}"#
     }
     let fixture = try Fixture(rules: rules("36525d"))
     fixture.apply("a")

@@ -14,7 +14,8 @@ import Testing
     ("{\"families\": [{}]}", "line 1, column 15: a family needs a \"name\""),
     (
       #"{"families": [{"name": "a"}]}"#,
-      "line 1, column 15: a family needs a \"type\": counter, gauge, histogram, summary, set or event"
+      "line 1, column 15: a family needs a \"type\": "
+        + "counter, gauge, histogram, summary, set or event"
     ),
     (
       #"{"families": [{"name": "a b", "type": "counter"}]}"#,
@@ -51,7 +52,9 @@ import Testing
 
   @Test func `a rules file damaged anywhere is refused or read, and never crashes`() throws {
     let text = Array(
-      #"{"families": [{"name": "a", "type": "histogram", "buckets": [1, 2.5e1], "labels": {"x": "y"}, "events": [{"event": "*", "when": {"k": {"not": ["\u00e4"]}}}]}]}"#
+      (#"{"families": [{"name": "a", "type": "histogram", "buckets": [1, 2.5e1], "#
+        + #""labels": {"x": "y"}, "#
+        + #""events": [{"event": "*", "when": {"k": {"not": ["\u00e4"]}}}]}]}"#)
         .utf8)
     _ = try RuleFile.parse(text)
     for index in text.indices {

@@ -19,7 +19,8 @@ import Testing
     #expect(
       mistakes == [
         #"line 1, column 15: "unmatched" is "expose" or "drop""#,
-        #"line 1, column 33: unknown name "colour": here may stand unmatched, match, separator, families"#,
+        #"line 1, column 33: unknown name "colour": "#
+          + "here may stand unmatched, match, separator, families",
         "line 3, column 12: a family's name has letters, digits, _ and :, and starts with no digit",
         #"line 3, column 26: "type" is counter, gauge, histogram, summary, set or event"#,
         "line 3, column 54: expected a text in double quotes",

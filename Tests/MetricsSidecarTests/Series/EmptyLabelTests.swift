@@ -53,7 +53,8 @@ import Testing
 
   private let rules = #"""
     {"families": [
-      {"name": "jobs_total", "type": "counter", "labels": ["q", "eu"], "events": [{"event": "jobs"}]},
+      {"name": "jobs_total", "type": "counter", "labels": ["q", "eu"],
+       "events": [{"event": "jobs"}]},
       {"name": "level", "type": "gauge", "labels": ["q", "eu"], "events": [{"event": "level"}]},
       {"name": "wait", "type": "histogram", "buckets": [1], "labels": ["q", "eu"],
        "events": [{"event": "wait"}]},

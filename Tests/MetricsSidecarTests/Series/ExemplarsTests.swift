@@ -148,7 +148,8 @@ import Testing
   @Test func `protobuf: an exemplar's bytes`() throws {
     let fixture = try Fixture(
       rules: #"""
-        {"families": [{"name": "a", "type": "counter", "exemplar": "t", "events": [{"event": "a"}]}]}
+        {"families": [
+          {"name": "a", "type": "counter", "exemplar": "t", "events": [{"event": "a"}]}]}
         """#)
     fixture.registry.testTime = 1_500
     fixture.apply("a", "c", 2, tags: "t:x")
@@ -207,7 +208,8 @@ import Testing
 
   @Test func `a rule that cannot have exemplars says so`() {
     let text = #"""
-      {"families": [{"name": "g", "type": "gauge", "exemplar": "trace_id", "events": [{"event": "g"}]}]}
+      {"families": [{"name": "g", "type": "gauge", "exemplar": "trace_id",
+        "events": [{"event": "g"}]}]}
       """#
     let mistakes = RuleFile.read(Array(text.utf8)).mistakes.map { $0.description }
     #expect(mistakes == [#"line 1, column 58: "exemplar" is for counters and histograms"#])

@@ -216,8 +216,10 @@ import Testing
       rules: #"""
         {"families": [
           {"name": "none", "type": "gauge", "ttl": "5s", "events": [{"event": "none"}]},
-          {"name": "short", "type": "gauge", "labels": ["n"], "ttl": "5s", "events": [{"event": "s"}]},
-          {"name": "ever", "type": "gauge", "labels": ["n"], "ttl": "0", "events": [{"event": "e"}]},
+          {"name": "short", "type": "gauge", "labels": ["n"], "ttl": "5s",
+           "events": [{"event": "s"}]},
+          {"name": "ever", "type": "gauge", "labels": ["n"], "ttl": "0",
+           "events": [{"event": "e"}]},
           {"name": "plain", "type": "gauge", "labels": ["n"], "events": [{"event": "p"}]}]}
         """#)
     turns.turn(at: 0) {

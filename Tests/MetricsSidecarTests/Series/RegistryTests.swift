@@ -131,7 +131,8 @@ import Testing
 
   @Test func `rules with other buckets start a histogram again`() throws {
     func rules(_ buckets: String) -> String {
-      #"{"families": [{"name": "h", "type": "histogram", "buckets": \#(buckets), "events": [{"event": "h"}]}]}"#
+      #"{"families": [{"name": "h", "type": "histogram", "buckets": \#(buckets), "#
+        + #""events": [{"event": "h"}]}]}"#
     }
     let fixture = try Fixture(rules: rules("[1, 2]"))
     fixture.apply("h", "d", 1.5)
