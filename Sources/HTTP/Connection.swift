@@ -236,7 +236,7 @@ public struct Connection: ~Copyable {
     responder.answered(
       Answer(
         route: response.route, method: request.method, status: response.status,
-        arrivedAt: request.arrivedAt))
+        arrivedAt: request.arrivedAt, port: port))
     if !request.isKeptAlive { phase = .closing }
   }
 
@@ -264,7 +264,7 @@ public struct Connection: ~Copyable {
     responder.answered(
       Answer(
         route: request.route, method: request.method, status: head.status,
-        arrivedAt: request.arrivedAt))
+        arrivedAt: request.arrivedAt, port: port))
     isAnswered(now, limits)
     return !response.isHead
   }
@@ -284,7 +284,7 @@ public struct Connection: ~Copyable {
     responder.answered(
       Answer(
         route: response.route, method: request.method, status: response.status,
-        arrivedAt: request.arrivedAt))
+        arrivedAt: request.arrivedAt, port: port))
     isAnswered(now, limits)
   }
 
@@ -320,7 +320,7 @@ public struct Connection: ~Copyable {
     responder.answered(
       Answer(
         route: Answer.noRoute, method: request.method, status: refusal.status,
-        arrivedAt: arrivedAt))
+        arrivedAt: arrivedAt, port: port))
   }
 
   /// The deadline has passed: an unfinished request gets 408; an idle connection, or one that has

@@ -76,6 +76,8 @@ public struct Answer: Sendable {
   public let status: Int
   /// When the request's first byte was read, in monotonic nanoseconds.
   public let arrivedAt: UInt64
+  /// As `Request.port` has it.
+  public let port: UInt8
 
   /// The route if a request was refused before a responder saw it, or if the responder set none.
   public static var noRoute: UInt32 { .max }

@@ -72,6 +72,16 @@ enum RefusalWords {
       "tags_in_name",
       "Counted, but with these tags as part of its name. Put them after |#: orders:1|c|#kind:web."
     ),
+    ("bad_point", "A point without value or time, or whose numbers do not belong together."),
+    ("bad_name", "The metric's name has a colon, or no letter or digit is left of it."),
+    ("reserved_label", "An attribute has the name of the type's own label, le or quantile."),
+    ("no_temporality", "The metric has no aggregation temporality: cumulative or delta."),
+    ("stream_limit", "More streams of OpenTelemetry than --max-otlp-streams: raise that."),
+    (
+      "shared_stream",
+      "Two writers have the same resource and start time: give each its service.instance.id."
+    ),
+    ("otlp_request", "OpenTelemetry's request was refused as a whole: the line says why."),
     ("push_rejected", "The push could not be read, or does not fit: the line says why."),
     ("push_too_large", "The body is longer than --max-push-size, or is once decompressed."),
     ("push_limited", "No room for the push: see --max-push-groups, --max-push-series."),

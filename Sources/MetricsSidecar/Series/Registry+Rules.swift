@@ -22,7 +22,8 @@ extension Registry {
 
   /// Feeds what rules make of the event; whether one takes it.
   func feedRuled(
-    _ event: EventDescription, _ kind: MetricType, into outcome: inout Resolution
+    _ event: EventDescription, _ kind: MetricType, isTotal: Bool = false,
+    into outcome: inout Resolution
   ) throws(Rejection) -> Bool {
     var isMatched = false
     for candidate in matcher.candidates(for: event.name) {
@@ -36,7 +37,7 @@ extension Registry {
       do throws(Rejection) {
         let labels = labels(rules.families[entry], event, captures)
         if labels.count > limits.labels { throw .tooManyLabels }
-        let index = try family(entry, kind, captures)
+        let index = try family(entry, kind, isTotal, captures)
         feed(index, labels, event, into: &outcome, scale: kind == .set ? 0 : rule.scale)
       } catch { outcome.refusal = error }
       if rule.isLast { break }
@@ -107,18 +108,20 @@ extension Registry {
 
   // MARK: Families
 
-  /// The family that an entry of the rules names for an event that is kept as `kind`.
+  /// The family that an entry of the rules names for an event that is kept as `kind`. A gauge of
+  /// several clients takes a client's running total, too.
   private func family(
-    _ entry: Int, _ kind: MetricType, _ captures: [ArraySlice<UInt8>]
+    _ entry: Int, _ kind: MetricType, _ isTotal: Bool, _ captures: [ArraySlice<UInt8>]
   ) throws(Rejection) -> Int {
     let rule = rules.families[entry]
+    func takes(_ own: MetricType) -> Bool { own.takes(kind) || isTotal && own == .clientGauge }
     if ruleFamilies[entry] >= 0 {
       let family = families[ruleFamilies[entry]]
-      guard family.kind.takes(kind) else { throw conflict(family.name) }
+      guard takes(family.kind) else { throw conflict(family.name) }
       return ruleFamilies[entry]
     }
     let own = rule.kind ?? (kind == .histogram ? rule.timingKind : kind)
-    guard own.takes(kind) else { throw conflict(Array(rule.name.utf8)) }
+    guard takes(own) else { throw conflict(Array(rule.name.utf8)) }
     let name =
       rule.nameTemplate.map { Names.family(of: $0.filled(captures)[...], suffix: "") }
       ?? Array(rule.name.utf8)

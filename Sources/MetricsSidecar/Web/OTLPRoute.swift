@@ -11,6 +11,8 @@ extension Sidecar {
   func respondOTLP(
     _ request: Request, _ head: RawSpan, _ body: RawSpan, into response: inout ResponseWriter
   ) {
+    // As one that was read: see `answered`.
+    response.route = 0
     var isProtobuf = false
     var isJSON = false
     if let type = request.field("content-type", in: head) {
@@ -117,6 +119,7 @@ extension Sidecar {
     let code: UInt64 = status == 503 ? 14 : status == 404 ? 5 : 3
     var text = ByteBuffer(capacity: 128)
     text.append(message)
+    noteRefused(text.bytes)
     if isProtobuf {
       Self.append(8, code, &response.buffer)
       Self.append(18, text.bytes, &response.buffer)
@@ -128,6 +131,11 @@ extension Sidecar {
       response.buffer.append("\"}")
     }
     response.end()
+  }
+
+  /// Shows a request that was refused whole where refused lines are shown.
+  func noteRefused(_ message: RawSpan) {
+    processor.refusals.note(other: "otlp_request", "otlp", message)
   }
 
   private static func append(_ key: UInt8, _ number: UInt64, _ output: inout ByteBuffer) {

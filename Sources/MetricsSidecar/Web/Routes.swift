@@ -68,9 +68,12 @@ extension Sidecar {
     return path.isEqual(to: "/-/healthy") || path.isEqual(to: "/-/ready")
   }
 
-  /// Counts pushes that are too long here: most are refused before their group is known.
+  /// Counts what is too long here: most is refused before it is known whose it is.
   func answered(_ answer: Answer) {
-    if answer.status == 413, let push {
+    guard answer.status == 413 else { return }
+    if answer.port == Self.otlpPort {
+      if answer.route == Answer.noRoute { otlp?.refuseLong() }
+    } else if let push {
       push.counts.tooLarge += 1
       push.note("push_too_large", "a body was longer than --max-push-size")
     }

@@ -116,6 +116,8 @@ struct OTLPExponential {
   /// Takes off an earlier point; `false`, and nothing changes but the scale, where some number of
   /// it is above. The scale is that of the coarser one then.
   mutating func subtract(_ other: OTLPExponential) -> Bool {
+    // One without samples has no scale to keep to, as a stream's before its first point.
+    if other.count == 0 { return true }
     var other = other
     while other.scale > scale { other.halve() }
     while scale > other.scale { halve() }

@@ -87,7 +87,7 @@ extension OTLPIntake {
     let (event, attributes) = try description(point, metric, request)
     let kind = metric.kind.kind
     let ruleKind = kind == .nativeHistogram ? MetricType.histogram : kind
-    if try !registry.feedRuled(event, ruleKind, into: &outcome) {
+    if try !registry.feedRuled(event, ruleKind, isTotal: metric.kind == .sum, into: &outcome) {
       guard registry.rules.exposesUnmatched else { throw .dropped }
       try feedNamed(event, metric, request, into: &outcome)
     }

@@ -40,35 +40,13 @@ extension OTLPIntake {
     refusedCount += 1
     guard refusedCount == 1 else { return }
     refusal = joined(
-      String(decoding: name.prefix(256), as: UTF8.self), ": ", Self.words(error).description)
+      String(decoding: name.prefix(256), as: UTF8.self), ": ",
+      RefusalWords.words(error.reason).description)
     if error == .typeConflict || error == .declarationConflict {
       let family = OTLPNames.family(
         name, unit: request.array(metric.unit), isCounter: metric.kind.kind == .counter,
         isGauge: metric.kind == .gauge)
       refusal += joined(" ", String(decoding: family, as: UTF8.self))
-    }
-  }
-
-  private static func words(_ error: Registry.Rejection) -> StaticString {
-    switch error {
-    case .typeConflict:
-      "its type is not that of the family, or its name is a line of another one's:"
-    case .declarationConflict: "its buckets are not those of the family"
-    case .noTemporality: "it has no aggregation temporality"
-    case .badPoint: "a point without a value or time, or whose numbers do not belong together"
-    case .badName: "no letter or digit is left of its name"
-    case .reservedLabel: "an attribute has the name of the type's own label, le or quantile"
-    case .streamLimit: "there are more streams than --max-otlp-streams"
-    case .sharedStream: "two writers have the same resource and start time"
-    case .unsupportedType: "its type is not taken"
-    case .seriesLimit: "there are as many series as --max-series allows"
-    case .expositionLimit: "there is as much text as --max-exposition-size allows"
-    case .familyLimit: "there are as many families as --max-families allows"
-    case .tooManyLabels: "it has more attributes than --max-labels allows"
-    case .nameTooLong: "a name is longer than --max-name-length"
-    case .valueTooLong: "a value is longer than --max-label-value-length"
-    case .stateFull: "the state file has no room"
-    default: error.reason
     }
   }
 }

@@ -136,6 +136,14 @@ final class OTLPIntake {
     refuse(503, "the state file has no room: see the sidecar's log")
   }
 
+  /// Counts a request whose body nobody read.
+  func refuseLong() {
+    counts.refused += 1
+    var text = ByteBuffer(capacity: 64)
+    text.append("a body was longer than --max-otlp-size")
+    processor.refusals.note(other: "otlp_request", "otlp", text.bytes)
+  }
+
   private func refuse(_ status: Int, _ message: StaticString) -> OTLPAnswer {
     counts.refused += 1
     return .refused(status: status, message)
