@@ -107,8 +107,8 @@ verify-swift: dist-amd64 ## SidecarEvents as others have it: swift-metrics, Humm
 	swift build --package-path Examples
 	Tests/System/run swift
 
-verify-otlp: dist-amd64 ## OpenTelemetry's SDK under gunicorn counts to the unit (REQUESTS, KILLS)
-	Tests/System/run otlp
+verify-otlp: dist-amd64 ## OpenTelemetry's SDKs, answers, pages, attacks (REQUESTS, NODE_MODULES)
+	Tests/System/run otlp 'otlp_*'
 
 verify: dist-amd64 ## Kill, stop and flood real processes, and check every count (KILLS, SEED)
 	swift build

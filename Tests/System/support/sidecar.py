@@ -104,7 +104,7 @@ class Sidecar:
 
     def values(self):
         return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1])
-                for line in (self.page() or "").splitlines() if line and line[0] != "#"}
+                for line in (self.page() or "").split("\n") if line and line[0] != "#"}
 
     def expect(self, expected, seconds=5):
         """Waits until every series has its value exactly; what differs is the failure's text."""

@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""--otlp: the same points again, over connections, clients and a SIGKILL, count once.
+
+    Tests/System/run otlp_retries
+"""
+import gzip
+import http.client
+import threading
+from unittest import TestCase, main
+
+from support.otlp import DELTA, OTLP, PROTOBUF, partial, request
+
+
+class Retries(TestCase):
+    def test_connection(self):
+        """One connection, many requests, pipelined and refused ones between."""
+        with OTLP() as sidecar:
+            connection = http.client.HTTPConnection("127.0.0.1", sidecar.otlp, timeout=20)
+            for number in range(1, 51):
+                body = b"\xff" if number % 5 == 0 else request(
+                    number, time=number + 1).SerializeToString()
+                connection.request("POST", "/v1/metrics", body, {"Content-Type": PROTOBUF})
+                answer = connection.getresponse()
+                answer.read()
+                self.assertEqual(answer.status, 400 if number % 5 == 0 else 200)
+            connection.close()
+            sidecar.expect({"jobs_total": 49,
+                            'metrics_sidecar_otlp_requests_total{result="applied"}': 40,
+                            'metrics_sidecar_otlp_requests_total{result="refused"}': 10})
+
+    def test_two_clients(self):
+        """Clients at once that send all of a history again and again: each unit counts once."""
+        with OTLP() as sidecar:
+            def work(number):
+                for value in range(1, 101):
+                    for _ in range(2):
+                        sidecar.post(request(value, start=number, time=value + 1000,
+                                             queue="mail").SerializeToString())
+
+            threads = [threading.Thread(target=work, args=[number]) for number in (1, 2, 3)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            sidecar.expect({'jobs_total{queue="mail"}': 300})
+
+    def test_same_bytes(self):
+        """Deltas whose bytes were applied count once: at once, compressed, and over a SIGKILL
+        between the commit and the answer."""
+        with OTLP() as sidecar:
+            body = request(5, temporality=DELTA).SerializeToString()
+            for _ in range(3):
+                self.assertEqual(sidecar.post(body)[0], 200)
+            self.assertEqual(sidecar.post(gzip.compress(body), Content_Encoding="gzip")[0], 200)
+            bad = request(1, temporality=DELTA, time=0)
+            bad.MergeFrom(request(7, temporality=DELTA, start=3))
+            answers = [partial(sidecar.post(bad.SerializeToString())) for _ in range(2)]
+            self.assertEqual([answer[0] for answer in answers], [1, 1])
+            sidecar.restart()
+            self.assertEqual(sidecar.post(body)[0], 200)
+            self.assertEqual(partial(sidecar.post(bad.SerializeToString()))[0], 1)
+            sidecar.expect({"jobs_total": 12,
+                            'metrics_sidecar_otlp_requests_total{result="repeated"}': 2})
+            # Other bytes are another request: times differ.
+            self.assertEqual(sidecar.post(request(
+                5, temporality=DELTA, time=9).SerializeToString())[0], 200)
+            sidecar.expect({"jobs_total": 17})
+
+
+if __name__ == "__main__":
+    main()
