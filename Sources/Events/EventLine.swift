@@ -49,8 +49,7 @@ package struct EventLine: Sendable {
     if line[byte: 0] == UInt8(ascii: "_"), isIgnored(line) { throw .ignored }
     if colon == count { throw .noValue }
     event.name = 0..<colon
-    // Values are short: byte by byte is faster here than eight at a time, and computes the number
-    // on the way.
+    // Values are short: byte by byte is faster here than eight at a time, and sums up on the way.
     var bar = colon + 1
     var mantissa: UInt64 = 0
     var point = -1

@@ -49,7 +49,7 @@ final class Loop: Responder {
   var turns = 0
   /// Turns until the tickets are answered.
   var delay = 5
-  /// Whether they are answered only once the server has been told to stop.
+  /// Whether they are answered only after a call of `stop`.
   var waitsForStop = false
   private var isStopped = false
   let wake = Pipe()

@@ -367,8 +367,7 @@ import Testing
       for peer in peers { _ = try #require(peer.read { !$0.isEmpty }) }
       return peers
     }
-    // Two bodies of that size may be held; each further one costs who has taken nothing for
-    // longest.
+    // Two bodies of that size may be held; each further one closes the client idle longest.
     let first = try ask(1)
     let second = try ask(1)
     let third = try ask(1)

@@ -2,7 +2,7 @@ import SidecarPlatform
 
 @testable import SidecarHTTP
 
-/// Answers `/`, `/health`, `/echo` and `/big`, and remembers what it is told.
+/// Answers `/`, `/health`, `/echo` and `/big`, and remembers its calls.
 final class Recorder: Responder {
   let paths = ["/", "/health", "/echo", "/big", "/silent"]
   let hello = PreparedResponse(

@@ -32,7 +32,7 @@ final class SimulatedSidecar {
   private var working = Kept()
   private let canary: Canary
   private(set) var isUp = true
-  /// No room on the disk for another session; what is there already can be written.
+  /// No room on the disk for another session; existing ones can be written.
   var isDiskFull = false
   var duplicates: UInt64 = 0
 

@@ -85,8 +85,8 @@ final class Simulation {
       return sidecar.isUp
     }
     guard sidecar.isUp else { return }
-    // A session without room is told by the end of its connection; its client sends all again. What
-    // a client had handed over that is dead by now is lost, as it is when no sidecar is there.
+    // A session without room loses its connection; its client sends everything again. What a client
+    // had handed over that is dead by now is lost, as it is when no sidecar is there.
     if link.isRefused {
       refused += 1
       for index in lives.indices where lives[index].life == link.life {

@@ -205,7 +205,7 @@ class Disks(TestCase):
                     else:
                         sidecar.kill_worker()
                     for name in ("state", "state.push"):
-                        told = sidecar.path(name) + " was removed, so it is made anew"
+                        told = sidecar.path(name) + " was removed, so it is created again"
                         check(sidecar.output().count(told) == turn, sidecar.output())
                     session = Wire(sidecar).send(frame("_session|" + "6" * 32),
                                                  frame(f"_seq|{turn}", "twice:1|c"),

@@ -38,9 +38,39 @@ import Testing
     ),
     (.`no function over 70 lines`, function(lineCount: 71), function(lineCount: 70)),
     (
-      .`no line of a script over 100 columns`,
+      .`no line of code over 100 columns`,
       TrackedFile("a.py", text: String(repeating: "ü", count: 101)),
       TrackedFile("a.py", text: String(repeating: "ü", count: 100))
+    ),
+    (
+      .`no line of code over 100 columns`,
+      TrackedFile("Sources/a.swift", text: "/// " + String(repeating: "a", count: 97)),
+      TrackedFile("Sources/a.swift", text: "/// https://" + String(repeating: "a", count: 97))
+    ),
+    (
+      .`no line of code over 100 columns`,
+      TrackedFile("Sources/a.c", text: "// " + String(repeating: "a", count: 98)),
+      TrackedFile("docs/a.md", text: String(repeating: "a", count: 200))
+    ),
+    (
+      .`no file with two public types`,
+      TrackedFile("Sources/a.swift", text: "public struct A {\n}\npackage final class B {\n}\n"),
+      TrackedFile("Sources/a.swift", text: "public struct A {\n  public enum B {}\n}\nenum C {}\n")
+    ),
+    (
+      .`no unclear words in comments and documents`,
+      TrackedFile("Sources/a.swift", text: "/// Told once.\nlet a = 1\n"),
+      TrackedFile("Sources/a.swift", text: "/// Reported once.\nlet told = \"told\"\n")
+    ),
+    (
+      .`no unclear words in comments and documents`,
+      TrackedFile("Sources/a.c", text: "int a;\t// stays for ever\n"),
+      TrackedFile("Sources/a.c", text: "int a;\t// stays forever\n")
+    ),
+    (
+      .`no unclear words in comments and documents`,
+      TrackedFile("docs/a.md", text: "Whoever asks gets an answer.\n"),
+      TrackedFile("CHANGELOG.md", text: "Whoever asks gets an answer.\n")
     ),
   ])
   func `each rule finds what breaks it, and takes what just does not`(

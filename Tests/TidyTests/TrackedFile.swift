@@ -35,6 +35,13 @@ struct TrackedFile: Sendable, CustomTestStringConvertible {
     isScript || ["swift", "c", "h", "go", "js", "css", "html", "lua"].contains(suffix)
   }
 
+  var isDocument: Bool {
+    ["md", "gotmpl"].contains(suffix) && name != "CHANGELOG.md"
+  }
+
+  /// Whether it is Swift or C, whose comments begin with `//`.
+  var hasComments: Bool { root != "Clients" && ["swift", "c", "h"].contains(suffix) }
+
   /// In Python, or without a suffix and with `#!` in its first line.
   var isScript: Bool {
     root != "Clients"

@@ -15,7 +15,7 @@ final class PushTask {
   /// The record of its `Idempotency-Key`.
   var pushedKey: ByteKey?
   fileprivate(set) var phase = Phase.decoding
-  /// Who waits for the answer; `nil` while it may be given at once.
+  /// The ticket of the client that waits for the answer; `nil` while it may be given at once.
   fileprivate(set) var ticket: Ticket?
   /// Whether the body is decompressed: it is not the request's any more.
   fileprivate var isDecoded = false

@@ -18,11 +18,11 @@ enum RuleFile {
     return rules
   }
 
-  /// Reading ends behind so many mistakes.
+  /// Reading ends after this many mistakes.
   static let mistakeLimit = 1000
 
   /// What can be read of the rules, and the mistakes in the order of the text, up to a bound. A
-  /// text that is not JSON has one mistake: what stands behind it cannot be told.
+  /// text that is not JSON has one mistake: nothing after it can be parsed.
   static func read(_ text: [UInt8]) -> (rules: Rules, mistakes: [JSON.Mistake]) {
     var rules = Rules()
     var mistakes: [JSON.Mistake] = []

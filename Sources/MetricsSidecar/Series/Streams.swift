@@ -25,7 +25,7 @@ final class Streams {
 
   /// A newer point was below the last one; the next one says whether that was a reset.
   static let isBelow: UInt64 = 1
-  /// Two writers were told of.
+  /// Two writers were reported.
   static let isShared: UInt64 = 2
 
   /// What tells a stream from all others, and from those of other instances.
@@ -256,7 +256,7 @@ final class Streams {
   enum Step {
     /// Count what lies above the last point.
     case above
-    /// The stream began anew: count the whole point.
+    /// The stream started again: count the whole point.
     case reset
     /// Count nothing: it came before, or says that the next one will tell.
     case nothing

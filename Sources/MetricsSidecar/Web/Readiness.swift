@@ -78,7 +78,7 @@ extension Sidecar {
     settings.log.warning(
       joined(
         file.file.path,
-        " was removed or replaced, so it is bound anew: clients that connect from now ")
+        " was removed or replaced, so it is bound again: clients that connect from now ")
         + "on come in. Find out who removes it")
     return ""
   }
@@ -99,11 +99,12 @@ extension Sidecar {
     } catch {
       let way =
         error == .exists ? "another file is in its place; remove that" : error.description
-      return file.path + " was removed, and cannot be made anew (" + way
+      return file.path + " was removed, and cannot be created again (" + way
         + "): what it has, and what is counted now, ends with this process"
     }
     settings.log.warning(
-      file.path + " was removed, so it is made anew with all that it had. Find out who removes it")
+      file.path
+        + " was removed, so it is created again with all that it had. Find out what removes it")
     return ""
   }
 

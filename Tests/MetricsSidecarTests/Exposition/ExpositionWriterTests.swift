@@ -5,7 +5,7 @@ import Testing
 @testable import MetricsSidecar
 
 @Suite struct ExpositionWriterTests {
-  /// A page written some bytes a call, with times of birth made the same.
+  /// An exposition written some bytes per call, with equal creation times.
   private func page(
     _ fixture: Fixture, _ format: ExpositionFormat, own: [OwnFamily] = [], slice: Int = 1 << 20,
     hasCreatedLines: Bool = false, between: () -> Void = {}

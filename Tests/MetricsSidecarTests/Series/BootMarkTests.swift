@@ -54,7 +54,7 @@ import Testing
     #expect(again.map { $0.seriesCount } == (life.isTrusted ? 1 : nil))
     again = nil
     guard life.isTrusted, life.opened != .unknown else { return }
-    // It is in use now: whoever is killed under this boot leaves no trusted file to the next one.
+    // It is in use now: a process killed under this boot leaves no trusted file to the next one.
     #expect(throws: StateFile.OpenFailure.self) { try open(BootIdentity(high: 9, low: 9)) }
   }
 

@@ -79,7 +79,7 @@ import Testing
     #expect(limit == 4 << 20)
     #expect(isFull)
     #expect(fixture.registry.seriesCount == 700)
-    // Lines that come now are known again once the full table has started anew.
+    // Current lines are known again once the full table has started again.
     fixture.registry.turnEnded(now: Registry.forgetNanoseconds, isRead: false)
     let kept = fixture.registry.lines.count
     fixture.apply("long", tags: line(699))

@@ -6,7 +6,7 @@ import SidecarPlatform
 extension OTLPIntake {
   private static let quantileLimit = 32
 
-  /// Applies one point; whether it counts. They are rare, so each is resolved anew.
+  /// Applies one point; returns whether it counts. They are rare, so each is resolved again.
   func applySummary(
     _ point: OTLPPoint, _ metric: OTLPMetric, _ request: WireCursor
   ) throws(Registry.Rejection) -> Bool {

@@ -1,6 +1,6 @@
 import SidecarPlatform
 
-/// What clients and the log are told.
+/// Messages for clients and the log.
 extension OTLPIntake {
   func text(_ range: Range<Int>, _ request: WireCursor) -> String {
     Poison.text(request.span(range), limit: 128)
@@ -15,7 +15,7 @@ extension OTLPIntake {
           + "and start time, so part of it is refused: give each its service.instance.id"))
   }
 
-  /// Two services that feed one series are told of once.
+  /// Two services that feed one series are reported once.
   func noteService(_ target: Target, _ metric: OTLPMetric, _ request: WireCursor) {
     if names.service.isEmpty { return }
     let name = names.service

@@ -298,7 +298,7 @@ struct OTLPCounts {
   var refused: UInt64 = 0
 }
 
-/// What a client is told.
+/// The message for a client.
 enum OTLPAnswer {
   /// So many points were refused, for the reason.
   case accepted(refused: Int, String)
