@@ -88,6 +88,15 @@ TIMES = [  # values, the sidecar's linger and the pod's grace period
     ({"workload__kind": "CronJob", "app__image": "x/y:1", "podMonitor__interval": "1m",
       "serviceMonitor__enabled": True, "serviceMonitor__interval": "5s"}, 20, 55),
 ]
+OTLP = [  # values, and the flags
+    ({}, ["--otlp=localhost:4318"]),
+    ({"sidecar__otlp__enabled": False}, []),
+    ({"workload__kind": "Job", "app__image": "x/y:1"}, ["--otlp=localhost:4318"]),
+    ({"sidecar__otlp": {"listen": "[::1]:4319", "resourceLabels": ["service.namespace", "a.b"],
+                        "scopeLabels": True, "maxSize": "8MiB", "maxStreams": 80000}},
+     ["--otlp=[::1]:4319", "--otlp-resource-labels=service.namespace,a.b", "--otlp-scope-labels",
+      "--max-otlp-size=8MiB", "--max-otlp-streams=80000"]),
+]
 HOSTS = [  # values, and the names by which browsers may come
     ({}, None),
     ({"sidecar__allowedHosts": ["a.example.com", "b.example.com"]}, "a.example.com,b.example.com"),
@@ -170,6 +179,21 @@ class ChartValues(TestCase):
                     "Accept": "text/html"})
                 with connection.getresponse() as answer:
                     check(answer.status == status, f"a browser by {host}: {answer.status}")
+
+    def test_otlp(self):
+        """SDKs find the sidecar at loopback, on by default; no Service, port or policy opens it."""
+        for values, wanted in OTLP:
+            manifests = render(NEWEST, sets(
+                networkPolicy__enabled=True, ingress__enabled="workload__kind" not in values,
+                **values))
+            arguments = pod(manifests)[1]["metrics-sidecar"]["args"]
+            found = [text for text in arguments if "otlp" in text]
+            check(found == wanted, f"{values}: {found}")
+            rest = json.dumps([part for part in manifests
+                               if part["kind"] not in ("Deployment", "Job")])
+            ports = json.dumps([container.get("ports") for container
+                                in pod(manifests)[1].values()])
+            check("4318" not in rest + ports, f"{values}: 4318 is open")
 
     def test_alerts(self):
         """Alerts are left out by name; a name that is none is a mistake."""
