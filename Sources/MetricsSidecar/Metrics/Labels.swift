@@ -98,7 +98,7 @@ enum Labels {
   static func append(
     _ labels: [(name: [UInt8], value: ArraySlice<UInt8>)], to key: inout ByteBuffer
   ) {
-    let sorted = labels.filter { !$0.value.isEmpty }.sorted {
+    let sorted = labels.filter { !$0.value.isEmpty }.ordered {
       $0.name.lexicographicallyPrecedes($1.name)
     }
     var mark = UInt8(ascii: "{")

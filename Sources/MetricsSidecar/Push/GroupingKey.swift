@@ -70,7 +70,7 @@ struct GroupingKey {
     let hasInstance = unsorted.contains { $0.name == instance }
     var pairs = unsorted.map { ($0.name, $0.value, false) }
     if !hasInstance { pairs.append((instance, [], true)) }
-    pairs.sort { $0.0.lexicographicallyPrecedes($1.0) }
+    pairs = pairs.ordered { $0.0.lexicographicallyPrecedes($1.0) }
     var text = ByteBuffer(capacity: 128)
     var identity = ByteBuffer(capacity: 128)
     for (name, value, isDefault) in pairs {

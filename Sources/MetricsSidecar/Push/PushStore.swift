@@ -69,7 +69,7 @@ final class PushStore {
   init(file: PushFile, limits: PushLimits, now: PushMoment = .now) {
     self.file = file
     self.limits = limits
-    for identity in file.keys.sorted(by: { $0.bytes.lexicographicallyPrecedes($1.bytes) }) {
+    for identity in file.keys.ordered(by: { $0.bytes.lexicographicallyPrecedes($1.bytes) }) {
       if !PushedKeys.isRecord(identity) { restore(identity, now) }
     }
     pushedKeys = PushedKeys(file)

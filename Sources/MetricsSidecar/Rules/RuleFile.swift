@@ -30,7 +30,7 @@ enum RuleFile {
       let document = try JSON.parse(text)
       try fill(&rules, document, &mistakes)
     } catch { mistakes.append(error) }
-    mistakes.sort {
+    mistakes = mistakes.ordered {
       ($0.position.line, $0.position.column) < ($1.position.line, $1.position.column)
     }
     return (rules, mistakes)

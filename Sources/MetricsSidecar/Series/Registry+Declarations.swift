@@ -225,7 +225,8 @@ extension Registry {
   /// Called after the rules have defined their families: the others get the form that clients
   /// declared.
   func showDeclared() {
-    for name in declarations.entries.keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+    let names = Array(declarations.entries.keys)
+    for name in names.ordered(by: { $0.lexicographicallyPrecedes($1) }) {
       guard let entry = declarations.entries[name],
         !(familyIndex[name].map { isRuled(families[$0]) } ?? false)
       else { continue }

@@ -12,7 +12,8 @@ struct HuffmanCode {
     for (symbol, frequency) in frequencies.enumerated() where frequency > 0 {
       symbols.append((frequency, symbol))
     }
-    symbols.sort { ($0.frequency, $0.symbol) < ($1.frequency, $1.symbol) }
+    // Equal ones stay in the order of their symbols.
+    symbols = symbols.ordered { $0.frequency < $1.frequency }
     var counts = Self.counts(Self.depths(symbols.map { Int($0.frequency) }), limit)
     var next = symbols.count
     for length in 1...limit {
