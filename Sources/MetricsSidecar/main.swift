@@ -10,7 +10,7 @@ private func fail(_ message: String, _ code: ExitCode = .failure) -> Never {
 }
 
 private func run() throws(Options.Mistake) {
-  // A reload or a stop that comes before there is a loop waits for that.
+  // A reload or a stop that arrives before the loop exists waits for it.
   Signals.hold()
   if Process.arguments.first == "convert-rules" {
     throw Options.Mistake("convert-rules is a program of its own, beside this one in each release")
@@ -74,7 +74,7 @@ private func serve(_ settings: Settings) {
         " s of the signal, or of the end of --linger\n"))
     return work(settings, datagrams, nil, nil, nil)
   }
-  // From here on everything is done by workers, with the parent's sockets.
+  // From here on workers do everything, with the parent's sockets.
   let sockets: IntakeSockets
   let listener: Descriptor
   do throws(StateOpening.Failure) {
@@ -105,7 +105,7 @@ private func work(
   do throws(RuleLoading.Failure) {
     rules = try RuleLoading.load(settings.rules, kept: kept?.rules, &reloads) ?? Rules()
   } catch {
-    // One that takes over goes on with the rules of the one before: a bad file never ends it.
+    // A worker that takes over continues with its predecessor's rules: a bad file never ends it.
     guard let last = RuleLoading.last(kept?.rules) else { fail(error.message, .usage) }
     settings.log.error(
       joined("The worker that takes over keeps the last good rules: ", error.message))
@@ -139,7 +139,7 @@ private func work(
         fail(joined("epoll: ", error.description))
       }
     } catch {
-      // Nothing was counted, so the file is as whole as it was before.
+      // Nothing was counted, so the file is still as it was.
       opened.state.endInOrder()
       fail(error.message)
     }

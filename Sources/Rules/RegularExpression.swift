@@ -1,8 +1,8 @@
-/// A regular expression over bytes, in RE2's syntax without `\p` and `\C`: what a mapping file of
-/// statsd_exporter can have, compiled once.
+/// A regular expression over bytes, in RE2's syntax without `\p` and `\C`: the syntax of mapping
+/// files of statsd_exporter, compiled once.
 ///
 /// What must stay true: a match takes at most the product of the text's bytes and the program's
-/// steps, and memory for the steps alone, whatever the expression; the first alternative that leads
+/// steps, and memory only for the steps, whatever the expression; the first alternative that leads
 /// to a match wins, and of all matches the leftmost.
 package struct RegularExpression: Sendable {
   package struct Mistake: Error {
@@ -14,9 +14,9 @@ package struct RegularExpression: Sendable {
   /// Steps of one program, with its repetitions written out.
   package static let stepLimit = 10_000
 
-  /// What every text that matches begins with; empty where nothing is known.
+  /// The literal beginning of every matching text; empty if unknown.
   package let prefix: [UInt8]
-  /// How many captures a match has.
+  /// The number of captures of a match.
   package let groupCount: Int
 
   private let steps: [Step]
@@ -24,14 +24,14 @@ package struct RegularExpression: Sendable {
   private let entry: UInt16
   private let isAnchored: Bool
 
-  /// The names of a sound expression's groups, with their numbers from 1.
+  /// The names of a valid expression's groups, with their numbers from 1.
   package static func names(_ text: [UInt8]) -> [(name: [UInt8], number: Int)] {
     var parser = RegexParser(text)
     do throws(Mistake) { _ = try parser.expression() } catch { return [] }
     return parser.names
   }
 
-  /// How large the program is.
+  /// The size of the program.
   package var stepCount: Int { steps.count }
 
   package init(_ text: [UInt8], stepLimit: Int = stepLimit) throws(Mistake) {
@@ -54,16 +54,16 @@ package struct RegularExpression: Sendable {
     prefix = isAnchored ? Self.literal(steps, behind: entry) : []
   }
 
-  /// One instruction. `next` is the step behind it, or the better one of two.
+  /// One instruction. `next` is the following step, or the better one of two.
   struct Step {
     enum Operation: UInt8 {
-      /// Takes the byte `other`.
+      /// Consumes the byte `other`.
       case byte
-      /// Takes a byte of the set `other`.
+      /// Consumes a byte of the set `other`.
       case set
-      /// Goes on at `next` and, should that fail, at `other`.
+      /// Continues at `next` and, if that fails, at `other`.
       case split
-      /// Keeps the place as one end of a group.
+      /// Stores the position as one end of a group.
       case save
       case beginText, endText, beginLine, endLine, wordBoundary, noWordBoundary
       case match
@@ -96,8 +96,8 @@ package struct RegularExpression: Sendable {
     return captures(text, &visits)
   }
 
-  /// What each group stands for, empty for one that took no part; `nil` where there is no match.
-  /// `visits` is how many steps it took.
+  /// The match of each group, empty for one that took no part; `nil` if there is no match. `visits`
+  /// is the number of steps it took.
   package func captures(
     _ text: ArraySlice<UInt8>, _ visits: inout Int
   ) -> [ArraySlice<UInt8>]? {
@@ -108,7 +108,7 @@ package struct RegularExpression: Sendable {
     let none = [Int](repeating: -1, count: slots)
     var index = text.startIndex
     while true {
-      // A match that starts here is worth less than all that have started before.
+      // A match that starts here ranks below all that started earlier.
       if found == nil, index == text.startIndex || !isAnchored {
         add(entry, none, text, index, to: &now, &visits)
       }
@@ -144,14 +144,14 @@ package struct RegularExpression: Sendable {
     return sets[Int(step.other) * 4 + Int(byte >> 6)] >> UInt64(byte & 63) & 1 == 1
   }
 
-  /// Where threads are before the next byte, the best one first.
+  /// The steps of the threads before the next byte, the best one first.
   private struct Threads {
     var steps: [UInt16] = []
-    /// The ends of the groups, for one thread behind the other.
+    /// The ends of the groups, one thread after the other.
     var slots: [Int] = []
     var isThere: [Bool]
     var count: Int { steps.count }
-    /// Steps that were passed on the way, too.
+    /// Including steps passed on the way.
     var seen: [UInt16] = []
 
     init(_ stepCount: Int, _ slotCount: Int) {
@@ -170,8 +170,8 @@ package struct RegularExpression: Sendable {
     }
   }
 
-  /// Follows all steps that take no byte. What waits is a step, or below 0 an end of a group that
-  /// has its old value again.
+  /// Follows all steps that consume no byte. A pending entry is a step, or, below 0, an end of a
+  /// group to restore.
   private func add(
     _ start: UInt16, _ ends: [Int], _ text: ArraySlice<UInt8>, _ index: Int,
     to threads: inout Threads, _ visits: inout Int

@@ -11,14 +11,14 @@ struct AskedPush {
   let body: [UInt8]
 }
 
-/// Who may push. A request whose password is not known yet waits for its slow hash, of which a
-/// little is done each turn; then it is answered as if it had just come.
+/// Authentication of pushes. A request whose password is not known yet waits for its slow hash, a
+/// little of which is done each turn; then it is handled as if it had just arrived.
 extension PushAPI {
   private static let askedLimit = 256
-  /// Bodies that wait for passwords, in bytes of all together.
+  /// The limit of bodies that wait for passwords, in bytes over all of them.
   private var askedByteLimit: Int { 4 * settings.limits.bodyByteCount }
 
-  /// Whether the request may change something; if not, it is answered, or waits.
+  /// Whether the request may change something; otherwise it is answered, or waits.
   func isAllowed(
     _ request: Request, _ head: RawSpan, _ body: RawSpan, _ response: inout ResponseWriter
   ) -> Bool {

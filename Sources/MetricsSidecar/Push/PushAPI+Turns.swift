@@ -1,7 +1,7 @@
 import SidecarHTTP
 import SidecarPlatform
 
-/// A change of the groups: what a request asks for.
+/// A change of the groups that a request asks for.
 final class PushTask {
   enum Kind { case push, delete, wipe }
   enum Encoding { case plain, gzip, snappy }
@@ -17,11 +17,11 @@ final class PushTask {
   fileprivate(set) var phase = Phase.decoding
   /// The ticket of the client that waits for the answer; `nil` while it may be given at once.
   fileprivate(set) var ticket: Ticket?
-  /// Whether the body is decompressed: it is not the request's any more.
+  /// Whether the body is decompressed: it is then no longer the request's.
   fileprivate var isDecoded = false
   /// The request's body, while the task waits.
   fileprivate var body = ByteBuffer(capacity: 16)
-  /// Why a push is refused, while that is noted in its group.
+  /// Why a push is refused, while that is being recorded in its group.
   fileprivate var refusal: PushError?
 
   init(_ kind: Kind, _ key: GroupingKey) {
@@ -30,24 +30,24 @@ final class PushTask {
   }
 }
 
-/// Changes between the turns of the loop: one at a time, some work a turn.
+/// Changes between the turns of the loop: one at a time, some work per turn.
 ///
-/// What must stay true: they are made in the order in which they came; the batch, the writer and
-/// the decompressed body are those of `current`; a change is kept before it is answered.
+/// What must stay true: they are applied in the order of arrival; the batch, the writer and the
+/// decompressed body are those of `current`; a change is stored before it is answered.
 extension PushAPI {
-  /// Of one turn, in series: some milliseconds where each is new.
+  /// The work per turn, in series: some milliseconds if each is new.
   static let turnWork = 8192
-  /// Bytes that are parsed in the time that a series takes otherwise.
+  /// Bytes parsed in the time that a series takes.
   static let unitByteCount = 64
 
-  /// Bodies that wait, in bytes of all together: for four of the longest.
+  /// The limit of waiting bodies, in bytes over all of them: four of the longest.
   private var waitingLimit: Int { 4 * settings.limits.bodyByteCount }
   private static let waitingCountLimit = 1024
 
   /// Whether there is something to do in the next turn.
   var isBusy: Bool { current != nil || isExpiring || store.file.move != nil }
 
-  /// Makes a change, or a part of it if it is a large one, or has it wait.
+  /// Applies a change, or a part of a large one, or lets it wait.
   func make(_ task: PushTask, _ body: RawSpan, _ response: inout ResponseWriter) {
     guard current == nil else { return wait(task, body, &response) }
     var left = Self.turnWork
@@ -91,7 +91,7 @@ extension PushAPI {
     response.end()
   }
 
-  /// A turn's work. `answer` is called for each change that is made.
+  /// A turn's work. Calls `answer` for each finished change.
   func goOn(_ answer: (Ticket, PostponedHead, ResponseBody) -> Void) {
     var left = Self.turnWork
     repeat {
@@ -115,7 +115,7 @@ extension PushAPI {
     store.file.goOnMoving(left * PushFile.unitByteCount)
   }
 
-  /// Removes groups whose time has come, as far as a turn allows.
+  /// Removes expired groups, as far as a turn allows.
   func expire(_ now: PushMoment) {
     // A change has its own look.
     guard current == nil else { return }
@@ -141,7 +141,7 @@ extension PushAPI {
     task.phase = task.encoding == .plain ? .parsing : .decoding
   }
 
-  /// What a large change took is given back.
+  /// Releases the memory of a large change.
   private func ended() {
     batch.trim()
     store.writer.trim()
@@ -154,7 +154,7 @@ extension PushAPI {
 
   private typealias Answer = (status: Int, text: String)
 
-  /// Goes on with a task; `nil` where it has to go on later. `body` is the request's, while it is
+  /// Continues a task; `nil` if it has to continue later. `body` is the request's, while it is
   /// here.
   private func work(_ task: PushTask, _ body: RawSpan, _ left: inout Int) -> Answer? {
     switch task.kind {
@@ -179,7 +179,7 @@ extension PushAPI {
     }
   }
 
-  /// Says what is worked on: the body as it came, or decompressed.
+  /// Passes the input on: the body as received, or decompressed.
   private func beginFlight(_ task: PushTask, _ body: RawSpan) -> Bool {
     guard task.isDecoded || task.ticket != nil else { return InFlight.begin(body) }
     if !plain.isEmpty { return Self.beginFlight(plain) }
@@ -197,7 +197,7 @@ extension PushAPI {
     return PushError("this body has ended the sidecar's worker twice in a row", status: 422)
   }
 
-  /// Shows a refused push with the sentence that it was answered with.
+  /// Records a refused push with the sentence of its answer.
   func note(_ reason: StaticString, _ message: String) {
     if reason.utf8CodeUnitCount == 0 { return }
     let text = Array(message.utf8)
@@ -212,7 +212,7 @@ extension PushAPI {
   private func push(
     _ task: PushTask, _ body: RawSpan, _ left: inout Int
   ) throws(PushError) -> Answer? {
-    // Looked at when it is its turn: the same push may have waited in front of it.
+    // Checked when it is its turn: the same push may have waited before it.
     let isBefore = task.phase == .decoding || task.phase == .parsing
     if let key = task.pushedKey, isBefore, store.file.has(key) {
       counts.repeated += 1
@@ -253,7 +253,7 @@ extension PushAPI {
 
   /// Decompresses the body.
   private func decode(_ task: PushTask, _ body: RawSpan) throws(PushError) {
-    // A task that waited has it; nobody needs it afterwards.
+    // A waiting task has it; it is not needed afterwards.
     var kept = ByteBuffer(capacity: 16)
     swap(&kept, &task.body)
     if kept.isEmpty {
@@ -289,7 +289,7 @@ extension PushAPI {
       return try parser.goOn(
         body, isProtobuf: task.isProtobuf, into: batch, settings.limits, &left)
     }
-    // Moved out for the time being, so that it can be borrowed while this changes.
+    // Moved out temporarily, so that it can be borrowed while this changes.
     var own = ByteBuffer(capacity: 16)
     swap(&own, &plain)
     defer { swap(&own, &plain) }
@@ -298,12 +298,12 @@ extension PushAPI {
   }
 }
 
-/// How far a body has been parsed.
+/// The progress of parsing a body.
 struct PushParsing {
   var text = TextParser.Place()
   var protobuf = ProtobufParser.Place()
 
-  /// Goes on: about `left` series, which it counts down. Whether the body is parsed.
+  /// Continues: about `left` series, which it counts down. Returns whether the body is parsed.
   mutating func goOn(
     _ body: RawSpan, isProtobuf: Bool, into batch: PushBatch, _ limits: PushLimits,
     _ left: inout Int

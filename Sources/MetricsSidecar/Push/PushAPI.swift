@@ -4,35 +4,35 @@ import SidecarPlatform
 /// Pushgateway's API: `PUT`, `POST` and `DELETE` of `/metrics/job/<job>{/<label>/<value>}`.
 /// https://github.com/prometheus/pushgateway#api
 ///
-/// A small change is made and answered at once. A larger one is made between the turns of the loop
-/// (`PushAPI+Turns`), its answer postponed; changes that come meanwhile wait for it.
+/// A small change is applied and answered at once. A larger one is applied between the turns of the
+/// loop (`PushAPI+Turns`), and its answer is postponed; changes that arrive meanwhile wait for it.
 final class PushAPI {
   let store: PushStore
   let settings: PushSettings
   var counts = PushCounts()
-  /// Damaged files of groups that were set aside at the start, or since the supervisor's.
+  /// Damaged files of groups that were set aside since startup, or since the supervisor's.
   let stateResets: UInt64
   let startSeconds = Double(Clock.unixNanoseconds) / 1e9
   var log = Log()
-  /// Where refused pushes are shown.
+  /// Records refused pushes.
   var refusals: Refusals?
-  /// Who may push; everybody where there is none.
+  /// The password file; without one everybody may push.
   var auth: PushAuth?
   /// Requests whose password is not known yet.
   var asked: [AskedPush] = []
   /// A number for the address of the client with a ticket.
   var peer: (Ticket) -> UInt64 = { _ in 0 }
   let batch = PushBatch()
-  /// The body of the change that is being made, decompressed; empty where it is the request's own.
+  /// The decompressed body of the current change; empty if it is the request's own.
   var plain = ByteBuffer(capacity: 4096)
   var parser = PushParsing()
-  /// The change that is being made, and those that wait for it.
+  /// The current change, and those that wait for it.
   var current: PushTask?
   var waiting: [PushTask] = []
   var waitingByteCount = 0
-  /// Groups whose time has come are left over from the last turn.
+  /// Whether expired groups are left over from the last turn.
   var isExpiring = false
-  /// Grouping keys of paths that came lately.
+  /// Grouping keys of recent paths.
   private var keys: [ByteKey: GroupingKey] = [:]
   private static let keyLimit = 1024
   /// The longest path that is kept with its key.
@@ -45,7 +45,7 @@ final class PushAPI {
     self.auth = auth
   }
 
-  /// Answers a request for one of its paths; whether it was one.
+  /// Answers a request for one of its paths; returns whether it was one.
   func respond(
     to request: Request, head: RawSpan, body: RawSpan, into response: inout ResponseWriter
   ) -> Bool {
@@ -99,7 +99,7 @@ final class PushAPI {
     } catch { refuse(error, &response) }
   }
 
-  /// Of a push that adds up; others may be repeated anyway.
+  /// The key of an aggregating push; others may be repeated anyway.
   private func pushedKey(
     _ field: RawSpan, _ group: GroupingKey, _ options: PushOptions
   ) throws(PushError) -> ByteKey? {
@@ -150,11 +150,11 @@ final class PushAPI {
   }
 }
 
-/// What became of pushes.
+/// The results of pushes.
 struct PushCounts {
   var applied: UInt64 = 0
   var deleted: UInt64 = 0
-  /// Answered and not added, since their `Idempotency-Key` was known.
+  /// Answered but not added, since their `Idempotency-Key` was known.
   var repeated: UInt64 = 0
   var malformed: UInt64 = 0
   /// Over `--max-push-size`, by the server's count of its answers.
@@ -162,10 +162,10 @@ struct PushCounts {
   /// Over `--max-push-groups`, `--max-push-series` or `--max-push-group-size`, or too many at once.
   var limited: UInt64 = 0
   var unauthorized: UInt64 = 0
-  /// Left out since they had ended two workers in a row.
+  /// Skipped since they had killed two workers in a row.
   var poisoned: UInt64 = 0
 
-  /// Counts one; the reason by which it is shown.
+  /// Counts one; returns the reason to show.
   @discardableResult
   mutating func refuse(_ status: Int) -> StaticString {
     switch status {

@@ -21,8 +21,8 @@ enum RuleFile {
   /// Reading ends after this many mistakes.
   static let mistakeLimit = 1000
 
-  /// What can be read of the rules, and the mistakes in the order of the text, up to a bound. A
-  /// text that is not JSON has one mistake: nothing after it can be parsed.
+  /// The valid part of the rules, and the mistakes in the order of the text, up to a limit. A text
+  /// that is not JSON has one mistake: nothing after it can be parsed.
   static func read(_ text: [UInt8]) -> (rules: Rules, mistakes: [JSON.Mistake]) {
     var rules = Rules()
     var mistakes: [JSON.Mistake] = []
@@ -64,13 +64,13 @@ enum RuleFile {
     }
   }
 
-  /// What the file says for all events that do not say it themselves.
+  /// The file's defaults for all events.
   private struct Standard {
     var stopsAtFirst = false
     var separator: UInt8 = 0
   }
 
-  /// An entry of `families` as far as it has been read.
+  /// An entry of `families` as far as it has been parsed.
   private struct Entry {
     var family = FamilyRule(name: "", kind: .counter, help: "", labels: [], buckets: [])
     var kind: MetricType?
@@ -175,7 +175,7 @@ enum RuleFile {
     }
   }
 
-  /// Gives a new family the kind that its members together make, and its buckets.
+  /// Gives a new family the kind that follows from its members, and its buckets.
   private static func settle(
     _ family: inout FamilyRule, _ entry: Entry, _ members: [(name: String, value: JSON)],
     _ json: JSON, _ mistakes: inout [JSON.Mistake]
@@ -197,8 +197,8 @@ enum RuleFile {
     }
   }
 
-  /// A further entry has other events and labels for a family that is there; the rest is its first
-  /// entry's.
+  /// Another entry has other events and labels for an existing family; the first entry decides the
+  /// rest.
   private static func further(
     _ family: inout FamilyRule, _ kind: MetricType?, _ first: FamilyRule,
     _ members: [(name: String, value: JSON)], _ json: JSON, _ mistakes: inout [JSON.Mistake]

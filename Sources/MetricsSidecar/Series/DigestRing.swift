@@ -1,13 +1,13 @@
 import SidecarPlatform
 
-/// What was seen last, so many, in the state file: an entry is some cells, the newest takes the
-/// place of the oldest. Records of 256 entries are made as they are needed.
+/// The most recent entries of a kind, in the state file: an entry is some cells, the newest
+/// replaces the oldest. Records of 256 entries are created as needed.
 ///
-/// What must stay true: an entry is part of the transaction in which it is added, and so is the
-/// position, which is the caller's cell.
+/// What must stay true: an entry is part of the transaction that adds it, and so is the position,
+/// which is the caller's cell.
 struct DigestRing {
-  /// Tells its records from those of other rings: the first byte of their keys, the second is the
-  /// place.
+  /// Distinguishes its records from those of other rings: the first byte of their keys; the second
+  /// is the position.
   let letter: UInt8
   let entryCellCount: Int
   let limit: Int
@@ -20,7 +20,7 @@ struct DigestRing {
     self.limit = limit
   }
 
-  /// A record that a restart has found; to be called in any order.
+  /// Restores a record; call it in any order.
   mutating func restore(_ record: Record, at place: Int) {
     while records.count <= place { records.append(Record(unit: 0)) }
     records[place] = record
@@ -37,7 +37,7 @@ struct DigestRing {
       cellCount: 1 + Self.chunk * entryCellCount)
   }
 
-  /// The first cell of the entry of that number; 0 where there is none.
+  /// The first cell of the entry of that number; 0 if there is none.
   func cell(_ number: UInt64) -> Int {
     let index = Int(number % UInt64(limit))
     let place = index / Self.chunk

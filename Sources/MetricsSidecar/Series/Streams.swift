@@ -1,11 +1,11 @@
 import SidecarPlatform
 
-/// OTLP's streams: of each writer of a cumulative series, how far it has been counted, so that only
-/// what lies above that is added. And which requests were applied already, so that a client may
-/// send one again.
+/// OTLP's streams: for each writer of a cumulative series, how much of it has been counted, so that
+/// only the increase is added. And which requests were already applied, so that a client may resend
+/// one.
 ///
 /// What must stay true: a stream's position changes in the transaction that adds to its series; a
-/// stream that made room is known by its digest, so that nothing of it is counted twice.
+/// stream that made room is remembered by its digest, so that nothing of it is counted twice.
 ///
 /// A stream's record has as its key, 8 bytes each: the digest of the stream (two words), the digest
 /// of what it shares with other instances, then the numbers of its first point. Its cells:
@@ -20,7 +20,7 @@ final class Streams {
   static let state = 4
   static let sum = 5
   static let firstBucket = 6
-  /// Of a stream of numbers, with the head.
+  /// The cells of a stream of numbers, with the head.
   static let cellCount = 5
 
   /// A newer point was below the last one; the next one says whether that was a reset.
@@ -28,14 +28,14 @@ final class Streams {
   /// Two writers were reported.
   static let isShared: UInt64 = 2
 
-  /// What tells a stream from all others, and from those of other instances.
+  /// The identity of a stream, and that without its instance.
   struct Identity {
     var high: UInt64 = 0
     var low: UInt64 = 0
     var group: UInt64 = 0
   }
 
-  /// For which a silent one is not given up.
+  /// How long a silent one is kept.
   static let silentSeconds: UInt64 = 600
   static let forgottenLimit = 65_536
   static let requestLimit = 4096
@@ -81,7 +81,7 @@ final class Streams {
     }
   }
 
-  /// After all records: what lies in memory too.
+  /// Call it after all records: builds the tables in memory.
   func finishRestoring() {
     guard head.unit != 0 else { return }
     readKeys()
@@ -117,14 +117,14 @@ final class Streams {
     readKeys()
   }
 
-  /// 128 bits that nobody can choose without the secret.
+  /// 128 bits that no client can choose without the secret.
   func digest(_ bytes: RawSpan) -> (UInt64, UInt64) { (keys.0.hash(bytes), keys.1.hash(bytes)) }
 
   private func word(_ record: Record, _ index: Int) -> UInt64 {
     let file = self.file
     let key = file.key(record)
     precondition(index * 8 + 8 <= key.byteCount)
-    // Sound: held against the length above.
+    // Sound: checked against the length above.
     return UInt64(
       littleEndian: unsafe key.unsafeLoadUnaligned(
         fromUncheckedByteOffset: index * 8, as: UInt64.self))
@@ -156,7 +156,7 @@ final class Streams {
   /// Whether the stream made room before.
   func isForgotten(_ identity: Identity) -> Bool { forgottenSet.contains(identity.low) }
 
-  /// Whether another stream has room, or another one can make room for it.
+  /// Whether there is room for another stream, or one can make room for it.
   func hasRoom(now: UInt64, onEviction: (Record) -> Void) -> Bool {
     if count < limit { return true }
     guard now >= nextEviction else { return false }
@@ -180,7 +180,8 @@ final class Streams {
     }
   }
 
-  /// Keeps a stream's digest among the forgotten ones; whether there was room in the state file.
+  /// Stores a stream's digest among the forgotten ones; returns whether there was room in the state
+  /// file.
   private func remember(_ record: Record) -> Bool {
     let cell = head.headCell + 6
     let number = file.value(cell)
@@ -194,13 +195,13 @@ final class Streams {
     return true
   }
 
-  /// Takes a stream out of the tables; its record is the caller's.
+  /// Removes a stream from the tables; the caller handles its record.
   func remove(_ record: Record) {
     index.remove(record.unit, hash: word(record, 0))
     groups.remove(record.unit, hash: word(record, 2))
   }
 
-  /// Makes a stream, all its numbers 0. `first` are those of its first point.
+  /// Creates a stream with zero numbers. `first` are those of its first point.
   func make(
     _ identity: Identity, shape: UInt32, cellCount: Int, first: [Double]
   ) throws(Errno) -> Record {
@@ -220,8 +221,8 @@ final class Streams {
     }
   }
 
-  /// Another record with more cells in a stream's place; the old one is the caller's, out of the
-  /// tables.
+  /// Replaces a stream's record by one with more cells; the caller handles the old one, which is
+  /// out of the tables.
   func grow(_ record: Record, cellCount: Int) throws(Errno) -> Record {
     let file = self.file
     var key = ByteBuffer(capacity: file.keyByteCount(record))
@@ -254,11 +255,11 @@ final class Streams {
 
   /// What a point means to its stream.
   enum Step {
-    /// Count what lies above the last point.
+    /// Count the increase since the last point.
     case above
     /// The stream started again: count the whole point.
     case reset
-    /// Count nothing: it came before, or says that the next one will tell.
+    /// Count nothing: it is old, or the next one will decide.
     case nothing
     /// Two writers have one identity.
     case refused
@@ -266,8 +267,8 @@ final class Streams {
     case shared
   }
 
-  /// Takes note of a point; `isAbove` says whether all its numbers are at or above the last
-  /// point's. The caller stores these.
+  /// Records a point; `isAbove` says whether all its numbers are at or above the last point's. The
+  /// caller stores these.
   @inline(__always)
   @_optimize(speed)
   func step(_ cell: Int, _ value: Double, isAbove: Bool, time: UInt64, now: UInt64) -> Step {
@@ -289,7 +290,7 @@ final class Streams {
   ) -> Step {
     let word = file.value(cell + Self.state)
     if isAbove {
-      // Between two points that rise one was below: somebody else's.
+      // One point between two rising ones was below: another writer's.
       file.put(cell + Self.state, word & ~Self.isBelow | Self.isShared)
       return word & Self.isShared == 0 ? .shared : .above
     }
@@ -306,8 +307,8 @@ final class Streams {
 
   // MARK: Requests
 
-  /// What was answered to a request of this digest: how many points were refused; `nil` for a new
-  /// one.
+  /// The answer to an earlier request with this digest: how many points were refused; `nil` for a
+  /// new one.
   func answered(_ digest: (UInt64, UInt64)) -> UInt64? {
     guard head.unit != 0 else { return nil }
     let end = file.value(head.headCell + 5)
@@ -323,13 +324,13 @@ final class Streams {
     return nil
   }
 
-  /// Makes sure that the next request can be kept: before anything of it is applied.
+  /// Ensures that the next request can be stored: call it before applying anything of it.
   func reserveRequest() throws(Errno) {
     try requests.reserve(file.value(head.headCell + 5), in: file)
   }
 
-  /// Keeps a request's digest, after `reserveRequest`. Whether one made room that is younger than
-  /// two minutes.
+  /// Stores a request's digest, after `reserveRequest`. Returns whether one younger than two
+  /// minutes made room.
   func keep(_ digest: (UInt64, UInt64), refused: Int, now: UInt64) -> Bool {
     let position = head.headCell + 5
     let number = file.value(position)

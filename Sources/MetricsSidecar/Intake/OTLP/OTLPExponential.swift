@@ -4,8 +4,8 @@ import SidecarPlatform
 /// 2^(index / 2^scale), up to and with 2^((index + 1) / 2^scale), of positive and of negative
 /// values.
 ///
-/// What must stay true: however many buckets a point names, and wherever, `limit` of each sign are
-/// kept: beyond, neighbours are joined, as the scale above 8 has them.
+/// What must stay true: however many buckets a point names, and wherever they are, `limit` of each
+/// sign are kept: beyond, neighbours are joined, also for a scale above 8.
 struct OTLPExponential {
   struct Side {
     var offset = 0
@@ -31,7 +31,8 @@ struct OTLPExponential {
       counts = joined
     }
 
-    /// Takes off what another side has; `false`, with anything left, where that is more somewhere.
+    /// Subtracts another side; returns `false`, with undefined contents, if that is greater
+    /// anywhere.
     mutating func subtract(_ other: Side) -> Bool {
       for index in other.counts.indices where other.counts[index] > 0 {
         let place = other.offset + index - offset
@@ -48,14 +49,14 @@ struct OTLPExponential {
   var count: UInt64 = 0
   var sum = Double.nan
   var zeros: UInt64 = 0
-  /// Of values above 0, then of those below.
+  /// The buckets of values above 0, then of those below.
   private var sides = [Side(), Side()]
 
   static let limit = 320
   /// Buckets that a point may name, most of them empty.
   static let namedLimit = 1 << 16
 
-  /// Reads an `ExponentialHistogramDataPoint`. Whether its numbers belong together.
+  /// Parses an `ExponentialHistogramDataPoint`; returns whether its numbers are consistent.
   mutating func read(_ message: WireCursor) -> Bool {
     var cursor = message
     while cursor.next() {
@@ -113,10 +114,10 @@ struct OTLPExponential {
     for index in sides.indices { sides[index].halve() }
   }
 
-  /// Takes off an earlier point; `false`, and nothing changes but the scale, where some number of
-  /// it is above. The scale is that of the coarser one then.
+  /// Subtracts an earlier point; returns `false`, changing nothing but the scale, if any of its
+  /// numbers is greater. The scale is then that of the coarser one.
   mutating func subtract(_ other: OTLPExponential) -> Bool {
-    // One without samples has no scale to keep to, as a stream's before its first point.
+    // A point without samples, such as a stream's before its first one, has no scale to keep.
     if other.count == 0 { return true }
     var other = other
     while other.scale > scale { other.halve() }
@@ -131,7 +132,7 @@ struct OTLPExponential {
     return true
   }
 
-  /// Adds what it has to a series; why that is not taken.
+  /// Adds it to a series; returns why that is refused.
   func add(to target: LineTable.Target, in registry: Registry) -> Registry.Rejection? {
     // OpenTelemetry's numbers are one less.
     let buckets = Distribution.Exponential(
@@ -147,14 +148,14 @@ struct OTLPExponential {
 
   // MARK: In a stream's cells
 
-  /// Behind those that all streams have: the sum, samples near 0, the scale, then for both signs
-  /// the first bucket and how many there are, then the buckets.
+  /// After the cells of all streams: the sum, samples near 0, the scale, then for both signs the
+  /// first bucket and their number, then the buckets.
   private static let head = Streams.cellCount
   private static let firstBucket = head + 7
 
   var cellCount: Int { Self.firstBucket + sides[0].counts.count + sides[1].counts.count }
 
-  /// How many cells a record has for one, with room for more buckets.
+  /// The number of cells of a record, with room for more buckets.
   var roomyCellCount: Int { max(Self.firstBucket + 32, cellCount * 3 / 2) }
 
   init() {}

@@ -1,8 +1,8 @@
 import SidecarPlatform
 
-/// Points: read, looked up as lines of events are, and applied.
+/// Points: parsed, looked up like lines of events, and applied.
 extension OTLPIntake {
-  /// Of points in the table of known events; no event's type.
+  /// The type of points in the table of known events; different from any event's.
   private static let lineType = EventOrigin.otlp.rawValue | 1
 
   // MARK: Reading
@@ -52,7 +52,7 @@ extension OTLPIntake {
     if point.isPlain {
       point.targets = find(message, metric, point)
     }
-    // What is known was sound; of histograms the numbers may not be.
+    // A known point was valid; a histogram's numbers may not be.
     if point.targets == nil || !isNumber || point.hasExemplars {
       if !OTLPSchema.isSound(message, kind.point, depth: 5) { throw .malformed }
     }
@@ -74,7 +74,7 @@ extension OTLPIntake {
     }
   }
 
-  /// What a known point feeds.
+  /// The targets of a known point.
   @inline(never)
   @_optimize(speed)
   func find(_ message: WireCursor, _ metric: OTLPMetric, _ point: OTLPPoint) -> LineTable.Targets? {
@@ -83,7 +83,7 @@ extension OTLPIntake {
 
   // MARK: Applying
 
-  /// What a point feeds: the stream first, if it has one, then series.
+  /// The targets of a point: the stream first, if it has one, then series.
   struct Feed {
     var known: LineTable.Targets?
     var fresh: [LineTable.Target] = []
@@ -99,7 +99,7 @@ extension OTLPIntake {
     /// The stream's first cell; 0 without one.
     @inline(never)
     var stream: Int { count > 0 && target(0).isStream ? Int(target(0).cell) : 0 }
-    /// The same, whatever becomes of the known line.
+    /// The same, even if the known line is forgotten.
     var copied: Feed { Feed(fresh: (0..<count).map { self[$0] }) }
 
     /// Where series begin.
@@ -126,7 +126,7 @@ extension OTLPIntake {
     }
   }
 
-  /// Applies one point; whether it counts, and no rule drops it.
+  /// Applies one point; returns whether it counts, and no rule drops it.
   @inline(__always)
   private func apply(
     _ point: OTLPPoint, _ metric: OTLPMetric, _ request: WireCursor
@@ -250,7 +250,7 @@ extension OTLPIntake {
       if isExponential {
         while exponential.scale > added.scale { exponential.halve() }
         if state.cellCount(Record(unit: UInt32(stream))) < exponential.cellCount {
-          // Another record is another line: what is known of this one is forgotten.
+          // Another record is another line: forget this one.
           feed = feed.copied
           stream = try grow(Record(unit: UInt32(stream)), to: exponential.roomyCellCount).headCell
         }
@@ -276,7 +276,7 @@ extension OTLPIntake {
     seen(feed)
   }
 
-  /// That a family can take the histogram in hand.
+  /// Checks that a family can add the current histogram.
   private func check(
     _ target: LineTable.Target, _ isExponential: Bool
   ) throws(Registry.Rejection) {
@@ -374,7 +374,7 @@ extension OTLPKind {
   @inline(__always)
   var flagField: Int { point == .histogramPoint || point == .exponentialPoint ? 10 : 8 }
 
-  /// 0 where it has none.
+  /// 0 if it has none.
   @inline(__always)
   var exemplarField: Int {
     switch point {

@@ -1,13 +1,13 @@
 import SidecarPlatform
 
-/// `target_info{service_name="shop",…} 1`: what a resource says of its service, once for each
-/// service name, as the last one says it. What tells workers and restarts apart is left out.
+/// `target_info{service_name="shop",…} 1`: the attributes of a service's resource, once per service
+/// name, from the last resource. Attributes that distinguish workers and restarts are omitted.
 extension OTLPIntake {
   private static let omitted: [StaticString] = [
     "service.instance.id", "container.id", "process.", "telemetry.sdk.",
   ]
 
-  /// After a point of the resource has been counted.
+  /// Call it after a point of the resource has been counted.
   func showResource(_ metric: OTLPMetric, _ request: WireCursor) {
     if metric.resource.isEmpty { return }
     let hash = registry.lines.key.hash(request.span(metric.resource))
@@ -61,7 +61,7 @@ extension OTLPIntake {
     } catch { return processor.counts.reject(error) }
   }
 
-  /// Series of the same service that say something else.
+  /// Series of the same service with different labels.
   private func removeOthers(_ family: Family, _ service: [UInt8], but cell: UInt32) {
     var label = ByteBuffer(capacity: 128)
     SeriesKey.append([], [(Array("service_name".utf8), service[...])], to: &label)

@@ -1,20 +1,19 @@
 import SidecarPlatform
 import SidecarRules
 
-/// What is known of the resource and scope in hand, so that it is taken apart once for all their
-/// points.
+/// The current resource and scope, parsed once for all their points.
 struct OTLPIdentity {
   var resource = -1
   var resourceDigest: (UInt64, UInt64) = (0, 0)
-  /// Of the resource, those that each series has.
+  /// The resource's attributes that become labels of each series.
   var resourceLabels: [(key: [UInt8], value: [UInt8])] = []
   var service: [UInt8] = []
   var scope = -1
   var scopeLabels: [(key: [UInt8], value: [UInt8])] = []
 }
 
-/// A point that is seen for the first time: rules or names say which series it feeds, its identity
-/// says which stream it goes on.
+/// A new point: rules or names say which series it feeds, its identity says which stream it
+/// continues.
 extension OTLPIntake {
   typealias Target = LineTable.Target
 
@@ -42,7 +41,7 @@ extension OTLPIntake {
       let feed = Feed(known: known)
       if fits(feed, shape) { return feed }
     }
-    // Where the known line's bounds were others, it stays; the point is resolved each time.
+    // If the known line has other bounds, it stays; the point is resolved each time.
     let isNew = point.targets == nil && point.isPlain
     var outcome = Registry.Resolution()
     var identity = Streams.Identity()
@@ -95,7 +94,7 @@ extension OTLPIntake {
     return identity(attributes, point, metric, request, shape)
   }
 
-  /// The metric and the point's attributes, as rules see them.
+  /// The metric and the point's attributes, for rules.
   func description(
     _ point: OTLPPoint, _ metric: OTLPMetric, _ request: WireCursor
   ) throws(Registry.Rejection) -> (EventDescription, OTLPAttributes) {
@@ -120,7 +119,7 @@ extension OTLPIntake {
     return (event, attributes)
   }
 
-  /// Feeds the family that the metric's name, unit and type make.
+  /// Feeds the family named after the metric's name, unit and type.
   private func feedNamed(
     _ event: EventDescription, _ metric: OTLPMetric, _ request: WireCursor,
     into outcome: inout Registry.Resolution
@@ -155,7 +154,7 @@ extension OTLPIntake {
     return name
   }
 
-  /// Whether a family has had no point for five minutes: then it may become another one.
+  /// Whether a family has had no point for five minutes: then its type may change.
   func isSilent(_ family: Int) -> Bool {
     family >= seenFamilies.count || seenFamilies[family] + 300 < nowSeconds
   }
@@ -173,7 +172,7 @@ extension OTLPIntake {
     }
   }
 
-  /// Labels in the order of the attributes' keys; of keys that meet the values are joined.
+  /// Labels in the order of the attributes' keys; values of colliding keys are joined.
   func labels(
     _ event: EventDescription, reserved: StaticString
   ) throws(Registry.Rejection) -> [Registry.Label] {
@@ -194,7 +193,7 @@ extension OTLPIntake {
 
   // MARK: Identity
 
-  /// Takes the resource and scope of a metric apart, if they are others than before.
+  /// Parses the resource and scope of a metric, if they differ from the previous ones.
   func look(_ metric: OTLPMetric, _ request: WireCursor) {
     if names.resource != metric.resource.lowerBound || metric.resource.isEmpty {
       names.resource = metric.resource.lowerBound
@@ -257,7 +256,7 @@ extension OTLPIntake {
     }
   }
 
-  /// With its length, so that no two lists of parts are the same text.
+  /// With its length, so that different lists of parts never give the same text.
   private static func append(_ part: RawSpan, to text: inout ByteBuffer) {
     append(UInt64(part.byteCount), to: &text)
     text.append(part)
@@ -328,7 +327,7 @@ extension OTLPIntake {
     } catch { throw .stateFull }
   }
 
-  /// Has a stream begin at a point of which nothing counts.
+  /// Starts a stream at a point of which nothing counts.
   private func begin(_ stream: Int, _ base: [Double], _ isExponential: Bool) {
     if base.isEmpty { return }
     if isExponential { return exponential.keep(stream, in: registry.state) }

@@ -1,8 +1,7 @@
 import SidecarPlatform
 
-/// A summary that the client has made: its quantiles, count and sum as they were seen last. Nobody
-/// can add quantiles up, so each is a gauge: `wait_seconds{quantile="0.5"}`, `wait_seconds_sum`,
-/// `wait_seconds_count`.
+/// A client's summary: its last quantiles, count and sum. Quantiles cannot be added up, so each is
+/// a gauge: `wait_seconds{quantile="0.5"}`, `wait_seconds_sum`, `wait_seconds_count`.
 extension OTLPIntake {
   private static let quantileLimit = 32
 

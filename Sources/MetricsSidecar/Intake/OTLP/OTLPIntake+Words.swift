@@ -32,7 +32,7 @@ extension OTLPIntake {
     services[target.cell] = service
   }
 
-  /// Counts a point that was refused; the first one's reason is for the answer.
+  /// Counts a refused point; the answer has the reason of the first one.
   func refuse(_ error: Registry.Rejection, _ metric: OTLPMetric, _ request: WireCursor) {
     processor.counts.reject(error)
     let name = request.array(metric.name)

@@ -1,11 +1,11 @@
 import SidecarEvents
 import SidecarPlatform
 
-/// Requests of OTLP: read whole, then applied whole, in the turn's one commit, which the answer
-/// follows.
+/// Requests of OTLP: parsed completely, then applied completely, in the turn's single commit,
+/// before the answer.
 ///
-/// What must stay true: reading has no effect, so nothing of a request that cannot be read is kept;
-/// a point that is known allocates nothing and looks at no rule.
+/// What must stay true: parsing has no effect, so nothing of a malformed request is kept; a known
+/// point allocates nothing and consults no rule.
 final class OTLPIntake {
   let processor: LineProcessor
   let settings: OTLPSettings
@@ -13,28 +13,28 @@ final class OTLPIntake {
   var streams: Streams { processor.registry.streams }
   var counts = OTLPCounts()
 
-  // Of the request in hand; kept for the next one.
+  // The state of the current request; reused for the next one.
   var metrics: [OTLPMetric] = []
   var points: [OTLPPoint] = []
   var hasDelta = false
   var hasUnknown = false
-  /// Points that were refused, and why the first one was.
+  /// The number of refused points, and why the first one was refused.
   var refusedCount = 0
   var refusal = ""
-  /// What a point's attributes were last looked up with.
+  /// The last key for looking up a point's attributes.
   var names = OTLPIdentity()
   var buckets = OTLPBuckets()
   var exponential = OTLPExponential()
-  /// Unix seconds and milliseconds of the request.
+  /// The time of the request, in Unix seconds and milliseconds.
   var nowSeconds: UInt64 = 0
-  /// When each family, by its place, had its last point, in Unix seconds: while it has points
-  /// nobody makes it another one.
+  /// When each family, by its index, had its last point, in Unix seconds: while it has points its
+  /// type cannot change.
   var seenFamilies: [UInt64] = []
-  /// Resources whose `target_info` is as they say.
+  /// Resources whose `target_info` is up to date.
   var seenResources: Set<UInt64> = []
-  /// Whose point a series had last, by the digest of the service's name.
+  /// The service of a series' last point, by the digest of its name.
   var services: [UInt32: UInt32] = [:]
-  /// What was logged once.
+  /// What has already been logged.
   private var told: Set<UInt64> = []
   private var plain = ByteBuffer(capacity: 16)
   private var wire = ByteBuffer(capacity: 16)
@@ -48,7 +48,7 @@ final class OTLPIntake {
 
   // MARK: A request
 
-  /// Takes a request's body. What it adds takes effect with the next commit.
+  /// Handles a request's body. Its effect comes with the next commit.
   func take(_ body: RawSpan, isJSON: Bool, _ encoding: Encoding) -> OTLPAnswer {
     guard InFlight.begin(body) else {
       Poison.report(body, "OTLP request", processor.log)
@@ -107,7 +107,7 @@ final class OTLPIntake {
     nowSeconds = registry.now / 1000
     refusedCount = 0
     refusal = ""
-    // Before anything is applied: later there is no way back.
+    // Before anything is applied: later it cannot be undone.
     if hasUnknown, registry.state.retryGrowth() != nil { return noRoom() }
     var digest: (UInt64, UInt64) = (0, 0)
     do throws(Errno) {
@@ -136,7 +136,7 @@ final class OTLPIntake {
     refuse(503, "the state file has no room: see the sidecar's log")
   }
 
-  /// Counts a request whose body nobody read.
+  /// Counts a request with an unread body.
   func refuseLong() {
     counts.refused += 1
     var text = ByteBuffer(capacity: 64)
@@ -149,7 +149,7 @@ final class OTLPIntake {
     return .refused(status: status, message)
   }
 
-  /// What a large request took is given back.
+  /// Releases the memory of a large request.
   private func trim() {
     plain.removeAll()
     plain.shrink(to: 64 << 10)
@@ -171,7 +171,7 @@ final class OTLPIntake {
 
   enum ReadFailure: Error { case malformed, tooMany }
 
-  /// Finds all metrics and points. Each field that is known has its type then, and each length
+  /// Finds all metrics and points, and checks that each known field has its type and each length
   /// fits.
   private func read(_ request: WireCursor) throws(ReadFailure) {
     metrics.removeAll(keepingCapacity: true)
@@ -214,7 +214,7 @@ final class OTLPIntake {
     if cursor.isMalformed { throw .malformed }
   }
 
-  /// The last field of that number, which is a sound message.
+  /// The last field with that number, a valid message.
   private func part(
     _ number: Int, of message: WireCursor, _ kind: OTLPMessage
   ) throws(ReadFailure) -> Range<Int> {
@@ -291,7 +291,7 @@ final class OTLPIntake {
   }
 }
 
-/// What became of requests.
+/// The results of requests.
 struct OTLPCounts {
   var applied: UInt64 = 0
   var repeated: UInt64 = 0
@@ -300,7 +300,7 @@ struct OTLPCounts {
 
 /// The message for a client.
 enum OTLPAnswer {
-  /// So many points were refused, for the reason.
+  /// This many points were refused, for this reason.
   case accepted(refused: Int, String)
   case refused(status: Int, StaticString)
 }
@@ -309,7 +309,7 @@ enum OTLPAnswer {
 struct OTLPSettings: Sendable {
   /// Where it listens.
   var addresses: [NetworkAddress] = []
-  /// Attributes of the resource that each series has as labels.
+  /// Attributes of the resource that become labels of each series.
   var resourceLabels: [[UInt8]] = []
   var hasScopeLabels = false
   var byteCount = 4 << 20
@@ -342,7 +342,7 @@ struct OTLPSettings: Sendable {
 }
 
 extension WireCursor {
-  /// Takes a part of the bytes into a hash.
+  /// Mixes a part of the bytes into a hash.
   func hash(_ range: Range<Int>, _ key: HashKey, _ state: UInt64) -> UInt64 {
     key.fold(state, key.hash(span(range)))
   }

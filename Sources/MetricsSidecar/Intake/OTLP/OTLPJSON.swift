@@ -1,11 +1,11 @@
 import SidecarPlatform
 
-/// Rewrites a request in OTLP's JSON as the protobuf of the same request, so that one reader takes
-/// both: names in camelCase, numbers of 64 bits as text or number, ids in hexadecimal, members that
-/// are not known skipped. https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
+/// Rewrites a request in OTLP's JSON as the protobuf of the same request, so that one reader
+/// handles both: names in camelCase, 64-bit numbers as text or number, IDs in hexadecimal; unknown
+/// members are skipped. https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
 ///
-/// What must stay true: no more than `limit` bytes come out, whatever goes in; it goes through the
-/// text once, and no deeper than `OTLPSchema.depthLimit`.
+/// What must stay true: the output never exceeds `limit` bytes; it reads the text once, and no
+/// deeper than `OTLPSchema.depthLimit`.
 struct OTLPJSON: ~Escapable {
   enum Failure: Error { case malformed, tooDeep, tooLarge }
 
@@ -20,7 +20,7 @@ struct OTLPJSON: ~Escapable {
     self.limit = limit
   }
 
-  /// Appends the protobuf of the request that `text` is.
+  /// Appends the protobuf of the request in `text`.
   static func rewrite(
     _ text: RawSpan, limit: Int, into output: inout ByteBuffer
   ) throws(Failure) {
@@ -31,7 +31,7 @@ struct OTLPJSON: ~Escapable {
 
   // MARK: Structure
 
-  /// The next byte that is no space; 0 at the end.
+  /// The next byte that is not a space; 0 at the end.
   private mutating func peek() -> UInt8 {
     while at < text.byteCount {
       let byte = text.at(at)
@@ -77,7 +77,7 @@ struct OTLPJSON: ~Escapable {
     depth -= 1
   }
 
-  /// A member's value: `null` is as if it were not there, a list is each of its values.
+  /// A member's value: `null` counts as missing, a list as each of its values.
   private mutating func member(
     _ field: OTLPField, _ output: inout ByteBuffer
   ) throws(Failure) {
@@ -97,7 +97,7 @@ struct OTLPJSON: ~Escapable {
     output.append(field.number << 3 | field.kind.wireType)
     switch field.kind {
     case .message, .text, .base64, .hex:
-      // The length is known later: a varint of four bytes is kept free for it.
+      // The length is known later: reserve a varint of four bytes for it.
       let start = output.count
       output.append("\0\0\0\0")
       switch field.kind {
@@ -136,7 +136,7 @@ struct OTLPJSON: ~Escapable {
     return false
   }
 
-  /// What a number or a word has, up to the next mark.
+  /// The bytes of a number or a word, up to the next mark.
   private mutating func bareWord() -> Range<Int> {
     _ = peek()
     let start = at
@@ -155,8 +155,8 @@ struct OTLPJSON: ~Escapable {
     peek() == UInt8(ascii: "\"") ? try rawText() : bareWord()
   }
 
-  /// A whole number of 64 bits, with a sign or without; or a name of an enumeration, of which only
-  /// the aggregation's temporality has any.
+  /// A whole number of 64 bits, with a sign or without; or a name of an enumeration, which only the
+  /// aggregation's temporality has.
   private mutating func integer() throws(Failure) -> Int64 {
     let range = try numberText()
     guard !range.isEmpty else { throw .malformed }
@@ -199,7 +199,7 @@ struct OTLPJSON: ~Escapable {
     return number
   }
 
-  /// A string's bytes as they are written, behind its first quote.
+  /// A string's raw bytes, after its first quote.
   private mutating func rawText() throws(Failure) -> Range<Int> {
     try take(UInt8(ascii: "\""))
     let start = at
@@ -310,7 +310,7 @@ struct OTLPJSON: ~Escapable {
     }
   }
 
-  /// Passes over a value of any kind.
+  /// Skips a value of any kind.
   private mutating func skip() throws(Failure) {
     let byte = peek()
     if byte == UInt8(ascii: "\"") {

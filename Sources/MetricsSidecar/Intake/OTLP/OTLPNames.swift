@@ -1,8 +1,8 @@
 import SidecarPlatform
 import SidecarRules
 
-/// What a metric and an attribute are called here: as Prometheus' own OTLP endpoint calls them, so
-/// that dashboards and alerts made for that find the same names.
+/// The names of metrics and labels: the same as Prometheus' own OTLP endpoint uses, so that
+/// dashboards and alerts made for that find the same names.
 /// https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/
 ///
 ///     http.server.request.duration, s, histogram     http_server_request_duration_seconds
@@ -10,7 +10,7 @@ import SidecarRules
 ///     cpu.utilization, 1, gauge                      cpu_utilization_ratio
 ///     network, By/s, gauge                           network_bytes_per_second
 enum OTLPNames {
-  /// A metric's name with its unit and type; empty where no letter or digit is left.
+  /// A metric's name with its unit and type; empty if no letter or digit is left.
   static func family(
     _ name: [UInt8], unit: [UInt8], isCounter: Bool, isGauge: Bool
   ) -> [UInt8] {
@@ -33,7 +33,7 @@ enum OTLPNames {
     return result
   }
 
-  /// An attribute's label; empty where no letter or digit is left.
+  /// An attribute's label; empty if no letter or digit is left.
   static func label(_ key: [UInt8]) -> [UInt8] {
     var result: [UInt8] = []
     for byte in key {
@@ -50,7 +50,7 @@ enum OTLPNames {
 
   // MARK: Words
 
-  /// Letters, digits and colons that follow each other.
+  /// A run of letters, digits and colons.
   private static func words(of text: ArraySlice<UInt8>) -> [[UInt8]] {
     var words: [[UInt8]] = []
     var word: [UInt8] = []
@@ -86,7 +86,7 @@ enum OTLPNames {
     return text
   }
 
-  /// A unit's word, itself where there is none; nothing for what stands in braces.
+  /// A unit's word, or the unit itself if there is none; nothing for a unit in braces.
   private static func word(for unit: ArraySlice<UInt8>, _ table: StaticString) -> [UInt8] {
     if unit.contains(UInt8(ascii: "{")) || unit.contains(UInt8(ascii: "}")) { return [] }
     for entry in bytes(table).split(separator: 32) {
@@ -97,7 +97,7 @@ enum OTLPNames {
     return Array(unit)
   }
 
-  /// What a name may have; runs of anything else are one `_`, at neither end.
+  /// The bytes allowed in a name; runs of others become a single `_`, except at the ends.
   private static func clean(_ unit: [UInt8]) -> [UInt8] {
     var result: [UInt8] = []
     for word in words(of: unit[...]) {

@@ -5,20 +5,20 @@ enum OTLPKind: UInt8 {
   /// Sums: monotonic ones count, others are gauges.
   case gauge, sum, deltaSum, level, deltaLevel
   case histogram, deltaHistogram, exponential, deltaExponential, summary
-  /// A sum or histogram that does not say from when it counts.
+  /// A sum or histogram without a temporality.
   case unknown, unknownHistogram, unknownExponential
 
-  /// Whether a point stands for all since its start time.
+  /// Whether a point covers everything since its start time.
   var isCumulative: Bool {
     self == .sum || self == .histogram || self == .exponential
   }
-  /// Whether a request with such a point may be applied once only.
+  /// Whether a request with such a point must be applied only once.
   var isUnknown: Bool { rawValue >= Self.unknown.rawValue }
   var isDelta: Bool {
     self == .deltaSum || self == .deltaLevel || self == .deltaHistogram
       || self == .deltaExponential
   }
-  /// Whether its start time tells clients apart.
+  /// Whether its start time identifies clients.
   var hasStreams: Bool { isCumulative || self == .level || self == .gauge }
 
   var point: OTLPMessage {
@@ -30,7 +30,7 @@ enum OTLPKind: UInt8 {
     }
   }
 
-  /// What its series are kept as, where no rule says more.
+  /// The metric type of its series, unless a rule says otherwise.
   var kind: MetricType {
     switch self {
     case .sum, .deltaSum: .counter
@@ -41,7 +41,7 @@ enum OTLPKind: UInt8 {
     }
   }
 
-  /// As the self-metrics name it.
+  /// Its name in the self-metrics.
   var letter: UInt8 {
     switch self {
     case .gauge: UInt8(ascii: "g")
@@ -54,17 +54,17 @@ enum OTLPKind: UInt8 {
 }
 
 extension EventOrigin {
-  /// A name's bytes are what a point's metric, resource and scope say, its tags the attributes'
+  /// The name's bytes are those of a point's metric, resource and scope, its tags the attributes'
   /// fields.
   static let otlp = EventOrigin(rawValue: 0x80)
 }
 
 extension LineTable.Target {
-  /// Of a point, the first may be its stream in place of a series. No point is in milliseconds.
+  /// A point's first target may be its stream instead of a series. No point is in milliseconds.
   var isStream: Bool { isMilliseconds }
 }
 
-/// A metric of the request in hand: where its parts lie.
+/// A metric of the current request: the ranges of its parts.
 struct OTLPMetric {
   var name = 0..<0
   var description = 0..<0
@@ -77,7 +77,7 @@ struct OTLPMetric {
   var context: UInt64 = 0
 }
 
-/// A point of the request in hand, as far as it has been read.
+/// A point of the current request, as far as it has been parsed.
 struct OTLPPoint {
   var metric = 0
   var message = 0..<0
@@ -86,20 +86,20 @@ struct OTLPPoint {
   /// A sum's or a gauge's.
   var value = Double.nan
   var hasNumber = false
-  /// The attributes' fields, where they follow each other.
+  /// The attributes' fields, if they are adjacent.
   var attributes = 0..<0
   var isPlain = true
-  /// The client says that there is none.
+  /// The client says that there is no value.
   var hasNoValue = false
   var hasExemplars = false
   /// Of a point that is known.
   var targets: LineTable.Targets?
 }
 
-/// The numbers of a histogram's point; made once and used again.
+/// The numbers of a histogram's point; created once and reused.
 struct OTLPBuckets {
   var count: UInt64 = 0
-  /// NaN where there is none.
+  /// NaN if there is none.
   var sum = Double.nan
   var counts: [UInt64] = []
   var bounds: [Double] = []
@@ -107,7 +107,7 @@ struct OTLPBuckets {
   /// Bounds of one histogram, as in a rules file.
   static let boundLimit = 200
 
-  /// Reads a `HistogramDataPoint`. Whether its numbers belong together.
+  /// Parses a `HistogramDataPoint`; returns whether its numbers are consistent.
   mutating func read(_ message: WireCursor) -> Bool {
     count = 0
     sum = .nan
@@ -152,7 +152,7 @@ struct OTLPBuckets {
     if isBounds { bounds.append(Double(bitPattern: bits)) } else { counts.append(bits) }
   }
 
-  /// Tells histograms of other bounds apart.
+  /// Distinguishes histograms with different bounds.
   var shape: UInt32 {
     bounds.isEmpty ? 0 : unsafe Digest.checksum(bounds.span.bytes)
   }

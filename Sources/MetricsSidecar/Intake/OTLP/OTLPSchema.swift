@@ -30,7 +30,7 @@ struct OTLPField {
     }
   }
 
-  /// As JSON has it.
+  /// Its name in JSON.
   let name: StaticString
   let number: UInt8
   let kind: Kind
@@ -52,7 +52,7 @@ struct OTLPField {
 }
 
 enum OTLPSchema {
-  /// Messages within messages: beyond, a request cannot be read.
+  /// The depth of nested messages: beyond, a request is refused.
   static let depthLimit = 64
 
   static func fields(of message: OTLPMessage) -> [OTLPField] {
@@ -119,7 +119,7 @@ enum OTLPSchema {
   ]
 
   /// Whether `bytes` are such a message: known fields have their types, lengths fit, and it is not
-  /// too deep. Fields that are not known are skipped.
+  /// too deep. Unknown fields are skipped.
   static func isSound(_ bytes: WireCursor, _ message: OTLPMessage, depth: Int = 0) -> Bool {
     if depth > depthLimit { return false }
     var cursor = bytes

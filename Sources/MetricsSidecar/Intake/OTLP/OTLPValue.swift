@@ -1,18 +1,17 @@
 import SidecarPlatform
 
-/// Attributes of a point, a resource or a scope, taken apart: only for what is seen for the first
-/// time.
+/// Parsed attributes of a point, a resource or a scope: needed only for new ones.
 struct OTLPAttributes {
-  /// `raw` is the value as it came, which tells the text `1` from the number.
+  /// `raw` is the value as received, which distinguishes the text `1` from the number.
   typealias Attribute = (key: [UInt8], value: [UInt8], raw: Range<Int>)
 
-  /// Sorted by their keys, each once: of a key twice the first.
+  /// Sorted by key, without duplicates: the first one stays.
   private(set) var list: [Attribute] = []
   /// Of a resource.
   static let countLimit = 256
 
-  /// Reads the fields of that number, which are `KeyValue`s.
-  /// - Returns: `nil` where there are more than anybody would take.
+  /// Parses the fields with that number, which are `KeyValue`s.
+  /// - Returns: `nil` if there are too many.
   init?(_ message: WireCursor, field: Int, limit: Int = countLimit) {
     var cursor = message
     while cursor.next() {
@@ -58,8 +57,8 @@ struct OTLPAttributes {
   }
 }
 
-/// An attribute's value as a label has it: a text as it is, a number or flag in its words, bytes in
-/// base64, a list or a map as JSON.
+/// An attribute's value as a label: a text unchanged, a number or flag as text, bytes in base64, a
+/// list or a map as JSON.
 enum OTLPText {
   @inline(never)
   static func append(_ value: WireCursor, to text: inout ByteBuffer, isQuoted: Bool) {

@@ -1,20 +1,20 @@
 import SidecarPlatform
 
-/// The fields of a protobuf message, one after the other, over bytes that are borrowed.
+/// The fields of a protobuf message, one after the other, over borrowed bytes.
 /// https://protobuf.dev/programming-guides/encoding/
 ///
-/// What must stay true: nothing is read at or behind `end`; a length is held against what is left
-/// before anything is done with it; reading allocates nothing.
+/// What must stay true: nothing is read at or after `end`; a length is checked against the rest
+/// before it is used; reading allocates nothing.
 @safe
 struct WireCursor {
   // Sound: the request's bytes outlive every cursor over them, and `at <= end` lies within them.
   private let base: UnsafeRawPointer
   private(set) var at: Int
   let end: Int
-  /// Of the field that `next` has read.
+  /// The number and type of the field that `next` has read.
   private(set) var number = 0
   private(set) var type: UInt8 = 0
-  /// Its value, where it has no length.
+  /// Its value, if it has no length.
   private(set) var bits: UInt64 = 0
   /// Where its content starts, and where the field itself does.
   private(set) var start = 0
@@ -63,12 +63,12 @@ struct WireCursor {
 
   func array(_ range: Range<Int>) -> [UInt8] { SeriesKey.array(span(range)) }
 
-  /// Reads the next field; `false` at the end, or where it is malformed.
+  /// Reads the next field; `false` at the end, or if it is malformed.
   @inline(never)
   @_optimize(speed)
   mutating func next() -> Bool { advance() }
 
-  /// The same within the caller, for the fields of each point.
+  /// The same inlined into the caller, for the fields of each point.
   @inline(__always)
   @_optimize(speed)
   mutating func advance() -> Bool {
@@ -101,7 +101,7 @@ struct WireCursor {
     return !isMalformed
   }
 
-  /// Numbers of 32 bits, and groups, which nobody writes any more: skipped.
+  /// 32-bit numbers, and obsolete groups: skipped.
   @inline(never)
   private mutating func other() -> Bool {
     var depth = 0
@@ -139,7 +139,7 @@ struct WireCursor {
 
   // MARK: Numbers without a key
 
-  /// A number of up to ten bytes; 0, and malformed, where it does not end.
+  /// A number of up to ten bytes; 0, and malformed, if it does not end.
   @inline(__always)
   @_optimize(speed)
   mutating func readVarint() -> UInt64 {
