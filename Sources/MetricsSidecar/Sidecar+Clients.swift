@@ -89,7 +89,8 @@ extension Sidecar: ClientMemoryHolder {
   private func makePlace(_ source: IntakeCounts.Source, _ now: UInt64) -> Bool {
     var chosen: EventConnection?
     var isChosenLast = true
-    for case let connection? in connections where connection.source == source {
+    for case let connection? in connections
+    where connection.source == source && !connection.isHalfApplied {
       let silence = now &- min(now, connection.heardAt)
       guard silence >= Self.silentNanoseconds else { continue }
       let isLast = goesLast(connection)
@@ -156,12 +157,13 @@ extension Sidecar: ClientMemoryHolder {
     return slot < connections.count ? connections[slot] : nil
   }
 
-  /// Commits what it has sent, acknowledges that, and closes it.
+  /// Commits what it has sent, tells it so, and closes. While a frame of somebody else is half applied
+  /// nobody commits: then what it has sent takes effect with that.
   func finish(_ connection: EventConnection) {
-    finishHalf()
-    guard isOpen(connection) else { return }
-    processor.registry.commit()
-    connection.acknowledge(processor)
+    if turn.half == .nothing {
+      processor.registry.commit()
+      connection.acknowledge(processor)
+    }
     close(connection)
   }
 
@@ -192,7 +194,8 @@ extension Sidecar: ClientMemoryHolder {
 
   private func heaviest(_ now: UInt64) -> (connection: EventConnection, weight: UInt64)? {
     var found: (connection: EventConnection, weight: UInt64)?
-    for case let connection? in connections where connection.isHeavy {
+    for case let connection? in connections
+    where connection.isHeavy && !connection.isHalfApplied {
       var weight = connection.weight(now: now)
       // The end of its connection would change a number.
       if processor.registry.owners.hasParts(connection.owner) { weight = 1 }

@@ -36,10 +36,23 @@ package struct Pattern: Equatable, Sendable {
   package var prefix: ArraySlice<UInt8> { bytes[..<prefixCount] }
   package var suffix: ArraySlice<UInt8> { bytes[(bytes.count - suffixCount)...] }
 
+  /// The steps that all rules together may take for one event, some 40 ms of work: as many as the
+  /// largest expression takes for a name of the default limit.
+  package static let workLimit = 5_200_000
+
   package func matches(_ text: ArraySlice<UInt8>) -> Bool { captures(text) != nil }
 
-  /// What each star matches, the first as little as possible; `nil` if the pattern does not match.
   package func captures(_ text: ArraySlice<UInt8>) -> [ArraySlice<UInt8>]? {
+    var work = 0
+    return captures(text, &work)
+  }
+
+  /// What each star stands for, the first as little as it can; `nil` where the pattern does not
+  /// match, or where `work`, to which each step adds some, is above `workLimit` now.
+  package func captures(
+    _ text: ArraySlice<UInt8>, _ work: inout Int
+  ) -> [ArraySlice<UInt8>]? {
+    work += 8 + prefixCount
     guard text.count >= prefixCount + suffixCount, text.starts(with: prefix) else { return nil }
     if isExact { return text.count == prefixCount ? [] : nil }
     guard text.suffix(suffixCount).elementsEqual(suffix) else { return nil }
@@ -49,6 +62,8 @@ package struct Pattern: Equatable, Sendable {
     var at = 0
     var index = text.startIndex
     while at < bytes.count || index < text.endIndex {
+      work += 2
+      if work > Self.workLimit { return nil }
       if at < bytes.count, bytes[at] == Self.star {
         let start = at
         while at < bytes.count, bytes[at] == Self.star { at += 1 }

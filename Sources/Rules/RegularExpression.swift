@@ -1,8 +1,8 @@
 /// A regular expression over bytes, in RE2's syntax without `\p` and `\C`: the syntax of mapping
 /// files of statsd_exporter, compiled once.
 ///
-/// What must stay true: a match takes at most the product of the text's bytes and the program's
-/// steps, and memory only for the steps, whatever the expression; the first alternative that leads
+/// What must stay true: a match takes at most the product of the text's bytes and the program's steps,
+/// since no step is tried twice at one place, and `Pattern.workLimit`; the first alternative that leads
 /// to a match wins, and of all matches the leftmost.
 package struct RegularExpression: Sendable {
   package struct Mistake: Error {
@@ -92,118 +92,93 @@ package struct RegularExpression: Sendable {
   // MARK: Matching
 
   package func captures(_ text: ArraySlice<UInt8>) -> [ArraySlice<UInt8>]? {
-    var visits = 0
-    return captures(text, &visits)
+    var work = 0
+    return captures(text, &work)
   }
 
-  /// The match of each group, empty for one that took no part; `nil` if there is no match. `visits`
-  /// is the number of steps it took.
-  package func captures(
-    _ text: ArraySlice<UInt8>, _ visits: inout Int
-  ) -> [ArraySlice<UInt8>]? {
-    let slots = 2 * groupCount
-    var now = Threads(steps.count, slots)
-    var then = Threads(steps.count, slots)
-    var found: [Int]?
-    let none = [Int](repeating: -1, count: slots)
-    var index = text.startIndex
-    while true {
-      // A match that starts here ranks below all that started earlier.
-      if found == nil, index == text.startIndex || !isAnchored {
-        add(entry, none, text, index, to: &now, &visits)
-      }
-      if now.count == 0, found != nil || isAnchored { break }
-      let byte: UInt16 = index < text.endIndex ? UInt16(text[index]) : 256
-      for thread in 0..<now.count {
-        let step = steps[Int(now.steps[thread])]
-        if step.operation == .match {
-          found = now.ends(thread, slots)
-          break
-        }
-        if takes(step, byte) {
-          add(step.next, now.ends(thread, slots), text, index + 1, to: &then, &visits)
-        }
-      }
-      if byte > 255 { break }
-      index += 1
-      swap(&now, &then)
-      then.clear()
+  /// What each group stands for, empty for one that took no part; `nil` where there is no match, or
+  /// where `work`, to which each step adds one, is above `Pattern.workLimit` now.
+  ///
+  /// One way is followed to its end. What else could be done is kept in `waiting`, the best on top: a
+  /// step and its place, or the value that a group's end had before. A step that was tried at a place
+  /// has failed there, or is being tried.
+  @_optimize(speed)
+  package func captures(_ text: ArraySlice<UInt8>, _ work: inout Int) -> [ArraySlice<UInt8>]? {
+    let width = steps.count
+    let count = text.count
+    guard count < 1 << 17, width * (count + 1) <= Self.placeLimit else {
+      work = Pattern.workLimit + 1
+      return nil
     }
-    guard let found else { return nil }
-    var captures: [ArraySlice<UInt8>] = []
+    var bits = [UInt64](repeating: 0, count: width * (count + 1) / 64 + 1)
+    var ends = [Int](repeating: -1, count: 2 * groupCount)
+    var waiting: [UInt32] = []
+    let bytes = text.span
+    let program = steps.span
+    var tried = bits.mutableSpan
+    for start in 0...(isAnchored ? 0 : count) {
+      waiting.append(Self.pair(Int(entry), start))
+      while let next = waiting.popLast() {
+        work += 1
+        var at = Int(next & 0x3fff)
+        var index = Int(next >> 14)
+        if at >= Self.stepLimit {
+          ends[at - Self.stepLimit] = index - 1
+          continue
+        }
+        ways: while true {
+          let place = index &* width &+ at
+          let word = tried[place &>> 6]
+          if word &>> UInt64(place & 63) & 1 == 1 { break }
+          tried[place &>> 6] = word | 1 &<< UInt64(place & 63)
+          work &+= 1
+          let step = program[at]
+          at = Int(step.next)
+          switch step.operation {
+          case .byte:
+            guard index < count, UInt16(bytes[index]) == step.other else { break ways }
+            index &+= 1
+          case .set:
+            guard index < count, contains(step.other, bytes[index]) else { break ways }
+            index &+= 1
+          case .split: waiting.append(Self.pair(Int(step.other), index))
+          case .save:
+            let slot = Int(step.other)
+            waiting.append(Self.pair(Self.stepLimit + slot, ends[slot] + 1))
+            ends[slot] = index
+          case .match: return groups(text, ends)
+          default:
+            guard Self.holds(step.operation, text, text.startIndex + index) else { break ways }
+          }
+        }
+        if work > Pattern.workLimit { return nil }
+      }
+    }
+    return nil
+  }
+
+  /// The most that steps times places may be: a bit each, 2 MiB.
+  private static let placeLimit = 1 << 24
+
+  /// A step, or behind the last one a group's end, and a place.
+  private static func pair(_ step: Int, _ index: Int) -> UInt32 {
+    UInt32(step) | UInt32(index) << 14
+  }
+
+  private func groups(_ text: ArraySlice<UInt8>, _ ends: [Int]) -> [ArraySlice<UInt8>] {
+    var groups: [ArraySlice<UInt8>] = []
     for group in 0..<groupCount {
-      let (start, end) = (found[2 * group], found[2 * group + 1])
-      captures.append(start >= 0 && end >= start ? text[start..<end] : text[..<text.startIndex])
+      let (start, end) = (ends[2 * group], ends[2 * group + 1])
+      let isThere = start >= 0 && end >= start
+      groups.append(
+        text[text.startIndex + (isThere ? start : 0)..<text.startIndex + (isThere ? end : 0)])
     }
-    return captures
+    return groups
   }
 
-  private func takes(_ step: Step, _ byte: UInt16) -> Bool {
-    if step.operation == .byte { return step.other == byte }
-    guard byte < 256 else { return false }
-    return sets[Int(step.other) * 4 + Int(byte >> 6)] >> UInt64(byte & 63) & 1 == 1
-  }
-
-  /// The steps of the threads before the next byte, the best one first.
-  private struct Threads {
-    var steps: [UInt16] = []
-    /// The ends of the groups, one thread after the other.
-    var slots: [Int] = []
-    var isThere: [Bool]
-    var count: Int { steps.count }
-    /// Including steps passed on the way.
-    var seen: [UInt16] = []
-
-    init(_ stepCount: Int, _ slotCount: Int) {
-      isThere = [Bool](repeating: false, count: stepCount)
-    }
-
-    func ends(_ thread: Int, _ count: Int) -> [Int] {
-      count == 0 ? [] : Array(slots[thread * count..<(thread + 1) * count])
-    }
-
-    mutating func clear() {
-      for step in seen { isThere[Int(step)] = false }
-      seen.removeAll(keepingCapacity: true)
-      steps.removeAll(keepingCapacity: true)
-      slots.removeAll(keepingCapacity: true)
-    }
-  }
-
-  /// Follows all steps that consume no byte. A pending entry is a step, or, below 0, an end of a
-  /// group to restore.
-  private func add(
-    _ start: UInt16, _ ends: [Int], _ text: ArraySlice<UInt8>, _ index: Int,
-    to threads: inout Threads, _ visits: inout Int
-  ) {
-    var ends = ends
-    var waiting = [(Int(start), 0)]
-    while let (at, old) = waiting.popLast() {
-      if at < 0 {
-        ends[-at - 1] = old
-        continue
-      }
-      if threads.isThere[at] { continue }
-      threads.isThere[at] = true
-      threads.seen.append(UInt16(at))
-      visits += 1
-      let step = steps[at]
-      switch step.operation {
-      case .byte, .set, .match:
-        threads.steps.append(UInt16(at))
-        threads.slots += ends
-      case .split:
-        waiting.append((Int(step.other), 0))
-        waiting.append((Int(step.next), 0))
-      case .save:
-        let slot = Int(step.other)
-        waiting.append((-slot - 1, ends[slot]))
-        ends[slot] = index
-        waiting.append((Int(step.next), 0))
-      default:
-        if Self.holds(step.operation, text, index) { waiting.append((Int(step.next), 0)) }
-      }
-    }
+  @inline(__always)
+  private func contains(_ set: UInt16, _ byte: UInt8) -> Bool {
+    sets[Int(set) * 4 + Int(byte >> 6)] >> UInt64(byte & 63) & 1 == 1
   }
 
   private static func holds(

@@ -151,11 +151,30 @@ import Testing
       var visits = 0
       let text = [UInt8](repeating: UInt8(ascii: "a"), count: count)
       _ = regex.captures(text[...], &visits)
-      #expect(visits <= regex.stepCount * (count + 1), "\(count)")
+      #expect(visits <= (2 * regex.stepCount + 1) * (count + 1), "\(count)")
       return visits
     }
     let (short, long) = (visits(250), visits(1000))
     #expect(Double(long) <= 4.3 * Double(short), "\(short) and \(long) steps")
+  }
+
+  /// A file's expressions may be tried one after the other: what is left of the work goes on.
+  @Test func `a match that takes more than all rules may ends, and says so`() throws {
+    let regex = try RegularExpression(Array("(?:a?){1000}(?:a?){1000}(?:a?){1000}b".utf8))
+    let text = [UInt8](repeating: UInt8(ascii: "a"), count: 256)
+    var work = 0
+    #expect(regex.captures(text[...], &work) == nil)
+    #expect(work > 500_000 && work <= Pattern.workLimit, "\(work)")
+    for _ in 0..<40 where work <= Pattern.workLimit { _ = regex.captures(text[...], &work) }
+    #expect(work > Pattern.workLimit)
+    #expect(work <= Pattern.workLimit + 2 * regex.stepCount * 257)
+    // Too many places for the bits that it has.
+    work = 0
+    let long = [UInt8](repeating: UInt8(ascii: "b"), count: 65_536)
+    #expect(regex.captures(long[...], &work) == nil)
+    #expect(work > Pattern.workLimit)
+    #expect(try RegularExpression(Array("b$".utf8)).captures(long[...]) != nil)
+    #expect(Pattern("**a*a*a*b").captures(long[...], &work) == nil)
   }
 
   @Test(arguments: [
@@ -199,7 +218,7 @@ import Testing
         let text = input.dropFirst(end + 1).prefix(200)
         var visits = 0
         let found = regex.captures(text, &visits)
-        #expect(visits <= regex.stepCount * (text.count + 1), "\(label)")
+        #expect(visits <= (2 * regex.stepCount + 1) * (text.count + 1), "\(label)")
         guard let found else { return }
         #expect(found.count == regex.groupCount, "\(label)")
         for group in found {

@@ -14,6 +14,7 @@ from unittest import TestCase, main
 
 from support import setting
 from support.checks import check, wait_for
+from support.dear_rules import DEAR, MANY, dear, name
 from support.push_bodies import PROTOBUF, TEXT, double, family, field, label, varint
 from support.sidecar import Session, Sidecar, Wire, frame
 from support.stall import Stall
@@ -108,6 +109,32 @@ def datagrams(sidecar):
         except BlockingIOError:
             pass
     return clients
+
+
+def datagrams_of_names(sidecar):
+    """A line each, while others ask."""
+    with sidecar.unix("statsd.sock") as client:
+        for number in range(60):
+            client.send(name(number).encode())
+    wait_for(sidecar.page, "the page")
+
+
+def names(kind, count=40):
+    """As many new names in one frame, in frames of one, or as plain lines."""
+    def act(sidecar):
+        lines = [name(number) for number in range(count)]
+        if kind == "frame":
+            sent(lines)(sidecar)
+        elif kind == "frames":
+            session = Session(sidecar.path("events.sock"))
+            for line in lines:
+                session.put(line)
+            session.flush()
+        else:
+            with socket.create_connection(("127.0.0.1", sidecar.tcp)) as client:
+                client.sendall("\n".join(lines + [""]).encode())
+            sidecar.page()
+    return act
 
 
 # What is asked for.
@@ -314,6 +341,16 @@ class Worst(TestCase):
             for client in clients:
                 client.close()
         self.measure("datagrams of 60 KB, new series", act)
+        self.judge()
+
+    def test_rules(self):
+        """Names of 250 bytes that nobody has seen, with the dearest rules there can be."""
+        for number, expressions in enumerate(DEAR):
+            self.measure(f"datagrams of a name each, expression {number}", datagrams_of_names,
+                         rules=dear(expressions))
+        self.measure("datagrams of a name each, 60,000 globs", datagrams_of_names, rules=MANY)
+        for kind in ("frame", "frames", "lines"):
+            self.measure(f"new names in {kind}", names(kind), rules=dear(DEAR[0]))
         self.judge()
 
     def test_reads(self):

@@ -43,7 +43,10 @@ enum RefusalWords {
       "More families than --max-families. Put what differs into a tag instead of the name."
     ),
     ("too_many_labels", "More tags than --max-labels."),
-    ("name_too_long", "A name is longer than --max-name-length."),
+    (
+      "name_too_long",
+      "A name is longer than --max-name-length, or too long for all rules to be tried."
+    ),
     ("label_value_too_long", "A tag's value is longer than --max-label-value-length."),
     ("state_full", "The state file is full: make room on its disk, or raise --state-size."),
     (

@@ -174,15 +174,21 @@ extension LineProcessor {
   ) -> Int {
     if tap?.isWatched(now: Clock.monotonicNanoseconds) != true { tap = nil }
     var start = first
+    hasEnded = false
     while start < bytes.byteCount {
       // As a whole once no viewer is left.
       let end = tap == nil ? bytes.byteCount : newline(bytes, from: start) ?? bytes.byteCount
       let line = bytes.extracting(start..<end)
       start = end + 1
       let before = refusals.count
-      if source == .spectator { spectatorLines(line) } else { lines(line, from: 0, source) }
+      let stop =
+        source == .spectator
+        ? spectatorLines(line, from: 0, until: sliceEnd)
+        : lines(line, from: 0, source, until: sliceEnd)
+      // Of those that nobody looks at.
+      if stop < line.byteCount { return end - line.byteCount + stop }
       if line.byteCount > 0, refusals.count == before { tap?.show(line, source.name) }
-      if start & 63 == 0, sliceEnd != .max, Clock.monotonicNanoseconds >= sliceEnd { break }
+      if hasEnded { break }
     }
     return min(start, bytes.byteCount)
   }

@@ -33,7 +33,7 @@ final class EventConnection {
   private(set) var heldByteCount = 0
   /// Whether there is an unfinished frame or line.
   private(set) var isUnfinished = false
-  /// The frame that is applied up to `next`, because the time of a turn was over before its end.
+  /// The frame, or plain lines, applied up to `next`: then the time of a turn was over.
   private var rest: (frame: Range<Int>, next: Int, number: UInt64)?
   /// Whether a frame is applied in part: call `goOn` before anything else.
   var isHalfApplied: Bool { rest != nil }
@@ -157,7 +157,7 @@ final class EventConnection {
       if server.isPlain, !input.isEmpty {
         processor.registry.owners.current = owner
         processor.begin(isStatsD: true)
-        processor.plain(input.bytes, source)
+        _ = processor.plain(input.bytes, from: 0, source, until: .max)
         processor.registry.owners.current = 0
       }
       return .closed
@@ -181,12 +181,7 @@ final class EventConnection {
       case .needMore: break steps
       case .open(let id): open(id, processor, now)
       case .apply(let start, let end, let number):
-        if server.isPlain {
-          processor.begin(isStatsD: true)
-          processor.plain(input.bytes.extracting(start..<end), source)
-        } else if !apply(start..<end, from: 0, number, input, processor, until: sliceEnd) {
-          return nil
-        }
+        if !apply(start..<end, from: 0, number, input, processor, until: sliceEnd) { return nil }
       case .close(let reason):
         if reason == .request {
           processor.counts.closed.request += 1
@@ -207,17 +202,20 @@ final class EventConnection {
     return failure
   }
 
-  /// Applies a frame's lines, from `first` on; `false` if the time was over before its end.
+  /// Applies a frame's lines, or plain ones, from `first` on; `false` where the time was over.
   @inline(__always)
   @_optimize(speed)
   private func apply(
     _ frame: Range<Int>, from first: Int, _ number: UInt64, _ input: borrowing ByteBuffer,
     _ processor: LineProcessor, until sliceEnd: UInt64
   ) -> Bool {
-    processor.begin(isStatsD: false)
     let bytes = input.bytes.extracting(frame)
-    let next = processor.frame(bytes, from: first, source, until: sliceEnd)
-    if next < bytes.byteCount {
+    processor.begin(isStatsD: server.isPlain)
+    let next =
+      server.isPlain
+      ? processor.plain(bytes, from: first, source, until: sliceEnd)
+      : processor.frame(bytes, from: first, source, until: sliceEnd)
+    if processor.hasEnded {
       rest = (frame, next, number)
       return false
     }

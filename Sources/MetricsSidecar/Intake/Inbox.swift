@@ -14,9 +14,11 @@ final class Inbox {
   private let isSupervised: Bool
   /// The state file's cell with the number of the last batch applied; -1 if there is none.
   private var positionCell = -1
-  /// The datagram to apply next, if the time of a turn was over before the batch's end; else -1.
+  /// The datagram to apply next, and from where on, where the time of a turn was over before the
+  /// batch's end; else -1.
   private var next = -1
-  /// Whether a batch is applied in part: call `goOn` before anything else.
+  private var nextStart = 0
+  /// Whether a batch is applied in part: `goOn` before anything else.
   var isHalfApplied: Bool { next >= 0 }
 
   /// Indexes of `Datagrams.shared`, after the supervisor's own.
@@ -72,14 +74,20 @@ final class Inbox {
   ) {
     processor.begin(isStatsD: source == .udp)
     var byteCount = 0
+    var start = nextStart
+    nextStart = 0
     for index in first..<datagrams.count {
       if datagrams.isTruncated(index) {
         processor.counts.datagramsTruncated += 1
         processor.refusals.note("datagram_too_long", source.name, datagrams.bytes(index))
       } else {
-        let bytes = datagrams.bytes(index)
-        processor.datagram(bytes, source)
-        byteCount += bytes.byteCount
+        let stop = Self.apply(index, of: datagrams, from: start, source, processor, until: end)
+        start = 0
+        byteCount += stop
+        if processor.hasEnded {
+          (next, nextStart) = (index, stop)
+          return
+        }
       }
       guard byteCount > IntakeTurn.smallByteCount else { continue }
       byteCount = 0
@@ -90,6 +98,15 @@ final class Inbox {
     }
     next = -1
     commit(processor)
+  }
+
+  /// One of them; where it stopped.
+  @inline(__always)
+  private static func apply(
+    _ index: Int, of datagrams: borrowing Datagrams, from start: Int,
+    _ source: IntakeCounts.Source, _ processor: LineProcessor, until end: UInt64
+  ) -> Int {
+    processor.datagram(datagrams.bytes(index), from: start, source, until: end)
   }
 
   @_optimize(speed)

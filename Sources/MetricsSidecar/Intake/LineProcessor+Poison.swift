@@ -5,47 +5,65 @@ import SidecarPlatform
 /// supervisor a unit that has killed two workers in a row is skipped: it would kill every new
 /// worker.
 extension LineProcessor {
-  /// Applies the events of a frame, without its `_seq`, from `first` on. Returns where it stopped:
-  /// at the end, or where the time was `sliceEnd`.
+  /// The events of a frame, without its `_seq`, from `first` on. Where it stopped: at the end, or
+  /// where the time was `sliceEnd`; then it is whole with a call that finds time left.
   @inline(__always)
   @_optimize(speed)
   func frame(
     _ bytes: RawSpan, from first: Int, _ source: IntakeCounts.Source, until sliceEnd: UInt64
   ) -> Int {
     guard InFlight.begin(bytes) else {
+      hasEnded = false
       counts.framesPoisoned += 1
       Poison.report(bytes, "frame", log)
       return bytes.byteCount
     }
     let end = all(bytes, from: first, source, until: sliceEnd)
     InFlight.end()
-    if end == bytes.byteCount { counts.framesApplied += 1 }
+    if end == bytes.byteCount, !hasEnded { counts.framesApplied += 1 }
     return end
   }
 
+  /// A datagram, likewise.
   @inline(__always)
   @_optimize(speed)
-  func datagram(_ bytes: RawSpan, _ source: IntakeCounts.Source) {
-    guard InFlight.begin(bytes) else { return leaveOut(bytes, "datagram", source) }
-    if source == .spectator, tap == nil { spectatorLines(bytes) } else { all(bytes, source) }
+  func datagram(
+    _ bytes: RawSpan, from first: Int, _ source: IntakeCounts.Source, until sliceEnd: UInt64
+  ) -> Int {
+    guard InFlight.begin(bytes) else {
+      hasEnded = false
+      leaveOut(bytes, "datagram", source)
+      return bytes.byteCount
+    }
+    let end =
+      source == .spectator && tap == nil
+      ? spectatorLines(bytes, from: first, until: sliceEnd)
+      : all(bytes, from: first, source, until: sliceEnd)
     InFlight.end()
+    return end
   }
 
-  /// Applies plain lines. A read may end in the middle of one, so after a fault they are applied
-  /// one by one.
+  /// Plain lines, likewise. What came in one read is no whole, so after a fault they are applied one by
+  /// one.
   @inline(__always)
   @_optimize(speed)
-  func plain(_ bytes: RawSpan, _ source: IntakeCounts.Source) {
-    if InFlight.isCareful { return eachLine(bytes, source) }
+  func plain(
+    _ bytes: RawSpan, from first: Int, _ source: IntakeCounts.Source, until sliceEnd: UInt64
+  ) -> Int {
+    if InFlight.isCareful { return eachLine(bytes, from: first, source, until: sliceEnd) }
     _ = InFlight.begin(bytes)
-    all(bytes, source)
+    let end = all(bytes, from: first, source, until: sliceEnd)
     InFlight.end()
+    return end
   }
 
   @inline(never)
-  private func eachLine(_ bytes: RawSpan, _ source: IntakeCounts.Source) {
-    var start = 0
-    while start < bytes.byteCount {
+  private func eachLine(
+    _ bytes: RawSpan, from first: Int, _ source: IntakeCounts.Source, until sliceEnd: UInt64
+  ) -> Int {
+    var start = first
+    hasEnded = false
+    while start < bytes.byteCount, !hasEnded {
       let end = newline(bytes, from: start) ?? bytes.byteCount
       let line = bytes.extracting(start..<end)
       start = end + 1
@@ -53,9 +71,10 @@ extension LineProcessor {
         leaveOut(line, "line", source)
         continue
       }
-      all(line, source)
+      all(line, source, until: sliceEnd)
       InFlight.end()
     }
+    return min(start, bytes.byteCount)
   }
 
   @inline(never)

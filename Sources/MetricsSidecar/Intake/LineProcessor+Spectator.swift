@@ -4,16 +4,19 @@ import SidecarPlatform
 /// Spectator's lines: counters, timers (seconds), distributions and gauges. Percentile meters are
 /// histograms here, like the plain ones.
 extension LineProcessor {
-  /// Applies the lines of one datagram; the last newline may be missing.
-  func spectatorLines(_ bytes: RawSpan) {
-    var lines = LineReader(start: 0, end: bytes.byteCount)
+  /// Applies the lines of one datagram, as `lines` does.
+  func spectatorLines(_ bytes: RawSpan, from first: Int, until sliceEnd: UInt64) -> Int {
+    var lines = LineReader(start: first, end: bytes.byteCount)
+    hasEnded = false
     while lines.next(bytes) {
       if lines.line.count > limits.lineByteCount {
         refuse(.tooLong, bytes.extracting(lines.line), .spectator)
-        continue
+      } else {
+        spectatorLine(bytes.extracting(lines.line))
       }
-      spectatorLine(bytes.extracting(lines.line))
+      if isOver(sliceEnd) { return min(lines.line.upperBound + 1, bytes.byteCount) }
     }
+    return bytes.byteCount
   }
 
   private func spectatorLine(_ bytes: RawSpan) {

@@ -18,8 +18,11 @@ final class LineProcessor {
   var gaugeMinus = GaugeMinus.auto
   /// Whether a gauge's minus is a step in the current lines.
   private var minusIsStep = false
-  /// The buffer that connections read into; moved out while in use, so never `nil` between two
-  /// calls.
+  /// Steps until the next look at the clock.
+  private var left = 16 * lineWork
+  /// Whether that look has found the time to be over. Who goes on says that it is not any more.
+  var hasEnded = false
+  /// What connections read into; taken out meanwhile, so never `nil` between two calls.
   var scratch: ByteBuffer? = ByteBuffer(capacity: 4 * 65_536)
 
   init(registry: Registry, limits: Limits) {
@@ -50,25 +53,46 @@ final class LineProcessor {
     _ bytes: RawSpan, from first: Int, _ source: IntakeCounts.Source, until sliceEnd: UInt64 = .max
   ) -> Int {
     var start = first
-    var left = Self.slowLineCount
+    hasEnded = false
     while start < bytes.byteCount {
+      let before = start
       start = plainLines(bytes, from: start, source)
       if start >= bytes.byteCount { break }
+      if start &- before >= Self.runByteCount {
+        left = 0
+        if isOver(sliceEnd) { break }
+        continue
+      }
       let end = newline(bytes, from: start) ?? bytes.byteCount
       line(bytes.extracting(start..<end), source)
       start = end + 1
-      left &-= 1
-      if left == 0 {
-        left = Self.slowLineCount
-        if sliceEnd != .max, Clock.monotonicNanoseconds >= sliceEnd { break }
-      }
+      if isOver(sliceEnd) { break }
     }
     return min(start, bytes.byteCount)
   }
 
-  /// Unknown lines between two looks at the clock: some 30 microseconds, and many times that if
-  /// rules have regular expressions.
-  private static let slowLineCount = 16
+  /// Whether the time is `sliceEnd` behind a line that was not known. Asks the clock after some 30
+  /// microseconds of such lines, whatever they took the rules; those of one datagram and the next are
+  /// counted together.
+  @inline(__always)
+  func isOver(_ sliceEnd: UInt64) -> Bool {
+    left &-= Self.lineWork &+ registry.ruleWork
+    registry.ruleWork = 0
+    return left <= 0 && isOverByClock(sliceEnd)
+  }
+
+  @inline(never)
+  private func isOverByClock(_ sliceEnd: UInt64) -> Bool {
+    left = 16 * Self.lineWork
+    hasEnded = sliceEnd != .max && Clock.monotonicNanoseconds >= sliceEnd
+    return hasEnded
+  }
+
+  /// What a line costs that is not known, in steps of rules.
+  private static let lineWork = 512
+  /// Known lines between two looks at the clock, in bytes: some 10 microseconds of them, and more where
+  /// each feeds many families.
+  private static let runByteCount = 8192
 
   /// Applies lines as long as they are plain and known; returns where the first other one starts.
   @inline(__always)
@@ -80,11 +104,12 @@ final class LineProcessor {
       let bytes = unsafe LineBytes(buffer)
       let limit = limits.lineByteCount
       let key = registry.lines.key
+      let runEnd = min(bytes.count, first &+ Self.runByteCount)
       var start = first
       // Lines of one type come in runs, which are counted at their end.
       var type: UInt8 = 0
       var count: UInt64 = 0
-      while start < bytes.count, var line = PlainLine(bytes, from: start, key),
+      while start < runEnd, var line = PlainLine(bytes, from: start, key),
         line.end &- start <= limit, registry.apply(&line)
       {
         if line.type != type {

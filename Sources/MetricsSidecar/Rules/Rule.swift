@@ -19,14 +19,18 @@ struct Rule {
   /// The number of captures of a match.
   var captureCount: Int { regex?.groupCount ?? event.starCount }
 
-  /// The captures of the name's stars or groups, if the rule matches the event.
-  func captures(_ event: EventDescription, _ kind: MetricType) -> [ArraySlice<UInt8>]? {
+  /// What the name's stars or groups stand for, where the rule takes the event; `work` grows by what
+  /// it took to know.
+  func captures(
+    _ event: EventDescription, _ kind: MetricType, _ work: inout Int
+  ) -> [ArraySlice<UInt8>]? {
+    let name = event.name[...]
     guard kinds.isEmpty || kinds.contains(kind),
-      let captures = regex.map({ $0.captures(event.name[...]) })
-        ?? self.event.captures(event.name[...])
+      let captures = regex == nil
+        ? self.event.captures(name, &work) : regex?.captures(name, &work)
     else { return nil }
-    for condition in conditions where !condition.holds(for: event.value(of: condition.tag)) {
-      return nil
+    for condition in conditions {
+      if !condition.holds(for: event.value(of: condition.tag), &work) { return nil }
     }
     return captures
   }
@@ -39,8 +43,9 @@ struct Condition {
   /// Holds when none of the patterns does.
   var isNegated: Bool
 
-  func holds(for value: ArraySlice<UInt8>) -> Bool {
-    patterns.contains { $0.matches(value) } != isNegated
+  func holds(for value: ArraySlice<UInt8>, _ work: inout Int) -> Bool {
+    for pattern in patterns where pattern.captures(value, &work) != nil { return !isNegated }
+    return isNegated
   }
 }
 

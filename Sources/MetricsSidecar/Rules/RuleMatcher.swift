@@ -57,8 +57,14 @@ struct RuleMatcher {
     shapes.insert(shape, at: at)
   }
 
-  /// Indices of the rules to try, in the file's order.
   func candidates(for name: [UInt8]) -> [Int] {
+    var work = 0
+    return candidates(for: name, &work)
+  }
+
+  /// Indices of the rules to try, in the file's order. `work` grows by what it took; where it is above
+  /// `Pattern.workLimit`, some are missing.
+  func candidates(for name: [UInt8], _ work: inout Int) -> [Int] {
     var found: [Int] = []
     let tail = Self.tail(name[...])
     var hash = Self.start
@@ -73,16 +79,19 @@ struct RuleMatcher {
       let hashed = Self.hash(hash, tail, shape)
       var index = heads[Int(truncatingIfNeeded: hashed) & (heads.count - 1)]
       while index >= 0 {
-        if hashes[Int(index)] == hashed { Self.insert(Int(index), into: &found) }
+        if hashes[Int(index)] == hashed { Self.insert(Int(index), into: &found, &work) }
         index = next[Int(index)]
+        work += 1
+        if work > Pattern.workLimit { return found }
       }
     }
     return found
   }
 
-  private static func insert(_ index: Int, into found: inout [Int]) {
+  private static func insert(_ index: Int, into found: inout [Int], _ work: inout Int) {
     var at = found.count
     while at > 0, found[at - 1] > index { at -= 1 }
+    work += found.count - at
     if at > 0, found[at - 1] == index { return }
     found.insert(index, at: at)
   }

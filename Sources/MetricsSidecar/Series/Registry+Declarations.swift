@@ -186,10 +186,12 @@ extension Registry {
   func makeDeclaredSeries(_ event: EventDescription) -> Rejection? {
     guard let index = declaredFamily(event) else { return nil }
     let kind = families[index].kind
-    for candidate in matcher.candidates(for: event.name)
-    where rules.rules[candidate].captures(event, kind) != nil {
-      return nil
+    var work = 0
+    defer { ruleWork += work }
+    for candidate in matcher.candidates(for: event.name, &work) {
+      if rules.rules[candidate].captures(event, kind, &work) != nil { return nil }
     }
+    if work > Pattern.workLimit { return .nameTooLong }
     var outcome = Resolution()
     do throws(Rejection) {
       feed(index, try declaredLabels(event), event, into: &outcome, scale: 0)

@@ -212,10 +212,14 @@ extension Registry {
     }
   }
 
+  /// What one of many values costs a family, in steps of rules.
+  private static let addWork = 8
+
   /// Adds the value of an event with a known `feed`, as part of the current transaction.
   @_optimize(speed)
   func add(_ event: Event, to feed: Feed) -> Rejection? {
     if let refusal = feed.refusal { return refusal }
+    ruleWork &+= Self.addWork &* feed.count
     for index in 0..<feed.count {
       add(feed[index], event.value, event.weight)
       if let exemplars, index < feed.traces.count, let trace = feed.traces[index] {

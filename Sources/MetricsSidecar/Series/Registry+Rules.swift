@@ -4,6 +4,9 @@ import SidecarRules
 extension Registry {
   typealias Label = (name: [UInt8], value: ArraySlice<UInt8>)
 
+  /// What a family that an event feeds costs, in steps of rules.
+  private static let feedWork = 512
+
   /// Finds or makes every series that `event` feeds.
   func resolve(_ event: EventDescription, into outcome: inout Resolution) throws(Rejection) {
     try check(event)
@@ -26,9 +29,14 @@ extension Registry {
     into outcome: inout Resolution
   ) throws(Rejection) -> Bool {
     var isMatched = false
-    for candidate in matcher.candidates(for: event.name) {
+    var work = 0
+    defer { ruleWork += work }
+    for candidate in matcher.candidates(for: event.name, &work) {
       let rule = rules.rules[candidate]
-      guard let captures = rule.captures(event, kind) else { continue }
+      let captures = rule.captures(event, kind, &work)
+      if work > Pattern.workLimit { throw .nameTooLong }
+      guard let captures else { continue }
+      work += Self.feedWork
       guard let entry = rule.family else {
         if isMatched { return true }
         throw .dropped

@@ -18,6 +18,8 @@ final class Registry {
   var makers: [Maker] = []
   /// Which of `makers` may have created a family, by its name.
   var makerMatcher = RuleMatcher([])
+  /// Steps that events have taken the rules since the intake looked at it.
+  var ruleWork = 0
   var families: [Family] = []
   private(set) var familyIndex: [[UInt8]: Int] = [:]
   var table = SeriesTable()

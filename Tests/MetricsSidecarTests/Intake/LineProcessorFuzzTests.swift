@@ -22,7 +22,7 @@ import Testing
     var round = 0
     Fuzzer(parser, pieces: Self.pieces, rounds: 1500).run { bytes, _, _ in
       if parser == "spectator" {
-        processor.spectatorLines(bytes.span.bytes)
+        _ = processor.spectatorLines(bytes.span.bytes, from: 0, until: .max)
       } else {
         processor.lines(bytes.span.bytes, from: 0, .statsd)
       }

@@ -12,7 +12,7 @@ import Testing
     let processor = LineProcessor(registry: fixture.registry, limits: Limits())
     let bytes = Array(text.utf8)
     if source == .spectator {
-      processor.spectatorLines(bytes.span.bytes)
+      _ = processor.spectatorLines(bytes.span.bytes, from: 0, until: .max)
     } else {
       processor.lines(bytes.span.bytes, from: 0, source)
     }
