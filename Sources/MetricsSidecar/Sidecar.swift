@@ -117,6 +117,10 @@ final class Sidecar: Responder {
       listener: listener, limits: limits, responder: self, memory: clientMemory)
     self.server = server
     clientMemory.join(self)
+    if let push {
+      push.memory = clientMemory
+      clientMemory.join(push)
+    }
     try server.watch(signals.raw, .readable, token: Self.signalsToken)
     for (source, raw) in [
       (IntakeCounts.Source.events, sockets.events), (.statsd, sockets.statsd),

@@ -9,6 +9,10 @@ struct AskedPush {
   let request: Request
   let head: [UInt8]
   let body: [UInt8]
+  /// Since when it waits, in monotonic nanoseconds.
+  let since: UInt64
+
+  var byteCount: Int { head.count + body.count }
 }
 
 /// Authentication of pushes. A request whose password is not known yet waits for its slow hash, a
@@ -32,9 +36,7 @@ extension PushAPI {
         status: 401, detail: "a name and a password that --push-auth knows are needed",
         extraFields: "WWW-Authenticate: Basic realm=\"push\"\r\n")
     case .waits(let number):
-      let byteCount = asked.reduce(head.byteCount + body.byteCount) {
-        $0 + $1.head.count + $1.body.count
-      }
+      let byteCount = asked.reduce(head.byteCount + body.byteCount) { $0 + $1.byteCount }
       guard asked.count < Self.askedLimit, byteCount <= askedByteLimit else {
         return tooMany(&response)
       }
@@ -42,7 +44,8 @@ extension PushAPI {
         AskedPush(
           number: number, ticket: response.postpone(), request: request,
           head: SeriesKey.array(head.extracting(0..<request.headByteCount)),
-          body: SeriesKey.array(body)))
+          body: SeriesKey.array(body), since: Clock.monotonicNanoseconds))
+      memory?.change(by: asked[asked.count - 1].byteCount)
     case .tooMany: return tooMany(&response)
     }
     return false
@@ -60,6 +63,18 @@ extension PushAPI {
   func takeAsked(_ number: Int) -> [AskedPush] {
     let found = asked.filter { $0.number == number }
     asked.removeAll { $0.number == number }
+    return released(found)
+  }
+
+  /// Takes all of them.
+  func takeAsked() -> [AskedPush] {
+    let found = asked
+    asked = []
+    return released(found)
+  }
+
+  private func released(_ found: [AskedPush]) -> [AskedPush] {
+    for each in found { memory?.change(by: -each.byteCount) }
     return found
   }
 }

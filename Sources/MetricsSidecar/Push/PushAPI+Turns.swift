@@ -20,8 +20,10 @@ final class PushTask {
   /// Whether the body is decompressed: it is then no longer the request's.
   fileprivate var isDecoded = false
   /// The request's body, while the task waits.
-  fileprivate var body = ByteBuffer(capacity: 16)
-  /// Why a push is refused, while that is being recorded in its group.
+  fileprivate(set) var body = ByteBuffer(capacity: 16)
+  /// Since when it does, in monotonic nanoseconds.
+  fileprivate(set) var since: UInt64 = 0
+  /// Why a push is refused, while that is noted in its group.
   fileprivate var refusal: PushError?
 
   init(_ kind: Kind, _ key: GroupingKey) {
@@ -45,7 +47,9 @@ extension PushAPI {
   private static let waitingCountLimit = 1024
 
   /// Whether there is something to do in the next turn.
-  var isBusy: Bool { current != nil || isExpiring || store.file.move != nil }
+  var isBusy: Bool {
+    current != nil || isExpiring || store.file.move != nil || !turnedAway.isEmpty
+  }
 
   /// Applies a change, or a part of a large one, or lets it wait.
   func make(_ task: PushTask, _ body: RawSpan, _ response: inout ResponseWriter) {
@@ -70,16 +74,21 @@ extension PushAPI {
     guard waiting.count < Self.waitingCountLimit,
       waitingByteCount + body.byteCount <= waitingLimit
     else {
-      return refuse(
-        PushError("too many pushes at once; try again in a second", status: 503), &response,
-        extraFields: "Retry-After: 1\r\n")
+      return refuse(Self.tooMany, &response, extraFields: Self.retryField)
     }
     task.body.reserve(body.byteCount)
     task.body.append(body)
+    task.since = Clock.monotonicNanoseconds
     waitingByteCount += body.byteCount
+    memory?.change(by: body.byteCount)
     task.ticket = response.postpone()
     waiting.append(task)
   }
+
+  private static var tooMany: PushError {
+    PushError("too many pushes at once; try again in a second", status: 503)
+  }
+  private static let retryField: StaticString = "Retry-After: 1\r\n"
 
   func refuse(
     _ error: PushError, _ response: inout ResponseWriter, extraFields: StaticString = ""
@@ -91,8 +100,12 @@ extension PushAPI {
     response.end()
   }
 
-  /// A turn's work. Calls `answer` for each finished change.
-  func goOn(_ answer: (Ticket, PostponedHead, ResponseBody) -> Void) {
+  /// A turn's work. `answer` is called for each change that is made or refused.
+  func goOn(_ answer: (Ticket, Int, String, StaticString) -> Void) {
+    while let ticket = turnedAway.popLast() {
+      let (status, text) = refused(Self.tooMany)
+      answer(ticket, status, text, Self.retryField)
+    }
     var left = Self.turnWork
     repeat {
       if current == nil, !waiting.isEmpty { beginNext() }
@@ -100,15 +113,7 @@ extension PushAPI {
       guard let made = work(task, RawSpan(), &left) else { return }
       current = nil
       ended()
-      guard let ticket = task.ticket else { continue }
-      var text = ByteBuffer(capacity: made.text.utf8.count + 16)
-      text.append(made.text)
-      let body = ResponseBody()
-      body.append(text)
-      answer(
-        ticket,
-        PostponedHead(
-          status: made.status, contentType: Array("text/plain; charset=utf-8".utf8)), body)
+      if let ticket = task.ticket { answer(ticket, made.status, made.text, "") }
     } while left > 0
     guard current == nil, left > 0 else { return }
     if isExpiring { expire(.now) }
@@ -124,14 +129,21 @@ extension PushAPI {
   }
 
   private func beginNext() {
-    let task = waiting.removeFirst()
-    waitingByteCount -= task.body.count
+    let task = takeWaiting(0)
     begin(task)
     if task.encoding == .plain {
       swap(&plain, &task.body)
       task.phase = .parsing
     }
     current = task
+  }
+
+  /// It waits no more: its body is given back, or is that of the current change.
+  func takeWaiting(_ index: Int) -> PushTask {
+    let task = waiting.remove(at: index)
+    waitingByteCount -= task.body.count
+    memory?.change(by: -task.body.count)
+    return task
   }
 
   private func begin(_ task: PushTask) {

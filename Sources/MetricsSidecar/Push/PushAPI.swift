@@ -30,7 +30,11 @@ final class PushAPI {
   var current: PushTask?
   var waiting: [PushTask] = []
   var waitingByteCount = 0
-  /// Whether expired groups are left over from the last turn.
+  /// What clients hold by all ways in: heads and bodies that wait are part of it.
+  var memory: ClientMemory?
+  /// Those who were turned away since clients held too much, and are to be told.
+  var turnedAway: [Ticket] = []
+  /// Groups whose time has come are left over from the last turn.
   var isExpiring = false
   /// Grouping keys of recent paths.
   private var keys: [ByteKey: GroupingKey] = [:]

@@ -21,17 +21,22 @@ extension Sidecar {
       let text = try PushOpening.text(settings.push.authFile)
       if text == push.auth?.text { return }
       push.auth = try PushOpening.auth(text, settings.push.authFile, kept)
-      // Check waiting passwords again.
-      let asked = push.asked
-      push.asked = []
-      answer(asked, Clock.monotonicNanoseconds)
+      // Those that wait ask again.
+      answer(push.takeAsked(), Clock.monotonicNanoseconds)
       settings.log.info("push: the passwords were read again")
     } catch { settings.log.error(joined("push: the passwords stay as they were: ", error.message)) }
   }
 
   /// Continues changes of the groups that take more than one turn.
   func continuePushes(_ now: UInt64) {
-    push?.goOn { ticket, head, body in server?.answer(ticket, head, body, now: now) }
+    push?.goOn { ticket, status, text, extraFields in
+      server?.answer(ticket, now: now) { response in
+        response.begin(
+          status: status, contentType: "text/plain; charset=utf-8", extraFields: extraFields)
+        response.buffer.append(text)
+        response.end()
+      }
+    }
   }
 
   /// The time per turn for passwords, and from one such turn to the next.

@@ -182,10 +182,36 @@ import Testing
       var turns = 0
       while api.isBusy {
         turns += 1
-        api.goOn { _, head, _ in answers.append((head.status, "")) }
+        api.goOn { _, status, text, _ in answers.append((status, text)) }
       }
       return turns
     }
+  }
+
+  /// Those that wait are part of what all clients hold: the one that has held most for longest is told
+  /// so, and the others are made.
+  @Test func `bodies that wait are in the memory of all clients`() throws {
+    let fixture = try PushFixture()
+    let server = Server(fixture.store, PushSettings())
+    let memory = ClientMemory(limit: 70_000)
+    memory.join(server.api)
+    server.api.memory = memory
+    #expect(try server.push("/large", body(20_000)) == nil)
+    #expect(memory.byteCount == 0)
+    for number in 0..<3 {
+      let text = body(number == 1 ? 3000 : 1500)
+      #expect(try server.push("/j/k/\(number)", text) == nil)
+      memory.makeRoom(now: Clock.monotonicNanoseconds)
+    }
+    // With the third they are above it, and the second goes.
+    #expect(memory.byteCount > 30_000 && memory.byteCount <= 70_000)
+    #expect(memory.byteCount == server.api.waitingByteCount)
+    _ = server.finish()
+    #expect(memory.byteCount == 0)
+    #expect(server.answers.map { $0.status } == [503, 200, 200, 200])
+    #expect(server.answers[0].text.contains("try again"))
+    #expect(server.api.counts.limited == 1 && fixture.store.groupCount == 3)
+    memory.leave()
   }
 
   private func body(_ count: Int) -> String {
