@@ -12,6 +12,11 @@ struct KindModel {
   private var parts: [Int: Double] = [:]
   private var users: Set<Int> = []
 
+  /// Whether each series has had an event, of each client.
+  var isComplete: Bool {
+    levels.count == 2 && parts.count == 2 && !users.isEmpty && !sums.values.contains(0)
+  }
+
   /// The lines of a frame, which count from now on.
   mutating func lines(client: Int, _ dice: inout Dice) -> [String] {
     (0..<(1 + dice.below(6))).map { _ in line(client, &dice) }

@@ -17,14 +17,19 @@ final class KindSimulation {
   private var rules: [Rules]
   private var clients: [KindClient] = []
   private var model = KindModel()
+  /// Who else is there; `nil` for nobody.
+  private let neighbours: KindNeighbours?
   private(set) var faults = 0
+  /// All series of those who behave well were there once.
+  private var hasSettled = false
   /// The sidecar has closed a client that keeps to the protocol.
   private var failure: String?
 
-  init(seed: UInt64, canary: Canary = .none) throws {
+  init(seed: UInt64, canary: Canary = .none, hasNeighbours: Bool = false) throws {
     var dice = Dice(seed)
     self.canary = canary
     path = NSTemporaryDirectory() + "kinds-\(UUID().uuidString.prefix(8))"
+    neighbours = hasNeighbours ? KindNeighbours(path: path) : nil
     rules = [try Self.rules(help: "One"), try Self.rules(help: "Two")]
     for _ in 0..<2 {
       clients.append(KindClient(id: SessionID(high: dice.next(), low: dice.next())))
@@ -64,7 +69,16 @@ final class KindSimulation {
     return model.difference(from: page)
   }
 
+  /// What the neighbours did, by kind.
+  var neighbourly: [Int] { neighbours?.done ?? [] }
+
   private func step() throws {
+    if let neighbours, dice.chance(percent: 40) {
+      let isSettled = model.isComplete && clients.allSatisfy { $0.frames.isEmpty }
+      hasSettled = hasSettled || isSettled
+      try neighbours.act(registry, processor, mayFlood: hasSettled, &dice)
+      if dice.chance(percent: 30) { registry.commit() }
+    }
     let index = dice.below(clients.count)
     switch dice.below(10) {
     case 0...3: clients[index].put(model.lines(client: index, &dice))
@@ -81,9 +95,24 @@ final class KindSimulation {
   private func start() throws {
     var limits = Limits()
     limits.series = 100
-    let state = try StateFile(try MappedFile(path: path, limit: 4 << 20))
+    let state = try StateFile(try Self.open(path))
     registry = Registry(state: state, rules: rules[0], limits: limits)
     processor = LineProcessor(registry: registry, limits: limits)
+    try neighbours?.start(registry)
+  }
+
+  /// Opens a file of which the last holder has gone. A program that a test beside this one starts may
+  /// hold it for a moment, between its fork and its exec.
+  static func open(_ path: String) throws -> MappedFile {
+    for _ in 0..<2000 {
+      do throws(MappedFile.Failure) {
+        return try MappedFile(path: path, limit: 4 << 20)
+      } catch {
+        guard case .locked = error else { throw error }
+        usleep(1000)
+      }
+    }
+    return try MappedFile(path: path, limit: 4 << 20)
   }
 
   /// SIGKILL: what is not committed is gone, and so are all connections.
@@ -92,6 +121,7 @@ final class KindSimulation {
     for index in clients.indices { clients[index].link = nil }
     processor = nil
     registry = nil
+    neighbours?.stop()
     try start()
   }
 
@@ -161,8 +191,15 @@ final class KindSimulation {
   }
 
   private var page: [String: Double] {
+    let snapshot = Snapshot(registry, filter: NameFilter())
+    if let store = neighbours?.store {
+      snapshot.pushed = FamilyConflicts(
+        PushedFamilies(store, now: .now, format: .text004), registry)
+    }
+    let writer = ExpositionWriter(
+      snapshot, shape: ExpositionShape(format: .text004), filter: NameFilter())
     var buffer = ByteBuffer()
-    ExpositionWriter.append(registry, to: &buffer)
+    while !writer.write(into: &buffer, byteCount: 1 << 20) {}
     var values: [String: Double] = [:]
     for line in String(decoding: buffer.array, as: UTF8.self).split(separator: "\n")
     where !line.hasPrefix("#") {

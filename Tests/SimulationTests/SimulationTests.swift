@@ -59,10 +59,30 @@ func `a planted mistake is caught`(canary: Canary) {
   print("simulated every kind, \(faults) faults, \(runs) runs from SIM_SEED=\(first)")
 }
 
-@Test(arguments: [Canary.acknowledgesBeforeCommit, .positionOutsideCommit])
-func `a mistake planted where kinds are kept is caught`(canary: Canary) throws {
+@Test func `neighbours that attack change no count of those who behave well`() throws {
+  let first = environment["SIM_SEED"].flatMap { UInt64($0) } ?? .random(in: 0...UInt64.max / 2)
+  let runs = environment["SIM_SEED"] == nil ? 100 : 1
+  var done = [Int](repeating: 0, count: 7)
+  for seed in first..<(first + UInt64(runs)) {
+    let simulation = try KindSimulation(seed: seed, hasNeighbours: true)
+    if let wrong = try simulation.run(steps: 400) {
+      Issue.record("\(wrong); replay with SIM_SEED=\(seed)")
+      return
+    }
+    for (index, count) in simulation.neighbourly.enumerated() { done[index] += count }
+  }
+  #expect(done.allSatisfy { $0 > runs })
+  print("simulated neighbours, \(done) things that they did, \(runs) runs from SIM_SEED=\(first)")
+}
+
+@Test(
+  arguments: [Canary.acknowledgesBeforeCommit, .positionOutsideCommit], [false, true])
+func `a mistake planted where kinds are kept is caught`(
+  canary: Canary, hasNeighbours: Bool
+) throws {
   let isCaught = try (1...50).contains { seed in
-    try KindSimulation(seed: seed, canary: canary).run(steps: 400) != nil
+    try KindSimulation(seed: seed, canary: canary, hasNeighbours: hasNeighbours).run(steps: 400)
+      != nil
   }
   #expect(isCaught)
 }
