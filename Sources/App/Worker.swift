@@ -13,6 +13,7 @@ final class Worker: Responder {
   private let assetPaths: [[UInt8]]
   private let events: EventClient?
   private let requestEvents: RequestEvents?
+  private var closedEvents = ClosedEvents()
   private var outage: OutageWatch?
   private var server: Server<Worker>?
   private var watched = 0
@@ -141,7 +142,8 @@ final class Worker: Responder {
   @_optimize(speed)
   func turnEnds(now: UInt64) {
     guard let events, let requestEvents else { return }
-    if !answered.isEmpty {
+    let isClosed = server.map { closedEvents.count($0.closed, events) } ?? false
+    if isClosed || !answered.isEmpty {
       let end = Clock.monotonicNanoseconds
       for answer in answered { requestEvents.count(answer, end: end) }
       answered.removeAll(keepingCapacity: true)

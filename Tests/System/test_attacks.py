@@ -65,8 +65,13 @@ class Attacks(TestCase):
             wait_for(lambda: pair.values().get("counted_total") == 3 * session.number,
                      "each event of the session")
             values = pair.values()
-            closed = {name.split('"')[1]: int(value) for name, value in values.items()
-                      if name.startswith("metrics_sidecar_http_connections_closed_total")}
+            closed = {program: {
+                name.split('"')[1]: int(value) for name, value in values.items()
+                if name.startswith(family + "{")} for program, family in (
+                    ("sidecar", "metrics_sidecar_http_connections_closed_total"),
+                    ("app", "http_connections_closed_total"))}
+            for program, reasons in closed.items():
+                check(reasons.get("memory", 0) > 0, program, "closed for memory", reasons)
             check(values["healthcheck_requests_total"] == probes + 20,
                   values["healthcheck_requests_total"], "of", probes + 20, "requests are counted")
             wait_for(lambda: pair.values()["metrics_sidecar_client_memory_bytes"] < 64 << 10,

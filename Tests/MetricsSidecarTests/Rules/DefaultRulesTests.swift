@@ -36,6 +36,8 @@ import Testing
         # HELP http_request_duration_seconds Time from the first byte of a request to its answer, \
         in seconds
         # TYPE http_request_duration_seconds histogram
+        # HELP http_connections_closed_total Connections closed at a limit, by the reason
+        # TYPE http_connections_closed_total counter
 
         """)
   }
