@@ -62,6 +62,32 @@ private final class Intake {
     #expect(intake.rejected == 0)
   }
 
+  /// Each change has all lines forgotten, of whomever: a client that changes a family all the time would
+  /// make each line of everybody a new one.
+  @Test func `a hundred types change at once, and one a second`() throws {
+    let intake = try Intake()
+    let registry = intake.fixture.registry!
+    registry.testMonotonicTime = 1_000_000_000_000
+    for number in 0..<3 { intake.send("_family|f\(number)|counter|x\nknown:1|c") }
+    let resolved = registry.resolvedLines
+    for number in 0..<1000 {
+      intake.send("_family|f\(number % 3)|\(number % 2 == 0 ? "gauge" : "counter")|x\nknown:1|c")
+    }
+    #expect(registry.resolvedLines - resolved <= 101)
+    #expect(intake.rejected > 400)
+    #expect(intake.fixture.value("known_total") == 1003)
+    registry.testMonotonicTime! += 2_000_000_000
+    let before = intake.rejected
+    for type in ["summary", "histogram", "gauge", "summary"] {
+      intake.send("_family|f0|\(type)|x")
+    }
+    #expect(intake.rejected - before == 2)
+    // Another help text is no change.
+    intake.send("_family|f0|histogram|y")
+    #expect(intake.page.contains("# HELP f0 y"))
+    #expect(intake.rejected - before == 2)
+  }
+
   @Test func `names are as they are declared, with the buckets of the application`() throws {
     let intake = try Intake()
     intake.send(
