@@ -19,16 +19,7 @@ struct ProtobufParser {
     fileprivate var type = FamilyType.untyped
   }
 
-  static func parse(
-    _ body: RawSpan, into batch: PushBatch, limits: PushLimits
-  ) throws(PushError) {
-    var place = Place()
-    var left = Int.max
-    _ = try parse(body, &place, into: batch, limits: limits, &left)
-  }
-
-  /// Continues to read a body: about `left` series, which it counts down. Returns whether that is
-  /// all.
+  /// Goes on reading a body: about `left` series, which it counts down. Whether that is all.
   static func parse(
     _ body: RawSpan, _ place: inout Place, into batch: PushBatch, limits: PushLimits,
     _ left: inout Int

@@ -26,16 +26,7 @@ struct TextParser: ~Escapable {
     fileprivate var line = 1
   }
 
-  static func parse(
-    _ body: RawSpan, into batch: PushBatch, limits: PushLimits
-  ) throws(PushError) {
-    var place = Place()
-    var left = Int.max
-    _ = try parse(body, &place, into: batch, limits: limits, &left)
-  }
-
-  /// Continues to read a body: lines of about `left` series, which it counts down. Returns whether
-  /// that is all.
+  /// Goes on reading a body: lines of about `left` series, which it counts down. Whether that is all.
   static func parse(
     _ body: RawSpan, _ place: inout Place, into batch: PushBatch, limits: PushLimits,
     _ left: inout Int

@@ -9,7 +9,7 @@ import Testing
     let fixture = try PushFixture()
     let key = try PushFixture.key("/j")
     fixture.batch.begin(key)
-    try ProtobufParser.parse(body.span.bytes, into: fixture.batch, limits: fixture.limits)
+    try fixture.batch.take(body.span.bytes, isProtobuf: true, fixture.limits)
     try fixture.store.push(key, fixture.batch, mode: .replace, timeToLive: 0, now: fixture.moment)
     return fixture.page
   }

@@ -24,7 +24,7 @@ import Testing
       fixture.batch.begin(key)
       fixture.now += 1
       do {
-        try TextParser.parse(bytes.span.bytes, into: fixture.batch, limits: fixture.limits)
+        try fixture.batch.take(bytes.span.bytes, isProtobuf: false, fixture.limits)
         let mode = modes[dice.below(modes.count)]
         let isDryRun = dice.below(2) == 0
         let before = fixture.page
@@ -76,7 +76,7 @@ import Testing
       let page = fixture.protobufPage
       // The parser takes what the page says, but for what other groups have too.
       fixture.batch.begin(try PushFixture.key("/other"))
-      try ProtobufParser.parse(page.span.bytes, into: fixture.batch, limits: fixture.limits)
+      try fixture.batch.take(page.span.bytes, isProtobuf: true, fixture.limits)
       #expect(fixture.batch.families.count <= page.count, "\(label)")
       try checkRestart(fixture, label)
     }

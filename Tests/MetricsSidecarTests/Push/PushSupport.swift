@@ -15,6 +15,15 @@ extension PushFile {
   }
 }
 
+extension PushBatch {
+  /// Parses a whole body.
+  func take(_ body: RawSpan, isProtobuf: Bool, _ limits: PushLimits) throws(PushError) {
+    var parsing = PushParsing()
+    var left = Int.max
+    _ = try parsing.goOn(body, isProtobuf: isProtobuf, into: self, limits, &left)
+  }
+}
+
 /// A store on a file of its own, and what tests do to it.
 final class PushFixture {
   let path: String
@@ -60,7 +69,7 @@ final class PushFixture {
     let key = try Self.key(path)
     batch.begin(key, adds: mode.rule)
     let bytes = Array(text.utf8)
-    try TextParser.parse(bytes.span.bytes, into: batch, limits: limits)
+    try batch.take(bytes.span.bytes, isProtobuf: false, limits)
     return key
   }
 
@@ -77,7 +86,7 @@ final class PushFixture {
   ) throws {
     let key = try Self.key(path)
     batch.begin(key, adds: mode.rule)
-    try ProtobufParser.parse(protobuf.span.bytes, into: batch, limits: limits)
+    try batch.take(protobuf.span.bytes, isProtobuf: true, limits)
     try store.push(key, batch, mode: mode, timeToLive: 0, now: moment, isDryRun: isDryRun)
   }
 
