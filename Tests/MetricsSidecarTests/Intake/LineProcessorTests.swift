@@ -44,6 +44,12 @@ import Testing
     #expect(processor.counts.rejectedCount == 1)
   }
 
+  @Test func `a time that no clock writes is none`() throws {
+    let (fixture, processor) = try apply("g:1|g|T1e400\ng:3|g|T9.9e99")
+    #expect(fixture.value("g") == 3)
+    #expect(processor.counts.rejectedCount == 0)
+  }
+
   @Test func `a thousand samples or values look their line up once`() throws {
     let name = String(repeating: "n", count: 4000)
     for (line, types, count) in [
