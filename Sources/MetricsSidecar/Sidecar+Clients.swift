@@ -157,8 +157,8 @@ extension Sidecar: ClientMemoryHolder {
     return slot < connections.count ? connections[slot] : nil
   }
 
-  /// Commits what it has sent, tells it so, and closes. While a frame of somebody else is half applied
-  /// nobody commits: then what it has sent takes effect with that.
+  /// Commits what it has sent, tells it so, and closes. While a frame of somebody else is half
+  /// applied nobody commits: then what it has sent takes effect with that.
   func finish(_ connection: EventConnection) {
     if turn.half == .nothing {
       processor.registry.commit()

@@ -1,9 +1,9 @@
 /// A regular expression over bytes, in RE2's syntax without `\p` and `\C`: the syntax of mapping
 /// files of statsd_exporter, compiled once.
 ///
-/// What must stay true: a match takes at most the product of the text's bytes and the program's steps,
-/// since no step is tried twice at one place, and `Pattern.workLimit`; the first alternative that leads
-/// to a match wins, and of all matches the leftmost.
+/// What must stay true: a match takes at most the product of the text's bytes and the program's
+/// steps, since no step is tried twice at one place, and `Pattern.workLimit`; the first alternative
+/// that leads to a match wins, and of all matches the leftmost.
 package struct RegularExpression: Sendable {
   package struct Mistake: Error {
     /// From 0, in bytes.
@@ -99,9 +99,9 @@ package struct RegularExpression: Sendable {
   /// What each group stands for, empty for one that took no part; `nil` where there is no match, or
   /// where `work`, to which each step adds one, is above `Pattern.workLimit` now.
   ///
-  /// One way is followed to its end. What else could be done is kept in `waiting`, the best on top: a
-  /// step and its place, or the value that a group's end had before. A step that was tried at a place
-  /// has failed there, or is being tried.
+  /// One way is followed to its end. What else could be done is kept in `waiting`, the best on top:
+  /// a step and its place, or the value that a group's end had before. A step that was tried at a
+  /// place has failed there, or is being tried.
   @_optimize(speed)
   package func captures(_ text: ArraySlice<UInt8>, _ work: inout Int) -> [ArraySlice<UInt8>]? {
     let width = steps.count

@@ -5,9 +5,9 @@ import SidecarPlatform
 
 @testable import MetricsSidecar
 
-/// Whoever else speaks to the sidecar, and means no good: bad frames and half ones, clients that come and
-/// go, lines that are wrong or of another type, declarations, floods of new series to the limits, and
-/// pushes. None of what they send may change a count of those who behave well.
+/// Whoever else speaks to the sidecar, and means no good: bad frames and half ones, clients that
+/// come and go, lines that are wrong or of another type, declarations, floods of new series to the
+/// limits, and pushes. None of what they send may change a count of those who behave well.
 final class KindNeighbours {
   private var links: [KindLink] = []
   private let path: String

@@ -101,8 +101,8 @@ final class KindSimulation {
     try neighbours?.start(registry)
   }
 
-  /// Opens a file of which the last holder has gone. A program that a test beside this one starts may
-  /// hold it for a moment, between its fork and its exec.
+  /// Opens a file of which the last holder has gone. A program that a test beside this one starts
+  /// may hold it for a moment, between its fork and its exec.
   static func open(_ path: String) throws -> MappedFile {
     for _ in 0..<2000 {
       do throws(MappedFile.Failure) {

@@ -43,8 +43,8 @@ extension LineProcessor {
     return end
   }
 
-  /// Plain lines, likewise. What came in one read is no whole, so after a fault they are applied one by
-  /// one.
+  /// Plain lines, likewise. What came in one read is no whole, so after a fault they are applied
+  /// one by one.
   @inline(__always)
   @_optimize(speed)
   func plain(

@@ -72,8 +72,8 @@ final class LineProcessor {
   }
 
   /// Whether the time is `sliceEnd` behind a line that was not known. Asks the clock after some 30
-  /// microseconds of such lines, whatever they took the rules; those of one datagram and the next are
-  /// counted together.
+  /// microseconds of such lines, whatever they took the rules; those of one datagram and the next
+  /// are counted together.
   @inline(__always)
   func isOver(_ sliceEnd: UInt64) -> Bool {
     left &-= Self.lineWork &+ registry.ruleWork
@@ -90,8 +90,8 @@ final class LineProcessor {
 
   /// What a line costs that is not known, in steps of rules.
   private static let lineWork = 512
-  /// Known lines between two looks at the clock, in bytes: some 10 microseconds of them, and more where
-  /// each feeds many families.
+  /// Known lines between two looks at the clock, in bytes: some 10 microseconds of them, and more
+  /// where each feeds many families.
   private static let runByteCount = 8192
 
   /// Applies lines as long as they are plain and known; returns where the first other one starts.

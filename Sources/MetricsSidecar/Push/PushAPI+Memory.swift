@@ -1,8 +1,8 @@
 import SidecarPlatform
 
-/// What pushes hold that wait for others or for their password. Beyond the limit of all clients' memory
-/// the one that has held most for longest is turned away: it is answered in the next turn, and its body
-/// is given back at once.
+/// What pushes hold that wait for others or for their password. Beyond the limit of all clients'
+/// memory the one that has held most for longest is turned away: it is answered in the next turn,
+/// and its body is given back at once.
 extension PushAPI: ClientMemoryHolder {
   /// The heaviest: its place among those that wait, or behind them among those that are asked.
   private func heaviest(_ now: UInt64) -> (index: Int, weight: UInt64) {

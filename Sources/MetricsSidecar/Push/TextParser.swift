@@ -26,7 +26,8 @@ struct TextParser: ~Escapable {
     fileprivate var line = 1
   }
 
-  /// Goes on reading a body: lines of about `left` series, which it counts down. Whether that is all.
+  /// Goes on reading a body: lines of about `left` series, which it counts down. Whether that is
+  /// all.
   static func parse(
     _ body: RawSpan, _ place: inout Place, into batch: PushBatch, limits: PushLimits,
     _ left: inout Int

@@ -19,8 +19,8 @@ struct Rule {
   /// The number of captures of a match.
   var captureCount: Int { regex?.groupCount ?? event.starCount }
 
-  /// What the name's stars or groups stand for, where the rule takes the event; `work` grows by what
-  /// it took to know.
+  /// What the name's stars or groups stand for, where the rule takes the event; `work` grows by
+  /// what it took to know.
   func captures(
     _ event: EventDescription, _ kind: MetricType, _ work: inout Int
   ) -> [ArraySlice<UInt8>]? {

@@ -62,8 +62,8 @@ struct RuleMatcher {
     return candidates(for: name, &work)
   }
 
-  /// Indices of the rules to try, in the file's order. `work` grows by what it took; where it is above
-  /// `Pattern.workLimit`, some are missing.
+  /// Indices of the rules to try, in the file's order. `work` grows by what it took; where it is
+  /// above `Pattern.workLimit`, some are missing.
   func candidates(for name: [UInt8], _ work: inout Int) -> [Int] {
     var found: [Int] = []
     let tail = Self.tail(name[...])

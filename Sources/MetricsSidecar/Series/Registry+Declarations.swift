@@ -31,9 +31,9 @@ struct Declarations {
   /// When all changes of types will have been a second apart, in monotonic nanoseconds.
   private var changesUntil: UInt64 = 0
 
-  /// Whether a family may change what it is: a hundred at once, one a second in the long run. Each has
-  /// all lines forgotten that are known, so clients that take turns would make every line of everybody
-  /// a new one.
+  /// Whether a family may change what it is: a hundred at once, one a second in the long run. Each
+  /// has all lines forgotten that are known, so clients that take turns would make every line of
+  /// everybody a new one.
   fileprivate mutating func mayChange(now: UInt64) -> Bool {
     if changesUntil > now + Self.changeLimit * 1_000_000_000 { return false }
     changesUntil = max(changesUntil, now) + 1_000_000_000

@@ -5,8 +5,8 @@ import Testing
 
 @testable import MetricsSidecar
 
-/// How much work a turn does between two looks at the clock. The time of these turns is over from the
-/// start, so each look ends one.
+/// How much work a turn does between two looks at the clock. The time of these turns is over from
+/// the start, so each look ends one.
 @Suite struct IntakeTimeTests {
   /// It takes a name of 240 bytes 10,000 steps and more.
   private static let rules = #"""

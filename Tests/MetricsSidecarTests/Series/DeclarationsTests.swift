@@ -62,8 +62,8 @@ private final class Intake {
     #expect(intake.rejected == 0)
   }
 
-  /// Each change has all lines forgotten, of whomever: a client that changes a family all the time would
-  /// make each line of everybody a new one.
+  /// Each change has all lines forgotten, of whomever: a client that changes a family all the time
+  /// would make each line of everybody a new one.
   @Test func `a hundred types change at once, and one a second`() throws {
     let intake = try Intake()
     let registry = intake.fixture.registry!
