@@ -104,16 +104,15 @@ extension Commands {
     """
 
   private static let checkRules = """
-    With --test, it also runs each case of FILE: a title after ==, lines, a line --, and what the
-    page has after them.
+    With --test, it also runs each case of FILE: a title after ==, lines, a line --, and the
+    exposition after them.
 
     Example:
       metrics-sidecar check-rules rules.json --test rules.test
 
     Exit codes:
       0  the rules are good; standard output says how many there are
-      1  a file cannot be read; the rules have mistakes: a line each, with line, column and reason;
-         or a case differs: what was expected, and the actual line
+      1  a file cannot be read, the rules have mistakes (one per line), or a case differs
       2  a wrong flag, or no file
 
     """
