@@ -22,7 +22,7 @@ struct GroupWriter: ~Copyable {
   private var nextMetric = -1
   private var metricCount = 0
   private var oldFamily: GroupBytes.Family?
-  private var metricSlots = IndexSlots()
+  private var metricIndex = HashIndex()
   /// Metrics of the old family, -1 for those that were added to the batch's, and their number.
   private var oldMetrics: [Int] = []
   private var oldCount = 0
@@ -61,7 +61,7 @@ struct GroupWriter: ~Copyable {
     oldFamilies = []
     oldMetrics = []
     oldHashes = []
-    metricSlots.removeAll()
+    metricIndex.removeAll()
   }
 
   /// The memory of its parts.
@@ -157,7 +157,7 @@ struct GroupWriter: ~Copyable {
     oldHashes.removeAll(keepingCapacity: true)
     oldCount = 0
     if let oldFamily {
-      metricSlots.removeAll()
+      metricIndex.removeAll()
       oldAt = oldFamily.metrics.lowerBound
       stage = .index
     } else {
@@ -271,7 +271,7 @@ struct GroupWriter: ~Copyable {
       let index = oldMetrics.count
       oldMetrics.append(oldAt)
       oldHashes.append(hash)
-      metricSlots.add(hash, index, in: oldHashes)
+      metricIndex.insert(hash, at: index)
       oldAt = metric.range.upperBound
     }
     stage = .metrics
@@ -281,16 +281,13 @@ struct GroupWriter: ~Copyable {
   private mutating func takeOld(_ old: RawSpan, _ place: Int) -> Int? {
     let labels = GroupBytes.metric(bytes.bytes, at: place).labels
     let hash = HashKey.process.hash(bytes.bytes.extracting(labels))
-    var probe = metricSlots.probe(hash)
-    while let index = metricSlots.next(&probe) {
-      let at = oldMetrics[index]
-      guard at >= 0, oldHashes[index] == hash else { continue }
-      let known = old.extracting(GroupBytes.metric(old, at: at).labels)
-      guard bytes.isEqual(labels, known) else { continue }
-      oldMetrics[index] = -1
-      return at
+    let index = metricIndex.find(at: hash) {
+      oldMetrics[$0] >= 0 && oldHashes[$0] == hash
+        && bytes.isEqual(labels, old.extracting(GroupBytes.metric(old, at: oldMetrics[$0]).labels))
     }
-    return nil
+    guard let index else { return nil }
+    defer { oldMetrics[index] = -1 }
+    return oldMetrics[index]
   }
 
   private mutating func add(

@@ -97,7 +97,7 @@ final class PushAPI {
       }
       task.encoding = try encoding(request, head)
       if let type = request.field("content-type", in: head) {
-        task.isProtobuf = MediaType.isProtobuf(type)
+        task.isProtobuf = type.isMetricFamily(needsEncoding: true)
       }
       make(task, body, &response)
     } catch { refuse(error, &response) }

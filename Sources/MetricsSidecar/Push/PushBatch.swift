@@ -18,8 +18,8 @@ final class PushBatch {
   private var key = GroupingKey()
   /// Set if the body will be added up: how its gauges are merged.
   private(set) var adds: GaugeRule?
-  private var familySlots = IndexSlots()
-  private var metricSlots = IndexSlots()
+  private var familyIndex = HashIndex()
+  private var metricIndex = HashIndex()
   private var labels: [Label] = []
   var hasUnsorted = false
 
@@ -43,8 +43,8 @@ final class PushBatch {
     labels.removeAll(keepingCapacity: true)
     problem = nil
     hasUnsorted = false
-    familySlots.removeAll()
-    metricSlots.removeAll()
+    familyIndex.removeAll()
+    metricIndex.removeAll()
   }
 
   /// Forgets the body, and releases the memory of a large one.
@@ -106,14 +106,11 @@ final class PushBatch {
   }
 
   private func findFamily(_ name: RawSpan, _ hash: UInt64) -> Int? {
-    var probe = familySlots.probe(hash)
-    while let index = familySlots.next(&probe) {
-      let family = families[index]
-      if family.hash == hash, ByteCompare.equal(bytes.bytes.extracting(family.name), name) {
-        return index
-      }
+    familyIndex.find(at: hash) { place in
+      let family = families[place]
+      guard family.hash == hash else { return false }
+      return bytes.isEqual(family.name, name)
     }
-    return nil
   }
 
   /// The family called `name`, created if it is new.
@@ -125,7 +122,7 @@ final class PushBatch {
     if let known = findFamily(name, hash) { return known }
     families.append(Family(namePlace: Place(append(name)), hash: hash))
     let index = families.count - 1
-    familySlots.add(hash, index) { families[$0].hash }
+    familyIndex.insert(hash, at: index)
     return index
   }
 
@@ -258,21 +255,21 @@ final class PushBatch {
       return (last, false)
     }
     let hash = SeriesHash.series(bytes.bytes.extracting(labels), of: families[family].hash)
-    var probe = metricSlots.probe(hash)
-    while let index = metricSlots.next(&probe) {
-      let metric = metrics[index]
-      if metric.hash == hash, metric.family == family, isEqual(metric.labels, labels) {
-        bytes.truncate(to: labels.lowerBound)
-        if metric.origin != origin { noteDuplicate(index) }
-        return (index, false)
-      }
+    let known = metricIndex.find(at: hash) {
+      let metric = metrics[$0]
+      return metric.hash == hash && metric.family == family && isEqual(metric.labels, labels)
+    }
+    if let known {
+      bytes.truncate(to: labels.lowerBound)
+      if metrics[known].origin != origin { noteDuplicate(known) }
+      return (known, false)
     }
     let index = metrics.count
     let number = Int32(index)
     metrics.append(
       Metric(
         labelPlace: Place(labels), familyIndex: Int32(family), hash: hash, origin: origin))
-    metricSlots.add(hash, index) { metrics[$0].hash }
+    metricIndex.insert(hash, at: index)
     if last >= 0 { metrics[last].nextIndex = number } else { families[family].first = number }
     families[family].last = number
     families[family].count += 1

@@ -10,19 +10,18 @@ struct PushNames {
   }
 
   private(set) var entries: [Entry] = []
-  private var slots = IndexSlots()
+  private var index = HashIndex()
   private(set) var liveCount = 0
   /// Bytes of the names in use.
   private(set) var liveByteCount = 0
 
   func find(_ name: RawSpan) -> Int? {
     let hash = HashKey.process.hash(name)
-    var probe = slots.probe(hash)
-    while let index = slots.next(&probe) {
-      let entry = entries[index]
-      if entry.hash == hash, unsafe ByteCompare.equal(entry.name.span.bytes, name) { return index }
+    return index.find(at: hash) { place in
+      let entry = entries[place]
+      guard entry.hash == hash else { return false }
+      return unsafe ByteCompare.equal(entry.name.span.bytes, name)
     }
-    return nil
   }
 
   /// The type of a name in use.
@@ -47,10 +46,8 @@ struct PushNames {
     entries.append(Entry(name: SeriesKey.array(name), hash: hash, type: type, groupCount: 1))
     liveCount += 1
     liveByteCount += name.byteCount
-    let index = entries.count - 1
-    let entries = self.entries
-    slots.add(hash, index) { entries[$0].hash }
-    return index
+    index.insert(hash, at: entries.count - 1)
+    return entries.count - 1
   }
 
   mutating func release(_ index: Int) {

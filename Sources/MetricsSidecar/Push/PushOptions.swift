@@ -59,25 +59,3 @@ extension GaugeRule {
     }
   }
 }
-
-/// `Content-Type` of a push.
-enum MediaType {
-  /// `application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited`
-  static func isProtobuf(_ field: RawSpan) -> Bool {
-    let parts = String(copying: field).asciiLowercased.utf8.split(separator: UInt8(ascii: ";"))
-    guard let type = parts.first, trimmed(type) == "application/vnd.google.protobuf" else {
-      return false
-    }
-    let parameters = parts.dropFirst().map { part in
-      let bytes = part.filter { $0 != UInt8(ascii: "\"") && $0 != 32 && $0 != 9 }
-      return String(decoding: bytes, as: UTF8.self)
-    }
-    return parameters.contains("encoding=delimited")
-      && parameters.contains("proto=io.prometheus.client.metricfamily")
-  }
-
-  private static func trimmed(_ text: Substring.UTF8View) -> String {
-    let bytes = text.filter { $0 != 32 && $0 != 9 }
-    return String(decoding: bytes, as: UTF8.self)
-  }
-}

@@ -70,6 +70,13 @@ public struct HashIndex: Sendable {
     }
   }
 
+  /// Takes all out; a large one becomes small again.
+  public mutating func removeAll() {
+    if count == 0, slots.count == 64 { return }
+    slots = [Slot](repeating: Slot(), count: 64)
+    count = 0
+  }
+
   private mutating func place(_ slot: Slot) {
     let mask = slots.count - 1
     var index = Int(truncatingIfNeeded: slot.hash) & mask
@@ -81,5 +88,17 @@ public struct HashIndex: Sendable {
     let old = slots
     slots = [Slot](repeating: Slot(), count: old.count * 2)
     for slot in old where slot.value != 0 { place(slot) }
+  }
+}
+
+/// Of an array's places, by the 64-bit hashes of their elements.
+extension HashIndex {
+  @inlinable @inline(__always)
+  public func find(at hash: UInt64, _ isSought: (Int) -> Bool) -> Int? {
+    find(UInt32(truncatingIfNeeded: hash >> 7)) { isSought(Int($0) - 1) }.map { Int($0) - 1 }
+  }
+
+  public mutating func insert(_ hash: UInt64, at place: Int) {
+    insert(UInt32(truncatingIfNeeded: hash >> 7), UInt32(place + 1))
   }
 }
