@@ -90,7 +90,7 @@ extension Server {
         guard error.isShortage, isFirst, Socket.hasWaiting(listener.raw) else { return }
         if hasMadeRoom || !makeRoom(now) {
           responder.clientsWait(error, now: now)
-          return pauseListener(until: now + 250_000_000)
+          return pause(listener.raw, data: Self.listenerData, until: now + 250_000_000)
         }
         hasMadeRoom = true
         continue
@@ -116,7 +116,7 @@ extension Server {
     guard now < fullSince + 100_000_000 else { return false }
     if !readable.isEmpty || !pending.isEmpty || !sends.isEmpty { return true }
     guard clients.contains(where: { $0?.isNew(now) == true }) else { return false }
-    pauseListener(until: now + 10_000_000)
+    pause(listener.raw, data: Self.listenerData, until: now + 10_000_000)
     return true
   }
 
@@ -132,23 +132,27 @@ extension Server {
   /// Makes room for one more: from the longest idle one, or else from the spare descriptor.
   private func makeRoom(_ now: UInt64) -> Bool { closeIdlest(now) || spare.lend() }
 
-  /// Waiting clients stay in the kernel until we close something, or for a moment, since other
+  /// Waiting clients stay in the kernel until something is closed, or for a moment, since other
   /// processes may hold the missing descriptors. If epoll kept reporting them, the loop would spin.
-  private func pauseListener(until time: UInt64) {
-    resumeAt = time
-    do throws(Errno) {
-      try poller.modify(listener.raw, [], data: Kind.listener.rawValue << 56)
-    } catch {}
+  func pause(_ listener: Int32, data: UInt64, until time: UInt64) {
+    resumeAt = min(resumeAt, time)
+    if !paused.contains(where: { $0.raw == listener }) { paused.append((listener, data)) }
+    do throws(Errno) { try poller.modify(listener, [], data: data) } catch {}
   }
 
   /// Reports waiting clients again.
-  func resumeListener() {
+  func resumeListeners() {
     resumeAt = .max
     spare.takeBack()
-    guard isListening else { return }
-    do throws(Errno) {
-      try poller.modify(listener.raw, .readable, data: Kind.listener.rawValue << 56)
-    } catch {}
+    for (listener, data) in paused {
+      do throws(Errno) { try poller.modify(listener, .readable, data: data) } catch {}
+    }
+    paused.removeAll(keepingCapacity: true)
+  }
+
+  /// Something was closed: whoever waits for a descriptor can have it.
+  public func descriptorIsFree() {
+    if spare.isLent || resumeAt != .max { resumeAt = 0 }
   }
 
   func add(
@@ -395,6 +399,6 @@ extension Server {
     takenCount -= client.connection.port == 0 ? 0 : 1
     if connectionCount == 0 { nextSweep = .max }
     // Not now: the caller still holds the descriptor.
-    if spare.isLent || resumeAt != .max { resumeAt = 0 }
+    descriptorIsFree()
   }
 }

@@ -50,6 +50,8 @@ public final class Server<R: Responder> {
   var spare = SpareDescriptor()
   /// When to look again at a listener whose clients cannot be accepted.
   var resumeAt = UInt64.max
+  /// Such listeners, with what the poller knows them by.
+  var paused: [(raw: Int32, data: UInt64)] = []
   /// Connections open now.
   public internal(set) var connectionCount = 0
   /// Of these, the ones that `take` was given.
@@ -64,7 +66,7 @@ public final class Server<R: Responder> {
     memory: ClientMemory = ClientMemory(limit: 24 << 20)
   ) throws(Errno) {
     let poller = try Poller()
-    try poller.add(listener.raw, .readable, data: Kind.listener.rawValue << 56)
+    try poller.add(listener.raw, .readable, data: Self.listenerData)
     self.listener = listener
     self.poller = poller
     self.limits = limits
@@ -72,6 +74,8 @@ public final class Server<R: Responder> {
     self.memory = memory
     sends.reserveCapacity(1024)
   }
+
+  static var listenerData: UInt64 { Kind.listener.rawValue << 56 }
 
   /// Whether new connections find no place, except for probes.
   public var isFull: Bool { fullSince != .max }
@@ -97,6 +101,14 @@ public final class Server<R: Responder> {
   /// Changes the events of a watched descriptor.
   public func change(_ raw: Int32, _ interest: Poller.Interest, token: UInt32) throws(Errno) {
     try poller.modify(raw, interest, data: Kind.external.rawValue << 56 | UInt64(token))
+  }
+
+  /// Leaves those who wait at a watched listener with the kernel for a quarter of a second, or until
+  /// something is closed: see `descriptorIsFree`.
+  public func pause(_ listener: Int32, token: UInt32) {
+    pause(
+      listener, data: Kind.external.rawValue << 56 | UInt64(token),
+      until: Clock.monotonicNanoseconds + 250_000_000)
   }
 
   /// Forgets a descriptor that was given to `watch`; before it is closed.
@@ -132,6 +144,7 @@ public final class Server<R: Responder> {
       accept(now)
     }
     poller.remove(listener.raw)
+    paused.removeAll { $0.raw == listener.raw }
     for slot in clients.indices {
       guard let client = clients[slot] else { continue }
       client.connection.isStopping = true
@@ -204,7 +217,7 @@ public final class Server<R: Responder> {
     if hasNew, isListening { accept(now) }
     if now >= responder.nextDeadline() { responder.deadlineReached(now: now) }
     if now >= nextSweep { sweep(now) }
-    if now >= resumeAt { resumeListener() }
+    if now >= resumeAt { resumeListeners() }
     flush(now)
   }
 

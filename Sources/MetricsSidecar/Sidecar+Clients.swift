@@ -27,7 +27,7 @@ extension Sidecar: ClientMemoryHolder {
       } catch {
         if error.isShortage, Socket.hasWaiting(listener) {
           acceptFailure = error
-          pause(listener, source)
+          server?.pause(listener, token: Self.token(of: source))
         }
         return false
       }
@@ -120,31 +120,7 @@ extension Sidecar: ClientMemoryHolder {
     self.connection(connection.token) === connection
   }
 
-  /// Waiting clients stay in the kernel until a client goes, or for a moment. If epoll kept
-  /// reporting them, the loop would spin.
-  func pause(_ listener: Int32, _ source: IntakeCounts.Source) {
-    if resumeAt == .max { resumeAt = Clock.monotonicNanoseconds + Self.pauseNanoseconds }
-    do throws(Errno) {
-      try server?.change(listener, [], token: Self.token(of: source))
-    } catch {}
-  }
-
-  func resumeListeners() {
-    resumeAt = .max
-    for (listener, token) in [(sockets.events, Self.eventsToken), (sockets.tcp, Self.tcpToken)]
-    where listener >= 0 {
-      do throws(Errno) { try server?.change(listener, .readable, token: token) } catch {}
-    }
-    for index in sockets.otlp.indices {
-      let listener = sockets.otlp[index].raw
-      do throws(Errno) {
-        try server?.change(listener, .readable, token: Self.token(of: .otlp))
-      } catch {}
-    }
-  }
-
-  /// Accepts as many as a listener's queue can hold (`net.core.somaxconn`), not those that keep
-  /// coming.
+  /// Takes what a listener's queue can hold (`net.core.somaxconn`), not what keeps coming.
   func acceptQueue(_ listener: Int32, _ source: IntakeCounts.Source) {
     for _ in 0..<64 {
       guard accept(listener, source) else { return }
@@ -178,7 +154,7 @@ extension Sidecar: ClientMemoryHolder {
     freeConnections.append(slot)
     count(connection.source, -1)
     tell(connection, "a client has gone")
-    if resumeAt != .max { resumeAt = 0 }
+    server?.descriptorIsFree()
   }
 
   // MARK: Memory

@@ -26,8 +26,6 @@ final class Sidecar: Responder {
   /// Connections that a timer checks, instead of the kernel waking us at each write.
   private var polled: [UInt32] = []
   private var nextLook = UInt64.max
-  /// When to look again at listeners whose clients cannot be accepted.
-  var resumeAt = UInt64.max
   var selfMetrics: SelfMetrics
   /// Expositions that are being written between the turns of the loop.
   var scrapes = ScrapeQueue()
@@ -61,7 +59,6 @@ final class Sidecar: Responder {
 
   /// The time between two checks of a busy client: long enough that its writes wake nobody.
   private static let lookNanoseconds: UInt64 = 2_000_000
-  static let pauseNanoseconds: UInt64 = 250_000_000
 
   static let eventsToken: UInt32 = 0
   private static let statsdToken: UInt32 = 1
@@ -203,7 +200,7 @@ final class Sidecar: Responder {
   func nextDeadline() -> UInt64 {
     guard scrapes.isIdle, push?.isBusy != true, !hasIntakeWaiting else { return 0 }
     return min(
-      min(min(nextLook, resumeAt), lingerDue), min(passwordsDue, processor.registry.expiry.due))
+      min(nextLook, lingerDue), min(passwordsDue, processor.registry.expiry.due))
   }
 
   func deadlineReached(now: UInt64) {
@@ -223,7 +220,6 @@ final class Sidecar: Responder {
     }
     Phase.events.enter()
     if now >= nextLook { look(now) }
-    if now >= resumeAt { resumeListeners() }
     if now >= lingerDue { lookAtLinger(now) }
     guard now >= processor.registry.expiry.due else { return }
     Phase.expiry.enter()
