@@ -16,8 +16,8 @@ extension Sidecar {
     var isProtobuf = false
     var isJSON = false
     if let type = request.field("content-type", in: head) {
-      isProtobuf = Self.isType(type, "application/x-protobuf")
-      isJSON = Self.isType(type, "application/json")
+      isProtobuf = type.itemValue.equalsIgnoringCase("application/x-protobuf")
+      isJSON = type.itemValue.equalsIgnoringCase("application/json")
     }
     let path = head.extracting(request.path)
     guard path.isEqual(to: "/v1/metrics") else {
@@ -66,14 +66,6 @@ extension Sidecar {
       return "only metrics are taken: OTEL_LOGS_EXPORTER=none switches logs off"
     }
     return "the path is /v1/metrics"
-  }
-
-  /// Whether a media type, without its parameters, is this one.
-  private static func isType(_ field: RawSpan, _ type: StaticString) -> Bool {
-    var end = 0
-    while end < field.byteCount, field.at(end) != UInt8(ascii: ";") { end += 1 }
-    while end > 0, field.at(end - 1) == 32 || field.at(end - 1) == 9 { end -= 1 }
-    return field.extracting(0..<end).equalsIgnoringCase(type)
   }
 
   // MARK: Answers
@@ -161,7 +153,7 @@ extension Sidecar {
         } catch {
           if error.isShortage, Socket.hasWaiting(listener) {
             acceptFailure = error
-            pause(listener, .otlp)
+            server?.pause(listener, token: Self.token(of: .otlp))
           }
           break
         }

@@ -22,10 +22,13 @@ public struct MappedFile: ~Copyable {
 
   /// At most this much is mapped, however long the file is.
   private static let longest = 1 << 30
+  /// Ten milliseconds apart: a process that is ending, or a child between fork and exec, still holds
+  /// its lock for a moment.
+  private static let lockTries = 100
 
   /// Why there is no mapping.
   public enum Failure: Error, Sendable {
-    /// Another process has locked the file.
+    /// Another process has locked the file, and keeps the lock.
     case locked
     case open(Errno)
     case map(Errno)
@@ -52,7 +55,11 @@ public struct MappedFile: ~Copyable {
     _ descriptor: consuming Descriptor, _ path: String, wasThere: Bool, limit: Int
   ) throws(Failure) {
     let opened = descriptor.raw
-    let locked = cl_file_lock(opened)
+    var locked = cl_file_lock(opened)
+    for _ in 0..<Self.lockTries where locked == -Errno.wouldBlock.rawValue {
+      Process.sleep(milliseconds: 10)
+      locked = cl_file_lock(opened)
+    }
     if locked == -Errno.wouldBlock.rawValue { throw .locked }
     if locked < 0 { throw .open(Errno(-locked)) }
     let size = cl_file_size(opened)
