@@ -103,8 +103,8 @@ public final class Server<R: Responder> {
     try poller.modify(raw, interest, data: Kind.external.rawValue << 56 | UInt64(token))
   }
 
-  /// Leaves those who wait at a watched listener with the kernel for a quarter of a second, or until
-  /// something is closed: see `descriptorIsFree`.
+  /// Keeps the clients of a watched listener waiting in the kernel for a quarter of a second, or
+  /// until something is closed: see `descriptorIsFree`.
   public func pause(_ listener: Int32, token: UInt32) {
     pause(
       listener, data: Kind.external.rawValue << 56 | UInt64(token),

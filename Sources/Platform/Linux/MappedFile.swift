@@ -22,8 +22,8 @@ public struct MappedFile: ~Copyable {
 
   /// At most this much is mapped, however long the file is.
   private static let longest = 1 << 30
-  /// Ten milliseconds apart: a process that is ending, or a child between fork and exec, still holds
-  /// its lock for a moment.
+  /// Ten milliseconds apart: a process that is ending, or a child between fork and exec, holds its
+  /// lock for a moment.
   private static let lockTries = 100
 
   /// Why there is no mapping.
