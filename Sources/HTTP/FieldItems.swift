@@ -62,9 +62,9 @@ extension RawSpan {
     return min(weight, 1000)
   }
 
-  /// Whether an item is Prometheus' protobuf exposition:
-  /// `application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited`,
-  /// of which an `Accept` may leave the encoding out.
+  /// Whether an item is Prometheus' protobuf exposition, `application/vnd.google.protobuf` with
+  /// `proto=io.prometheus.client.MetricFamily` and `encoding=delimited`, which an `Accept` may leave
+  /// out.
   public func isMetricFamily(needsEncoding: Bool) -> Bool {
     guard itemValue.equalsIgnoringCase("application/vnd.google.protobuf"),
       let proto = itemParameter("proto"),
