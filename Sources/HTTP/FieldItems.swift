@@ -63,8 +63,8 @@ extension RawSpan {
   }
 
   /// Whether an item is Prometheus' protobuf exposition, `application/vnd.google.protobuf` with
-  /// `proto=io.prometheus.client.MetricFamily` and `encoding=delimited`, which an `Accept` may leave
-  /// out.
+  /// `proto=io.prometheus.client.MetricFamily` and `encoding=delimited`, which an `Accept` may
+  /// leave out.
   public func isMetricFamily(needsEncoding: Bool) -> Bool {
     guard itemValue.equalsIgnoringCase("application/vnd.google.protobuf"),
       let proto = itemParameter("proto"),
