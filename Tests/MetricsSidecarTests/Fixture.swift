@@ -31,6 +31,7 @@ final class Fixture {
     registry = Registry(state: try StateFile(file), rules: rules, limits: limits)
   }
 
+  /// Why the event does not count; `nil` where it does.
   @discardableResult
   func apply(
     _ name: String, _ type: Character = "c", _ value: Double = 1, tags: String = "",
@@ -41,7 +42,8 @@ final class Fixture {
     let event = Event(
       name: name.span.bytes, EventType(rawValue: type.asciiValue! & 31)!, tags: tags.span.bytes,
       .lines, EventValue(number: value, move: isDelta ? .step : .set), weight: weight)
-    return registry.apply(event) { EventDescription(line: $0, .all) }
+    let rejection = registry.apply(event) { EventDescription(line: $0, .all) }
+    return rejection?.isCounted == true ? nil : rejection
   }
 
   /// A page as a scrape gets it, unpacked, and how many slices it took.

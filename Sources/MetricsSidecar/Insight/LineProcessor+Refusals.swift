@@ -30,6 +30,13 @@ extension LineProcessor {
     refusals.note(rejection.reason, source.name, line)
   }
 
+  /// Keeps a line that counts and has lost a part of what it says, which is counted already.
+  @inline(never)
+  func noteLoss(_ line: RawSpan, _ source: IntakeCounts.Source) {
+    if let loss = registry.loss { refusals.note(loss, source.name, line) }
+    registry.loss = nil
+  }
+
   /// Each reason for which lines were not counted, and how many.
   func eachRefusal(_ body: (StaticString, UInt64) -> Void) {
     for (index, error) in LineError.allCases.enumerated() {

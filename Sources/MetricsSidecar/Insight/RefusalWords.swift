@@ -85,6 +85,10 @@ enum RefusalWords {
       "Two writers have the same resource and start time: give each its service.instance.id."
     ),
     ("otlp_request", "OpenTelemetry's request was refused as a whole: the line says why."),
+    (
+      "overflow",
+      "Counted in overflow=\"true\": --max-series or another limit is hit (metrics-sidecar top)."
+    ),
     ("push_rejected", "The push could not be read, or does not fit: the line says why."),
     ("push_too_large", "The body is longer than --max-push-size, or is once decompressed."),
     ("push_limited", "No room for the push: see --max-push-groups, --max-push-series."),

@@ -8,11 +8,13 @@ extension LineProcessor {
   func spectatorLines(_ bytes: RawSpan, from first: Int, until sliceEnd: UInt64) -> Int {
     var lines = LineReader(start: first, end: bytes.byteCount)
     hasEnded = false
+    registry.loss = nil
     while lines.next(bytes) {
       if lines.line.count > limits.lineByteCount {
         refuse(.tooLong, bytes.extracting(lines.line), .spectator)
       } else {
         spectatorLine(bytes.extracting(lines.line))
+        if registry.loss != nil { noteLoss(bytes.extracting(lines.line), .spectator) }
       }
       if isOver(sliceEnd) { return min(lines.line.upperBound + 1, bytes.byteCount) }
     }

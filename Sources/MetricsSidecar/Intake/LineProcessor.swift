@@ -54,6 +54,8 @@ final class LineProcessor {
   ) -> Int {
     var start = first
     hasEnded = false
+    // What others may have left there.
+    registry.loss = nil
     while start < bytes.byteCount {
       let before = start
       start = plainLines(bytes, from: start, source)
@@ -65,6 +67,7 @@ final class LineProcessor {
       }
       let end = newline(bytes, from: start) ?? bytes.byteCount
       line(bytes.extracting(start..<end), source)
+      if registry.loss != nil { noteLoss(bytes.extracting(start..<end), source) }
       start = end + 1
       if isOver(sliceEnd) { break }
     }
@@ -118,6 +121,12 @@ final class LineProcessor {
           count = 0
         }
         count &+= 1
+        if registry.loss != nil {
+          // Sound: the line lies within `buffer`.
+          unsafe noteLoss(
+            RawSpan(_unsafeBytes: UnsafeRawBufferPointer(rebasing: buffer[start..<line.end])),
+            source)
+        }
         start = line.end &+ 1
       }
       counts.accept(source, type, count)
@@ -171,6 +180,7 @@ final class LineProcessor {
     guard let first = try event.nextValue(bytes, &index) else { return }
     if index >= event.values.upperBound { return apply(event, bytes, read(first), source) }
     let feed = registry.feed(of: event.event(bytes, EventValue(number: 0)), describe)
+    if let suspicion = feed.suspicion { suspect(suspicion, bytes, source) }
     try applyEach(event, bytes, to: feed, of: bytes, source)
   }
 

@@ -93,7 +93,7 @@ struct RuleTest: ~Copyable {
     var changed: [[UInt8]] = []
     for line in sent {
       let count = processor.refusals.count
-      unsafe processor.line(line.span.bytes, .statsd)
+      unsafe processor.lines(line.span.bytes, from: 0, .statsd)
       processor.registry.commit()
       if processor.refusals.count == count { continue }
       processor.refusals.with(age: 0) { entry, _ in

@@ -237,21 +237,24 @@ extension Registry {
   @_optimize(speed)
   func applyTraced(_ event: Event, _ describe: Describe) -> Rejection? {
     guard let exemplars, var rest = exemplars.scratch.take() else {
-      return add(event, to: plainFeed(of: event, describe))
+      let feed = plainFeed(of: event, describe)
+      return add(event, to: feed) ?? feed.suspicion
     }
+    let feed: Feed
     let rejection: Rejection?
     if exemplars.strip(event.tags, into: &rest) {
-      let feed = plainFeed(of: event.with(tags: rest.bytes), describe)
+      feed = plainFeed(of: event.with(tags: rest.bytes), describe)
       rejection = add(event, to: feed)
       for index in 0..<(rejection == nil ? feed.count : 0) {
         guard let trace = trace(feed[index], in: event.tags) else { continue }
         keep(exemplars, feed[index], event.tags.extracting(trace), event.value.number)
       }
     } else {
-      rejection = add(event, to: plainFeed(of: event, describe))
+      feed = plainFeed(of: event, describe)
+      rejection = add(event, to: feed)
     }
     exemplars.scratch = consume rest
-    return rejection
+    return rejection ?? feed.suspicion
   }
 
   /// The position in an event's tags of the trace that a target's family keeps.
@@ -293,8 +296,10 @@ extension Registry {
     let scaled = target.scale == 0 ? value : value * scales[target.scale]
     guard scaled.magnitude <= Self.greatestTerm else { return }
     let value = target.isMilliseconds ? scaled / 1000 : scaled
+    let refused = exemplars.refused
     family.metric.forEachExemplar(of: value, Int(target.cell), family) { cell in
       exemplars.set(cell, value, trace, nameByteCount: nameByteCount, now: now)
     }
+    if exemplars.refused != refused { loss = "exemplar_limit" }
   }
 }

@@ -9,7 +9,7 @@ extension Registry {
       nameTooLong
     case valueTooLong, stateFull, dropped, mixedTags, declarationConflict, badEscape
     case badPoint, badName, reservedLabel, noTemporality, streamLimit, sharedStream
-    case tagLikeField, equalsInTag, tagsInName
+    case tagLikeField, equalsInTag, tagsInName, overflow
 
     /// Whether the event counts all the same. Known events are not reported.
     var isCounted: Bool { rawValue >= Self.tagLikeField.rawValue }
@@ -39,6 +39,7 @@ extension Registry {
       case .tagLikeField: "tag_like_field"
       case .equalsInTag: "equals_in_tag"
       case .tagsInName: "tags_in_name"
+      case .overflow: "overflow"
       }
     }
   }
@@ -171,6 +172,8 @@ extension Registry {
     private var fresh: [LineTable.Target] = []
     /// Why no value counts, if so.
     private(set) var refusal: Rejection?
+    /// What looks like a mistake in values that count.
+    private(set) var suspicion: Rejection?
     /// For each target the position of its trace in the line's tags; empty without one.
     fileprivate var traces: [Range<Int>?] = []
 
@@ -181,6 +184,7 @@ extension Registry {
 
     fileprivate init(_ fresh: Resolution) {
       self.fresh = fresh.targets
+      suspicion = fresh.suspicion
       if fresh.targets.isEmpty { refusal = fresh.refusal }
     }
 
@@ -282,7 +286,9 @@ extension Registry {
       refusedSeries += 1
       outcome.refusal = error
       // The last value of many gauges would be meaningless.
-      return family.kind == .gauge || family.kind == .clientGauge ? nil : overflow(of: family)
+      if family.kind == .gauge || family.kind == .clientGauge { return nil }
+      outcome.suspicion = .overflow
+      return overflow(of: family)
     }
   }
 

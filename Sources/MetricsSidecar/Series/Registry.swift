@@ -46,9 +46,12 @@ final class Registry {
   /// The client of the current event, for gauges of several clients.
   var owners = ClientOwners()
   /// Refused clients of gauges, counted at each event.
-  var refusedClients: UInt64 = 0
+  var refusedClients: UInt64 = 0 { didSet { loss = "client_limit" } }
   /// Values that a family could not add: too large once scaled, or not finite where clients add up.
-  var refusedValues: UInt64 = 0
+  var refusedValues: UInt64 = 0 { didSet { loss = "value_out_of_range" } }
+  /// What an event that counts has lost: its value in a family, its client or its exemplar.
+  /// `LineProcessor.noteLoss` takes it from here.
+  var loss: StaticString?
   var conflicts = TypeConflicts()
   /// Unix time in milliseconds, read once between two commits and only if needed.
   private var turnTime: UInt64 = 0

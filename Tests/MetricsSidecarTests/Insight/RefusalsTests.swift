@@ -54,6 +54,53 @@ struct RefusalsTests {
     }
   }
 
+  /// Reasons and lines that are kept after these lines, the oldest first.
+  private func kept(
+    _ lines: [String], rules: String = "{}", _ limits: Limits = Limits()
+  ) throws -> [String] {
+    let processor = LineProcessor(
+      registry: try Fixture(rules: rules, limits: limits).registry, limits: limits)
+    for line in lines {
+      let bytes = Array(line.utf8)
+      processor.lines(bytes.span.bytes, from: 0, .udp)
+    }
+    var found: [String] = []
+    processor.refusals.forEach { entry, line in
+      let text = String(decoding: SeriesKey.array(line), as: UTF8.self)
+      found.insert("\(entry.reason) \(entry.socket) \(text) \(entry.repeats)", at: 0)
+    }
+    return found
+  }
+
+  @Test func `a line whose value, client or exemplar is lost is kept, new or known`() throws {
+    let rules = #"""
+      {"families": [
+        {"name": "a_total", "type": "counter", "exemplar": "trace", "events": [{"event": "a"}]},
+        {"name": "b_total", "type": "counter", "events": [{"event": "b", "scale": -1}]},
+        {"name": "c", "type": "gauge", "merge": "sum", "client": "pid", "events": [{"event": "c"}]}
+      ]}
+      """#
+    var limits = Limits()
+    limits.gaugeClients = 1
+    limits.exemplars = 0
+    #expect(
+      try kept(
+        ["b:1|c", "b:1|c\nb:2|c", "a:1|c|#trace:1", "a:1|c", "c:1|g|#pid:1", "c:1|g|#pid:2"],
+        rules: rules, limits) == [
+          "value_out_of_range udp b:1|c 2", "value_out_of_range udp b:2|c 1",
+          "exemplar_limit udp a:1|c|#trace:1 1", "client_limit udp c:1|g|#pid:2 1",
+        ])
+  }
+
+  @Test func `a line that adds to the overflow is kept, and counts`() throws {
+    var limits = Limits()
+    limits.series = 1
+    #expect(
+      try kept(["a:1|c", "b:1|c", "b:1|c", "d:1:2|d", "a:1|c", "g:1|g"], limits) == [
+        "overflow udp b:1|c 2", "overflow udp d:1:2|d 1", "series_limit udp g:1|g 1",
+      ])
+  }
+
   @Test(arguments: [
     ("a:1|c|kind:web", "tag_like_field"), ("a:1|c|kind=web", "tag_like_field"),
     ("a:1|c|country:de", "tag_like_field"), ("a:1|c|Team:x", "tag_like_field"),
