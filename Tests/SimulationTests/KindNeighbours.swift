@@ -5,7 +5,7 @@ import SidecarPlatform
 
 @testable import MetricsSidecar
 
-/// Whoever else speaks to the sidecar, and means no good: bad frames and half ones, clients that
+/// Other clients of the sidecar that attack it: bad frames and half ones, clients that
 /// come and go, lines that are wrong or of another type, declarations, floods of new series to the
 /// limits, and pushes. None of what they send may change a count of those who behave well.
 final class KindNeighbours {

@@ -32,7 +32,7 @@ final class PushAPI {
   var waitingByteCount = 0
   /// What clients hold by all ways in: heads and bodies that wait are part of it.
   var memory: ClientMemory?
-  /// Those who were turned away since clients held too much, and are to be told.
+  /// Those that were refused because clients held too much, and still need their answer.
   var turnedAway: [Ticket] = []
   /// Groups whose time has come are left over from the last turn.
   var isExpiring = false

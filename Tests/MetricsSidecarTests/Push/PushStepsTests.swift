@@ -189,7 +189,7 @@ import Testing
   }
 
   /// Those that wait are part of what all clients hold: the one that has held most for longest is
-  /// told so, and the others are made.
+  /// answered so, and the others are made.
   @Test func `bodies that wait are in the memory of all clients`() throws {
     let fixture = try PushFixture()
     let server = Server(fixture.store, PushSettings())
