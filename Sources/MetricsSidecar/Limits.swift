@@ -34,11 +34,11 @@ struct Limits: Sendable {
   var families = 5_000
   /// Frames of the events socket, in bytes.
   var frameByteCount = 1 << 20
-  /// The table of known lines, in bytes: 4 MiB for 10,000 series, two lines of 170 bytes each. A
-  /// line that does not fit is resolved by the rules each time, some ten times the work, and counts
-  /// all the same.
+  /// The table of known lines, in bytes: 4 MiB for 10,000 series, two lines of 170 bytes each, and
+  /// 140 bytes for each stream of OTLP. A line that does not fit is resolved by the rules each
+  /// time, some ten times the work, and counts all the same.
   var knownLineByteCount: Int {
-    max(4 << 20, 400 * series) + (otlpByteCount == 0 ? 0 : 220 * otlpStreams)
+    max(4 << 20, 400 * series + (otlpByteCount == 0 ? 0 : 140 * otlpStreams))
   }
   /// Known lines: two for each series, and one for each stream of OTLP.
   var knownLines: Int { 2 * series + (otlpByteCount == 0 ? 0 : otlpStreams) }
@@ -46,6 +46,10 @@ struct Limits: Sendable {
   var otlpByteCount = 0
   /// Points of one request: what has none or a word each is no request that a client sends.
   var otlpPoints: Int { otlpByteCount / 64 }
+  /// What one request takes beside its body: decompressed, rewritten from JSON, and its points.
+  var otlpScratchByteCount: Int { 3 * otlpByteCount }
+  /// The part of `clientMemoryByteCount` that is kept for this.
+  var reservedByteCount: Int { min(otlpScratchByteCount, clientMemoryByteCount / 2) }
   /// OTLP streams: writers of cumulative series, each with about 200 bytes in the state file.
   /// Beyond this, one that was silent for ten minutes makes room; otherwise points of new ones are
   /// refused.

@@ -76,7 +76,8 @@ final class Sidecar: Responder {
     datagrams: consuming Datagrams, signals: consuming Signals, stateResets: UInt64
   ) {
     processor = LineProcessor(registry: registry, limits: settings.limits)
-    clientMemory = ClientMemory(limit: settings.limits.clientMemoryByteCount)
+    clientMemory = ClientMemory(
+      limit: settings.limits.clientMemoryByteCount - settings.limits.reservedByteCount)
     processor.log = settings.log
     processor.refusals.log = settings.log
     processor.gaugeMinus = settings.gaugeMinus

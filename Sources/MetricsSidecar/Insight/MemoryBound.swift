@@ -26,12 +26,18 @@ struct MemoryBound {
     body("--max-client-memory", Int64(limits.clientMemoryByteCount))
     body("--max-exposition-size", Int64(limits.expositionByteCount))
     // The table of known lines, and the rest of each series.
-    body("--max-series", max(4 << 20, 400 * series) + 250 * series)
+    let lines = max(4 << 20, 400 * series)
+    body("--max-series", lines + 250 * series)
     body("--max-exemplars", 150 * Int64(limits.exemplars))
     body("--max-datagram-size", Int64(Datagrams.capacity * limits.datagramByteCount))
     body("--max-sessions", 100 * Int64(limits.sessions))
     body("--history", Int64(limits.historyByteCount))
     body("--max-push-size", 6 * pushByteCount)
+    guard limits.otlpByteCount > 0 else { return }
+    // Known lines, a slot in each of two tables; the digests of those that made room.
+    let streams = Int64(limits.knownLineByteCount) - lines + 60 * Int64(limits.otlpStreams)
+    body("--max-otlp-streams", streams + (1 << 20))
+    body("--max-otlp-size", Int64(limits.otlpScratchByteCount - limits.reservedByteCount))
   }
 
   /// One line with the flags that allow the most; empty if everything fits.

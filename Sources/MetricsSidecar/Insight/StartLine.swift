@@ -10,6 +10,7 @@ extension Sidecar {
     for file in sockets.files { tell(file.source, file.file.path, &text) }
     if let address = settings.statsdUDP { tell(.udp, address.description, &text) }
     if let address = settings.statsdTCP { tell(.tcp, address.description, &text) }
+    for address in settings.otlp.addresses { tell(.otlp, address.description, &text) }
     text.append(push == nil ? "" : " pushes")
     text.append("; rules ")
     text.append(settings.rules.isEmpty ? "none" : settings.rules)

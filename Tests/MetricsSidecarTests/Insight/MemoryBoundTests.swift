@@ -13,14 +13,22 @@ struct MemoryBoundTests {
   }
 
   @Test func `the defaults fit the 64 MiB of the chart`() throws {
-    let bound = try bound(["--push"], of: 64 << 20)
+    let bound = try bound(["--push", "--otlp", "localhost:4318"], of: 64 << 20)
     #expect(bound.byteCount > 40 << 20)
     #expect(bound.warning.isEmpty)
+  }
+
+  @Test func `points of a request take no more than its limit`() {
+    let limits = Limits()
+    #expect(MemoryLayout<OTLPPoint>.stride * limits.otlpPoints <= limits.otlpByteCount)
+    #expect(MemoryLayout<OTLPPoint>.stride <= 64)
   }
 
   @Test(arguments: [
     (["--max-series", "100000"], "Lower --max-exposition-size (98 MiB) --max-series (62 MiB)"),
     (["--max-client-memory", "1GiB"], "Lower --max-client-memory (1024 MiB)"),
+    (["--otlp", "localhost:4318", "--max-otlp-streams", "400000"], "--max-otlp-streams (77 MiB)"),
+    (["--otlp", "localhost:4318", "--max-otlp-size", "12MiB"], "--max-otlp-size (24 MiB)"),
     (["--push", "--max-push-size", "64MiB"], "Lower --max-push-size (384 MiB)"),
     (["--max-series", "10000000", "--max-exemplars", "1000000"], "--max-series (6199 MiB)"),
   ])

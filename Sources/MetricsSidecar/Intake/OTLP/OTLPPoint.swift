@@ -77,23 +77,38 @@ struct OTLPMetric {
   var context: UInt64 = 0
 }
 
-/// A point of the current request, as far as it has been parsed.
+/// A point of the current request, as far as it has been parsed; 64 bytes, as `Limits` counts it.
 struct OTLPPoint {
-  var metric = 0
-  var message = 0..<0
-  var start: UInt64 = 0
-  var time: UInt64 = 0
-  /// A sum's or a gauge's.
-  var value = Double.nan
+  private var metricPlace: UInt32 = 0
+  private var messagePlace: (start: UInt32, end: UInt32) = (0, 0)
+  private var attributePlace: (start: UInt32, end: UInt32) = (0, 0)
   var hasNumber = false
-  /// The attributes' fields, if they are adjacent.
-  var attributes = 0..<0
+  /// The attributes' fields are adjacent.
   var isPlain = true
   /// The client says that there is no value.
   var hasNoValue = false
   var hasExemplars = false
+  var start: UInt64 = 0
+  var time: UInt64 = 0
+  /// A sum's or a gauge's.
+  var value = Double.nan
   /// Of a point that is known.
   var targets: LineTable.Targets?
+
+  /// The number of its metric.
+  var metric: Int {
+    get { Int(metricPlace) }
+    set { metricPlace = UInt32(newValue) }
+  }
+  var message: Range<Int> {
+    get { Int(messagePlace.start)..<Int(messagePlace.end) }
+    set { messagePlace = (UInt32(newValue.lowerBound), UInt32(newValue.upperBound)) }
+  }
+  /// The attributes' fields, if they are adjacent.
+  var attributes: Range<Int> {
+    get { Int(attributePlace.start)..<Int(attributePlace.end) }
+    set { attributePlace = (UInt32(newValue.lowerBound), UInt32(newValue.upperBound)) }
+  }
 }
 
 /// The numbers of a histogram's point; created once and reused.

@@ -90,7 +90,7 @@ import Testing
     otlp.take(sum(100, time: 10))
     otlp.take(sum(2, time: 11))
     otlp.take(sum(101, time: 12))
-    #expect(otlp.take(sum(3, time: 13)).hasPrefix("1 jobs: two writers"))
+    #expect(otlp.take(sum(3, time: 13)).hasPrefix("1 jobs: Two writers"))
     otlp.take(sum(102, time: 14))
     #expect(otlp.value(series) == 102)
     #expect(otlp.rejected(.sharedStream) == 1)
@@ -237,10 +237,10 @@ import Testing
       empty.bytes, Export.number(1, time: 0), Export.number(-1), Export.number(.nan),
       Export.number(4, [("queue", "mail")]),
     ]
-    #expect(otlp.take(export).hasPrefix("4 jobs: a point without"))
+    #expect(otlp.take(export).hasPrefix("4 jobs: A point without"))
     #expect(otlp.value(series) == 4)
     export.temporality = 0
-    #expect(otlp.take(export).hasPrefix("5 jobs: it has no aggregation"))
+    #expect(otlp.take(export).hasPrefix("5 jobs: The metric has no aggregation"))
   }
 
   @Test func `a known point is looked up, not resolved`() throws {
