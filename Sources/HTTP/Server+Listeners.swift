@@ -23,7 +23,7 @@ extension Server {
     paused.removeAll(keepingCapacity: true)
   }
 
-  /// Something was closed: whoever waits for a descriptor can have it.
+  /// Something was closed: a client that waits for a descriptor can have it.
   public func descriptorIsFree() {
     if spare.isLent || resumeAt != .max { resumeAt = 0 }
   }

@@ -13,7 +13,7 @@ import re
 import socket
 from unittest import TestCase, main
 
-from support.checks import check, wait_for
+from support.checks import check, free_port, wait_for
 from support.pair import resident
 from support.flags import flags, metrics_at_limits
 from support.sidecar import Sidecar, Wire, frame
@@ -74,7 +74,7 @@ class Limits(TestCase):
         missing = [flag for flag in flags() if flag.startswith("max-")
                    and f'"--{flag}=' not in text]
         check(not missing, "no check here for", missing)
-        with Sidecar("--push") as sidecar:
+        with Sidecar("--push", f"--otlp=127.0.0.1:{free_port()}") as sidecar:
             page = sidecar.page()
             for flag, name in metrics_at_limits():
                 check(f"\n{name} " in page or f"# TYPE {name} " in page,
@@ -331,6 +331,36 @@ class Limits(TestCase):
                   f"{max(grown, 0) >> 10} KiB more")
             for reader in readers:
                 reader.close()
+
+    def test_otlp(self):
+        """--max-otlp-size: 413, also of what a small body becomes; --max-otlp-streams: a new
+        writer's points are refused, a known one's count."""
+        def export(value, writer="a", padding=0, encode=bytes, **fields):
+            point = {"asInt": value, "startTimeUnixNano": 1, "timeUnixNano": value}
+            body = json.dumps({"resourceMetrics": [{
+                "resource": {"attributes": [
+                    {"key": "service.instance.id", "value": {"stringValue": writer}}]},
+                "scopeMetrics": [{"metrics": [{"name": "jobs", "sum": {
+                    "aggregationTemporality": 2, "isMonotonic": True,
+                    "dataPoints": [point]}}]}]}]}) + " " * padding
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            connection.request("POST", "/v1/metrics", encode(body.encode()),
+                               {"Content-Type": "application/json", **fields})
+            status = connection.getresponse().status
+            connection.close()
+            return status
+
+        port = free_port()
+        with Sidecar(f"--otlp=127.0.0.1:{port}", "--max-otlp-size=1KiB",
+                     "--max-otlp-streams=1") as sidecar:
+            check(export(2) == 200, "a first request")
+            check(export(9, padding=2000) == 413, "a body above the limit")
+            check(export(9, padding=20_000, encode=gzip.compress,
+                         **{"Content-Encoding": "gzip"}) == 413, "a body that grows above it")
+            check(export(5, writer="b") == 200, "a further writer")
+            check(export(3) == 200, "the first writer again")
+            sidecar.expect({"jobs_total": 3, REASON % "stream_limit": 1,
+                            'metrics_sidecar_otlp_requests_total{result="refused"}': 2})
 
     def test_pushes(self):
         """--max-push-size, -groups, -series, -group-size: 413 or 507; a known group goes on."""
