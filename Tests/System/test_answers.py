@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Eight usual mistakes, and how long it takes until the reason is on the screen.
+"""Nine usual mistakes, and how long it takes until the reason is on the screen.
 
     Tests/System/run answers
 """
 import os
 import select
+import shutil
 import subprocess
 import time
 from unittest import TestCase, main
@@ -35,21 +36,22 @@ MISTAKES = [
 ]
 
 
-def answer(words, expected):
-    """Runs what one types; the seconds until it shows what is expected."""
+def answer(words, expected, program=os.path.join(PROGRAMS, "metrics-sidecar"), **how):
+    """Runs what you type; the seconds until it shows what is expected."""
     start = time.monotonic()
-    with subprocess.Popen([os.path.join(PROGRAMS, "metrics-sidecar"), *words],
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as program:
-        text = b""
-        while expected.encode() not in text:
-            ready, _, _ = select.select([program.stdout], [], [], 20)
-            check(ready, f"{words} has said {text} and no more")
-            piece = os.read(program.stdout.fileno(), 65536)
-            check(piece, f"{words} says only {text}")
-            text += piece
-        seconds = time.monotonic() - start
-        program.terminate()
-    return seconds
+    with subprocess.Popen([program, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          **how) as program:
+        try:
+            text = b""
+            while expected.encode() not in text:
+                ready, _, _ = select.select([program.stdout], [], [], 20)
+                check(ready, f"{words} has said {text} and no more")
+                piece = os.read(program.stdout.fileno(), 65536)
+                check(piece, f"{words} says only {text}")
+                text += piece
+            return time.monotonic() - start
+        finally:
+            program.terminate()
 
 
 class Answers(TestCase):
@@ -65,6 +67,8 @@ class Answers(TestCase):
             table.append(("wrong path", "emit", answer(
                 ["emit", "a:1|c", "--statsd-socket", sidecar.path("stat.sock")],
                 "there is no such socket")))
+            if os.getuid() == 0:
+                table.append(("wrong permissions", "emit", self.denied(sidecar)))
         with Pair() as pair:
             start = time.monotonic()
             pair.start_app("--workers", "1")
@@ -73,6 +77,15 @@ class Answers(TestCase):
         for what, where, seconds in table:
             check(seconds < 10, f"{what}: {seconds:.1f} s")
             print(f"  {what:20}  1 step: {where:16}  {seconds:.2f} s")
+
+    def denied(self, sidecar):
+        """Another user writes to a socket of mode 0660."""
+        os.chmod(sidecar.folder, 0o755)
+        program = shutil.copy(os.path.join(PROGRAMS, "metrics-sidecar"), sidecar.path("program"))
+        os.chmod(program, 0o755)
+        return answer(["emit", "a:1|c", "--statsd-socket", sidecar.path("statsd.sock")],
+                      "permission denied; run with the socket's group", program,
+                      user=65534, group=65534, extra_groups=[])
 
     def log(self, pair):
         with open(pair.path("log"), encoding="utf-8") as file:
