@@ -95,6 +95,8 @@ class Regex(TestCase):
             texts = ["".join(chance.choice(GARBAGE) for _ in range(chance.randint(1, 7)))
                      for _ in range(900)]
             texts += [pattern(chance) for _ in range(90)]
+            # Classes of Unicode are RE2's alone: rules match bytes.
+            texts = [text for text in texts if r"\P" not in text]
             ours = refused(texts)
             for number, text in enumerate(texts):
                 theirs = compiled(text) is None
