@@ -8,6 +8,7 @@ import base64
 import gzip
 import http.client
 import json
+import select
 import subprocess
 from unittest import TestCase, main
 
@@ -273,6 +274,17 @@ class Answers(TestCase):
                         sidecar.expect({"good_total": count + 1})
                 tail.terminate()
                 tail.wait()
+
+    def test_followed(self):
+        """tail shows each point that counts, by its metric's name."""
+        with OTLP() as sidecar, subprocess.Popen(
+                command(sidecar, "tail"), text=True, stdout=subprocess.PIPE) as tail:
+            for value in range(1, 100):
+                sidecar.post(request(value, time=value + 1, name="seen").SerializeToString())
+                if select.select([tail.stdout], [], [], 0.1)[0]:
+                    break
+            tail.terminate()
+            self.assertIn(" otlp ok seen\n", tail.stdout.read())
 
     def test_json_partial(self):
         """The same in JSON, with the number as text and the message escaped."""

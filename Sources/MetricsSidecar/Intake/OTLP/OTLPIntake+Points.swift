@@ -118,6 +118,7 @@ extension OTLPIntake {
       do throws(Registry.Rejection) {
         guard try apply(point, metric, request) else { continue }
         processor.counts.accept(.otlp, metric.kind.letter)
+        if processor.tap != nil { show(metric, request) }
         if resource != metric.resource.lowerBound {
           resource = metric.resource.lowerBound
           showResource(metric, request)

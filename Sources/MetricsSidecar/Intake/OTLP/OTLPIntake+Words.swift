@@ -32,6 +32,13 @@ extension OTLPIntake {
     services[target.cell] = service
   }
 
+  /// Shows `tail` a point that counts, by its metric's name.
+  @inline(never)
+  func show(_ metric: OTLPMetric, _ request: WireCursor) {
+    let name = request.array(metric.name)
+    unsafe processor.tap?.show(name.span.bytes, "otlp")
+  }
+
   /// Counts a refused point; the answer has the reason of the first one.
   func refuse(_ error: Registry.Rejection, _ metric: OTLPMetric, _ request: WireCursor) {
     processor.counts.reject(error)
