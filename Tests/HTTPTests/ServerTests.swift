@@ -105,7 +105,7 @@ import Testing
     let chunks = String(repeating: "1\r\nA\r\n", count: 10_000)
     for _ in 0..<8 {
       for peer in peers { peer.send(chunks) }
-      #expect(Peer(server.port).get() == 200)
+      #expect(server.servesNewcomers)
     }
     // 40 bodies of 80,000 bytes have no room; those that stay are read to their end.
     var finished = 0
@@ -124,7 +124,7 @@ import Testing
     server.responder.recorder.bigByteCount = 1_000_000
     let stuck = (0..<20).map { _ in Peer(server.port, receiveBuffer: 4096) }
     for peer in stuck { peer.send("GET /big HTTP/1.1\r\nHost: a\r\n\r\n") }
-    for _ in 0..<20 { #expect(Peer(server.port).get() == 200) }
+    for _ in 0..<20 { #expect(server.servesNewcomers) }
     for peer in stuck { shutdown(peer.socket, Int32(SHUT_RDWR)) }
     #expect(server.stop())
     #expect(server.memoryByteCount == 0)
