@@ -72,6 +72,7 @@ class WorkerFaults(TestCase):
             sidecar.expect({"good_total": 1, RESTARTS: 1})
             wire = Wire(sidecar)
             wire.send(frame("hang:1|c"))
+            wait_for(lambda: sidecar_sleeps(sidecar.worker()), "the next hang")
             sidecar.send("good:1|c")
             sidecar.process.terminate()
             check(sidecar.process.wait(40) == 1, sidecar.process.returncode)
