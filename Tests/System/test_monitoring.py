@@ -297,7 +297,7 @@ class Lived(TestCase):
         print(f"  {summed:.0f} recorded series, {service:.0f} of them the service's")
         # The guide gives round figures.
         guide = (ROOT / "docs/guide.md").read_text()
-        for what, found in (("series", samples), ("series a service", service)):
+        for what, found in (("series", samples), ("series per service", service)):
             told = re.search(r"\*\*(\d+) " + what + r"\*\*", guide)
             check(told and abs(int(told[1]) - found) <= 0.15 * int(told[1]),
                   f"docs/guide.md tells another number of {what} than {found:.0f}")
