@@ -26,7 +26,7 @@ final class EventsOutage: Sendable {
     }
     let why = Self.why(error, path)
     Log().warning(
-      "Events wait, \(count) by now, and requests are answered all the same, because \(why)")
+      "Events wait, \(count) by now (requests are answered all the same), because \(why)")
   }
 
   private static func why(_ error: Errno, _ path: String) -> String {
