@@ -42,9 +42,9 @@ final class Streams {
 
   let file: StateFile
   let limit: Int
-  private var index = UnitIndex()
+  private var index = HashIndex()
   /// The stream with the least first point, for each group.
-  private var groups = UnitIndex()
+  private var groups = HashIndex()
   var count: Int { index.count }
   /// Streams that had to make room.
   private(set) var evicted: UInt64 = 0
@@ -66,7 +66,7 @@ final class Streams {
 
   func restore(_ record: Record) {
     guard file.keyByteCount(record) >= 24, file.cellCount(record) >= Self.cellCount else { return }
-    index.insert(record.unit, hash: word(record, 0))
+    index.insert(Self.short(word(record, 0)), record.unit)
     joinGroup(record)
   }
 
@@ -133,18 +133,14 @@ final class Streams {
   // MARK: Streams
 
   func find(_ identity: Identity) -> Record? {
-    let unit = index.find(hash: identity.high) { unit in
+    index.find(Self.short(identity.high)) { unit in
       word(Record(unit: unit), 0) == identity.high && word(Record(unit: unit), 1) == identity.low
-    }
-    return unit == 0 ? nil : Record(unit: unit)
+    }.map { Record(unit: $0) }
   }
 
   /// The stream of another instance that began at the same time, with the least first point.
   func relative(of identity: Identity) -> Record? {
-    let unit = groups.find(hash: identity.group) { unit in
-      word(Record(unit: unit), 2) == identity.group
-    }
-    return unit == 0 ? nil : Record(unit: unit)
+    inGroup(identity.group)
   }
 
   /// The numbers of a stream's first point: its value or count, then its buckets.
@@ -169,7 +165,7 @@ final class Streams {
 
   private func evict(_ now: UInt64, _ onEviction: (Record) -> Void) {
     var left = max(1, limit / 64)
-    for unit in index.units where left > 0 {
+    for unit in index.values where left > 0 {
       let record = Record(unit: unit)
       let heard = file.value(record.headCell + Self.state) >> 8
       guard heard + Self.silentSeconds <= now, remember(record) else { continue }
@@ -197,8 +193,8 @@ final class Streams {
 
   /// Removes a stream from the tables; the caller handles its record.
   func remove(_ record: Record) {
-    index.remove(record.unit, hash: word(record, 0))
-    groups.remove(record.unit, hash: word(record, 2))
+    index.remove(Self.short(word(record, 0)), record.unit)
+    groups.remove(Self.short(word(record, 2)), record.unit)
   }
 
   /// Creates a stream with zero numbers. `first` are those of its first point.
@@ -210,10 +206,13 @@ final class Streams {
     for number in first { Self.append(number.bitPattern, &key) }
     let record = try file.allocate(
       kind: .stream, key: key.bytes, nameByteCount: 0, shape: shape, cellCount: cellCount)
-    index.insert(record.unit, hash: identity.high)
+    index.insert(Self.short(identity.high), record.unit)
     joinGroup(record)
     return record
   }
+
+  /// A digest's word as the tables have it.
+  private static func short(_ word: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: word >> 32) }
 
   private static func append(_ word: UInt64, _ key: inout ByteBuffer) {
     for shift in stride(from: UInt64(0), to: 64, by: 8) {
@@ -234,21 +233,22 @@ final class Streams {
     for cell in 1..<Self.cellCount {
       file.put(grown.headCell + cell, file.value(record.headCell + cell))
     }
-    index.insert(grown.unit, hash: word(grown, 0))
+    index.insert(Self.short(word(grown, 0)), grown.unit)
     joinGroup(grown)
     return grown
   }
 
+  private func inGroup(_ group: UInt64) -> Record? {
+    groups.find(Self.short(group)) { word(Record(unit: $0), 2) == group }.map { Record(unit: $0) }
+  }
+
   private func joinGroup(_ record: Record) {
     let group = word(record, 2)
-    let known = groups.find(hash: group) { unit in
-      word(Record(unit: unit), 2) == group
+    if let known = inGroup(group) {
+      guard first(record, 0) < first(known, 0) else { return }
+      groups.remove(Self.short(group), known.unit)
     }
-    if known != 0 {
-      guard first(record, 0) < first(Record(unit: known), 0) else { return }
-      groups.remove(known, hash: group)
-    }
-    groups.insert(record.unit, hash: group)
+    groups.insert(Self.short(group), record.unit)
   }
 
   // MARK: A point

@@ -77,6 +77,14 @@ public struct HashIndex: Sendable {
     count = 0
   }
 
+  /// All values, in no order.
+  public var values: [UInt32] {
+    var values: [UInt32] = []
+    values.reserveCapacity(count)
+    for slot in slots where slot.value != 0 { values.append(slot.value) }
+    return values
+  }
+
   private mutating func place(_ slot: Slot) {
     let mask = slots.count - 1
     var index = Int(truncatingIfNeeded: slot.hash) & mask

@@ -4,16 +4,6 @@ import Testing
 @testable import MetricsSidecar
 
 @Suite struct OTLPFamiliesTests {
-  private func sum(
-    _ value: Double, worker: String = "a", start: UInt64 = 1, time: UInt64 = 10, delta: Bool = false
-  ) -> Export {
-    var export = Export()
-    export.resource[1].1 = worker
-    export.temporality = delta ? 1 : 2
-    export.points = [Export.number(value, start: start, time: time, [("queue", "mail")])]
-    return export
-  }
-
   private let series = #"jobs_total{queue="mail"}"#
 
   // MARK: Gauges and levels
@@ -22,7 +12,7 @@ import Testing
     let otlp = try OTLPFixture()
     otlp.fixture.registry.testTime = 1_000_000
     func level(_ value: Double, _ worker: String) -> Export {
-      var export = sum(value, worker: worker)
+      var export = Export.sum(value, worker: worker)
       export.isMonotonic = false
       export.name = "active"
       return export
@@ -41,7 +31,7 @@ import Testing
   @Test func `what all workers see is shown once`() throws {
     let otlp = try OTLPFixture()
     for (worker, value) in [("a", 10.0), ("b", 12), ("a", 11)] {
-      var export = sum(value, worker: worker)
+      var export = Export.sum(value, worker: worker)
       export.name = "system.cpu.time"
       export.unit = "s"
       otlp.take(export)
@@ -227,7 +217,7 @@ import Testing
   @Test func `a family of another type is refused by its name`() throws {
     let otlp = try OTLPFixture()
     otlp.fixture.apply("jobs_total", "g", 3)
-    #expect(otlp.take(sum(5)).contains("Its family has another type"))
+    #expect(otlp.take(Export.sum(5)).contains("Its family has another type"))
     #expect(otlp.value("jobs_total") == 3)
     var export = Export()
     export.name = "a"
@@ -240,7 +230,7 @@ import Testing
 
   @Test func `the last description is the help text`() throws {
     let otlp = try OTLPFixture()
-    var export = sum(1)
+    var export = Export.sum(1)
     for help in ["One | two\nthree\\", String(repeating: "é", count: 3000), "Jobs done"] {
       export.help = help
       #expect(otlp.take(export) == "")
@@ -251,7 +241,7 @@ import Testing
   @Test func `target_info is one for each service, the last seen`() throws {
     let otlp = try OTLPFixture()
     for (worker, version) in [("a", "1"), ("b", "1"), ("c", "2")] {
-      var export = sum(1, worker: worker)
+      var export = Export.sum(1, worker: worker)
       export.resource += [
         ("service.version", version), ("process.pid", worker), ("telemetry.sdk.name", "x"),
       ]
@@ -266,7 +256,7 @@ import Testing
     settings.resourceLabels = [Array("service.name".utf8)]
     settings.hasScopeLabels = true
     let otlp = try OTLPFixture(settings: settings)
-    otlp.take(sum(1))
+    otlp.take(Export.sum(1))
     #expect(
       otlp.value(#"jobs_total{otel_scope_name="m",queue="mail",service_name="shop"}"#) == 1)
   }
@@ -290,7 +280,7 @@ import Testing
          "events": [{"event": "wait"}]}]}
       """
     let otlp = try OTLPFixture(rules: rules)
-    otlp.take(sum(5))
+    otlp.take(Export.sum(5))
     #expect(otlp.value(#"mail_total{queue="mail"}"#) == 5)
     #expect(otlp.value(series) == nil)
     otlp.take(histogram([1, 2, 3], sum: 9))

@@ -4,41 +4,31 @@ import Testing
 @testable import MetricsSidecar
 
 @Suite struct OTLPIntakeTests {
-  private func sum(
-    _ value: Double, worker: String = "a", start: UInt64 = 1, time: UInt64 = 10, delta: Bool = false
-  ) -> Export {
-    var export = Export()
-    export.resource[1].1 = worker
-    export.temporality = delta ? 1 : 2
-    export.points = [Export.number(value, start: start, time: time, [("queue", "mail")])]
-    return export
-  }
-
   private let series = #"jobs_total{queue="mail"}"#
 
   // MARK: Sums
 
   @Test func `workers add up, and a repeated point adds nothing`() throws {
     let otlp = try OTLPFixture()
-    #expect(otlp.take(sum(5)) == "")
-    #expect(otlp.take(sum(5)) == "")
-    #expect(otlp.take(sum(7, time: 11)) == "")
-    #expect(otlp.take(sum(3, worker: "b", start: 2)) == "")
+    #expect(otlp.take(Export.sum(5)) == "")
+    #expect(otlp.take(Export.sum(5)) == "")
+    #expect(otlp.take(Export.sum(7, time: 11)) == "")
+    #expect(otlp.take(Export.sum(3, worker: "b", start: 2)) == "")
     #expect(otlp.value(series) == 10)
     // An older point comes late.
-    #expect(otlp.take(sum(6, time: 10)) == "")
+    #expect(otlp.take(Export.sum(6, time: 10)) == "")
     #expect(otlp.value(series) == 10)
   }
 
   @Test func `a killed sidecar goes on where the last commit was`() throws {
     let otlp = try OTLPFixture()
-    otlp.take(sum(5))
-    otlp.take(sum(2, worker: "b", start: 2, delta: true))
-    let again = sum(4, worker: "b", start: 2, time: 12, delta: true).bytes
+    otlp.take(Export.sum(5))
+    otlp.take(Export.sum(2, worker: "b", start: 2, delta: true))
+    let again = Export.sum(4, worker: "b", start: 2, time: 12, delta: true).bytes
     otlp.take(again)
     try otlp.reopen()
     #expect(otlp.value(series) == 11)
-    otlp.take(sum(6, time: 12))
+    otlp.take(Export.sum(6, time: 12))
     // The answer did not reach the client.
     #expect(otlp.take(again) == "")
     #expect(otlp.intake.counts.repeated == 1)
@@ -47,51 +37,51 @@ import Testing
 
   @Test func `what was not committed is taken back with its stream and its digest`() throws {
     let otlp = try OTLPFixture()
-    otlp.take(sum(5))
-    let delta = sum(4, worker: "b", delta: true).bytes
+    otlp.take(Export.sum(5))
+    let delta = Export.sum(4, worker: "b", delta: true).bytes
     otlp.take(delta, commits: false)
-    otlp.take(sum(9, time: 11).bytes, commits: false)
+    otlp.take(Export.sum(9, time: 11).bytes, commits: false)
     try otlp.reopen()
     #expect(otlp.value(series) == 5)
     otlp.take(delta)
-    otlp.take(sum(9, time: 11))
+    otlp.take(Export.sum(9, time: 11))
     #expect(otlp.value(series) == 13)
   }
 
   @Test func `a new start time is a new stream, and its first point counts`() throws {
     let otlp = try OTLPFixture()
-    otlp.take(sum(5))
-    otlp.take(sum(3, start: 20, time: 21))
+    otlp.take(Export.sum(5))
+    otlp.take(Export.sum(3, start: 20, time: 21))
     #expect(otlp.value(series) == 8)
   }
 
   @Test(arguments: [UInt64(0), 10])
   func `a first point that says from nowhere is a base`(_ start: UInt64) throws {
     let otlp = try OTLPFixture()
-    otlp.take(sum(100, start: start, time: 10))
+    otlp.take(Export.sum(100, start: start, time: 10))
     #expect(otlp.value(series) == 0)
-    otlp.take(sum(103, start: start, time: 11))
+    otlp.take(Export.sum(103, start: start, time: 11))
     #expect(otlp.value(series) == 3)
   }
 
   @Test func `two newer points below the last are a reset`() throws {
     let otlp = try OTLPFixture()
-    otlp.take(sum(100, time: 10))
-    #expect(otlp.take(sum(2, time: 11)) == "")
+    otlp.take(Export.sum(100, time: 10))
+    #expect(otlp.take(Export.sum(2, time: 11)) == "")
     #expect(otlp.value(series) == 100)
-    #expect(otlp.take(sum(3, time: 12)) == "")
+    #expect(otlp.take(Export.sum(3, time: 12)) == "")
     #expect(otlp.value(series) == 103)
-    otlp.take(sum(4, time: 13))
+    otlp.take(Export.sum(4, time: 13))
     #expect(otlp.value(series) == 104)
   }
 
   @Test func `two writers of one identity do not count twice, and are refused`() throws {
     let otlp = try OTLPFixture()
-    otlp.take(sum(100, time: 10))
-    otlp.take(sum(2, time: 11))
-    otlp.take(sum(101, time: 12))
-    #expect(otlp.take(sum(3, time: 13)).hasPrefix("1 jobs: Two writers"))
-    otlp.take(sum(102, time: 14))
+    otlp.take(Export.sum(100, time: 10))
+    otlp.take(Export.sum(2, time: 11))
+    otlp.take(Export.sum(101, time: 12))
+    #expect(otlp.take(Export.sum(3, time: 13)).hasPrefix("1 jobs: Two writers"))
+    otlp.take(Export.sum(102, time: 14))
     #expect(otlp.value(series) == 102)
     #expect(otlp.rejected(.sharedStream) == 1)
   }
@@ -99,14 +89,14 @@ import Testing
   @Test func `forked workers count from the least first point`() throws {
     let otlp = try OTLPFixture()
     // Five were counted before the fork.
-    otlp.take(sum(7, worker: "a", start: 3))
-    otlp.take(sum(5, worker: "b", start: 3))
-    otlp.take(sum(9, worker: "c", start: 3))
+    otlp.take(Export.sum(7, worker: "a", start: 3))
+    otlp.take(Export.sum(5, worker: "b", start: 3))
+    otlp.take(Export.sum(9, worker: "c", start: 3))
     #expect(otlp.value(series) == 11)
-    otlp.take(sum(6, worker: "b", start: 3, time: 11))
+    otlp.take(Export.sum(6, worker: "b", start: 3, time: 11))
     #expect(otlp.value(series) == 12)
     try otlp.reopen()
-    otlp.take(sum(8, worker: "d", start: 3))
+    otlp.take(Export.sum(8, worker: "d", start: 3))
     #expect(otlp.value(series) == 15)
   }
 
@@ -127,22 +117,22 @@ import Testing
     limits.otlpStreams = 2
     let otlp = try OTLPFixture(limits: limits)
     otlp.fixture.registry.testTime = 1_000_000_000
-    otlp.take(sum(5, worker: "a"))
-    otlp.take(sum(5, worker: "b", start: 2))
-    #expect(otlp.take(sum(5, worker: "c", start: 3)).contains("--max-otlp-streams"))
+    otlp.take(Export.sum(5, worker: "a"))
+    otlp.take(Export.sum(5, worker: "b", start: 2))
+    #expect(otlp.take(Export.sum(5, worker: "c", start: 3)).contains("--max-otlp-streams"))
     #expect(otlp.rejected(.streamLimit) == 1)
     otlp.fixture.registry.testTime = 1_000_700_000
-    otlp.take(sum(6, worker: "b", start: 2, time: 11))
-    #expect(otlp.take(sum(5, worker: "c", start: 3)) == "")
+    otlp.take(Export.sum(6, worker: "b", start: 2, time: 11))
+    #expect(otlp.take(Export.sum(5, worker: "c", start: 3)) == "")
     #expect(otlp.value(series) == 16)
     for worker in ["a", "a"] {
       otlp.fixture.registry.testTime! += 700_000
-      otlp.take(sum(8, worker: worker))
+      otlp.take(Export.sum(8, worker: worker))
       try otlp.reopen()
       otlp.fixture.registry.testTime = 2_000_000_000
     }
     #expect(otlp.value(series) == 16)
-    otlp.take(sum(9, worker: "a", time: 12))
+    otlp.take(Export.sum(9, worker: "a", time: 12))
     #expect(otlp.value(series) == 17)
     #expect(otlp.fixture.registry.streams.count == 2)
   }
@@ -151,17 +141,19 @@ import Testing
 
   @Test func `deltas add up, and the same bytes are one request`() throws {
     let otlp = try OTLPFixture()
-    let bytes = sum(5, delta: true).bytes
+    let bytes = Export.sum(5, delta: true).bytes
     #expect(otlp.take(bytes) == "")
     #expect(otlp.take(bytes) == "")
-    #expect(otlp.take(sum(5, time: 11, delta: true)) == "")
+    #expect(otlp.take(Export.sum(5, time: 11, delta: true)) == "")
     #expect(otlp.value(series) == 10)
   }
 
   @Test func `the ring of requests forgets the oldest, not the newest`() throws {
     let otlp = try OTLPFixture()
     let count = Streams.requestLimit + 300
-    func bytes(_ index: Int) -> [UInt8] { sum(1, time: UInt64(10 + index), delta: true).bytes }
+    func bytes(_ index: Int) -> [UInt8] {
+      Export.sum(1, time: UInt64(10 + index), delta: true).bytes
+    }
     for index in 0..<count { otlp.take(bytes(index)) }
     try otlp.reopen()
     for index in [300, 301, count - 1] { otlp.take(bytes(index)) }
@@ -172,7 +164,7 @@ import Testing
 
   @Test func `a request cut anywhere has no effect`() throws {
     let otlp = try OTLPFixture()
-    var export = sum(5)
+    var export = Export.sum(5)
     export.points.append(Export.number(1, [("queue", "post")]))
     let bytes = export.bytes
     for end in 1..<bytes.count {
@@ -185,7 +177,7 @@ import Testing
 
   @Test func `types that are not the field's are refused`() throws {
     let otlp = try OTLPFixture()
-    let bytes = sum(5).bytes
+    let bytes = Export.sum(5).bytes
     otlp.take(bytes)
     var refused = 0
     for index in bytes.indices {
@@ -245,10 +237,10 @@ import Testing
 
   @Test func `a known point is looked up, not resolved`() throws {
     let otlp = try OTLPFixture()
-    otlp.take(sum(5))
-    otlp.take(sum(5))
+    otlp.take(Export.sum(5))
+    otlp.take(Export.sum(5))
     let lines = otlp.fixture.registry.lines.count
-    for value in 6..<20 { otlp.take(sum(Double(value), time: UInt64(value))) }
+    for value in 6..<20 { otlp.take(Export.sum(Double(value), time: UInt64(value))) }
     #expect(otlp.fixture.registry.lines.count == lines)
     #expect(otlp.value(series) == 19)
   }

@@ -77,6 +77,17 @@ struct Export {
     return point.bytes
   }
 
+  /// One point of `jobs{queue="mail"}` from a worker.
+  static func sum(
+    _ value: Double, worker: String = "a", start: UInt64 = 1, time: UInt64 = 10, delta: Bool = false
+  ) -> Export {
+    var export = Export()
+    export.resource[1].1 = worker
+    export.temporality = delta ? 1 : 2
+    export.points = [number(value, start: start, time: time, [("queue", "mail")])]
+    return export
+  }
+
   static func histogram(
     _ counts: [UInt64], _ bounds: [Double], sum: Double? = nil, start: UInt64 = 1,
     time: UInt64 = 10, _ attributes: [(String, String)] = []
