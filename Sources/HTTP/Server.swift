@@ -112,7 +112,11 @@ public final class Server<R: Responder> {
   }
 
   /// Forgets a descriptor that was given to `watch`; before it is closed.
-  public func unwatch(_ raw: Int32) { poller.remove(raw) }
+  public func unwatch(_ raw: Int32) {
+    poller.remove(raw)
+    // Another descriptor may have this number soon.
+    paused.removeAll { $0.raw == raw }
+  }
 
   /// Serves a connection that has come to a listener of the program's own; closes it where there
   /// is no place. Its requests have this `Request.port`.
@@ -143,8 +147,7 @@ public final class Server<R: Responder> {
       seen = connectionCount
       accept(now)
     }
-    poller.remove(listener.raw)
-    paused.removeAll { $0.raw == listener.raw }
+    unwatch(listener.raw)
     for slot in clients.indices {
       guard let client = clients[slot] else { continue }
       client.connection.isStopping = true

@@ -13,6 +13,19 @@ import Testing
     #expect(server.responder.recorder.answers.count == 100)
   }
 
+  @Test func `a paused listener that is forgotten stays forgotten`() throws {
+    let server = try Server(
+      listener: try Socket.listenTCP(host: "127.0.0.1", port: 0), limits: HTTPLimits(),
+      responder: Loop())
+    let other = try Socket.listenTCP(host: "127.0.0.1", port: 0)
+    try server.watch(other.raw, .readable, token: 1)
+    server.pause(other.raw, token: 1)
+    #expect(server.paused.count == 1)
+    // Its number may be a client's by the time that listeners are looked at again.
+    server.unwatch(other.raw)
+    #expect(server.paused.isEmpty)
+  }
+
   @Test func `300 half-open connections change nothing for the next one`() throws {
     let server = try Running()
     let halves = (0..<300).map { _ in Peer(server.port) }
