@@ -241,7 +241,7 @@ struct Settings: Sendable {
   ) throws(Options.Mistake) -> UInt64 {
     let milliseconds = try options.milliseconds(name, in: 0...366 * 86_400_000)
     if milliseconds > 0, milliseconds < 1000 {
-      throw options.mistake(name, "is at least 1s, or 0 forever")
+      throw options.mistake(name, "is at least 1s, or 0 for no end")
     }
     return UInt64(milliseconds) * 1_000_000
   }

@@ -43,7 +43,7 @@ struct PushOptions {
   private static func seconds(_ text: String) throws(PushError) -> Double {
     if text == "0" { return 0 }
     guard let milliseconds = Quantity.milliseconds(text), milliseconds > 0 else {
-      throw PushError(joined("a time to live is 90s, 5m, 12h or 0 forever, not \"", text, "\""))
+      throw PushError(joined("a time to live is 90s, 5m, 12h or 0 for no end, not \"", text, "\""))
     }
     return Double(milliseconds) / 1000
   }

@@ -10,7 +10,7 @@ extension RuleFile {
       ttl <= 36_525 * 86_400_000
     else {
       throw json.mistake(
-        "expected a time from 1s to 36525d, such as \"10m\", or \"0\" forever")
+        "expected a time from 1s to 36525d, such as \"10m\", or \"0\" for no end")
     }
     return ttl / 1000
   }

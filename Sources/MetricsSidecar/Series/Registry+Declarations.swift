@@ -28,19 +28,6 @@ struct Declarations {
   var byteCount = 0
   static let ownerLimit = 64
 
-  /// When all changes of types will have been a second apart, in monotonic nanoseconds.
-  private var changesUntil: UInt64 = 0
-
-  /// Whether a family may change what it is: a hundred at once, one a second in the long run. Each
-  /// has all lines forgotten that are known, so clients that take turns would make every line of
-  /// everybody a new one.
-  fileprivate mutating func mayChange(now: UInt64) -> Bool {
-    if changesUntil > now + Self.changeLimit * 1_000_000_000 { return false }
-    changesUntil = max(changesUntil, now) + 1_000_000_000
-    return true
-  }
-
-  static let changeLimit: UInt64 = 100
 }
 
 extension Registry {
@@ -82,7 +69,7 @@ extension Registry {
         && known.cellCount == family.cellCount
       if !isSame, let old, isInUse(old) { throw .declarationConflict }
       if !isSame, isSampleOfAnother(name, family.kind) { throw conflict(name) }
-      if !isSame, !declarations.mayChange(now: monotonicNow) { throw .declarationConflict }
+      if !isSame, !mayForgetLines() { throw .declarationConflict }
     }
     var entry = Declarations.Entry(declaration: declaration, record: Record(unit: 0))
     let byteCount = declarations.byteCount - (old?.byteCount ?? 0) + entry.byteCount

@@ -24,6 +24,8 @@ final class Registry {
   private(set) var familyIndex: [[UInt8]: Int] = [:]
   var table = SeriesTable()
   var lines: LineTable
+  /// When all forgetting of lines by clients' wish will have been a second apart.
+  private var forgettingUntil: UInt64 = 0
   /// How often known lines were forgotten: targets of before lead nowhere.
   private(set) var lineGeneration: UInt32 = 0
   var sessions: SessionTable
@@ -201,6 +203,17 @@ final class Registry {
     for record in retired { state.recycle(record) }
     retired.removeAll(keepingCapacity: retired.count < 1024)
   }
+
+  /// Whether a client may have all lines forgotten: a hundred times at once, once a second in the
+  /// long run. Clients that take turns would make every line of everybody a new one.
+  func mayForgetLines() -> Bool {
+    let now = monotonicNow
+    if forgettingUntil > now + Self.forgettingLimit * 1_000_000_000 { return false }
+    forgettingUntil = max(forgettingUntil, now) + 1_000_000_000
+    return true
+  }
+
+  static let forgettingLimit: UInt64 = 100
 
   /// Makes known lines be resolved again.
   func forgetLines() {

@@ -155,8 +155,11 @@ struct OTLPExponential {
 
   var cellCount: Int { Self.firstBucket + sides[0].counts.count + sides[1].counts.count }
 
-  /// The number of cells of a record, with room for more buckets.
-  var roomyCellCount: Int { max(Self.firstBucket + 32, cellCount * 3 / 2) }
+  /// The number of cells of a record, with room for more buckets: a record that grows has all lines
+  /// forgotten, so it grows seldom.
+  var roomyCellCount: Int {
+    max(Self.firstBucket + 32, min(cellCount * 3, Self.firstBucket + 2 * Self.limit))
+  }
 
   init() {}
 

@@ -14,7 +14,6 @@ extension OTLPIntake {
     if seenResources.contains(hash) { return }
     if seenResources.count >= 4096 { seenResources = [] }
     guard let attributes = OTLPAttributes(request.over(metric.resource), field: 1) else { return }
-    seenResources.insert(hash)
     var tags: [(name: ArraySlice<UInt8>, value: ArraySlice<UInt8>)] = []
     for attribute in attributes.list where !Self.isOmitted(attribute.key) {
       if attribute.value.count > registry.limits.labelValueByteCount { continue }
@@ -22,7 +21,10 @@ extension OTLPIntake {
     }
     guard let service = attributes.value(of: "service.name"), !service.isEmpty,
       tags.count <= registry.limits.labels
-    else { return }
+    else {
+      seenResources.insert(hash)
+      return
+    }
     var labels: [Registry.Label] = []
     for tag in tags {
       let name = OTLPNames.label(Array(tag.name))
@@ -30,7 +32,7 @@ extension OTLPIntake {
         labels.append((name, tag.value))
       }
     }
-    show(labels, of: service)
+    if show(labels, of: service) { seenResources.insert(hash) }
   }
 
   private static func isOmitted(_ key: [UInt8]) -> Bool {
@@ -45,20 +47,40 @@ extension OTLPIntake {
     return false
   }
 
-  private func show(_ labels: [Registry.Label], of service: [UInt8]) {
+  /// Returns whether there was room for it.
+  private func show(_ labels: [Registry.Label], of service: [UInt8]) -> Bool {
     let name = Array("target_info".utf8)
+    // Workers of one service have the same labels. Others replace a series, for which all lines are
+    // forgotten: where that came too often, they come again with the next request.
+    var key = ByteBuffer(capacity: 256)
+    SeriesKey.append(name, labels, to: &key)
+    let labelsHash = UInt32(truncatingIfNeeded: registry.lines.key.hash(key.bytes))
+    let serviceHash = unsafe UInt32(
+      truncatingIfNeeded: registry.lines.key.hash(service.span.bytes))
+    if let shown = shownResources[serviceHash] {
+      if shown == labelsHash { return true }
+      guard registry.mayForgetLines() else { return false }
+    }
     var outcome = Registry.Resolution()
     do throws(Registry.Rejection) {
       let index = try registry.pointFamily(
         name, .gauge, help: Array("Target metadata".utf8), bounds: nil, merge: ""
       ) { _ in false }
+      // It is written once, and holds as long as the service sends.
+      registry.families[index].timeToLive = registry.families[index].timeToLive ?? 0
       registry.feed(
         index, labels, EventDescription(name: name, type: .gauge, tags: []), into: &outcome,
         scale: 0)
-      guard let target = outcome.targets.first else { return }
+      guard let target = outcome.targets.first else { return false }
       registry.addPoint(target, 1, isSet: true)
       removeOthers(registry.families[index], service, but: target.cell)
-    } catch { return processor.counts.reject(error) }
+      if shownResources.count >= 4096 { shownResources = [:] }
+      shownResources[serviceHash] = labelsHash
+      return true
+    } catch {
+      processor.counts.reject(error)
+      return false
+    }
   }
 
   /// Series of the same service with different labels.

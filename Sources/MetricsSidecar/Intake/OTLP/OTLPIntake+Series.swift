@@ -43,6 +43,9 @@ extension OTLPIntake {
     }
     // If the known line has other bounds, it stays; the point is resolved each time.
     let isNew = point.targets == nil && point.isPlain
+    #if DEBUG
+      registry.resolvedLines += 1
+    #endif
     var outcome = Registry.Resolution()
     var identity = Streams.Identity()
     do throws(Registry.Rejection) {

@@ -5,7 +5,7 @@ import SidecarPlatform
 /// before the answer.
 ///
 /// What must stay true: parsing has no effect, so nothing of a malformed request is kept; a known
-/// point allocates nothing and consults no rule.
+/// point of a sum or gauge allocates nothing, and no known point but a summary's consults a rule.
 final class OTLPIntake {
   let processor: LineProcessor
   let settings: OTLPSettings
@@ -34,6 +34,8 @@ final class OTLPIntake {
   var seenResources: Set<UInt64> = []
   /// The service of a series' last point, by the digest of its name.
   var services: [UInt32: UInt32] = [:]
+  /// Hashes of service names, with that of the labels that `target_info` has for each.
+  var shownResources: [UInt32: UInt32] = [:]
   /// What has already been logged.
   private var told: Set<UInt64> = []
   private var plain = ByteBuffer(capacity: 16)

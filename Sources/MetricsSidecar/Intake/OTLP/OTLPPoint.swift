@@ -12,8 +12,9 @@ enum OTLPKind: UInt8 {
   var isCumulative: Bool {
     self == .sum || self == .histogram || self == .exponential
   }
-  /// Whether a request with such a point must be applied only once.
+  /// Whether its points are refused: it has no temporality.
   var isUnknown: Bool { rawValue >= Self.unknown.rawValue }
+  /// Whether a request with such a point must be applied only once.
   var isDelta: Bool {
     self == .deltaSum || self == .deltaLevel || self == .deltaHistogram
       || self == .deltaExponential

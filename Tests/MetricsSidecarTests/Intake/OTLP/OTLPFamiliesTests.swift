@@ -251,6 +251,45 @@ import Testing
     #expect(lines == [#"target_info{service_name="shop",service_version="2"} 1.0"#])
   }
 
+  @Test func `resources that differ in each request make no known point a new one`() throws {
+    let otlp = try OTLPFixture()
+    let registry = otlp.fixture.registry!
+    registry.testMonotonicTime = 1_000_000_000_000
+    func send(_ number: Int) {
+      otlp.take(Export.sum(Double(number), time: UInt64(number + 1)))
+      var other = Export.sum(1, worker: "b", start: 5)
+      other.resource.append(("random", "\(number)"))
+      otlp.take(other)
+    }
+    send(1)
+    let resolved = registry.resolvedLines
+    for number in 2..<500 { send(number) }
+    // The other one is new each time; the first one only as often as lines may be forgotten.
+    #expect(registry.resolvedLines - resolved <= 498 + 101)
+    #expect(otlp.page.split(separator: "\n").count { $0.hasPrefix("target_info{") } == 1)
+    registry.testMonotonicTime! += 2_000_000_000
+    send(500)
+    #expect(otlp.page.contains(#"target_info{random="500",service_name="shop"} 1.0"#))
+  }
+
+  @Test func `target_info outlives --series-ttl`() throws {
+    var limits = Limits()
+    limits.seriesTimeToLive = 60_000_000_000
+    let otlp = try OTLPFixture(limits: limits)
+    let registry = otlp.fixture.registry!
+    let start = Clock.monotonicNanoseconds
+    for turn: UInt64 in 1..<100 {
+      let now = start + turn * 10_000_000_000
+      registry.testMonotonicTime = now
+      otlp.take(Export.sum(Double(turn), time: turn + 1))
+      if now >= registry.expiry.due { registry.expire(now: now) }
+      registry.commit()
+      registry.turnEnded(now: now, isRead: false)
+    }
+    #expect(otlp.page.contains(#"target_info{service_name="shop"} 1.0"#))
+    #expect(otlp.value(series) == 99)
+  }
+
   @Test func `chosen attributes of the resource and the scope are labels`() throws {
     var settings = OTLPSettings()
     settings.resourceLabels = [Array("service.name".utf8)]
