@@ -62,18 +62,6 @@ extension RawSpan {
     return min(weight, 1000)
   }
 
-  /// Whether an item is Prometheus' protobuf exposition, `application/vnd.google.protobuf` with
-  /// `proto=io.prometheus.client.MetricFamily` and `encoding=delimited`, which an `Accept` may
-  /// leave out.
-  public func isMetricFamily(needsEncoding: Bool) -> Bool {
-    guard itemValue.equalsIgnoringCase("application/vnd.google.protobuf"),
-      let proto = itemParameter("proto"),
-      proto.equalsIgnoringCase("io.prometheus.client.metricfamily")
-    else { return false }
-    guard let encoding = itemParameter("encoding") else { return !needsEncoding }
-    return encoding.equalsIgnoringCase("delimited")
-  }
-
   /// Where the next `mark` outside of quotes stands, or the end.
   private func end(of mark: UInt8, from start: Int) -> Int {
     var index = start

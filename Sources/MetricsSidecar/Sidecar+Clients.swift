@@ -21,16 +21,7 @@ extension Sidecar: ClientMemoryHolder {
     guard listener >= 0 else { return false }
     let now = Clock.monotonicNanoseconds
     for _ in 0..<64 {
-      let socket: Descriptor
-      do throws(Errno) {
-        socket = try Socket.accept(listener)
-      } catch {
-        if error.isShortage, Socket.hasWaiting(listener) {
-          acceptFailure = error
-          server?.pause(listener, token: Self.token(of: source))
-        }
-        return false
-      }
+      guard let socket = next(listener, source) else { return false }
       guard hasRoom(source) || makePlace(source, now) else {
         processor.counts.connectionsRefused += 1
         if source == .events { hasRefused = true }
@@ -39,6 +30,16 @@ extension Sidecar: ClientMemoryHolder {
       add(socket, source, now)
     }
     return true
+  }
+
+  /// The next client of a listener; the listener pauses where no descriptor is left for it.
+  func next(_ listener: Int32, _ source: IntakeCounts.Source) -> Descriptor? {
+    do throws(Errno) { return try Socket.accept(listener) } catch {
+      guard error.isShortage, Socket.hasWaiting(listener) else { return nil }
+      acceptFailure = error
+      server?.pause(listener, token: Self.token(of: source))
+      return nil
+    }
   }
 
   private func add(_ socket: consuming Descriptor, _ source: IntakeCounts.Source, _ now: UInt64) {

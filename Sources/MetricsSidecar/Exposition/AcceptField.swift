@@ -77,3 +77,17 @@ enum AcceptField {
     return nil
   }
 }
+
+extension RawSpan {
+  /// Whether an item is Prometheus' protobuf exposition, `application/vnd.google.protobuf` with
+  /// `proto=io.prometheus.client.MetricFamily` and `encoding=delimited`, which an `Accept` may
+  /// leave out.
+  func isMetricFamily(needsEncoding: Bool) -> Bool {
+    guard itemValue.equalsIgnoringCase("application/vnd.google.protobuf"),
+      let proto = itemParameter("proto"),
+      proto.equalsIgnoringCase("io.prometheus.client.metricfamily")
+    else { return false }
+    guard let encoding = itemParameter("encoding") else { return !needsEncoding }
+    return encoding.equalsIgnoringCase("delimited")
+  }
+}

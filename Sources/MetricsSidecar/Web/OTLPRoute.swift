@@ -147,16 +147,7 @@ extension Sidecar {
     for index in sockets.otlp.indices {
       let listener = sockets.otlp[index].raw
       for _ in 0..<64 {
-        let socket: Descriptor
-        do throws(Errno) {
-          socket = try Socket.accept(listener)
-        } catch {
-          if error.isShortage, Socket.hasWaiting(listener) {
-            acceptFailure = error
-            server?.pause(listener, token: Self.token(of: .otlp))
-          }
-          break
-        }
+        guard let socket = next(listener, .otlp) else { break }
         server?.take(socket, port: Self.otlpPort, now: now)
       }
     }
