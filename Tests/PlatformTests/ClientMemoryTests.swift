@@ -49,6 +49,17 @@ private final class Holder: ClientMemoryHolder {
     memory.leave()
   }
 
+  @Test func `bytes that still move outweigh none that stand`() {
+    let memory = ClientMemory(limit: 1000)
+    let holder = Holder(memory, [(10, 900), (990, 1_300), (10, 899)])
+    memory.makeRoom(now: 1_899_999_999)
+    #expect(holder.closed == [2])
+    memory.change(by: 20)
+    memory.makeRoom(now: 1_899_999_999)
+    #expect(holder.closed == [2, 1])
+    memory.leave()
+  }
+
   @Test func `within the limit nobody is closed, and without clients it ends`() {
     let memory = ClientMemory(limit: 100)
     let holder = Holder(memory, [(100, 0)])

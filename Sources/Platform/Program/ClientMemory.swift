@@ -52,11 +52,13 @@ public final class ClientMemory {
   }
 
   /// The weight of `byteCount` bytes that a client has held since `since` without progress, in
-  /// bytes times milliseconds. Progress is 16 KiB in either direction, or a finished request or
-  /// frame, so an occasional byte does not protect a client.
+  /// bytes times milliseconds; a client without progress for a second weighs a thousand times that,
+  /// so that it goes before all whose bytes still move. Progress is 16 KiB in either direction, or
+  /// a finished request or frame, so an occasional byte does not protect a client.
   public static func weight(byteCount: Int, since: UInt64, now: UInt64) -> UInt64 {
     let milliseconds = now > since ? (now - since) / 1_000_000 : 0
-    return UInt64(max(byteCount, 0)) * (min(milliseconds, 1 << 24) + 1)
+    let weight = UInt64(max(byteCount, 0)) * (min(milliseconds, 1 << 20) + 1)
+    return milliseconds < 1000 ? weight : weight << 10
   }
 
   /// Bytes that count as progress: see `weight`.
