@@ -1,5 +1,6 @@
 """How a check fails, and how it waits."""
 import os
+import random
 import re
 import socket
 import subprocess
@@ -60,6 +61,24 @@ def awake(pid):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that is free, outside of the range that the kernel takes the ports of clients from: no
+    client of another test can have it before the program that is to listen on it does."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="utf-8") as file:
+        least, most = map(int, file.read().split())
+    ports = [port for port in range(10_000, 65_000) if not least <= port <= most]
+    for port in random.SystemRandom().sample(ports or range(10_000, 65_000), 100):
+        if port in GIVEN:
+            continue
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            try:
+                tcp.bind(("127.0.0.1", port))
+                udp.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        GIVEN.add(port)
+        return port
+    raise AssertionError("no port is free")
+
+
+# The ports that this process has chosen; a program that is started again keeps its own.
+GIVEN = set()
