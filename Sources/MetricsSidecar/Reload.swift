@@ -33,33 +33,54 @@ final class LastGoodFiles {
 }
 
 extension Sidecar {
-  /// Loads the file's current rules, or keeps the previous ones. Returns the mistakes, one per
-  /// line; empty if there are none.
-  func reload() -> String {
+  enum ReloadOutcome {
+    case isInForce
+    /// New rules come into force as soon as everything sent before is applied.
+    case waits
+    /// The mistakes, one per line.
+    case refused(String)
+  }
+
+  /// Loads the file's current rules, or keeps the previous ones.
+  func reload() -> ReloadOutcome {
     Phase.reload.enter()
     reloadPasswords()
     do throws(RuleLoading.Failure) {
       guard
         let rules = try RuleLoading.load(settings.rules, kept: kept?.rules, &selfMetrics.reloads)
       else {
+        if draining.rules != nil { return .waits }
         succeeded()
         settings.log.info("Reloaded the rules: they are those in force")
-        return ""
+        return .isInForce
       }
       // Events sent under the old rules count by them.
-      drain(Clock.monotonicNanoseconds)
-      processor.registry.reload(rules)
-      succeeded()
-      settings.log.info(
-        joined("Reloaded the rules: ", rules.families.count.description, " families"))
-      return ""
+      draining.rules = rules
+      draining.isDue = true
+      return .waits
     } catch {
       selfMetrics.reloads.failureCount += 1
       selfMetrics.reloads.hasLastSucceeded = false
       settings.log.error(joined("The rules stay as they were: ", error.message))
-      return error.lines
+      return .refused(error.lines)
     }
   }
+
+  /// What was sent before the reload is applied: continues with `rules`.
+  func use(_ rules: Rules, _ now: UInt64) {
+    Phase.reload.enter()
+    processor.registry.reload(rules)
+    succeeded()
+    settings.log.info(
+      joined("Reloaded the rules: ", rules.families.count.description, " families"))
+    let tickets = draining.tickets
+    draining.tickets = []
+    for ticket in tickets {
+      server?.answer(ticket, now: now) { response in sayReloaded(&response) }
+    }
+  }
+
+  private func sayReloaded(_ response: inout ResponseWriter) { say("reloaded\n", &response) }
 
   private func succeeded() {
     selfMetrics.reloads.successCount += 1
@@ -73,10 +94,13 @@ extension Sidecar {
       return response.problem(
         status: 405, detail: "POST reloads the rules", extraFields: "Allow: POST, PUT\r\n")
     }
-    let mistakes = reload()
-    if mistakes.isEmpty { return say("reloaded\n", &response) }
-    response.begin(status: 400, contentType: "text/plain; charset=utf-8")
-    response.buffer.append(mistakes)
-    response.end()
+    switch reload() {
+    case .isInForce: sayReloaded(&response)
+    case .waits: draining.tickets.append(response.postpone())
+    case .refused(let mistakes):
+      response.begin(status: 400, contentType: "text/plain; charset=utf-8")
+      response.buffer.append(mistakes)
+      response.end()
+    }
   }
 }

@@ -199,7 +199,9 @@ final class Sidecar: Responder {
   }
 
   func nextDeadline() -> UInt64 {
-    guard scrapes.isIdle, push?.isBusy != true, !hasIntakeWaiting else { return 0 }
+    guard scrapes.isIdle, push?.isBusy != true, !hasIntakeWaiting, !draining.isAwaited else {
+      return 0
+    }
     return min(
       min(nextLook, lingerDue), min(passwordsDue, processor.registry.expiry.due))
   }
@@ -207,6 +209,7 @@ final class Sidecar: Responder {
   func deadlineReached(now: UInt64) {
     Phase.events.enter()
     guard continueIntake(now) else { return }
+    if draining.isAwaited { continueAwaited(now) }
     if !scrapes.isIdle {
       Phase.page.enter()
       continueScrapes(now)

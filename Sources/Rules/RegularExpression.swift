@@ -97,7 +97,7 @@ package struct RegularExpression: Sendable {
   }
 
   /// What each group stands for, empty for one that took no part; `nil` where there is no match, or
-  /// where `work`, to which each step adds one, is above `Pattern.workLimit` now.
+  /// where `work`, to which each step at a place adds one, is above `Pattern.workLimit` now.
   ///
   /// One way is followed to its end. What else could be done is kept in `waiting`, the best on top:
   /// a step and its place, or the value that a group's end had before. A step that was tried at a
@@ -119,7 +119,6 @@ package struct RegularExpression: Sendable {
     for start in 0...(isAnchored ? 0 : count) {
       waiting.append(Self.pair(Int(entry), start))
       while let next = waiting.popLast() {
-        work += 1
         var at = Int(next & 0x3fff)
         var index = Int(next >> 14)
         if at >= Self.stepLimit {

@@ -41,6 +41,13 @@ final class Inbox {
   /// The most batches of one socket per turn.
   static let batchLimit = 16
 
+  /// What the last batch had taken of the kernel's room, at least, in bytes.
+  var batchByteCount: Int {
+    var count = 0
+    for index in 0..<datagrams.count { count += 512 + datagrams.bytes(index).byteCount }
+    return count
+  }
+
   /// Receives what is waiting, up to one turn's share, so that a flood does not hold up the rest.
   /// Returns whether more may be waiting.
   @_optimize(speed)

@@ -32,18 +32,24 @@ extension Sidecar {
   /// --supervise the parent turns its second SIGTERM into SIGINT: systemd sends SIGTERM to parent
   /// and worker.
   func stop(isTerminate: Bool, _ now: UInt64) {
+    if linger?.isStopping == true || draining.isStopping || !isTerminate {
+      if !isTerminate || !settings.supervises { linger?.hurry() }
+    }
+    // Apply what came before the signal before checking whether it was seen.
+    if draining.stoppedAt == 0 { draining.stoppedAt = now }
+    draining.isStopping = true
+    draining.isDue = true
+  }
+
+  /// What came before the signal is applied.
+  func stopDrained(_ now: UInt64) {
     guard linger != nil else {
       server?.stop(now: now)
       return
     }
-    if linger?.isStopping == true || !isTerminate {
-      if !isTerminate || !settings.supervises { linger?.hurry() }
-    }
-    // Apply what came before the signal before checking whether it was seen.
-    drain(now)
     var underway: [UInt64] = []
     _ = server?.collectReceipts { underway.append($0.reader) }
-    linger?.stop(now: now, underway: underway)
+    linger?.stop(now: draining.stoppedAt, underway: underway)
     keepLinger()
     lingerDue = 0
   }
@@ -92,20 +98,29 @@ extension Sidecar {
 
   /// At the end of a turn: makes the loop check at once if the wait is over.
   func noteLinger(_ now: UInt64) {
-    if case .ends = verdict(now) { lingerDue = 0 }
+    if !draining.isLastLook, case .ends = verdict(now) { lingerDue = 0 }
   }
 
-  /// Ends, or sets when to check again.
+  /// Checks again once what the kernel holds is applied: it ends if the verdict is the same then.
+  func endLinger(_ now: UInt64) {
+    guard case .ends(let reason) = verdict(now) else {
+      lingerDue = 0
+      return
+    }
+    hasLingered = true
+    tell(reason, now)
+    server?.stop(now: now)
+  }
+
+  /// Begins to end, or sets when to check again.
   func lookAtLinger(_ now: UInt64) {
     lingerDue = .max
     let isReceiptDue = server?.collectReceipts() ?? false
-    if case .ends = verdict(now) { drain(now) }
     switch verdict(now) {
     case nil: break
-    case .ends(let reason):
-      hasLingered = true
-      tell(reason, now)
-      server?.stop(now: now)
+    case .ends:
+      draining.isLastLook = true
+      draining.isDue = true
     case .goesOn(let end):
       lingerDue = end
       if isReceiptDue {

@@ -17,11 +17,16 @@ def pings(port, pid, pipe):
     with socket.create_connection(("127.0.0.1", port), timeout=120) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         pipe.send("ready")
-        while not pipe.poll():
-            before = time.clock_gettime_ns(clock)
-            client.sendall(HEALTHY)
-            client.recv(4096)
-            longest = max(longest, time.clock_gettime_ns(clock) - before)
+        try:
+            while not pipe.poll():
+                before = time.clock_gettime_ns(clock)
+                client.sendall(HEALTHY)
+                if not client.recv(4096):
+                    break
+                longest = max(longest, time.clock_gettime_ns(clock) - before)
+        except OSError:
+            pass  # The program has ended.
+    pipe.recv()
     pipe.send(longest / 1e6)
 
 
