@@ -20,7 +20,7 @@ struct NativeParser {
     case 4:
       floatCount = try field.double()
       isFloat = isFloat || floatCount != 0
-    case 5: native.schema = Int(clamping: Self.signed(try field.varint()))
+    case 5: native.schema = Int(clamping: try field.varint().unzigzagged)
     case 6: native.zeroThreshold = try field.double()
     case 7:
       let whole = try field.varint()
@@ -53,7 +53,7 @@ struct NativeParser {
     var span = NativeHistogram.Span(offset: 0, length: 0)
     var reader = WireReader(body, message)
     while let field = try reader.next() {
-      if field.number == 1 { span.offset = Int(clamping: signed(try field.varint())) }
+      if field.number == 1 { span.offset = Int(clamping: try field.varint().unzigzagged) }
       if field.number == 2 { span.length = Int(clamping: Int32(clamping: try field.varint())) }
     }
     return span
@@ -66,11 +66,11 @@ struct NativeParser {
     if field.isPacked {
       var reader = WireReader(body, try field.bytes())
       while !reader.isAtEnd {
-        last &+= signed(try reader.varint())
+        last &+= try reader.varint().unzigzagged
         counts.append(Double(last))
       }
     } else {
-      last &+= signed(try field.varint())
+      last &+= try field.varint().unzigzagged
       counts.append(Double(last))
     }
   }
@@ -80,11 +80,6 @@ struct NativeParser {
   ) throws(PushError) {
     guard field.isPacked else { return counts.append(try field.double()) }
     var reader = WireReader(body, try field.bytes())
-    while !reader.isAtEnd { counts.append(Double(bitPattern: try reader.fixed(8))) }
-  }
-
-  /// A `sint32` or `sint64`.
-  private static func signed(_ number: UInt64) -> Int64 {
-    Int64(bitPattern: number >> 1) ^ -Int64(bitPattern: number & 1)
+    while !reader.isAtEnd { counts.append(Double(bitPattern: try reader.fixed())) }
   }
 }

@@ -90,11 +90,7 @@ struct WireCursor {
       bits = unsafe UInt64(
         littleEndian: (base + at).loadUnaligned(as: UInt64.self))
       at &+= 8
-    case Self.bytes:
-      let length = readVarint()
-      if length > UInt64(end &- at) { return fail() }
-      start = at
-      at &+= Int(truncatingIfNeeded: length)
+    case Self.bytes: start = readLengthPrefixed().lowerBound
     case Self.varint: bits = readVarint()
     default: return other()
     }
@@ -113,10 +109,7 @@ struct WireCursor {
         let size = kind == 1 ? 8 : 4
         if end - at < size { return fail() }
         at += size
-      case 2:
-        let length = readVarint()
-        if length > UInt64(end - at) { return fail() }
-        at += Int(length)
+      case 2: _ = readLengthPrefixed()
       case 3: depth += 1
       case 4 where depth > 0: depth -= 1
       default: return fail()
@@ -178,6 +171,18 @@ struct WireCursor {
     let value = unsafe UInt64(littleEndian: (base + at).loadUnaligned(as: UInt64.self))
     at &+= 8
     return value
+  }
+
+  /// A length and so many bytes; none, and malformed, if fewer are left.
+  @inline(__always)
+  @_optimize(speed)
+  mutating func readLengthPrefixed() -> Range<Int> {
+    let length = readVarint()
+    if length > UInt64(end &- at) { isMalformed = true }
+    if isMalformed { return at..<at }
+    let start = at
+    at &+= Int(truncatingIfNeeded: length)
+    return start..<at
   }
 
   var isAtEnd: Bool { at >= end || isMalformed }
