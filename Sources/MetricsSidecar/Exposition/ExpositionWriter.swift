@@ -218,7 +218,8 @@ final class ExpositionWriter {
     if part.hasNumbers {
       return writer.numbers(part, of: snapshot, from: &series, to: &page, end: end)
     }
-    let isProtobuf = shape.format == .protobuf
+    let request = ExposedRequest(now: snapshot.now, hasNative: shape.format == .protobuf)
+    let hasPoints = family.kind.hasSuffixes
     let exemplars = snapshot.exemplars(family)
     let state = snapshot.state
     while series < part.series.count, page.count < end {
@@ -226,123 +227,16 @@ final class ExpositionWriter {
       let labels = Labels.inside(state.key(record), family.name.count)
       let values = snapshot.values(part, series)
       series += 1
-      guard family.kind.hasSuffixes else {
-        if let value = family.number(values, now: snapshot.now) {
-          writer.number(labels, value, to: &page)
-        }
-        continue
+      if hasPoints {
+        points.begin(
+          family, createdMilliseconds: snapshot.createdMilliseconds(record), exemplars)
       }
-      points.begin(
-        family, createdMilliseconds: snapshot.createdMilliseconds(record), exemplars)
-      switch family.kind {
-      case .summary:
-        SummaryCells.expose(values, now: snapshot.now, family.options, to: points)
-        writer.summary(labels, points, to: &page)
-      case .nativeHistogram:
-        NativeHistogramCells.expose(
-          values, record.headCell, family, hasNative: isProtobuf, to: points)
-        writer.histogram(labels, points, to: &page)
-      default:
-        HistogramCells.expose(values, record.headCell, to: points)
-        writer.histogram(labels, points, to: &page)
+      switch family.metric.expose(values, record.headCell, family, request, to: points) {
+      case .nothing: break
+      case .number(let value): writer.number(labels, value, to: &page)
+      case .histogram: writer.histogram(labels, points, to: &page)
+      case .summary: writer.summary(labels, points, to: &page)
       }
     }
-  }
-}
-
-// MARK: The samples of each type
-
-extension HistogramCells {
-  /// As everywhere here, `values` are a record's cells without the first.
-  static func expose(_ values: Span<Double>, _ record: Int, to points: PointSeries) {
-    var cumulative = 0.0
-    for index in firstBucket - 1..<values.count {
-      cumulative += values[index]
-      points.values.append(cumulative)
-    }
-    points.count = cumulative
-    points.sum = values[sum - 1]
-    points.bucketCell = record + firstBucket
-  }
-}
-
-extension SummaryCells {
-  static func expose(
-    _ values: Span<Double>, now: UInt64, _ options: KindOptions, to points: PointSeries
-  ) {
-    points.values = quantiles(values, now: now, options)
-    points.count = values[samples - 1]
-    points.sum = values[sum - 1]
-  }
-}
-
-extension NativeHistogramCells {
-  /// The classic buckets of the rule, or only +Inf, and on request the exponential ones, with a
-  /// count of their own: the number of samples they hold, which has a limit.
-  static func expose(
-    _ values: Span<Double>, _ record: Int, _ family: Family, hasNative: Bool,
-    to points: PointSeries
-  ) {
-    let options = family.options
-    let first = firstBucket(options)
-    var cumulative = 0.0
-    var rest = values[samples - 1]
-    for index in 0..<family.bounds.count {
-      cumulative += values[first - 1 + index]
-      rest -= values[first - 1 + index]
-      points.values.append(cumulative)
-    }
-    points.values.append(cumulative + rest)
-    points.count = cumulative + rest
-    points.sum = values[sum - 1]
-    points.bucketCell = record + first
-    guard hasNative else { return }
-    let native = native(values, options)
-    points.count = native.zeroCount + native.below.total + native.above.total
-    points.native = native
-    points.nativeCells = record + control + 1..<record + control + 1 + exemplarCount
-    points.zerosCell = record + zeros
-  }
-
-  private static func native(_ values: Span<Double>, _ options: KindOptions) -> NativeHistogram {
-    var sorted = SortedBuckets()
-    sorted.add(values, control: control - 1, capacity: capacity(options))
-    sorted.sort()
-    let head = values[control - 1].bitPattern
-    var native = NativeHistogram()
-    native.schema = head == 0 ? options.schema : BucketTable.schema(head)
-    native.zeroThreshold = options.zeroThreshold
-    native.zeroCount = values[zeros - 1]
-    native.below = sorted.side(-1)
-    native.above = sorted.side(1)
-    // Without a bucket and with a threshold of 0, an empty span marks it as a native one.
-    if head == 0, options.zeroThreshold == 0 {
-      native.above.spans = [NativeHistogram.Span(offset: 0, length: 0)]
-    }
-    return native
-  }
-}
-
-extension SortedBuckets {
-  /// The buckets below or above 0, from the smallest magnitude on.
-  fileprivate func side(_ sign: Int) -> NativeHistogram.Side {
-    var side = NativeHistogram.Side()
-    var at = sign > 0 ? firstAbove : firstZero - 1
-    let end = sign > 0 ? count : -1
-    var next = 0
-    while at != end {
-      side.append(self[at].index, Double(self[at].count), &next)
-      at += sign
-    }
-    return side
-  }
-}
-
-extension Family {
-  /// The value of a kind that is exposed as a gauge.
-  fileprivate func number(_ values: Span<Double>, now: UInt64) -> Double? {
-    kind == .set
-      ? DistinctCells.estimate(values, now: now, options)
-      : ClientGaugeCells.value(values, now: now, options)
   }
 }

@@ -29,6 +29,13 @@ final class ClientGauge: Metric {
     [Double(options.merge.rawValue), Double(options.maxClients)]
   }
 
+  override func expose(
+    _ values: Span<Double>, _ record: Int, _ family: Family, _ request: ExposedRequest,
+    to points: PointSeries
+  ) -> Exposed {
+    ClientGaugeCells.value(values, now: request.now, family.options).map { .number($0) } ?? .nothing
+  }
+
   override func takes(_ event: MetricType) -> Bool { event == .clientGauge || event == .gauge }
 
   override func observe(

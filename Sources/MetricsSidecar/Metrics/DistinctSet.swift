@@ -25,6 +25,13 @@ final class DistinctSet: Metric {
     DistinctCells.insert(
       value, in: registry.state, Int(target.cell), now: registry.now, family.options)
   }
+
+  override func expose(
+    _ values: Span<Double>, _ record: Int, _ family: Family, _ request: ExposedRequest,
+    to points: PointSeries
+  ) -> Exposed {
+    .number(DistinctCells.estimate(values, now: request.now, family.options))
+  }
 }
 
 /// How many distinct values a set has seen in a sliding window. Exact while they fit in the table;

@@ -82,6 +82,35 @@ final class ExponentialHistogram: Metric {
     for bound in family.bounds where value > bound { cell += 1 }
     body(cell)
   }
+
+  /// The classic buckets of the rule, or only +Inf, and on request the exponential ones, with a
+  /// count of their own: the number of samples they hold, which has a limit.
+  override func expose(
+    _ values: Span<Double>, _ record: Int, _ family: Family, _ request: ExposedRequest,
+    to points: PointSeries
+  ) -> Exposed {
+    let options = family.options
+    let first = NativeHistogramCells.firstBucket(options)
+    var cumulative = 0.0
+    var rest = values[NativeHistogramCells.samples - 1]
+    for index in 0..<family.bounds.count {
+      cumulative += values[first - 1 + index]
+      rest -= values[first - 1 + index]
+      points.values.append(cumulative)
+    }
+    points.values.append(cumulative + rest)
+    points.count = cumulative + rest
+    points.sum = values[NativeHistogramCells.sum - 1]
+    points.bucketCell = record + first
+    guard request.hasNative else { return .histogram }
+    let native = NativeHistogramCells.native(values, options)
+    points.count = native.zeroCount + native.below.total + native.above.total
+    points.native = native
+    let firstExemplar = record + NativeHistogramCells.control + 1
+    points.nativeCells = firstExemplar..<firstExemplar + NativeHistogramCells.exemplarCount
+    points.zerosCell = record + NativeHistogramCells.zeros
+    return .histogram
+  }
 }
 
 /// A native histogram: exponential buckets whose resolution falls when there would be too many, and
@@ -156,6 +185,25 @@ enum NativeHistogramCells {
       state.add(record + firstBucket(options) + place, count)
       return
     }
+  }
+
+  /// The exponential buckets, from a record's cells without the first.
+  static func native(_ values: Span<Double>, _ options: KindOptions) -> NativeHistogram {
+    var sorted = SortedBuckets()
+    sorted.add(values, control: control - 1, capacity: capacity(options))
+    sorted.sort()
+    let head = values[control - 1].bitPattern
+    var native = NativeHistogram()
+    native.schema = head == 0 ? options.schema : BucketTable.schema(head)
+    native.zeroThreshold = options.zeroThreshold
+    native.zeroCount = values[zeros - 1]
+    native.below = sorted.side(-1)
+    native.above = sorted.side(1)
+    // Without a bucket and with a threshold of 0, an empty span marks it as a native one.
+    if head == 0, options.zeroThreshold == 0 {
+      native.above.spans = [NativeHistogram.Span(offset: 0, length: 0)]
+    }
+    return native
   }
 
   /// The first cell of an equivalent histogram without exponential buckets.

@@ -68,6 +68,21 @@ final class Histogram: Metric {
     while bucket < family.bounds.count, value > family.bounds[bucket] { bucket += 1 }
     body(record + HistogramCells.firstBucket + bucket)
   }
+
+  override func expose(
+    _ values: Span<Double>, _ record: Int, _ family: Family, _ request: ExposedRequest,
+    to points: PointSeries
+  ) -> Exposed {
+    var cumulative = 0.0
+    for index in HistogramCells.firstBucket - 1..<values.count {
+      cumulative += values[index]
+      points.values.append(cumulative)
+    }
+    points.count = cumulative
+    points.sum = values[HistogramCells.sum - 1]
+    points.bucketCell = record + HistogramCells.firstBucket
+    return .histogram
+  }
 }
 
 /// The cells of a histogram, not cumulative, +Inf last:

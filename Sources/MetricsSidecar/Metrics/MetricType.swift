@@ -28,6 +28,20 @@ enum MetricType: UInt8 {
   var hasSuffixes: Bool { metric.exposedType.hasPoints }
 }
 
+/// What a series exposes.
+enum Exposed {
+  /// There is no client of a gauge whose value counts.
+  case nothing
+  case number(Double)
+  case histogram, summary
+}
+
+/// When a series is exposed, in milliseconds, and whether exponential buckets can be written.
+struct ExposedRequest {
+  let now: UInt64
+  let hasNative: Bool
+}
+
 /// A metric type: the cells of a series, and what an event does to them. One object per type, in a
 /// file of its own here; `MetricType` lists them.
 ///
@@ -74,6 +88,13 @@ class Metric {
 
   /// Calls `body` with the cells whose exemplar a value becomes.
   func forEachExemplar(of value: Double, _ record: Int, _ family: Family, _ body: (Int) -> Void) {}
+
+  /// What a series exposes now: its number, or its points, which it puts into `points`. `values`
+  /// are its cells without the head.
+  func expose(
+    _ values: Span<Double>, _ record: Int, _ family: Family, _ request: ExposedRequest,
+    to points: PointSeries
+  ) -> Exposed { .number(values[0]) }
 
   // MARK: For several types
 

@@ -78,6 +78,19 @@ struct SortedBuckets {
     }
   }
 
+  /// The buckets below or above 0, from the smallest magnitude on.
+  func side(_ sign: Int) -> NativeHistogram.Side {
+    var side = NativeHistogram.Side()
+    var at = sign > 0 ? firstAbove : firstZero - 1
+    let end = sign > 0 ? count : -1
+    var next = 0
+    while at != end {
+      side.append(self[at].index, Double(self[at].count), &next)
+      at += sign
+    }
+    return side
+  }
+
   private mutating func append(_ index: Int, _ sign: Int, _ count: UInt64) {
     let place = Self.zero + (sign == 0 ? 0 : sign * (index + Self.indexOffset))
     words.append(UInt64(place) << UInt64(BucketTable.countBits) | count)

@@ -62,6 +62,16 @@ final class Summary: Metric {
   ) {
     addCells(1..<SummaryCells.samples + 1, of: source, to: record, in: state)
   }
+
+  override func expose(
+    _ values: Span<Double>, _ record: Int, _ family: Family, _ request: ExposedRequest,
+    to points: PointSeries
+  ) -> Exposed {
+    points.values = SummaryCells.quantiles(values, now: request.now, family.options)
+    points.count = values[SummaryCells.samples - 1]
+    points.sum = values[SummaryCells.sum - 1]
+    return .summary
+  }
 }
 
 /// A summary: sum and count since the series was created, and quantiles over a sliding window. The
