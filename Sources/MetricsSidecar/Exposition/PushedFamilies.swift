@@ -285,39 +285,3 @@ final class PushedFamilies {
     return true
   }
 }
-
-/// The keys that a pushed family's series would have as events' series.
-struct OtherSeries: ~Copyable {
-  private var bytes = ByteBuffer(capacity: 128)
-  private let nameByteCount: Int
-
-  init(_ name: [UInt8]) {
-    bytes.append(name)
-    bytes.append(UInt8(ascii: "{"))
-    nameByteCount = bytes.count
-  }
-
-  /// `name{labels}`; a pushed series has at least the label `job`.
-  @_lifetime(&self)
-  mutating func key(_ labels: RawSpan) -> RawSpan {
-    bytes.truncate(to: nameByteCount)
-    bytes.append(labels)
-    bytes.append(UInt8(ascii: "}"))
-    return bytes.bytes
-  }
-}
-
-extension GroupBytes {
-  /// Whether a histogram's buckets are whole counts that do not fall.
-  static func hasWholeCounts(_ metric: Metric, of group: RawSpan) -> Bool {
-    var last = 0.0
-    for point in 0..<metric.pointCount {
-      let value = group.double(at: metric.pointValue(point))
-      guard value >= last, value.isFinite, value.rounded(.towardZero) == value else {
-        return false
-      }
-      last = value
-    }
-    return true
-  }
-}

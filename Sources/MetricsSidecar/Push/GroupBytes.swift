@@ -152,3 +152,18 @@ extension ByteBuffer {
     }
   }
 }
+
+extension GroupBytes {
+  /// Whether a histogram's buckets are whole counts that do not fall.
+  static func hasWholeCounts(_ metric: Metric, of group: RawSpan) -> Bool {
+    var last = 0.0
+    for point in 0..<metric.pointCount {
+      let value = group.double(at: metric.pointValue(point))
+      guard value >= last, value.isFinite, value.rounded(.towardZero) == value else {
+        return false
+      }
+      last = value
+    }
+    return true
+  }
+}

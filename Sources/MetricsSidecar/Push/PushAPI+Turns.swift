@@ -1,37 +1,6 @@
 import SidecarHTTP
 import SidecarPlatform
 
-/// A change of the groups that a request asks for.
-final class PushTask {
-  enum Kind { case push, delete, wipe }
-  enum Encoding { case plain, gzip, snappy }
-  enum Phase { case decoding, parsing, applying, failing }
-
-  let kind: Kind
-  let key: GroupingKey
-  var options = PushOptions()
-  var encoding = Encoding.plain
-  var isProtobuf = false
-  /// The record of its `Idempotency-Key`.
-  var pushedKey: ByteKey?
-  fileprivate(set) var phase = Phase.decoding
-  /// The ticket of the client that waits for the answer; `nil` while it may be given at once.
-  fileprivate(set) var ticket: Ticket?
-  /// Whether the body is decompressed: it is then no longer the request's.
-  fileprivate var isDecoded = false
-  /// The request's body, while the task waits.
-  fileprivate(set) var body = ByteBuffer(capacity: 16)
-  /// Since when it does, in monotonic nanoseconds.
-  fileprivate(set) var since: UInt64 = 0
-  /// Why a push is refused, while that is noted in its group.
-  fileprivate var refusal: PushError?
-
-  init(_ kind: Kind, _ key: GroupingKey) {
-    self.kind = kind
-    self.key = key
-  }
-}
-
 /// Changes between the turns of the loop: one at a time, some work per turn.
 ///
 /// What must stay true: they are applied in the order of arrival; the batch, the writer and the

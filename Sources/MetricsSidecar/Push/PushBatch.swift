@@ -8,23 +8,23 @@ import SidecarPlatform
 /// escaped as in the text format and free of duplicates; no two metrics of a family have the same
 /// labels.
 final class PushBatch {
-  private(set) var bytes = ByteBuffer(capacity: 4096)
+  var bytes = ByteBuffer(capacity: 4096)
   private(set) var families: [Family] = []
   private(set) var metrics: [Metric] = []
   var points: [Point] = []
   var pointLists: [Points] = []
   /// The first inconsistency in a readable body; nothing of the body may be stored.
   private(set) var problem: String?
-  private var key = GroupingKey()
+  var key = GroupingKey()
   /// Set if the body will be added up: how its gauges are merged.
   private(set) var adds: GaugeRule?
   private var familyIndex = HashIndex()
   private var metricIndex = HashIndex()
-  private var labels: [Label] = []
+  var labels: [Label] = []
   var hasUnsorted = false
 
   /// A label of the line being read, as ranges of the body.
-  private struct Label {
+  struct Label {
     var name: Range<Int>
     var value: Range<Int>
     /// Whether the value must be escaped; otherwise it is in the text format already.
@@ -158,81 +158,6 @@ final class PushBatch {
     let start = bytes.count
     bytes.append(span)
     return start..<bytes.count
-  }
-
-  // MARK: Labels
-
-  func addLabel(name: Range<Int>, value: Range<Int>, isRaw: Bool) {
-    labels.append(Label(name: name, value: value, isRaw: isRaw))
-  }
-
-  var labelCount: Int { labels.count }
-
-  /// Sorts the line's labels, merges them with the grouping key's and appends the result.
-  /// The ranges given to `addLabel` were of `body`.
-  ///
-  /// `origin` is a digest of the replaced labels: lines of a histogram or summary that differ only
-  /// in those belong to two series of the client, which would become one here.
-  private func mergeLabels(_ body: RawSpan) -> (labels: Range<Int>, origin: UInt64) {
-    var origin: UInt64 = 0
-    for index in 0..<labels.count {
-      var at = index
-      while at > 0, body.order(labels[at - 1].name, body, labels[at].name) > 0 {
-        labels.swapAt(at - 1, at)
-        at -= 1
-      }
-    }
-    let start = bytes.count
-    let keyBytes = key.bytes
-    var next = 0
-    for label in labels {
-      var isOverridden = false
-      while next < key.labels.count {
-        let own = key.labels[next]
-        let order = unsafe keyBytes.span.bytes.order(own.name, body, label.name)
-        if order > 0 { break }
-        if order == 0 {
-          isOverridden = !own.isDefault
-          if own.isDefault { next += 1 }
-          let key = HashKey.process
-          origin = key.fold(origin, key.hash(body.extracting(label.name)))
-          origin = key.fold(origin, key.hash(body.extracting(label.value)))
-          break
-        }
-        appendKeyLabel(keyBytes, own.text, start)
-        next += 1
-      }
-      if !isOverridden { appendBodyLabel(label, body, start) }
-    }
-    while next < key.labels.count {
-      appendKeyLabel(keyBytes, key.labels[next].text, start)
-      next += 1
-    }
-    labels.removeAll(keepingCapacity: true)
-    return (start..<bytes.count, origin)
-  }
-
-  /// Whether the line's labels have this name already. They are few: parsers ensure that.
-  func hasLabel(_ name: Range<Int>, in body: RawSpan) -> Bool {
-    let wanted = body.extracting(name)
-    for label in labels where ByteCompare.equal(body.extracting(label.name), wanted) {
-      return true
-    }
-    return false
-  }
-
-  private func appendKeyLabel(_ keyBytes: [UInt8], _ text: Range<Int>, _ start: Int) {
-    if bytes.count > start { bytes.append(UInt8(ascii: ",")) }
-    unsafe bytes.append(keyBytes.span.bytes.extracting(text))
-  }
-
-  private func appendBodyLabel(_ label: Label, _ body: RawSpan, _ start: Int) {
-    if bytes.count > start { bytes.append(UInt8(ascii: ",")) }
-    bytes.append(body.extracting(label.name))
-    bytes.append("=\"")
-    let value = body.extracting(label.value)
-    if label.isRaw { Labels.appendEscaped(value, to: &bytes) } else { bytes.append(value) }
-    bytes.append(UInt8(ascii: "\""))
   }
 
   // MARK: Metrics

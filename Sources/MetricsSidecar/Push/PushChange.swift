@@ -4,7 +4,7 @@ import SidecarPlatform
 struct PushChange {
   enum Phase { case expiry, writing, series, others, names, room, done }
 
-  fileprivate(set) var phase = Phase.done
+  var phase = Phase.done
   fileprivate var key = GroupingKey()
   fileprivate var mode = GroupWriter.Mode.replace
   fileprivate var timeToLive = 0.0
@@ -14,13 +14,13 @@ struct PushChange {
   fileprivate var pushedKey: ByteKey?
   fileprivate var times = GroupBytes.Times()
   /// The index of its group; -1 for a new one.
-  fileprivate var place = -1
+  var place = -1
   /// The written family being checked, and the metric; -1 before the first.
-  fileprivate var family = 0
-  fileprivate var metric = -1
+  var family = 0
+  var metric = -1
   /// Series of the push that are already in its group.
-  fileprivate var ownCount = 0
-  fileprivate var seriesCount = 0
+  var ownCount = 0
+  var seriesCount = 0
   /// The names of the group's future families, in place of its current ones.
   fileprivate var names: [Int] = []
   /// Whether `names` are counted, in place of the group's.
@@ -137,94 +137,6 @@ extension PushStore {
     change.phase = phase
     change.family = 0
     change.metric = -1
-  }
-
-  // MARK: Checks
-
-  /// Refuses a series that another group has.
-  private func checkSeries(_ batch: PushBatch, _ left: inout Int) throws(PushError) -> Bool {
-    while change.family < writer.families.count {
-      if left <= 0 { return false }
-      left -= 1
-      let written = writer.families[change.family].batchIndex
-      if written >= 0 {
-        if change.metric < 0 { change.metric = batch.families[written].firstMetric }
-        // At least one, so that each call makes progress.
-        repeat {
-          left -= 1
-          let metric = batch.metrics[change.metric]
-          let found = series.find(metric.hash, own: change.place)
-          if found.isOwn { change.ownCount += 1 }
-          change.seriesCount += 1
-          if found.other >= 0, let other = groups[found.other], has(other, metric, of: batch) {
-            throw Self.inconsistent(
-              joined(batch.describe(change.metric), " is there already, in the group ")
-                + other.key.description)
-          }
-          change.metric = metric.next
-        } while change.metric >= 0 && left > 0
-        if change.metric >= 0 { return false }
-      }
-      change.family += 1
-    }
-    return true
-  }
-
-  /// Whether more than the hash is equal.
-  private func has(
-    _ group: PushGroup, _ metric: PushBatch.Metric, of batch: PushBatch
-  ) -> Bool {
-    let file = self.file
-    return batch.bytes.areSeries(
-      batch.families[metric.family].name, metric.labels, of: file.group(group.key.identity))
-  }
-
-  /// Refuses what would conflict with a family of events: their series, and histograms with
-  /// different buckets.
-  private func checkOthers(_ batch: PushBatch, _ left: inout Int) throws(PushError) -> Bool {
-    guard let others else { return true }
-    while change.family < writer.families.count {
-      if left <= 0 { return false }
-      left -= 1
-      let written = writer.families[change.family]
-      if written.batchIndex >= 0,
-        try !checkOthers(batch, written, others, &left)
-      {
-        return false
-      }
-      change.family += 1
-    }
-    return true
-  }
-
-  private func checkOthers(
-    _ batch: PushBatch, _ written: GroupWriter.Written, _ others: any OtherFamilies,
-    _ left: inout Int
-  ) throws(PushError) -> Bool {
-    let (name, type) = writer.nameAndType(at: written.offset)
-    guard others.type(of: name) == type else { return true }
-    if change.metric < 0 {
-      change.metric = batch.families[written.batchIndex].firstMetric
-      if type == .histogram, let bounds = others.bounds(of: name),
-        !writer.hasBounds(bounds, at: written.offset)
-      {
-        throw Self.inconsistent(
-          joined(
-            String(decoding: name, as: UTF8.self), " has other buckets here, as the rules have them"
-          ))
-      }
-    }
-    var series = OtherSeries(name)
-    repeat {
-      left -= 1
-      let metric = batch.metrics[change.metric]
-      if others.hasSeries(series.key(batch.bytes.bytes.extracting(metric.labels))) {
-        throw Self.inconsistent(
-          joined(batch.describe(change.metric), " is there already, from events"))
-      }
-      change.metric = metric.next
-    } while change.metric >= 0 && left > 0
-    return change.metric < 0
   }
 
   // MARK: Names and types
