@@ -9,9 +9,8 @@ extension EventLine {
     var index = range.lowerBound
     let end = range.upperBound
     var isNegative = false
-    if index < end, line[byte: index] == UInt8(ascii: "-") || line[byte: index] == UInt8(ascii: "+")
-    {
-      isNegative = line[byte: index] == UInt8(ascii: "-")
+    if index < end, line.at(index) == UInt8(ascii: "-") || line.at(index) == UInt8(ascii: "+") {
+      isNegative = line.at(index) == UInt8(ascii: "-")
       index += 1
     }
     var mantissa: UInt64 = 0
@@ -19,7 +18,7 @@ extension EventLine {
     var fraction = 0
     var hasPoint = false
     while index < end {
-      let byte = line[byte: index]
+      let byte = unsafe line[unchecked: index]
       if byte >= 48, byte <= 57 {
         mantissa = mantissa &* 10 &+ UInt64(byte - 48)
         digits += 1
@@ -59,20 +58,20 @@ extension EventLine {
   static func exponent(_ line: RawSpan, _ range: Range<Int>) -> Int? {
     var index = range.lowerBound
     if index == range.upperBound { return 0 }
-    guard line[byte: index] | 0x20 == UInt8(ascii: "e") else { return nil }
+    guard line.at(index) | 0x20 == UInt8(ascii: "e") else { return nil }
     index += 1
     var isNegative = false
     if index < range.upperBound,
-      line[byte: index] == UInt8(ascii: "-") || line[byte: index] == UInt8(ascii: "+")
+      line.at(index) == UInt8(ascii: "-") || line.at(index) == UInt8(ascii: "+")
     {
-      isNegative = line[byte: index] == UInt8(ascii: "-")
+      isNegative = line.at(index) == UInt8(ascii: "-")
       index += 1
     }
     let count = range.upperBound - index
     guard count > 0, count <= 3 else { return nil }
     var value = 0
     while index < range.upperBound {
-      let digit = line[byte: index] &- 48
+      let digit = line.at(index) &- 48
       guard digit < 10 else { return nil }
       value = value * 10 + Int(digit)
       index += 1

@@ -46,7 +46,7 @@ package struct EventLine: Sendable {
     var event = EventLine()
     let colon = ByteScan.find(UInt8(ascii: ":"), in: line, from: 0, to: count)
     if colon == 0 { throw .noName }
-    if line[byte: 0] == UInt8(ascii: "_"), isIgnored(line) { throw .ignored }
+    if line.at(0) == UInt8(ascii: "_"), isIgnored(line) { throw .ignored }
     if colon == count { throw .noValue }
     event.name = 0..<colon
     // Values are short: byte by byte is faster here than eight at a time, and sums up on the way.
@@ -56,7 +56,7 @@ package struct EventLine: Sendable {
     var isPlain = true
     var hasMore = false
     while bar < count {
-      let byte = line[byte: bar]
+      let byte = unsafe line[unchecked: bar]
       if byte &- 48 < 10 {
         mantissa = mantissa &* 10 &+ UInt64(byte &- 48)
       } else if byte == UInt8(ascii: "|") {
@@ -79,7 +79,7 @@ package struct EventLine: Sendable {
     // The type: one letter, or "ms".
     let typeStart = bar + 1
     bar = typeStart
-    while bar < count, line[byte: bar] != UInt8(ascii: "|") { bar += 1 }
+    while bar < count, line.at(bar) != UInt8(ascii: "|") { bar += 1 }
     guard let kind = kind(line, typeStart..<bar) else { throw .unknownType }
     event.kind = kind
     if isPlain, kind != .set {
@@ -90,17 +90,17 @@ package struct EventLine: Sendable {
       let start = bar + 1
       bar = ByteScan.find(UInt8(ascii: "|"), in: line, from: start, to: count)
       if start == bar { continue }
-      switch line[byte: start] {
+      switch line.at(start) {
       case UInt8(ascii: "#"): event.tags = start + 1..<bar
       case UInt8(ascii: "@"):
         let rate = number(line, start + 1..<bar)
         guard rate >= Self.leastRate, rate <= 1 else { throw .badRate }
         event.weight = weight(rate)
-      case UInt8(ascii: "c") where start + 1 < bar && line[byte: start + 1] == UInt8(ascii: ":"):
+      case UInt8(ascii: "c") where start + 1 < bar && line.at(start + 1) == UInt8(ascii: ":"):
         event.container = start + 2..<bar
-      case UInt8(ascii: "T") where start + 1 < bar && line[byte: start + 1] < UInt8(ascii: ":"):
+      case UInt8(ascii: "T") where start + 1 < bar && line.at(start + 1) < UInt8(ascii: ":"):
         event.time = start + 1..<bar
-      case UInt8(ascii: "x") where start + 2 < bar && line[byte: start + 1] == UInt8(ascii: ":"):
+      case UInt8(ascii: "x") where start + 2 < bar && line.at(start + 1) == UInt8(ascii: ":"):
         event.exemplar = start + 2..<bar
       case _ where looksLikeTag(line, start..<bar):
         event.hasTagLikeField = true
@@ -117,8 +117,8 @@ package struct EventLine: Sendable {
   @inline(never)
   private static func looksLikeTag(_ line: RawSpan, _ field: Range<Int>) -> Bool {
     var index = field.lowerBound
-    while index < field.upperBound, line[byte: index] != UInt8(ascii: ":"),
-      line[byte: index] != UInt8(ascii: "=")
+    while index < field.upperBound, line.at(index) != UInt8(ascii: ":"),
+      line.at(index) != UInt8(ascii: "=")
     { index += 1 }
     let name = line.extracting(field.lowerBound..<index)
     return index + 1 < field.upperBound && name.byteCount > 0 && !name.isEqual(to: "e")
@@ -144,11 +144,11 @@ package struct EventLine: Sendable {
 
   private static func kind(_ line: RawSpan, _ range: Range<Int>) -> Kind? {
     if range.count == 1 {
-      let letter = line[byte: range.lowerBound]
+      let letter = line.at(range.lowerBound)
       return letter == UInt8(ascii: "m") ? nil : Kind(rawValue: letter)
     }
-    if range.count == 2, line[byte: range.lowerBound] == UInt8(ascii: "m"),
-      line[byte: range.lowerBound + 1] == UInt8(ascii: "s")
+    if range.count == 2, line.at(range.lowerBound) == UInt8(ascii: "m"),
+      line.at(range.lowerBound + 1) == UInt8(ascii: "s")
     {
       return .milliseconds
     }
@@ -157,9 +157,9 @@ package struct EventLine: Sendable {
 
   private static func isIgnored(_ line: RawSpan) -> Bool {
     guard line.byteCount > 3 else { return false }
-    return line[byte: 1] == UInt8(ascii: "e") && line[byte: 2] == UInt8(ascii: "{")
-      || line[byte: 1] == UInt8(ascii: "s") && line[byte: 2] == UInt8(ascii: "c")
-        && line[byte: 3] == UInt8(ascii: "|")
+    return line.at(1) == UInt8(ascii: "e") && line.at(2) == UInt8(ascii: "{")
+      || line.at(1) == UInt8(ascii: "s") && line.at(2) == UInt8(ascii: "c")
+        && line.at(3) == UInt8(ascii: "|")
   }
 
   /// The next value of the line, from `index` on, which moves past it; `nil` at the end. Empty
@@ -175,7 +175,7 @@ package struct EventLine: Sendable {
       let range = index..<end
       index = end + 1
       if range.isEmpty { continue }
-      let first = line[byte: range.lowerBound]
+      let first = line.at(range.lowerBound)
       let isDelta =
         kind == .gauge && (first == UInt8(ascii: "+") || first == UInt8(ascii: "-"))
       let number = Self.number(line, range)
@@ -223,9 +223,11 @@ package struct EventLine: Sendable {
 }
 
 extension RawSpan {
+  /// The byte at an index that the caller knows to be below `byteCount`, for loops over each byte
+  /// of a line. Everything else uses `at`, which checks it.
+  @unsafe
   @inline(__always)
-  subscript(byte index: Int) -> UInt8 {
-    // Sound: callers stay below `byteCount`, which the parser's ranges guarantee.
+  subscript(unchecked index: Int) -> UInt8 {
     unsafe unsafeLoad(fromUncheckedByteOffset: index, as: UInt8.self)
   }
 }

@@ -38,7 +38,7 @@ package enum Frame {
   package static func isPlainText(_ bytes: RawSpan) -> Bool {
     guard bytes.byteCount >= headByteCount else { return false }
     for index in 0..<headByteCount {
-      let byte = bytes[byte: index]
+      let byte = unsafe bytes[unchecked: index]
       if byte < 32 && byte != 9 && byte != 10 && byte != 13 || byte == 127 { return false }
       // UTF-8 has no 0xc0, 0xc1 and none from 0xf5 on, and does not start in the middle of a
       // letter.

@@ -78,7 +78,7 @@ struct FrameWindow: ~Copyable {
       // After `_seq|<n>`: the newline and the events.
       var at = offset + Frame.headByteCount
       let end = offset + size
-      while at < end, old.bytes[byte: at] != 10 { at += 1 }
+      while at < end, unsafe old.bytes[unchecked: at] != 10 { at += 1 }
       let lines = at..<end
       append { buffer in buffer.append(old.bytes.extracting(lines)) }
       offset = end

@@ -26,13 +26,13 @@ package enum SessionLine {
   /// What `line` says about the session; `nil` for an event or a malformed line.
   @inline(__always)
   package static func parse(_ line: RawSpan) -> SessionLine? {
-    guard line.byteCount > 5, line[byte: 0] == UInt8(ascii: "_") else { return nil }
+    guard line.byteCount > 5, line.at(0) == UInt8(ascii: "_") else { return nil }
     if starts(line, "_seq|") { return number(line, 5).map { .sequence($0) } }
     if starts(line, "_ack|") { return number(line, 5).map { .acknowledgement($0) } }
     guard starts(line, "_session|"), line.byteCount == 41 else { return nil }
     var halves: (UInt64, UInt64) = (0, 0)
     for index in 9..<41 {
-      guard let digit = line[byte: index].hexDigit.map(UInt64.init) else { return nil }
+      guard let digit = line.at(index).hexDigit.map(UInt64.init) else { return nil }
       if index < 25 { halves.0 = halves.0 << 4 | digit } else { halves.1 = halves.1 << 4 | digit }
     }
     return .session(SessionID(high: halves.0, low: halves.1))
@@ -42,7 +42,7 @@ package enum SessionLine {
   private static func starts(_ line: RawSpan, _ prefix: StaticString) -> Bool {
     guard line.byteCount > prefix.utf8CodeUnitCount else { return false }
     for index in 0..<prefix.utf8CodeUnitCount
-    where unsafe line[byte: index] != prefix.utf8Start[index] { return false }
+    where unsafe line.at(index) != prefix.utf8Start[index] { return false }
     return true
   }
 
@@ -51,7 +51,7 @@ package enum SessionLine {
     guard line.byteCount > start, line.byteCount - start <= 19 else { return nil }
     var value: UInt64 = 0
     for index in start..<line.byteCount {
-      let byte = line[byte: index]
+      let byte = line.at(index)
       guard byte >= 48, byte <= 57 else { return nil }
       value = value * 10 + UInt64(byte - 48)
     }

@@ -36,14 +36,14 @@ package struct SpectatorLine: Sendable {
     let count = line.byteCount
     let colon = ByteScan.find(UInt8(ascii: ":"), in: line, from: 0, to: count)
     guard colon > 0 else { throw .noType }
-    guard let kind = Kind(rawValue: line[byte: 0]),
-      colon == 1 || line[byte: 1] == UInt8(ascii: ",")
+    guard let kind = Kind(rawValue: line.at(0)),
+      colon == 1 || line.at(1) == UInt8(ascii: ",")
     else { throw .unknownType }
     // The value is after the last colon.
     var last = count - 1
-    while last > colon, line[byte: last] != UInt8(ascii: ":") { last -= 1 }
+    while last > colon, line.at(last) != UInt8(ascii: ":") { last -= 1 }
     guard last > colon else { throw .noValue }
-    guard last > colon + 1, line[byte: colon + 1] != UInt8(ascii: ",") else { throw .noName }
+    guard last > colon + 1, line.at(colon + 1) != UInt8(ascii: ",") else { throw .noName }
     if last + 1 == count { throw .noValue }
     let text = last + 1..<count
     let value =
@@ -60,7 +60,7 @@ package struct SpectatorLine: Sendable {
   private static func unsigned(_ digits: RawSpan) throws(LineError) -> UInt64 {
     var total: UInt64 = 0
     for index in 0..<digits.byteCount {
-      let digit = UInt64(digits[byte: index] &- 48)
+      let digit = UInt64(digits.at(index) &- 48)
       let (tens, isTooMany) = total.multipliedReportingOverflow(by: 10)
       let (sum, isTooMuch) = tens.addingReportingOverflow(digit)
       guard digit < 10, !isTooMany, !isTooMuch else { throw .badValue }

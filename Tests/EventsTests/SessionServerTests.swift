@@ -34,7 +34,7 @@ struct Store {
 }
 
 func text(_ bytes: RawSpan) -> String {
-  String(decoding: (0..<bytes.byteCount).map { bytes[byte: $0] }, as: UTF8.self)
+  String(decoding: (0..<bytes.byteCount).map { bytes.at($0) }, as: UTF8.self)
 }
 
 func frame(_ text: String) -> [UInt8] {

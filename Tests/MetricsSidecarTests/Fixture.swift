@@ -62,7 +62,7 @@ final class Fixture {
     return (plain.array, slices)
   }
 
-  func open(_ id: SessionID, now: UInt64) throws -> SessionTable.Slot {
+  func open(_ id: SessionID, now: UInt64) throws -> SessionTable.Entry {
     let slot = registry.sessions.open(id, now: now, in: registry.state)
     return try #require(slot)
   }

@@ -65,7 +65,7 @@ final class SimulatedApp {
       }
       let count = min(link.toServer.room, session.unsent.byteCount)
       if count == 0 { return session.setBlocked(true) }
-      for index in 0..<count { link.toServer.bytes.append(session.unsent[byte: index]) }
+      for index in 0..<count { link.toServer.bytes.append(session.unsent.at(index)) }
       session.sent(count)
     }
   }

@@ -111,7 +111,7 @@ final class SimulatedSidecar {
   }
 
   private func text(_ bytes: RawSpan) -> String {
-    String(decoding: (0..<bytes.byteCount).map { bytes[byte: $0] }, as: UTF8.self)
+    String(decoding: (0..<bytes.byteCount).map { bytes.at($0) }, as: UTF8.self)
   }
 }
 

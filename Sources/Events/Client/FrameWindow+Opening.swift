@@ -13,7 +13,7 @@ extension FrameWindow {
     var start = 0
     while start < lines.byteCount {
       var end = min(start + Self.openingFrameByteCount, lines.byteCount)
-      while end < lines.byteCount, lines[byte: end] != 10 { end += 1 }
+      while end < lines.byteCount, unsafe lines[unchecked: end] != 10 { end += 1 }
       let part = start..<end
       front.append { buffer in buffer.append(lines.extracting(part)) }
       start = end
