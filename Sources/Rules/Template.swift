@@ -1,12 +1,12 @@
 /// A label's value or a family's name with captures: `$1` or `${1}` is what the event's first `*`
 /// matched, `$$` a dollar sign.
 package struct Template: Equatable, Sendable {
-  private enum Part: Equatable, Sendable {
+  private enum Piece: Equatable, Sendable {
     case text([UInt8])
     case capture(Int)
   }
 
-  private var parts: [Part] = []
+  private var pieces: [Piece] = []
   /// The largest number after a `$`; 0 if the text is constant.
   package private(set) var captureCount = 0
 
@@ -39,13 +39,13 @@ package struct Template: Equatable, Sendable {
       default: literal.append(byte)
       }
     }
-    if !literal.isEmpty { parts.append(.text(literal)) }
+    if !literal.isEmpty { pieces.append(.text(literal)) }
   }
 
   private mutating func add(_ number: Int, behind literal: inout [UInt8]) {
-    if !literal.isEmpty { parts.append(.text(literal)) }
+    if !literal.isEmpty { pieces.append(.text(literal)) }
     literal = []
-    parts.append(.capture(number))
+    pieces.append(.capture(number))
     captureCount = max(captureCount, number)
   }
 
@@ -59,8 +59,8 @@ package struct Template: Equatable, Sendable {
   /// The pattern of the family names that it makes.
   package var pattern: Pattern {
     var bytes: [UInt8] = []
-    for part in parts {
-      switch part {
+    for piece in pieces {
+      switch piece {
       case .text(let text):
         // With captures, the whole text is turned into a valid name like an event's.
         bytes += captureCount == 0 ? text : text.map { Names.isWordByte($0) ? $0 : 0x5f }
@@ -72,8 +72,8 @@ package struct Template: Equatable, Sendable {
 
   package func filled(_ captures: [ArraySlice<UInt8>]) -> [UInt8] {
     var result: [UInt8] = []
-    for part in parts {
-      switch part {
+    for piece in pieces {
+      switch piece {
       case .text(let text): result += text
       case .capture(let number): if number <= captures.count { result += captures[number - 1] }
       }

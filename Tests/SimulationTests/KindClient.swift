@@ -9,7 +9,7 @@ final class KindLink {
   var wire: [UInt8]
   var input = ByteBuffer()
   var owner: UInt64
-  var slot: SessionTable.Slot?
+  var slot: SessionTable.Entry?
 
   init(wire: [UInt8], owner: UInt64) {
     self.wire = wire

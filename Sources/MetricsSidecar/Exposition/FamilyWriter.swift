@@ -95,7 +95,7 @@ final class PointSeries {
   }
 
   /// Begins a pushed series.
-  func begin(_ metric: GroupBytes.Metric, of group: RawSpan, _ type: FamilyType) {
+  func begin(_ metric: GroupBytes.MetricRecord, of group: RawSpan, _ type: FamilyType) {
     var areSame = bounds.count == metric.pointCount && isHistogram == type.isHistogram
     for point in 0..<metric.pointCount where areSame {
       areSame = bounds[point].bitPattern == group.double(at: metric.bound(point)).bitPattern

@@ -171,7 +171,7 @@ final class PushedFamilies {
   }
 
   private func note(
-    _ metric: GroupBytes.Metric, of bytes: RawSpan, _ type: FamilyType, _ name: Int
+    _ metric: GroupBytes.MetricRecord, of bytes: RawSpan, _ type: FamilyType, _ name: Int
   ) {
     if type == .counter {
       if !(bytes.double(at: metric.value) >= 0) { oddCounters.insert(name) }
@@ -238,7 +238,7 @@ final class PushedFamilies {
   }
 
   private func append(
-    _ metric: GroupBytes.Metric, of group: RawSpan, _ type: FamilyType, _ points: PointSeries,
+    _ metric: GroupBytes.MetricRecord, of group: RawSpan, _ type: FamilyType, _ points: PointSeries,
     _ writer: any FamilyWriter, to page: inout ByteBuffer
   ) {
     let labels = group.extracting(metric.labels)

@@ -17,7 +17,7 @@ final class EventConnection {
   private(set) var sessionID: SessionID?
   /// Its number as an owner of gauges.
   private(set) var owner: UInt64
-  private var slot: SessionTable.Slot?
+  private var slot: SessionTable.Entry?
   /// Checked by a timer, so that a busy client does not pay for wake-ups.
   var isPolled = false
   /// Sends more than one read between two checks, so that a check would come too late. The kernel

@@ -10,13 +10,13 @@ import SidecarPlatform
 /// live, a source that has been silent that long makes room for a new one, since its series is
 /// gone.
 struct SpectatorSources {
-  private struct Source {
+  private struct Entry {
     var value: Double
     /// When it last sent, in monotonic nanoseconds.
     var time: UInt64
   }
 
-  private var sources: [UInt64: Source] = [:]
+  private var sources: [UInt64: Entry] = [:]
   let limit: Int
   /// In nanoseconds; 0 is forever.
   private let timeToLive: UInt64
@@ -62,11 +62,11 @@ struct SpectatorSources {
 
   /// Stores a source's new value; returns the previous one, with time 0 if there was none. `nil` if
   /// there is no room.
-  private mutating func exchange(_ key: UInt64, _ value: Double, _ now: UInt64) -> Source? {
-    let source = Source(value: value, time: max(1, now))
+  private mutating func exchange(_ key: UInt64, _ value: Double, _ now: UInt64) -> Entry? {
+    let source = Entry(value: value, time: max(1, now))
     if let known = sources.updateValue(source, forKey: key) { return known }
     if sources.count > limit { sweep(now) }
-    if sources.count <= limit { return Source(value: value, time: 0) }
+    if sources.count <= limit { return Entry(value: value, time: 0) }
     sources[key] = nil
     return nil
   }

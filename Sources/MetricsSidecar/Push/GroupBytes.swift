@@ -41,7 +41,7 @@ enum GroupBytes {
   }
 
   /// A family's position and head.
-  struct Family {
+  struct FamilyRecord {
     let range: Range<Int>
     let type: FamilyType
     let metricCount: Int
@@ -52,7 +52,7 @@ enum GroupBytes {
   }
 
   /// The family at `at`; `nil` at the group's end.
-  static func family(_ group: RawSpan, at: Int) -> Family? {
+  static func family(_ group: RawSpan, at: Int) -> FamilyRecord? {
     guard at + familyHeadByteCount <= group.byteCount else { return nil }
     let nameStart = at + familyHeadByteCount
     let nameEnd = nameStart + Int(group.at(at + 6)) + Int(group.at(at + 7)) << 8
@@ -60,12 +60,12 @@ enum GroupBytes {
     let end = at + group.count32(at: at)
     guard let type = FamilyType(rawValue: group.at(at + 4)), helpEnd <= end, end <= group.byteCount
     else { return nil }
-    return Family(
+    return FamilyRecord(
       range: at..<end, type: type, metricCount: group.count32(at: at + 12),
       time: group.double(at: at + 16), name: nameStart..<nameEnd, help: nameEnd..<helpEnd)
   }
 
-  struct Metric {
+  struct MetricRecord {
     let range: Range<Int>
     let labels: Range<Int>
     let pointCount: Int
@@ -83,16 +83,16 @@ enum GroupBytes {
 
   /// The metric at `at`, which must lie within a family.
   @inline(__always)
-  static func metric(_ group: RawSpan, at: Int) -> Metric {
+  static func metric(_ group: RawSpan, at: Int) -> MetricRecord {
     let labels = at + metricHeadByteCount
-    return Metric(
+    return MetricRecord(
       range: at..<(at + max(metricHeadByteCount, group.count32(at: at))),
       labels: labels..<(labels + group.count32(at: at + 4)),
       pointCount: group.count32(at: at + 8))
   }
 
   /// Whether a histogram's buckets are these and +Inf.
-  static func hasBounds(_ metric: Metric, of group: RawSpan, _ bounds: [Double]) -> Bool {
+  static func hasBounds(_ metric: MetricRecord, of group: RawSpan, _ bounds: [Double]) -> Bool {
     guard metric.pointCount == bounds.count + 1 else { return false }
     for point in bounds.indices where group.double(at: metric.bound(point)) != bounds[point] {
       return false
@@ -155,7 +155,7 @@ extension ByteBuffer {
 
 extension GroupBytes {
   /// Whether a histogram's buckets are whole counts that do not fall.
-  static func hasWholeCounts(_ metric: Metric, of group: RawSpan) -> Bool {
+  static func hasWholeCounts(_ metric: MetricRecord, of group: RawSpan) -> Bool {
     var last = 0.0
     for point in 0..<metric.pointCount {
       let value = group.double(at: metric.pointValue(point))

@@ -21,7 +21,7 @@ struct GroupWriter: ~Copyable {
   private var start = 0
   private var nextMetric = -1
   private var metricCount = 0
-  private var oldFamily: GroupBytes.Family?
+  private var oldFamily: GroupBytes.FamilyRecord?
   private var metricIndex = HashIndex()
   /// Metrics of the old family, -1 for those that were added to the batch's, and their number.
   private var oldMetrics: [Int] = []
@@ -291,7 +291,8 @@ struct GroupWriter: ~Copyable {
   }
 
   private mutating func add(
-    _ metric: GroupBytes.Metric, of old: RawSpan, at place: Int, _ family: PushBatch.Family,
+    _ metric: GroupBytes.MetricRecord, of old: RawSpan, at place: Int,
+    _ family: PushBatch.PushedFamily,
     _ batch: PushBatch, _ mode: Mode
   ) throws(PushError) {
     let new = GroupBytes.metric(bytes.bytes, at: place)
@@ -324,8 +325,8 @@ struct GroupWriter: ~Copyable {
 
   /// Adds the native part; the new metric is the last that was written.
   private mutating func addNative(
-    _ metric: GroupBytes.Metric, of old: RawSpan, to new: GroupBytes.Metric,
-    _ family: PushBatch.Family, _ batch: PushBatch
+    _ metric: GroupBytes.MetricRecord, of old: RawSpan, to new: GroupBytes.MetricRecord,
+    _ family: PushBatch.PushedFamily, _ batch: PushBatch
   ) throws(PushError) {
     let known = NativeHistogram(old, metric.native)
     let pushed = NativeHistogram(bytes.bytes, new.native)
@@ -347,8 +348,8 @@ struct GroupWriter: ~Copyable {
   }
 
   private borrowing func checkBounds(
-    _ metric: GroupBytes.Metric, _ old: RawSpan, _ new: GroupBytes.Metric,
-    _ family: PushBatch.Family, _ batch: PushBatch
+    _ metric: GroupBytes.MetricRecord, _ old: RawSpan, _ new: GroupBytes.MetricRecord,
+    _ family: PushBatch.PushedFamily, _ batch: PushBatch
   ) throws(PushError) {
     var areSame = metric.pointCount == new.pointCount
     for point in 0..<new.pointCount where areSame {

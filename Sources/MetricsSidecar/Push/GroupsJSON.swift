@@ -111,7 +111,8 @@ final class GroupsJSON {
   }
 
   private func append(
-    _ metric: GroupBytes.Metric, _ type: FamilyType, _ bytes: RawSpan, to page: inout ByteBuffer
+    _ metric: GroupBytes.MetricRecord, _ type: FamilyType, _ bytes: RawSpan,
+    to page: inout ByteBuffer
   ) {
     page.append("{\"labels\":")
     JSONText.append(labels: bytes.extracting(metric.labels), to: &page)

@@ -19,7 +19,7 @@ extension PushBatch {
     var range: Range<Int> { Int(start)..<Int(start) + Int(count) }
   }
 
-  struct Family {
+  struct PushedFamily {
     var namePlace: Place
     var helpPlace = Place()
     var type = FamilyType.untyped
@@ -38,7 +38,7 @@ extension PushBatch {
     var metricCount: Int { Int(count) }
   }
 
-  struct Metric {
+  struct PushedMetric {
     var labelPlace: Place
     var familyIndex: Int32
     var nextIndex: Int32 = -1
@@ -84,7 +84,7 @@ extension PushBatch {
     bytes.copy(range, to: &buffer)
   }
 
-  func name(of family: Family) -> String { bytes.text(family.name) }
+  func name(of family: PushedFamily) -> String { bytes.text(family.name) }
 
   /// Whether it is one of the two families that describe every group; a pushed one is dropped.
   func isPushTime(_ index: Int) -> Bool {

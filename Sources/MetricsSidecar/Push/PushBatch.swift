@@ -9,8 +9,8 @@ import SidecarPlatform
 /// labels.
 final class PushBatch {
   var bytes = ByteBuffer(capacity: 4096)
-  private(set) var families: [Family] = []
-  private(set) var metrics: [Metric] = []
+  private(set) var families: [PushedFamily] = []
+  private(set) var metrics: [PushedMetric] = []
   var points: [Point] = []
   var pointLists: [Points] = []
   /// The first inconsistency in a readable body; nothing of the body may be stored.
@@ -63,8 +63,8 @@ final class PushBatch {
 
   /// The memory of its parts.
   var heldByteCount: Int {
-    bytes.capacity + families.capacity * MemoryLayout<Family>.stride
-      + metrics.capacity * MemoryLayout<Metric>.stride
+    bytes.capacity + families.capacity * MemoryLayout<PushedFamily>.stride
+      + metrics.capacity * MemoryLayout<PushedMetric>.stride
       + points.capacity * MemoryLayout<Point>.stride
       + pointLists.capacity * MemoryLayout<Points>.stride
   }
@@ -120,7 +120,7 @@ final class PushBatch {
     }
     let hash = SeriesHash.family(name)
     if let known = findFamily(name, hash) { return known }
-    families.append(Family(namePlace: Place(append(name)), hash: hash))
+    families.append(PushedFamily(namePlace: Place(append(name)), hash: hash))
     let index = families.count - 1
     familyIndex.insert(hash, at: index)
     return index
@@ -192,7 +192,7 @@ final class PushBatch {
     let index = metrics.count
     let number = Int32(index)
     metrics.append(
-      Metric(
+      PushedMetric(
         labelPlace: Place(labels), familyIndex: Int32(family), hash: hash, origin: origin))
     metricIndex.insert(hash, at: index)
     if last >= 0 { metrics[last].nextIndex = number } else { families[family].first = number }

@@ -66,7 +66,7 @@ extension PushStore {
 
 extension GroupBytes {
   /// The approximate bytes of a family's text lines, like `Family.textByteCount`.
-  static func textByteCount(_ group: RawSpan, _ family: Family) -> Int {
+  static func textByteCount(_ group: RawSpan, _ family: FamilyRecord) -> Int {
     var sum = 18 + 2 * family.name.count + family.help.count
     var at = family.metrics.lowerBound
     while at < family.metrics.upperBound {

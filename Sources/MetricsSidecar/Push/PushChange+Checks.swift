@@ -33,7 +33,7 @@ extension PushStore {
 
   /// Whether more than the hash is equal.
   func has(
-    _ group: PushGroup, _ metric: PushBatch.Metric, of batch: PushBatch
+    _ group: PushGroup, _ metric: PushBatch.PushedMetric, of batch: PushBatch
   ) -> Bool {
     let file = self.file
     return batch.bytes.areSeries(

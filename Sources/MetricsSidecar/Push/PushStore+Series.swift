@@ -52,7 +52,7 @@ extension GroupBytes {
   /// Calls `body` with the hash of each series of a family.
   @inline(__always)
   static func forEachSeries(
-    _ group: RawSpan, _ family: Family, _ body: (UInt64) -> Void
+    _ group: RawSpan, _ family: FamilyRecord, _ body: (UInt64) -> Void
   ) {
     let hash = SeriesHash.family(group.extracting(family.name))
     var at = family.metrics.lowerBound

@@ -5,7 +5,7 @@ import SidecarPlatform
 /// together with the effect of their frames.
 struct SessionTable {
   /// A session's slot; valid until another session takes it.
-  struct Slot: Equatable {
+  struct Entry: Equatable {
     let record: Record
     /// The number of its connections: while there are any, it is never given away.
     var connectionCount = 0
@@ -14,7 +14,7 @@ struct SessionTable {
     var seenCell: Int { record.headCell + 2 }
   }
 
-  private var slots: [SessionID: Slot] = [:]
+  private var slots: [SessionID: Entry] = [:]
   private let limit: Int
   /// Sessions that had to make room.
   private(set) var evicted: UInt64 = 0
@@ -34,7 +34,7 @@ struct SessionTable {
     let id = SessionID(
       high: unsafe key.unsafeLoadUnaligned(fromByteOffset: 0, as: UInt64.self),
       low: unsafe key.unsafeLoadUnaligned(fromByteOffset: 8, as: UInt64.self))
-    slots[id] = Slot(record: record)
+    slots[id] = Entry(record: record)
   }
 
   /// The identity's bytes, as `restore` reads them. In a buffer of its own: an optimiser that sees
@@ -49,11 +49,11 @@ struct SessionTable {
     return key
   }
 
-  func find(_ id: SessionID, in state: StateFile) -> Slot? { slots[id] }
+  func find(_ id: SessionID, in state: StateFile) -> Entry? { slots[id] }
 
   /// The session's slot, created if it is new; `nil` if all slots are in use or the disk is full.
   /// Commits: all earlier stores take effect.
-  mutating func open(_ id: SessionID, now: UInt64, in state: StateFile) -> Slot? {
+  mutating func open(_ id: SessionID, now: UInt64, in state: StateFile) -> Entry? {
     if var slot = slots[id] {
       slot.connectionCount += 1
       slots[id] = slot
@@ -68,9 +68,9 @@ struct SessionTable {
       forget(old, in: state)
     }
     let key = Self.key(id)
-    let slot: Slot
+    let slot: Entry
     do throws(Errno) {
-      slot = Slot(
+      slot = Entry(
         record: try state.allocate(
           kind: .session, key: key.bytes, nameByteCount: 0, shape: 0,
           cellCount: Self.cellCount), connectionCount: 1)
@@ -110,7 +110,7 @@ struct SessionTable {
   }
 
   /// First take it out of use and commit that: a kill in between leaves no session half renamed.
-  private func forget(_ slot: Slot, in state: StateFile) {
+  private func forget(_ slot: Entry, in state: StateFile) {
     state.release(slot.record)
     state.commit()
     state.recycle(slot.record)
@@ -130,7 +130,7 @@ struct SessionTable {
     return best
   }
 
-  private static func lastTransaction(_ slot: Slot, in state: StateFile) -> UInt32 {
+  private static func lastTransaction(_ slot: Entry, in state: StateFile) -> UInt32 {
     max(state.transaction(slot.positionCell), state.transaction(slot.seenCell))
   }
 }
