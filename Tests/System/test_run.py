@@ -25,8 +25,9 @@ def run(*command, socket="/nowhere/s", name="job", before=(), **how):
 
 
 def default_signals():
-    """A shell that starts something in the background has it ignore these for good."""
-    for name in (signal.SIGINT, signal.SIGQUIT):
+    """A shell that starts something in the background has it ignore two of these for good; nohup
+    has it ignore the third."""
+    for name in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(name, signal.SIG_DFL)
 
 
