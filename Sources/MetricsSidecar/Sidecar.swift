@@ -115,6 +115,7 @@ final class Sidecar: Responder {
       listener: listener, limits: limits, responder: self, memory: clientMemory)
     self.server = server
     clientMemory.join(self)
+    otlp?.memory = clientMemory
     if let push {
       push.memory = clientMemory
       clientMemory.join(push)
@@ -199,7 +200,9 @@ final class Sidecar: Responder {
   }
 
   func nextDeadline() -> UInt64 {
-    guard scrapes.isIdle, push?.isBusy != true, !hasIntakeWaiting, !draining.isAwaited else {
+    guard scrapes.isIdle, push?.isBusy != true, otlp?.isBusy != true, !hasIntakeWaiting,
+      !draining.isAwaited
+    else {
       return 0
     }
     return min(
@@ -210,6 +213,11 @@ final class Sidecar: Responder {
     Phase.events.enter()
     guard continueIntake(now) else { return }
     if draining.isAwaited { continueAwaited(now) }
+    if otlp?.isBusy == true {
+      Phase.request.enter()
+      continueOTLP(now, until: Clock.monotonicNanoseconds + IntakeTurn.nanoseconds / 2)
+      if turn.half != .nothing { return }
+    }
     if !scrapes.isIdle {
       Phase.page.enter()
       continueScrapes(now)
@@ -225,7 +233,7 @@ final class Sidecar: Responder {
     Phase.events.enter()
     if now >= nextLook { look(now) }
     if now >= lingerDue { lookAtLinger(now) }
-    guard now >= processor.registry.expiry.due else { return }
+    guard now >= processor.registry.expiry.due, otlp?.current == nil else { return }
     Phase.expiry.enter()
     processor.registry.expire(now: now)
   }

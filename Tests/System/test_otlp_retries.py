@@ -5,10 +5,15 @@
 """
 import gzip
 import http.client
+import os
+import signal
 import threading
+import time
 from unittest import TestCase, main
 
-from support.otlp import DELTA, OTLP, PROTOBUF, partial, request
+from support.otlp import (
+    CUMULATIVE, DELTA, OTLP, PROTOBUF, attribute, partial, request)
+from support.sidecar import Session
 
 
 class Retries(TestCase):
@@ -65,6 +70,61 @@ class Retries(TestCase):
             self.assertEqual(sidecar.post(request(
                 5, temporality=DELTA, time=9).SerializeToString())[0], 200)
             sidecar.expect({"jobs_total": 17})
+
+    def test_long(self):
+        """A request of new points takes several turns. A worker killed amidst of it leaves none of
+        it counted or all; sent again, each point counts once; others count meanwhile."""
+        kills = []
+        flags = "--supervise", "--max-series", "100000", "--max-otlp-streams", "100000"
+        with OTLP(*flags) as sidecar:
+            session = Session(sidecar.path("events.sock"))
+            for number in range(10):
+                body = many(f"jobs{number}", CUMULATIVE if number % 2 else DELTA)
+                answers = []
+
+                def work():
+                    while not answers:
+                        try:
+                            if sidecar.post(body)[0] == 200:
+                                answers.append(1)
+                        except (OSError, http.client.HTTPException):
+                            time.sleep(0.01)
+
+                thread = threading.Thread(target=work)
+                thread.start()
+                time.sleep(0.012 * number)
+                if not answers:
+                    os.kill(sidecar.worker(), signal.SIGKILL)
+                    kills.append(number)
+                while not answers or session.waiting:
+                    session.put("beside:1|c")
+                    try:
+                        session.connect()
+                        session.flush()
+                    except OSError:
+                        time.sleep(0.005)
+                    session.close()
+                thread.join()
+                values = [value for name, value in sidecar.values().items()
+                          if name.startswith(f"jobs{number}_total")]
+                self.assertEqual((len(values), set(values)), (POINTS, {1}), number)
+            sidecar.expect({"beside_total": session.number})
+            self.assertTrue(kills)
+            print(f"  10 requests, killed amidst of {len(kills)}", flush=True)
+
+
+POINTS = 8000
+
+
+def many(name, temporality):
+    """A request of as many points, each of a series of its own."""
+    whole = request(name=name, temporality=temporality)
+    points = whole.resource_metrics[0].scope_metrics[0].metrics[0].sum.data_points
+    del points[:]
+    for number in range(POINTS):
+        point = points.add(start_time_unix_nano=1, time_unix_nano=2, as_int=1)
+        attribute(point.attributes, "number", str(number))
+    return whole.SerializeToString()
 
 
 if __name__ == "__main__":

@@ -13,8 +13,9 @@ import time
 from unittest import TestCase, main
 
 from support import setting
-from support.checks import check, wait_for
+from support.checks import check, free_port, wait_for
 from support.dear_rules import DEAR, MANY, dear, name
+from support.otlp_worst import requests
 from support.push_bodies import PROTOBUF, TEXT, double, family, field, label, varint
 from support.sidecar import Session, Sidecar, Wire, frame
 from support.stall import Stall
@@ -37,8 +38,6 @@ def filled(line, byte_count=MIB - 64):
             return lines
         lines.append(text)
 
-
-# What is sent over the sockets of lines.
 
 def sent(*lines):
     """A frame of 1 MiB with a session's number, until it is acknowledged."""
@@ -136,8 +135,6 @@ def names(kind, count=40):
             sidecar.page()
     return act
 
-
-# What is asked for.
 
 def full(sidecar, line=lambda n: f"f{n % 50}:1|c|#a:{n:0900},b:é\"{n}"):
     """10,000 series, 9 MB of text."""
@@ -373,6 +370,13 @@ class Worst(TestCase):
         beside["5,000 series with all 13 names"] = pushed(with_all_names)
         for name, act in beside.items():
             self.measure(f"push beside them: {name}", act, *flags, before=subsets)
+        self.judge()
+
+    def test_otlp(self):
+        """Each request of OTLP that is as long as it may be."""
+        port = free_port()
+        for name, act in requests(port):
+            self.measure(f"OTLP: {name}", act, "--otlp", f"127.0.0.1:{port}")
         self.judge()
 
     def test_reload(self):

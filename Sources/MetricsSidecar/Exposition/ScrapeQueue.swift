@@ -103,7 +103,9 @@ struct ScrapeQueue {
   var next: (kind: ScrapeKind, tickets: [Ticket])?
   private var waiting: [(ticket: Ticket, kind: ScrapeKind)] = []
 
-  var isIdle: Bool { current == nil && next == nil && waiting.isEmpty }
+  var isIdle: Bool { current == nil && !isWaiting }
+  /// Whether scrapes wait for another exposition than the current one.
+  var isWaiting: Bool { next != nil || !waiting.isEmpty }
 
   mutating func wait(_ ticket: Ticket, _ kind: ScrapeKind) { waiting.append((ticket, kind)) }
 

@@ -12,6 +12,7 @@ struct IntakeTurn {
     case nothing
     case frame(token: UInt32)
     case datagrams
+    case otlp
   }
 
   var half = Half.nothing
@@ -77,6 +78,7 @@ extension Sidecar {
   private func continueHalf(_ now: UInt64, until end: UInt64) {
     switch turn.half {
     case .nothing: return
+    case .otlp: continueOTLP(now, until: end)
     case .datagrams:
       inbox.goOn(processor, until: end)
       if !inbox.isHalfApplied { turn.half = .nothing }

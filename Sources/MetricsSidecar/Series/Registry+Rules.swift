@@ -238,6 +238,7 @@ extension Registry {
     }
     makeConstantSeries()
     forgetLines()
+    removals &+= 1
     // A sweep of expired series starts over: the families' lists have changed.
     sweep = ExpirySweep()
     scales = Scales()

@@ -28,6 +28,8 @@ final class Registry {
   private var forgettingUntil: UInt64 = 0
   /// How often known lines were forgotten: targets of before lead nowhere.
   private(set) var lineGeneration: UInt32 = 0
+  /// Counts removed series, for those that keep targets over several turns.
+  var removals: UInt32 = 0
   var sessions: SessionTable
   /// Writers of OTLP.
   let streams: Streams
@@ -183,6 +185,7 @@ final class Registry {
   /// Takes a series' record out of use and removes its key; the caller updates the family's list.
   func removeSeries(_ record: Record, _ family: Family) {
     let state = self.state
+    removals &+= 1
     table.remove(record, key: state.key(record))
     textByteCount -= family.textByteCount(key: state.keyByteCount(record))
     if notesRemoved, state.kept.isOn { removed.insert(HashKey.process.hash(state.key(record))) }

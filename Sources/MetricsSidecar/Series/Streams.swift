@@ -238,6 +238,12 @@ final class Streams {
     return grown
   }
 
+  /// A point of the stream has come: it has no room to make for a while.
+  func heard(_ record: Record, _ now: UInt64) {
+    let cell = record.headCell + Self.state
+    file.put(cell, file.value(cell) & 0xff | now << 8)
+  }
+
   private func inGroup(_ group: UInt64) -> Record? {
     groups.find(Self.short(group)) { word(Record(unit: $0), 2) == group }.map { Record(unit: $0) }
   }

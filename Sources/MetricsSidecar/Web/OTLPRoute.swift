@@ -40,7 +40,17 @@ extension Sidecar {
       encoding = .gzip
     }
     guard let otlp else { return refuse(404, "--otlp switches this on", isProtobuf, &response) }
-    switch otlp.take(body, isJSON: isJSON, encoding) {
+    otlp.mustWait = turn.half != .nothing
+    answer(otlp.take(body, isJSON: isJSON, encoding), isProtobuf, &response)
+  }
+
+  private func answer(
+    _ answer: OTLPAnswer, _ isProtobuf: Bool, _ response: inout ResponseWriter
+  ) {
+    switch answer {
+    case .later:
+      otlp?.newest?.isProtobuf = isProtobuf
+      otlp?.newest?.ticket = response.postpone()
     case .accepted(let refused, let message):
       accept(refused, message, isProtobuf, &response)
     case .refused(let status, let message):
@@ -48,6 +58,18 @@ extension Sidecar {
         status, message, isProtobuf, &response,
         extraFields: status == 503 ? "Retry-After: 1\r\n" : "")
     }
+  }
+
+  /// Continues with requests that take several turns, or that wait.
+  func continueOTLP(_ now: UInt64, until end: UInt64) {
+    guard let otlp else { return }
+    while let (task, answer) = otlp.goOn(until: end, mayBegin: !scrapes.isWaiting) {
+      if let ticket = task.ticket {
+        server?.answer(ticket, now: now) { self.answer(answer, task.isProtobuf, &$0) }
+      }
+      if Clock.monotonicNanoseconds >= end { break }
+    }
+    turn.half = otlp.isHalfApplied ? .otlp : .nothing
   }
 
   /// How long the body of a request there may be.

@@ -23,7 +23,7 @@ extension Sidecar {
   private func answer(
     _ kind: ScrapeKind, reader: UInt64, into response: inout ResponseWriter
   ) {
-    guard scrapes.isIdle, turn.half == .nothing else {
+    guard scrapes.isIdle, turn.half == .nothing, otlp?.current == nil else {
       return scrapes.wait(postpone(&response, reader), kind)
     }
     let now = Clock.monotonicNanoseconds
@@ -68,6 +68,8 @@ extension Sidecar {
   /// Reads a slice of the next exposition's input, or writes a slice of the current one.
   func continueScrapes(_ now: UInt64) {
     if scrapes.current == nil {
+      // Series of a request that has no effect yet are not shown.
+      if otlp?.current != nil { return }
       let isNew = scrapes.next == nil
       if isNew { scrapes.next = scrapes.takeNext() }
       guard let next = scrapes.next, isDrained(for: next.kind, isNew: isNew, now) else { return }

@@ -52,12 +52,21 @@ extension OTLPIntake {
     if point.isPlain {
       point.targets = find(message, metric, point)
     }
-    // A known point was valid; a histogram's numbers may not be.
-    if point.targets == nil || !isNumber || point.hasExemplars {
-      if !OTLPSchema.isSound(message, kind.point, depth: 5) { throw .malformed }
+    if !isValid(point, metric) {
+      if isLong {
+        needsTurns = true
+      } else if !OTLPSchema.isSound(message, kind.point, depth: 5) {
+        throw .malformed
+      }
     }
     if point.targets == nil { hasUnknown = true }
     points.append(point)
+  }
+
+  /// Whether it needs no check: a known point was valid; a histogram's numbers may not be.
+  @inline(__always)
+  func isValid(_ point: OTLPPoint, _ metric: OTLPMetric) -> Bool {
+    point.targets != nil && metric.kind.point == .numberPoint && !point.hasExemplars
   }
 
   @inline(__always)
@@ -117,8 +126,7 @@ extension OTLPIntake {
       if registry.lineGeneration != generation { point.targets = nil }
       do throws(Registry.Rejection) {
         guard try apply(point, metric, request) else { continue }
-        processor.counts.accept(.otlp, metric.kind.letter)
-        if processor.tap != nil { show(metric, request) }
+        applied(metric, request)
         if resource != metric.resource.lowerBound {
           resource = metric.resource.lowerBound
           showResource(metric, request)
@@ -127,46 +135,78 @@ extension OTLPIntake {
     }
   }
 
+  func applied(_ metric: OTLPMetric, _ request: WireCursor) {
+    processor.counts.accept(.otlp, metric.kind.letter)
+    if processor.tap != nil { show(metric, request) }
+  }
+
   /// Applies one point; returns whether it counts, and no rule drops it.
-  @inline(__always)
   private func apply(
     _ point: OTLPPoint, _ metric: OTLPMetric, _ request: WireCursor
   ) throws(Registry.Rejection) -> Bool {
+    if metric.kind == .summary { return try applySummary(point, metric, request) }
+    var feed = try self.feed(point, metric, request)
+    if feed.count == 0 { return isEmpty(point, metric) }
+    try add(point, metric, &feed, request)
+    return true
+  }
+
+  /// A histogram's point without numbers: it counts, and changes nothing.
+  func isEmpty(_ point: OTLPPoint, _ metric: OTLPMetric) -> Bool {
+    point.hasNoValue && metric.kind.point != .numberPoint
+  }
+
+  /// Reads a point's numbers, and finds what it feeds.
+  @inline(never)
+  func feed(
+    _ point: OTLPPoint, _ metric: OTLPMetric, _ request: WireCursor
+  ) throws(Registry.Rejection) -> Feed {
     if metric.kind.isUnknown { throw .noTemporality }
     if point.time == 0 { throw .badPoint }
-    var feed: Feed
-    switch metric.kind.point {
-    case .numberPoint:
+    var shape: UInt32 = 0
+    if metric.kind.point == .numberPoint {
       if !point.hasNumber, !point.hasNoValue { throw .badPoint }
       if metric.kind == .sum || metric.kind == .deltaSum, !point.hasNoValue,
         !(point.value >= 0 && point.value <= Registry.greatestTerm)
       {
         throw .badPoint
       }
-      feed = try self.feed(point, metric, request, shape: 0)
-      if feed.count == 0 { return false }
-      try applyNumber(point, metric, feed, request)
-    case .summaryPoint: return try applySummary(point, metric, request)
-    default:
-      if point.hasNoValue { return true }
-      let message = request.over(point.message)
-      var shape: UInt32 = 0
-      if metric.kind.point == .exponentialPoint {
-        exponential = OTLPExponential()
-        guard exponential.read(message) else { throw .badPoint }
-      } else {
-        guard buckets.read(message) else { throw .badPoint }
-        shape = buckets.shape
-      }
-      feed = try self.feed(point, metric, request, shape: shape)
-      if feed.count == 0 { return false }
-      try applySamples(point, metric, &feed, request)
+    } else {
+      if point.hasNoValue { return Feed() }
+      guard readNumbers(point, metric, request, &shape) else { throw .badPoint }
     }
-    if point.hasExemplars { keepExemplars(point, metric, feed, request) }
+    return try feed(point, metric, request, shape: shape)
+  }
+
+  /// Reads a histogram's numbers; returns whether they are consistent.
+  @inline(never)
+  func readNumbers(
+    _ point: OTLPPoint, _ metric: OTLPMetric, _ request: WireCursor, _ shape: inout UInt32
+  ) -> Bool {
+    let message = request.over(point.message)
+    if metric.kind.point == .exponentialPoint {
+      exponential = OTLPExponential()
+      return exponential.read(message)
+    }
+    guard buckets.read(message) else { return false }
+    shape = buckets.shape
     return true
   }
 
-  @inline(__always)
+  /// Applies a point whose numbers have been read.
+  @inline(never)
+  func add(
+    _ point: OTLPPoint, _ metric: OTLPMetric, _ feed: inout Feed, _ request: WireCursor
+  ) throws(Registry.Rejection) {
+    if metric.kind.point == .numberPoint {
+      try applyNumber(point, metric, feed, request)
+    } else {
+      try applySamples(point, metric, &feed, request)
+    }
+    if point.hasExemplars { keepExemplars(point, metric, feed, request) }
+  }
+
+  @inline(never)
   @_optimize(speed)
   private func applyNumber(
     _ point: OTLPPoint, _ metric: OTLPMetric, _ feed: Feed, _ request: WireCursor
@@ -204,7 +244,7 @@ extension OTLPIntake {
   /// What a point means to its stream: `.above`, `.reset` or `.nothing`.
   @inline(never)
   @_optimize(speed)
-  private func step(
+  func step(
     _ stream: Int, _ value: Double, isAbove: Bool, _ point: OTLPPoint, _ metric: OTLPMetric,
     _ request: WireCursor
   ) throws(Registry.Rejection) -> Streams.Step {
@@ -215,99 +255,9 @@ extension OTLPIntake {
     return .above
   }
 
-  /// Applies a histogram's point, whose numbers are in `buckets` or `exponential`.
-  private func applySamples(
-    _ point: OTLPPoint, _ metric: OTLPMetric, _ feed: inout Feed, _ request: WireCursor
-  ) throws(Registry.Rejection) {
-    let isExponential = metric.kind.point == .exponentialPoint
-    // Before anything is stored.
-    for index in feed.first..<feed.count { try check(feed[index], isExponential) }
-    var added = exponential
-    var counts = buckets.counts
-    var sum = buckets.sum
-    var stream = feed.stream
-    if stream != 0 {
-      let state = registry.state
-      var isAbove = true
-      if isExponential {
-        isAbove = added.subtract(OTLPExponential(stream, in: state))
-      } else {
-        sum -= state.number(stream + Streams.sum)
-        for index in counts.indices {
-          let last = state.value(stream + Streams.firstBucket + index)
-          if counts[index] < last { isAbove = false }
-          counts[index] &-= last
-        }
-      }
-      let count = isExponential ? exponential.count : buckets.count
-      let step = try step(stream, Double(count), isAbove: isAbove, point, metric, request)
-      if step == .nothing { return }
-      if step == .reset {
-        while exponential.scale > added.scale { exponential.halve() }
-        added = exponential
-        counts = buckets.counts
-        sum = buckets.sum
-      }
-      if isExponential {
-        while exponential.scale > added.scale { exponential.halve() }
-        if state.cellCount(Record(unit: UInt32(stream))) < exponential.cellCount {
-          // Another record is another line: forget this one.
-          feed = feed.copied
-          stream = try grow(Record(unit: UInt32(stream)), to: exponential.roomyCellCount).headCell
-        }
-        exponential.keep(stream, in: state)
-      } else {
-        state.put(stream + Streams.value, Double(count).bitPattern)
-        if buckets.sum.isFinite { state.put(stream + Streams.sum, buckets.sum.bitPattern) }
-        for index in counts.indices where step == .reset || counts[index] != 0 {
-          state.put(stream + Streams.firstBucket + index, buckets.counts[index])
-        }
-      }
-    }
-    let bounds = buckets.bounds
-    for index in feed.first..<feed.count {
-      let refusal =
-        isExponential
-        ? added.add(to: feed[index], in: registry)
-        : registry.add(
-          Distribution(sum: sum.isFinite ? sum : 0, bounds: bounds.span, counts: counts.span),
-          to: feed[index])
-      if let refusal { throw refusal }
-    }
-    seen(feed)
-  }
-
-  /// Checks that a family can add the current histogram.
-  private func check(
-    _ target: LineTable.Target, _ isExponential: Bool
-  ) throws(Registry.Rejection) {
-    switch target.kind {
-    case .histogram where !isExponential:
-      let bounds = buckets.bounds
-      let counts = buckets.counts
-      let factor = target.scale == 0 ? 1 : registry.scales[target.scale]
-      if !Distribution(sum: 0, bounds: bounds.span, counts: counts.span)
-        .fits(registry.families[Int(target.family)].bounds, factor: factor)
-      {
-        throw .declarationConflict
-      }
-    case .nativeHistogram, .summary, .counter: break
-    default: throw .typeConflict
-    }
-  }
-
-  private func grow(_ record: Record, to cellCount: Int) throws(Registry.Rejection) -> Record {
-    do throws(Errno) {
-      let grown = try streams.grow(record, cellCount: cellCount)
-      registry.retire(record)
-      registry.forgetLines()
-      return grown
-    } catch { throw .stateFull }
-  }
-
   /// The families have had a point.
   @inline(__always)
-  private func seen(_ feed: Feed) {
+  func seen(_ feed: Feed) {
     for index in feed.first..<feed.count {
       let family = Int(feed[index].family)
       if family < seenFamilies.count {
@@ -321,43 +271,6 @@ extension OTLPIntake {
   @inline(never)
   private func growSeen(_ family: Int) {
     seenFamilies += [UInt64](repeating: nowSeconds, count: family + 1 - seenFamilies.count)
-  }
-
-  // MARK: Exemplars
-
-  private func keepExemplars(
-    _ point: OTLPPoint, _ metric: OTLPMetric, _ feed: Feed, _ request: WireCursor
-  ) {
-    var cursor = request.over(point.message)
-    var labels = ByteBuffer(capacity: 96)
-    while cursor.next() {
-      guard cursor.number == metric.kind.exemplarField, cursor.type == WireCursor.bytes else {
-        continue
-      }
-      var exemplar = cursor.inside
-      var value = Double.nan
-      labels.removeAll()
-      while exemplar.next() {
-        switch exemplar.number {
-        case 3: value = Double(bitPattern: exemplar.bits)
-        case 6: value = Double(Int64(bitPattern: exemplar.bits))
-        case 4, 5:
-          if exemplar.content.isEmpty || exemplar.content.count > 16 { continue }
-          if !labels.isEmpty { labels.append(UInt8(ascii: ",")) }
-          labels.append(exemplar.number == 4 ? "span_id:" : "trace_id:")
-          for byte in exemplar.array(exemplar.content) {
-            for digit in [byte >> 4, byte & 15] {
-              labels.append(digit < 10 ? 48 + digit : 87 + digit)
-            }
-          }
-        default: break
-        }
-      }
-      guard value.isFinite, !labels.isEmpty else { continue }
-      for index in feed.first..<feed.count {
-        registry.keepExemplar(labels.bytes, feed[index], value: value)
-      }
-    }
   }
 }
 

@@ -50,15 +50,18 @@ extension OTLPIntake {
   /// Returns whether there was room for it.
   private func show(_ labels: [Registry.Label], of service: [UInt8]) -> Bool {
     let name = Array("target_info".utf8)
-    // Workers of one service have the same labels. Others replace a series, for which all lines are
-    // forgotten: where that came too often, they come again with the next request.
+    let state = registry.state
     var key = ByteBuffer(capacity: 256)
     SeriesKey.append(name, labels, to: &key)
-    let labelsHash = UInt32(truncatingIfNeeded: registry.lines.key.hash(key.bytes))
-    let serviceHash = unsafe UInt32(
-      truncatingIfNeeded: registry.lines.key.hash(service.span.bytes))
-    if let shown = shownResources[serviceHash] {
-      if shown == labelsHash { return true }
+    var label = ByteBuffer(capacity: 128)
+    SeriesKey.append([], [(Array("service_name".utf8), service[...])], to: &label)
+    let serviceHash = hash(label.bytes.extracting(1..<label.count - 1))
+    if shownRemovals != registry.removals { findShown(registry.familyIndex[name]) }
+    let shown = shownResources[serviceHash].map { Record(unit: $0) }
+    if let shown {
+      // Workers of one service have the same labels. Others replace a series, for which all lines
+      // are forgotten: where that came too often, they come again with the next request.
+      if ByteCompare.equal(state.key(shown), key.bytes) { return true }
       guard registry.mayForgetLines() else { return false }
     }
     var outcome = Registry.Resolution()
@@ -66,16 +69,21 @@ extension OTLPIntake {
       let index = try registry.pointFamily(
         name, .gauge, help: Array("Target metadata".utf8), bounds: nil, merge: ""
       ) { _ in false }
+      let family = registry.families[index]
       // It is written once, and holds as long as the service sends.
-      registry.families[index].timeToLive = registry.families[index].timeToLive ?? 0
+      family.timeToLive = family.timeToLive ?? 0
       registry.feed(
         index, labels, EventDescription(name: name, type: .gauge, tags: []), into: &outcome,
         scale: 0)
       guard let target = outcome.targets.first else { return false }
       registry.addPoint(target, 1, isSet: true)
-      removeOthers(registry.families[index], service, but: target.cell)
-      if shownResources.count >= 4096 { shownResources = [:] }
-      shownResources[serviceHash] = labelsHash
+      if let shown, let place = family.series.firstIndex(of: shown) {
+        family.series.remove(at: place)
+        registry.removeSeries(shown, family)
+        registry.forgetLines()
+        shownRemovals = registry.removals
+      }
+      shownResources[serviceHash] = target.cell
       return true
     } catch {
       processor.counts.reject(error)
@@ -83,38 +91,32 @@ extension OTLPIntake {
     }
   }
 
-  /// Series of the same service with different labels.
-  private func removeOthers(_ family: Family, _ service: [UInt8], but cell: UInt32) {
-    var label = ByteBuffer(capacity: 128)
-    SeriesKey.append([], [(Array("service_name".utf8), service[...])], to: &label)
-    let wanted = label.array.dropFirst().dropLast()
-    var kept: [Record] = []
+  /// Finds the series of each service, which may be an earlier process'.
+  private func findShown(_ family: Int?) {
+    shownRemovals = registry.removals
+    shownResources = [:]
+    guard let family else { return }
     let state = registry.state
-    for record in family.series {
-      let key = SeriesKey.array(state.key(record))
-      if UInt32(record.headCell) != cell, Self.has(wanted, key) {
-        registry.removeSeries(record, family)
-      } else {
-        kept.append(record)
+    for record in registry.families[family].series {
+      let key = state.key(record)
+      // Quotes within values are escaped, so this is not part of one.
+      let label: StaticString = "service_name=\""
+      var start = 0
+      while start + label.utf8CodeUnitCount < key.byteCount {
+        let end = start + label.utf8CodeUnitCount
+        if key.extracting(start..<end).isEqual(to: label) { break }
+        start += 1
       }
+      var end = start + label.utf8CodeUnitCount
+      while end < key.byteCount, key.at(end) != UInt8(ascii: "\"") {
+        end += key.at(end) == UInt8(ascii: "\\") ? 2 : 1
+      }
+      if end >= key.byteCount { continue }
+      shownResources[hash(key.extracting(start..<end + 1))] = record.unit
     }
-    guard kept.count < family.series.count else { return }
-    family.series = kept
-    registry.forgetLines()
   }
 
-  /// Whether a series' key has the label: quotes within values are escaped, so it is not part of
-  /// one.
-  private static func has(_ label: ArraySlice<UInt8>, _ key: [UInt8]) -> Bool {
-    var index = key.firstIndex(of: UInt8(ascii: "{")) ?? key.count
-    while index + label.count < key.count {
-      if key[index] == UInt8(ascii: "{") || key[index] == UInt8(ascii: ","),
-        key[(index + 1)...].starts(with: label)
-      {
-        return true
-      }
-      index += 1
-    }
-    return false
+  private func hash(_ bytes: RawSpan) -> UInt32 {
+    UInt32(truncatingIfNeeded: registry.lines.key.hash(bytes))
   }
 }

@@ -17,7 +17,7 @@ struct OTLPIdentity {
 extension OTLPIntake {
   typealias Target = LineTable.Target
 
-  @inline(__always)
+  @inline(never)
   @_optimize(speed)
   func feed(
     _ point: OTLPPoint, _ metric: OTLPMetric, _ request: WireCursor, shape: UInt32
@@ -277,7 +277,10 @@ extension OTLPIntake {
     _ identity: Streams.Identity, _ point: OTLPPoint, _ metric: OTLPMetric,
     _ request: WireCursor, _ shape: UInt32
   ) throws(Registry.Rejection) -> Record {
-    if let known = streams.find(identity) { return known }
+    if let known = streams.find(identity) {
+      streams.heard(known, nowSeconds)
+      return known
+    }
     var hasForgotten = false
     let hasRoom = streams.hasRoom(now: nowSeconds) { record in
       registry.retire(record)
@@ -325,6 +328,7 @@ extension OTLPIntake {
         : metric.kind == .histogram
           ? Streams.firstBucket + buckets.counts.count : Streams.cellCount
       let record = try streams.make(identity, shape: shape, cellCount: cells, first: numbers)
+      streams.heard(record, nowSeconds)
       begin(record.headCell, base, isExponential)
       return record
     } catch { throw .stateFull }

@@ -9,6 +9,7 @@ extension OTLPIntake {
   func applySummary(
     _ point: OTLPPoint, _ metric: OTLPMetric, _ request: WireCursor
   ) throws(Registry.Rejection) -> Bool {
+    if point.time == 0 { throw .badPoint }
     guard registry.rules.exposesUnmatched else {
       processor.counts.reject(.dropped)
       return false

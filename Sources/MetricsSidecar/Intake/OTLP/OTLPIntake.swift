@@ -2,7 +2,7 @@ import SidecarEvents
 import SidecarPlatform
 
 /// Requests of OTLP: parsed completely, then applied completely, in the turn's single commit,
-/// before the answer.
+/// before the answer. A long request with new points takes several turns: see `OTLPTask`.
 ///
 /// What must stay true: parsing has no effect, so nothing of a malformed request is kept; a known
 /// point of a sum or gauge allocates nothing, and no known point but a summary's consults a rule.
@@ -18,10 +18,22 @@ final class OTLPIntake {
   var points: [OTLPPoint] = []
   var hasDelta = false
   var hasUnknown = false
+  /// Whether it is long, and has so much to check that it takes several turns.
+  var isLong = false
+  var needsTurns = false
+  private var resourceCount = 0
+  /// The long request whose turn it is, and those that wait: their bodies' bytes.
+  var current: OTLPTask?
+  var waiting: [OTLPTask] = []
+  var waitingByteCount = 0
+  /// Whether something is half applied, so that a request has to wait.
+  var mustWait = false
+  /// What these requests hold is charged here.
+  var memory: ClientMemory?
   /// The number of refused points, and why the first one was refused.
   var refusedCount = 0
   var refusal = ""
-  /// The last key for looking up a point's attributes.
+  /// What has been parsed of the resource and scope around the last new point.
   var names = OTLPIdentity()
   var buckets = OTLPBuckets()
   var exponential = OTLPExponential()
@@ -32,10 +44,12 @@ final class OTLPIntake {
   var seenFamilies: [UInt64] = []
   /// Resources whose `target_info` is up to date.
   var seenResources: Set<UInt64> = []
+  /// The series of `target_info` for each service, by the hash of its name, and
+  /// `Registry.removals` when they were looked up.
+  var shownResources: [UInt32: UInt32] = [:]
+  var shownRemovals: UInt32 = .max
   /// The service of a series' last point, by the digest of its name.
   var services: [UInt32: UInt32] = [:]
-  /// Hashes of service names, with that of the labels that `target_info` has for each.
-  var shownResources: [UInt32: UInt32] = [:]
   /// What has already been logged.
   private var told: Set<UInt64> = []
   private var plain = ByteBuffer(capacity: 16)
@@ -52,15 +66,12 @@ final class OTLPIntake {
 
   /// Handles a request's body. Its effect comes with the next commit.
   func take(_ body: RawSpan, isJSON: Bool, _ encoding: Encoding) -> OTLPAnswer {
-    guard InFlight.begin(body) else {
-      Poison.report(body, "OTLP request", processor.log)
-      return refuse(400, "this request has ended the sidecar's worker twice in a row")
-    }
+    guard InFlight.begin(body) else { return poisoned(body) }
     defer {
       InFlight.end()
       trim()
     }
-    if encoding == .plain { return take(plain: body, isJSON: isJSON) }
+    if encoding == .plain { return take(plain: body, isJSON) }
     var plain = ByteBuffer(capacity: 16)
     swap(&plain, &self.plain)
     defer { swap(&plain, &self.plain) }
@@ -73,11 +84,11 @@ final class OTLPIntake {
       }
       return refuse(400, "the body is not what its Content-Encoding says")
     }
-    return take(plain: plain.bytes, isJSON: isJSON)
+    return take(plain: plain.bytes, isJSON)
   }
 
-  private func take(plain bytes: RawSpan, isJSON: Bool) -> OTLPAnswer {
-    guard isJSON else { return take(wire: bytes, digestOf: bytes) }
+  private func take(plain bytes: RawSpan, _ isJSON: Bool) -> OTLPAnswer {
+    guard isJSON else { return take(wire: bytes) }
     var wire = ByteBuffer(capacity: 16)
     swap(&wire, &self.wire)
     defer { swap(&wire, &self.wire) }
@@ -91,27 +102,36 @@ final class OTLPIntake {
       case .malformed: return refuse(400, "the body is no ExportMetricsServiceRequest in JSON")
       }
     }
-    return take(wire: wire.bytes, digestOf: bytes)
+    return take(wire: wire.bytes)
   }
 
-  private func take(wire: RawSpan, digestOf bytes: RawSpan) -> OTLPAnswer {
-    unsafe wire.withUnsafeBytes { memory in
+  private func take(wire bytes: RawSpan) -> OTLPAnswer {
+    if mustWait || current != nil && bytes.byteCount > Self.longByteCount {
+      return wait(bytes, isRead: false)
+    }
+    return take(now: bytes) ?? wait(bytes, isRead: true)
+  }
+
+  /// Applies a request, unless it takes several turns.
+  func take(now bytes: RawSpan) -> OTLPAnswer? {
+    unsafe bytes.withUnsafeBytes { memory in
       let request = unsafe WireCursor(memory)
-      do throws(ReadFailure) { try read(request) } catch {
-        if error == .tooMany { return refuse(413, "too many points in one request") }
-        return refuse(400, "the body is no ExportMetricsServiceRequest")
-      }
-      return apply(request, digestOf: bytes)
+      if let refusal = read(request) { return refusal }
+      if needsTurns { return nil }
+      var digest: (UInt64, UInt64) = (0, 0)
+      if let answer = begin(bytes, &digest) { return answer }
+      applyPoints(request)
+      return end(digest)
     }
   }
 
-  private func apply(_ request: WireCursor, digestOf bytes: RawSpan) -> OTLPAnswer {
+  /// Before anything is applied, since it cannot be undone later: the answer, where there is no
+  /// room, or where it was applied before.
+  func begin(_ bytes: RawSpan, _ digest: inout (UInt64, UInt64)) -> OTLPAnswer? {
     nowSeconds = registry.now / 1000
     refusedCount = 0
     refusal = ""
-    // Before anything is applied: later it cannot be undone.
     if hasUnknown, registry.state.retryGrowth() != nil { return noRoom() }
-    var digest: (UInt64, UInt64) = (0, 0)
     do throws(Errno) {
       try streams.begin()
       if hasDelta {
@@ -123,7 +143,11 @@ final class OTLPIntake {
         try streams.reserveRequest()
       }
     } catch { return noRoom() }
-    applyPoints(request)
+    return nil
+  }
+
+  /// After everything is applied, in the same transaction.
+  func end(_ digest: (UInt64, UInt64)) -> OTLPAnswer {
     if hasDelta, streams.keep(digest, refused: refusedCount, now: nowSeconds) {
       tell(
         1,
@@ -132,6 +156,11 @@ final class OTLPIntake {
     }
     counts.applied += 1
     return .accepted(refused: refusedCount, refusal)
+  }
+
+  func poisoned(_ body: RawSpan) -> OTLPAnswer {
+    Poison.report(body, "OTLP request", processor.log)
+    return refuse(400, "this request has ended the sidecar's worker twice in a row")
   }
 
   private func noRoom() -> OTLPAnswer {
@@ -146,13 +175,13 @@ final class OTLPIntake {
     processor.refusals.note(other: "otlp_request", "otlp", text.bytes)
   }
 
-  private func refuse(_ status: Int, _ message: StaticString) -> OTLPAnswer {
+  func refuse(_ status: Int, _ message: StaticString) -> OTLPAnswer {
     counts.refused += 1
     return .refused(status: status, message)
   }
 
   /// Releases the memory of a large request.
-  private func trim() {
+  func trim() {
     plain.removeAll()
     plain.shrink(to: 64 << 10)
     wire.removeAll()
@@ -173,13 +202,27 @@ final class OTLPIntake {
 
   enum ReadFailure: Error { case malformed, tooMany }
 
+  /// Reads a request, or says why it cannot be read.
+  private func read(_ request: WireCursor) -> OTLPAnswer? {
+    do throws(ReadFailure) { try read(all: request) } catch {
+      if error == .tooMany { return refuse(413, "too many points in one request") }
+      return malformed()
+    }
+    return nil
+  }
+
+  func malformed() -> OTLPAnswer { refuse(400, "the body is no ExportMetricsServiceRequest") }
+
   /// Finds all metrics and points, and checks that each known field has its type and each length
-  /// fits.
-  private func read(_ request: WireCursor) throws(ReadFailure) {
+  /// fits; the points' own fields are checked later where they take several turns.
+  private func read(all request: WireCursor) throws(ReadFailure) {
     metrics.removeAll(keepingCapacity: true)
     points.removeAll(keepingCapacity: true)
     hasDelta = false
     hasUnknown = false
+    isLong = request.end > Self.longByteCount
+    needsTurns = false
+    resourceCount = 0
     var cursor = request
     while cursor.next() {
       guard cursor.number == 1 else { continue }
@@ -195,6 +238,8 @@ final class OTLPIntake {
   }
 
   private func readResource(_ message: WireCursor) throws(ReadFailure) {
+    resourceCount += 1
+    if isLong, resourceCount > Self.resourceLimit { needsTurns = true }
     var metric = OTLPMetric()
     metric.resource = try part(1, of: message, .resource)
     var cursor = message
@@ -302,6 +347,8 @@ struct OTLPCounts {
 
 /// The message for a client.
 enum OTLPAnswer {
+  /// It comes later: see `OTLPTask.ticket`.
+  case later
   /// This many points were refused, for this reason.
   case accepted(refused: Int, String)
   case refused(status: Int, StaticString)

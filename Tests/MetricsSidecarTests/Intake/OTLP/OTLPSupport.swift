@@ -182,9 +182,25 @@ final class OTLPFixture {
   /// "" where all points were taken, the reason of the first one that was not, or the status.
   @discardableResult
   func take(_ bytes: [UInt8], isJSON: Bool = false, commits: Bool = true) -> String {
-    let answer = intake.take(bytes.span.bytes, isJSON: isJSON, .plain)
+    var answer = intake.take(bytes.span.bytes, isJSON: isJSON, .plain)
     if commits { fixture.registry.commit() }
+    while case .later = answer, let done = turn() { answer = done }
+    return words(answer)
+  }
+
+  /// Continues with long requests for as long as one takes; the answer of one that is done.
+  func turn() -> OTLPAnswer? {
+    while intake.isBusy {
+      let done = intake.goOn(until: 0, mayBegin: true)
+      if !intake.isHalfApplied { fixture.registry.commit() }
+      if let done { return done.answer }
+    }
+    return nil
+  }
+
+  func words(_ answer: OTLPAnswer) -> String {
     switch answer {
+    case .later: return "later"
     case .accepted(let refused, let message): return refused == 0 ? "" : "\(refused) \(message)"
     case .refused(let status, let message): return "\(status) \(message)"
     }
