@@ -12,6 +12,7 @@ extension MappingFile {
     var maxAge: JSON?
     var factor: JSON?
     var maxBuckets: JSON?
+    var isHistogram: Bool { observer == "histogram" }
   }
 
   enum Events: Equatable {
@@ -41,6 +42,10 @@ extension MappingFile {
     var timing = Timing()
     var isRegex: Bool { timing.isRegex }
     var takesTimings: Bool { events == .any || events == .timing }
+    /// The names of its labels, in order.
+    var labelNames: String {
+      labels.map { $0.name }.ordered { $0 < $1 }.reduce("") { joined($0, $1, " ") }
+    }
     /// Its position; `nil` for events that no mapping matches.
     var place: JSON?
   }

@@ -13,7 +13,7 @@ extension MappingFile {
       output.append("\"name\": ")
       quote(mapping.name)
       if family.isWritten {
-        noteLosses(mapping, family)
+        writeFurther(mapping, family)
       } else {
         families[mapping.name]?.isWritten = true
         writeFamily(family)
@@ -42,7 +42,7 @@ extension MappingFile {
   private func writeFamily(_ family: FamilyOfMappings) {
     output.append(", \"type\": \"")
     let timing = family.timed?.timing
-    let isHistogram = timing?.observer == "histogram"
+    let isHistogram = timing?.isHistogram == true
     if family.events == .any { output.append("event\", \"timings\": \"") }
     if family.events == .any || family.events == .timing {
       output.append(isHistogram ? "histogram" : "summary")
@@ -59,7 +59,16 @@ extension MappingFile {
     if let ttl = family.first.ttl ?? defaultTTL { time(", \"ttl\": \"", ttl, atMost: 1e9) }
   }
 
-  private func writeHistogram(_ timing: Timing) {
+  /// The time to live of what a further mapping makes.
+  func writeTTL(_ ttl: JSON?) {
+    if let ttl, seconds(ttl) > 0 {
+      time(", \"ttl\": \"", ttl, atMost: 1e9)
+    } else {
+      output.append(", \"ttl\": \"0\"")
+    }
+  }
+
+  func writeHistogram(_ timing: Timing) {
     if let factor = timing.factor {
       output.append(", \"native\": true")
       member(", \"bucket_factor\": ", factor, 1.0027...65_536)
@@ -81,7 +90,7 @@ extension MappingFile {
     output.append("[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]")
   }
 
-  private func writeSummary(_ timing: Timing) {
+  func writeSummary(_ timing: Timing) {
     if let quantiles = timing.quantiles, case .array(let items) = quantiles.value, !items.isEmpty {
       var numbers: [JSON] = []
       for item in items {

@@ -130,7 +130,22 @@ class Draw(random.Random):
             if kind in ("counter", "histogram", "native") and self.random() < 0.5:
                 family["exemplar"] = "trace_id"
             families.append(family)
+            for _ in range(self.choice([0, 0, 1, 3])):
+                families.append(self.further(name, kind))
         return json.dumps({"families": families})
+
+    def further(self, name, kind):
+        """Another entry of a name, with a time to live, buckets or quantiles of its own."""
+        family = {"name": name, "other_tags": "keep",
+                  "events": [{"event": self.choice([self.name() or "*", "*b*", "*"])}]}
+        if self.random() < 0.3:
+            family["ttl"] = self.choice(["1m", "1h", "0"])
+        if kind in ("histogram", "native", "event"):
+            family |= self.choice([{}, {"buckets": [2]}, {"buckets": [0.5, 5]}, {"native": True},
+                                   {"native": True, "buckets": [1], "max_buckets": 20}])
+        if kind == "summary":
+            family |= self.choice([{}, {"quantiles": [0.9]}, {"window": "1h"}])
+        return family
 
     # What is pushed.
 

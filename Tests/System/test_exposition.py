@@ -6,6 +6,7 @@ promtool, protobuf with the public field numbers, a real Prometheus; and numbers
 """
 import contextlib
 import gzip
+import json
 import math
 import random
 import shutil
@@ -129,6 +130,18 @@ RULES = """{"families": [
    "events": [{"event": "took"}]},
   {"name": "traced_bytes", "type": "histogram", "native": true, "exemplar": "trace_id",
    "events": [{"event": "size"}]}]}"""
+
+
+def entry(event, **more):
+    return {"name": "took", "labels": ["l"], "events": [{"event": event}], **more}
+
+
+# One name in several entries with their own buckets.
+FORMS = json.dumps({"families": [
+    entry("a", type="histogram", buckets=[1, 2], help="Took"), entry("b", buckets=[5]),
+    entry("c", native=True), entry("d", native=True, buckets=[0.5], ttl="1h"),
+    {"name": "paused", "type": "summary", "quantiles": [0.5], "events": [{"event": "p"}]},
+    {"name": "paused", "quantiles": [0.9], "labels": ["l"], "events": [{"event": "q"}]}]})
 
 
 class Exposition(TestCase):
@@ -272,6 +285,40 @@ class Exposition(TestCase):
                    check(server.value("up") == 1, "not up")
                    count = server.value('http_wait_bucket{endpoint="/bye",le="+Inf"}')
                    check(count == 3, count)
+
+    def test_forms(self):
+        """One name with several sets of buckets or quantiles: every parser and a real Prometheus
+        read it, and it outlives a kill."""
+        lines = [f"{name}:{value}|h|#l:{name}" for name in "abcdpq" for value in (0.3, 3, 30)]
+
+        def bounds(families):
+            return {metric.label[0].value: [b.upper_bound for b in metric.histogram.bucket
+                                            if b.upper_bound < math.inf]
+                    for family in families if family.name == "took" for metric in family.metric}
+
+        with Sidecar("--push", rules=FORMS) as sidecar:
+            for times in (1, 2):
+                sidecar.send(*lines)
+                by_text = samples_of_text(parse_text(sidecar.get()[1].decode()))
+                by_open = samples_of_text(parse_open(sidecar.get(accept=OPEN)[1].decode()))
+                page = sidecar.get(accept=PROTO)[1]
+                by_proto = samples_of_protobuf(parse_protobuf(page))
+                check(without_time(by_open) == without_time(by_text), "OpenMetrics differs")
+                check(without_time(by_proto) == without_time(by_text), "protobuf differs")
+                check(bounds(parse_protobuf(page))
+                      == {"a": [1, 2], "b": [5], "c": [], "d": [0.5]}, bounds(parse_protobuf(page)))
+                check(by_text["took_bucket", (("l", "b"), ("le", "5.0"))] == 2 * times, by_text)
+                check(by_text["took_count", (("l", "c"),)] == 3 * times, by_text)
+                check(sidecar.get()[1].count(b"# TYPE took histogram") == 1, "not one head")
+                check(("paused", (("l", "q"), ("quantile", "0.9"))) in by_text, by_text)
+                sidecar.process.kill()
+                sidecar.process.wait()
+                sidecar.start()
+            for features in (["--enable-feature=native-histograms"], []):
+                with Prometheus(sidecar.metrics, sidecar.folder, *features) as server:
+                    wait_for(lambda: server.value('took_bucket{l="b",le="+Inf"}') == 6
+                             or features and server.value("up") == 1, "Prometheus", 60)
+                    check(server.value("up") == 1, "not up")
 
     def test_names(self):
         """--utf8-names: what each scheme writes, and what the official parsers read."""

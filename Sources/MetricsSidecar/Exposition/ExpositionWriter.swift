@@ -15,8 +15,10 @@ final class ExpositionWriter {
   private var place = 0
   private var isOpen = false
   private var hasHead = false
-  /// The next of the family's own series, which come before pushed ones.
+  /// The next of the family's own series, which come before pushed ones, and its part behind
+  /// `place`.
   private var series = 0
+  private var further = 0
   /// The size of a family in protobuf, as far as it is measured, and a buffer for measuring its
   /// series.
   private var seriesByteCount = 0
@@ -97,11 +99,13 @@ final class ExpositionWriter {
   private func close() {
     if stage == .events { snapshot.pushed?.noteHidden(part: place) }
     isOpen = false
-    place += 1
+    place += 1 + further
+    further = 0
   }
 
   private func rewind() {
     series = 0
+    further = 0
     snapshot.pushed?.families.rewind()
   }
 
@@ -161,10 +165,10 @@ final class ExpositionWriter {
   /// done.
   private func measure(_ byteCount: Int, to page: inout ByteBuffer) -> Bool {
     var isComplete = true
-    if stage == .events, snapshot.parts[place].hasNumbers,
-      series < snapshot.parts[place].series.count
+    if stage == .events, snapshot.parts[place + further].hasNumbers,
+      series < snapshot.parts[place + further].series.count
     {
-      let part = snapshot.parts[place]
+      let part = snapshot.parts[place + further]
       seriesByteCount += writer.byteCount(ofNumbers: part, of: snapshot, from: &series)
       isComplete = series == part.series.count
     }
@@ -186,11 +190,16 @@ final class ExpositionWriter {
     var family: Family?
     switch stage {
     case .events:
-      let part = snapshot.parts[place]
-      events(part, to: &page, end: end)
-      if series < part.series.count { return false }
+      while true {
+        let part = snapshot.parts[place + further]
+        events(part, to: &page, end: end)
+        if series < part.series.count { return false }
+        guard part.isContinued else { break }
+        further += 1
+        series = 0
+      }
       name = pushed?.name(part: place) ?? -1
-      family = part.family
+      family = snapshot.parts[place].family
     case .own:
       let samples = snapshot.ownSamples(place)
       while series < samples.count, page.count < end {

@@ -15,6 +15,8 @@ final class Snapshot {
     let series: [Record]
     /// Values per series: all its cells except the one that says whether it is in use.
     let valuesPerSeries: Int
+    /// Whether the next part has the same name.
+    var isContinued: Bool
 
     /// Whether each series is a single number in a cell.
     var hasNumbers: Bool { family.kind == .counter || family.kind == .gauge }
@@ -56,19 +58,26 @@ final class Snapshot {
     registry.state.kept.begin(
       end: Int(registry.state.endUnit), after: registry.state.committed)
     var longest = 1
-    for family in registry.families {
+    for family in registry.families where !family.isFurther {
       // A declared family is shown from the start, even without a series.
-      guard !family.series.isEmpty || family.isDeclared, filter.includes(family.name) else {
-        continue
-      }
+      guard family.first({ !$0.series.isEmpty || $0.isDeclared }) != nil,
+        filter.includes(family.name)
+      else { continue }
       if isOpenMetrics, family.kind == .counter,
         !Self.hasShortName(family.name, in: registry)
       {
         unknownCounters.insert(parts.count)
       }
-      let perSeries = family.cellCount - 1
-      longest = max(longest, perSeries)
-      parts.append(Part(family: family, series: family.series, valuesPerSeries: perSeries))
+      var next: Family? = family
+      while let form = next {
+        next = form.next
+        let perSeries = form.cellCount - 1
+        longest = max(longest, perSeries)
+        parts.append(
+          Part(
+            family: form, series: form.series, valuesPerSeries: perSeries,
+            isContinued: next != nil))
+      }
     }
     unsafe scratch = .allocate(capacity: longest)
   }

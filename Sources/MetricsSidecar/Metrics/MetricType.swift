@@ -24,6 +24,11 @@ enum MetricType: UInt8 {
   /// Whether an event that is kept as `event` without a rule may feed a family of this type.
   func takes(_ event: MetricType) -> Bool { metric.takes(event) }
 
+  /// The type that a rule names for it.
+  var plain: MetricType {
+    self == .nativeHistogram ? .histogram : self == .clientGauge ? .gauge : self
+  }
+
   /// Whether its lines are `…_sum`, `…_count` and such.
   var hasSuffixes: Bool { metric.exposedType.hasPoints }
 }

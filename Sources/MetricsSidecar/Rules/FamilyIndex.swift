@@ -1,3 +1,5 @@
+import SidecarPlatform
+
 /// The families of a rules file by name, and its scales, while it is parsed.
 struct FamilyIndex {
   private var scales = Scales()
@@ -11,6 +13,29 @@ struct FamilyIndex {
   mutating func hasRoom(forScale scale: Double) -> Bool {
     scale == 1 || scales.number(of: scale) > 0
   }
+
+  /// Gives a further entry of a name, which will be at `place`, the number of its form, or the
+  /// earlier entry that has the same; `false` if the name has too many forms.
+  mutating func number(_ family: inout FamilyRule, at place: Int) -> Bool {
+    let name = Array(family.name.utf8) + [0]
+    let text = family.formText
+    family.sameAs = places[name + text]
+    if family.sameAs != nil { return true }
+    var form = unsafe Digest.checksum(text.span.bytes) % 255 + 1
+    for _ in 0..<Self.formLimit {
+      let number = name + [UInt8(form)]
+      if places[number] == nil {
+        places[number] = place
+        places[name + text] = place
+        family.form = UInt8(form)
+        return true
+      }
+      form = form % 255 + 1
+    }
+    return false
+  }
+
+  static let formLimit = 200
 
   /// The index of a family's first entry.
   func first(_ name: [UInt8]) -> Int? { places[name] }

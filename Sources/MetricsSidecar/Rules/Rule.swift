@@ -1,3 +1,4 @@
+import SidecarPlatform
 import SidecarRules
 
 /// A rule that says which events feed a family.
@@ -76,6 +77,31 @@ struct FamilyRule {
   /// Upper bounds, ascending, without +Inf; empty except for histograms.
   var buckets: [Double]
   var options = KindOptions()
+  /// Which form of its name it has, from 1 on; 0 for that of the name's first entry. See
+  /// `Registry+Forms`.
+  var form: UInt8 = 0
+  /// An earlier entry of the same name with the same form.
+  var sameAs: Int?
+
+  /// What distinguishes its form from others of the name.
+  var formText: [UInt8] {
+    var text = ByteBuffer()
+    func append(_ number: Double) {
+      NumberFormat.append(number, to: &text)
+      text.append(UInt8(ascii: ","))
+    }
+    append(Double(kind?.rawValue ?? 0))
+    append(Double(timingKind.rawValue))
+    append(Double(ttlSeconds ?? -1))
+    append(Double(options.windowMilliseconds))
+    append(Double(options.maxBuckets))
+    append(Double(options.schema))
+    append(options.zeroThreshold)
+    for quantile in options.quantiles { append(quantile) }
+    append(.infinity)
+    for bound in buckets { append(bound) }
+    return text.array
+  }
 
   /// The template for the family's name; `nil` for a name without captures.
   var nameTemplate: Template? {

@@ -113,7 +113,7 @@ enum RuleFile {
     var family = entry.family
     if !has("name") { mistakes.append(json.mistake("a family needs a \"name\"")) }
     if let first = index.first(Array(family.name.utf8)) {
-      further(&family, entry.kind, rules.families[first], members, json, &mistakes)
+      further(&family, entry, first, in: rules, members, json, &index, &mistakes)
     } else {
       if !has("type") {
         mistakes.append(json.mistake("a family needs a \"type\": " + MetricMembers.types))
@@ -197,28 +197,49 @@ enum RuleFile {
     }
   }
 
-  /// Another entry has other events and labels for an existing family; the first entry decides the
-  /// rest.
+  /// Another entry has other events and labels for an existing family, and may have its own `ttl`,
+  /// and its own buckets or quantiles in place of the first entry's, which decides the rest.
   private static func further(
-    _ family: inout FamilyRule, _ kind: MetricType?, _ first: FamilyRule,
-    _ members: [(name: String, value: JSON)], _ json: JSON, _ mistakes: inout [JSON.Mistake]
+    _ family: inout FamilyRule, _ entry: Entry, _ place: Int, in rules: Rules,
+    _ members: [(name: String, value: JSON)], _ json: JSON, _ index: inout FamilyIndex,
+    _ mistakes: inout [JSON.Mistake]
   ) {
-    let own = ["name", "type", "labels", "constants", "events", "other_tags", "honor_labels"]
-    for (name, value) in members where !own.contains(name) {
-      mistakes.append(
-        value.mistake(
-          joined("\"", name, "\" belongs to the first entry of the family ", family.name)))
+    let first = rules.families[place]
+    var hasForm = false
+    for (name, value) in members {
+      if ["help", "timings", "merge", "client", "minus", "exemplar", "exact"].contains(name) {
+        mistakes.append(
+          value.mistake(
+            joined("\"", name, "\" belongs to the first entry of the family ", family.name)))
+      } else if name == "buckets" || MetricMembers.names.contains(name) {
+        hasForm = true
+      }
     }
-    if let kind, let known = first.kind, !known.takes(kind), known != kind {
+    if let kind = entry.kind, let known = first.kind, known.plain != kind {
       mistakes.append(
         json.mistake(joined("there is a family ", family.name, " of another type already")))
     }
     family.kind = first.kind
     family.timingKind = first.timingKind
     family.help = first.help
-    family.ttlSeconds = first.ttlSeconds
-    family.buckets = first.buckets
-    family.options = first.options
+    if hasForm {
+      var entry = entry
+      entry.isEventsOwn = first.kind == nil
+      entry.kind = first.kind?.plain
+      family.timingKind = first.timingKind.plain
+      family.options.exemplar = first.options.exemplar
+      settle(&family, entry, members, json, &mistakes)
+    } else {
+      family.buckets = first.buckets
+      family.options = first.options
+    }
+    family.sameAs = place
+    if family.ttlSeconds == nil { family.ttlSeconds = first.ttlSeconds } else { hasForm = true }
+    guard hasForm, family.formText != first.formText else { return }
+    if !index.number(&family, at: rules.families.count) {
+      mistakes.append(json.mistake("a family has at most 200 forms"))
+    }
+    if let same = family.sameAs { family.form = rules.families[same].form }
   }
 
   private static func checkName(

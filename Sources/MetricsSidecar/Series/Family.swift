@@ -14,6 +14,13 @@ final class Family {
   let boundTexts: [[UInt8]]
   /// Distinguishes series whose cells have another meaning: other buckets, another window.
   let shape: UInt32
+  /// Which of the rules' forms of this name it has; see `Registry+Forms`.
+  var form: UInt8 = 0
+  /// The next family of its name, in another form, and whether it comes after one.
+  var next: Family?
+  var isFurther = false
+  /// Its index in `Registry.families`.
+  var place = 0
   /// Whether a rule names it, so that it is shown without a series too.
   var isDeclared = false
   /// Whether a client declared it.
@@ -50,6 +57,21 @@ final class Family {
     var words = ByteBuffer()
     for number in bounds + metric.shape(options) { NumberFormat.append(number, to: &words) }
     shape = words.isEmpty ? 0 : Digest.checksum(words.bytes)
+  }
+
+  /// The same for series whose records have another form.
+  init(_ other: Family, form: UInt8, isCurrent: Bool) {
+    name = other.name
+    kind = other.kind
+    metric = other.metric
+    help = other.help
+    bounds = other.bounds
+    options = other.options
+    boundTexts = other.boundTexts
+    shape = other.shape
+    timeToLive = other.timeToLive
+    self.form = form
+    self.isCurrent = isCurrent
   }
 
   /// The number of cells of a series in this family, including the first, which says whether it is

@@ -8,7 +8,7 @@
 ///      12   4  checksum of bytes 16..<32, the place and the key
 ///      16   4  shape: which buckets         20   6  when it was made, in Unix milliseconds
 ///      26   2  bytes of the key             28   2  bytes of the name at the key's start
-///      30   1  kind                         31   1  zero
+///      30   1  kind                         31   1  form: see `Registry+Forms`
 ///      32   …  the cells with its values, 32 bytes each
 ///       …   …  the key, filled up to a multiple of 32
 ///

@@ -9,11 +9,10 @@ extension Registry {
     let state = self.state
     for record in records {
       guard let key = Labels.withoutEmpty(state.key(record)),
-        let index = familyIndex[name(of: record)]
+        let family = own(record, name(of: record))
       else { continue }
-      let family = families[index]
       if let twin = table.find(key.bytes, in: state) {
-        add(record, to: twin, family)
+        if hasForm(twin, family) { add(record, to: twin, family) }
       } else if let twin = moved(record, to: key.bytes, family) {
         family.series.append(twin)
         seriesCount += 1

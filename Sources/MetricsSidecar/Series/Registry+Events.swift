@@ -245,21 +245,33 @@ extension Registry {
   }
 
   func feed(
-    _ index: Int, _ labels: [Label], _ event: EventDescription, into outcome: inout Resolution,
+    _ wanted: Int, _ labels: [Label], _ event: EventDescription, into outcome: inout Resolution,
     scale: Double
   ) {
-    let family = families[index]
-    guard let place = UInt16(exactly: index) else {
+    var index = wanted
+    var family = families[index]
+    guard index <= UInt16.max else {
       outcome.refusal = .familyLimit
       return
     }
     var key = ByteBuffer(capacity: 128)
     SeriesKey.append(family.name, labels, to: &key)
-    guard let record = table.find(key.bytes, in: state) ?? fresh(key.bytes, family, &outcome)
-    else {
+    var known = table.find(key.bytes, in: state)
+    form(of: &known, &index)
+    if known == nil {
+      known = fresh(key.bytes, family, &outcome)
+      // The overflow series may have another form.
+      form(of: &known, &index)
+    }
+    guard let record = known else {
       if family.series.isEmpty, !family.isDeclared { forgetFamily(index) }
       return
     }
+    guard let place = UInt16(exactly: index) else {
+      outcome.refusal = .familyLimit
+      return
+    }
+    family = families[index]
     outcome.targets.append(
       LineTable.Target(
         cell: UInt32(record.headCell), family: place,
@@ -274,7 +286,11 @@ extension Registry {
     _ key: RawSpan, _ family: Family, _ outcome: inout Resolution
   ) -> Record? {
     do throws(Rejection) {
-      let kept = family.series.count - (family.overflow == nil ? 0 : 1)
+      var kept = 0
+      _ = familyIndex[family.name].map { families[$0] }?.first {
+        kept += $0.series.count - ($0.overflow == nil ? 0 : 1)
+        return false
+      }
       if seriesCount >= limits.series || kept >= limits.familySeries { throw .seriesLimit }
       guard hasRoom(for: family.textByteCount(key: key.byteCount)) else { throw .expositionLimit }
       let record = try make(key, family)
@@ -299,11 +315,11 @@ extension Registry {
 
   /// `name{overflow="true"}`: where series beyond the limit add up, so that totals stay right.
   private func overflow(of family: Family) -> Record? {
-    if let record = family.overflow { return record }
     var key = ByteBuffer(capacity: 64)
     SeriesKey.append(
       family.name, [(Array("overflow".utf8), Array("true".utf8)[...])], to: &key)
-    // There is one per family, and they keep totals right.
+    if let record = table.find(key.bytes, in: state) { return record }
+    // There is one per name, and they keep totals right.
     guard
       hasRoom(for: family.textByteCount(key: key.count), further: limits.expositionByteCount / 8)
     else { return nil }

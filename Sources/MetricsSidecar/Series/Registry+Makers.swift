@@ -18,10 +18,12 @@ extension Registry {
     makerMatcher = RuleMatcher(makers.map { Rule(event: $0.name, conditions: []) })
   }
 
-  /// The family that an entry would create with this name, if its series have this form.
-  private func remade(
-    _ name: [UInt8], _ kind: MetricType, _ shape: UInt32, _ cellCount: Int
+  /// The family that an entry would create with this name, if its series have these cells. Without
+  /// an entry of this form it waits for an event to decide.
+  func remade(
+    _ name: [UInt8], _ kind: MetricType, _ shape: UInt32, _ cellCount: Int, _ form: UInt8
   ) -> Family? {
+    var other: Family?
     var plain = name[...]
     let prefix = "exported_".utf8
     if plain.starts(with: prefix), Names.isReserved(Array(plain.dropFirst(prefix.count))) {
@@ -36,19 +38,26 @@ extension Registry {
         ?? (kind == .counter || kind == .gauge || kind == .set || kind == rule.timingKind)
       guard isOwn else { continue }
       let family = made(rule, name, kind)
-      if family.shape == shape, family.cellCount == cellCount { return family }
+      guard family.shape == shape, family.cellCount == cellCount else { continue }
+      if rule.form == form { return family }
+      // One that no family has yet: the entry may have had another form.
+      let isNew = familyIndex[name].map { families[$0] }?.first { $0.form == rule.form } == nil
+      if other == nil || isNew { other = family }
     }
-    return nil
+    other?.form = form
+    other?.isCurrent = false
+    return other
   }
 
   /// The family of a series in the state file that no rule declares: as an entry creates it, or as
   /// for an event without a rule.
   func found(
-    _ name: [UInt8], _ kind: MetricType, _ shape: UInt32, _ cellCount: Int
+    _ name: [UInt8], _ kind: MetricType, _ shape: UInt32, _ cellCount: Int, _ form: UInt8
   ) -> Family {
-    if let family = remade(name, kind, shape, cellCount) { return family }
+    if let family = remade(name, kind, shape, cellCount, form) { return family }
     let bounds = kind == .histogram ? FamilyRule.defaultBuckets : []
     let family = Family(name: name, kind: kind, help: "", bounds: bounds)
+    family.form = form
     family.isCurrent = false
     return family
   }
@@ -57,33 +66,32 @@ extension Registry {
   func remakeFamilies() {
     for index in families.indices where !families[index].isCurrent {
       let known = families[index]
-      if let family = remade(known.name, known.kind, known.shape, known.cellCount) {
+      if let family = remade(
+        known.name, known.kind, known.shape, known.cellCount, known.form)
+      {
         replace(index, family)
       }
     }
-  }
-
-  /// An event of `rule` has reached an existing family. A family found only by a restart or a
-  /// reload takes the form of the rule.
-  func meet(_ index: Int, _ rule: FamilyRule, _ kind: MetricType) throws(Rejection) {
-    let known = families[index]
-    if !known.isCurrent {
-      if known.kind != kind, isSampleOfAnother(known.name, kind) { throw conflict(known.name) }
-      replace(index, made(rule, known.name, kind))
-    }
-    let family = families[index]
-    guard family.kind == kind else { throw conflict(family.name) }
-    family.timeToLive = rule.timeToLive
-    expiry.use(timeToLive(family))
-    expiry.arm(timeToLive(family), now: monotonicNow)
   }
 
   /// Replaces a family by another: its series stay if they mean the same, and start again
   /// otherwise.
   func replace(_ index: Int, _ family: Family) {
     let known = families[index]
+    family.place = index
+    family.next = known.next
+    family.isFurther = known.isFurther
+    link(known, to: family)
+    families[index] = family
+    // No name has two types.
+    while let other = family.first({ FamilyType($0.kind) != FamilyType(family.kind) }) {
+      forgetSeries(other)
+      forgetFamily(other.place)
+    }
     textByteCount += family.headByteCount - known.headByteCount
     if known.kind == family.kind, known.shape == family.shape {
+      family.form = known.form
+      family.constants = known.constants
       family.series = known.series
       family.overflow = known.overflow
       for record in family.series {
@@ -93,6 +101,5 @@ extension Registry {
     } else {
       forgetSeries(known)
     }
-    families[index] = family
   }
 }

@@ -133,10 +133,7 @@ extension Registry {
     let name =
       rule.nameTemplate.map { Names.family(of: $0.filled(captures)[...], suffix: "") }
       ?? Array(rule.name.utf8)
-    if let index = familyIndex[name] {
-      try meet(index, rule, own)
-      return index
-    }
+    if let index = familyIndex[name] { return try meet(index, rule, own) }
     if name.count > limits.nameByteCount { throw .nameTooLong }
     if isSampleOfAnother(name, own) { throw conflict(name) }
     if familyCount >= limits.families { throw .familyLimit }
@@ -175,6 +172,7 @@ extension Registry {
     if kind == .histogram, bounds.isEmpty { bounds = FamilyRule.defaultBuckets }
     let family = Family(
       name: name, kind: kind, help: rule.help, bounds: bounds, options: rule.options)
+    family.form = rule.form
     family.isDeclared = rule.nameTemplate == nil
     family.timeToLive = rule.timeToLive
     expiry.use(timeToLive(family))
@@ -188,13 +186,9 @@ extension Registry {
       makers.append(Maker(entry: ruleFamilies.count, name: Template(rule.name).pattern))
       return ruleFamilies.append(-1)
     }
-    let name = Array(rule.name.utf8)
-    guard let index = familyIndex[name] else {
-      return ruleFamilies.append(add(made(rule, name, kind)))
-    }
-    // Another entry of a family only adds events to it.
-    if !families[index].isDeclared { replace(index, made(rule, name, kind)) }
-    ruleFamilies.append(index)
+    // Another entry of a family mostly adds only events to it.
+    if let same = rule.sameAs { return ruleFamilies.append(ruleFamilies[same]) }
+    ruleFamilies.append(declared(made(rule, Array(rule.name.utf8), kind)))
   }
 
   /// Families without labels, or with only constant ones, exist from the start, with 0.0.
@@ -228,6 +222,7 @@ extension Registry {
       family.constants = []
     }
     for entry in new.families { declare(entry) }
+    dropForms()
     indexMakers()
     showDeclared()
     remakeFamilies()

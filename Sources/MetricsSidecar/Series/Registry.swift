@@ -21,7 +21,7 @@ final class Registry {
   /// Steps that events have taken the rules since the intake looked at it.
   var ruleWork = 0
   var families: [Family] = []
-  private(set) var familyIndex: [[UInt8]: Int] = [:]
+  var familyIndex: [[UInt8]: Int] = [:]
   var table = SeriesTable()
   var lines: LineTable
   /// When all forgetting of lines by clients' wish will have been a second apart.
@@ -153,7 +153,7 @@ final class Registry {
     do throws(Errno) {
       let record = try state.allocate(
         kind: .series(family.kind), key: key, nameByteCount: family.name.count, shape: family.shape,
-        cellCount: family.cellCount, createdMilliseconds: createdMilliseconds)
+        form: family.form, cellCount: family.cellCount, createdMilliseconds: createdMilliseconds)
       table.insert(record, key: key)
       textByteCount += family.textByteCount(key: key.byteCount)
       return record
@@ -166,15 +166,21 @@ final class Registry {
   func kind(of name: [UInt8]) -> MetricType? { familyIndex[name].map { families[$0].kind } }
 
   func add(_ family: Family) -> Int {
+    place(family)
+    familyIndex[family.name] = family.place
+    return family.place
+  }
+
+  /// Gives the family a place, but not the name.
+  func place(_ family: Family) {
     textByteCount += family.headByteCount
     if let index = freeFamilies.popLast() {
-      familyIndex[family.name] = index
+      family.place = index
       families[index] = family
-      return index
+    } else {
+      family.place = families.count
+      families.append(family)
     }
-    familyIndex[family.name] = families.count
-    families.append(family)
-    return families.count - 1
   }
 
   /// The existing families.
@@ -235,9 +241,12 @@ final class Registry {
 
   /// Frees the place of a family without series.
   func forgetFamily(_ index: Int) {
-    if let record = spellings.forget(family: families[index].name) { retire(record) }
-    familyIndex[families[index].name] = nil
-    textByteCount -= families[index].headByteCount
+    let family = families[index]
+    link(family, to: family.next)
+    if familyIndex[family.name] == nil, let record = spellings.forget(family: family.name) {
+      retire(record)
+    }
+    textByteCount -= family.headByteCount
     families[index] = Family(name: [], kind: .gauge, help: "", bounds: [])
     freeFamilies.append(index)
   }
@@ -249,7 +258,7 @@ final class Registry {
     do throws(Rejection) {
       let known = table.find(key.bytes, in: state)
       let record = if let known { known } else { try make(key.bytes, family) }
-      family.constants.insert(record.headCell)
+      own(record, family.name)?.constants.insert(record.headCell)
       guard known == nil else { return }
       seriesCount += 1
       family.series.append(record)
@@ -296,13 +305,8 @@ final class Registry {
     if Names.isReserved(name) || familyIndex[name] == nil && isSampleOfAnother(name, kind) {
       return retire(record)
     }
-    let index =
-      familyIndex[name] ?? add(found(name, kind, state.shape(record), state.cellCount(record)))
-    let family = families[index]
     // The type or buckets differ from the current rules: it starts again.
-    guard family.kind == kind, family.shape == state.shape(record),
-      family.cellCount == state.cellCount(record)
-    else { return retire(record) }
+    guard let family = family(of: record, name, kind) else { return retire(record) }
     if Labels.hasEmpty(key) { return emptyLabelled.append(record) }
     table.insert(record, key: key)
     textByteCount += family.textByteCount(key: key.byteCount)

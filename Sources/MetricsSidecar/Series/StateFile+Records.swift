@@ -22,8 +22,8 @@ extension StateFile {
   /// - Throws: `ENOSPC` when the disk is full, `ENOMEM` when the file has reached its limit or the
   ///   record would be longer than 2 MiB; nothing has changed then.
   func allocate(
-    kind: Record.Kind, key: RawSpan, nameByteCount: Int, shape: UInt32, cellCount: Int,
-    createdMilliseconds: UInt64 = 0
+    kind: Record.Kind, key: RawSpan, nameByteCount: Int, shape: UInt32, form: UInt8 = 0,
+    cellCount: Int, createdMilliseconds: UInt64 = 0
   ) throws(Errno) -> Record {
     let keyUnits = (key.byteCount + 31) / Self.cellByteCount
     let units = cellCount + keyUnits
@@ -45,7 +45,8 @@ extension StateFile {
       of: UInt16(truncatingIfNeeded: milliseconds >> 32), toByteOffset: 24, as: UInt16.self)
     unsafe head.storeBytes(of: UInt16(key.byteCount), toByteOffset: 26, as: UInt16.self)
     unsafe head.storeBytes(of: UInt16(nameByteCount), toByteOffset: 28, as: UInt16.self)
-    unsafe head.storeBytes(of: UInt16(kind.rawValue), toByteOffset: 30, as: UInt16.self)
+    unsafe head.storeBytes(
+      of: UInt16(form) << 8 | UInt16(kind.rawValue), toByteOffset: 30, as: UInt16.self)
     for cell in 1..<cellCount { initialise(record.headCell + cell, 0) }
     let text = unsafe UnsafeMutableRawBufferPointer(
       start: head + cellCount * Self.cellByteCount, count: keyUnits * Self.cellByteCount)
@@ -127,6 +128,7 @@ extension StateFile {
 
   func keyByteCount(_ record: Record) -> Int { Int(short(record, 26)) }
   func kindByte(_ record: Record) -> UInt8 { UInt8(truncatingIfNeeded: short(record, 30)) }
+  func form(_ record: Record) -> UInt8 { UInt8(truncatingIfNeeded: short(record, 30) >> 8) }
   @inline(__always)
   func unitCount(_ record: Record) -> UInt32 { UInt32(short(record, 0)) }
 

@@ -210,8 +210,8 @@ import Testing
     #expect(file.notes.isEmpty)
   }
 
-  @Test func `what a further mapping of a family says of it is told as lost`() throws {
-    let (_, notes) = try fixture(
+  @Test func `a further mapping of a family has its own ttl, and buckets by labels`() throws {
+    let (fixture, notes) = try fixture(
       """
       mappings:
       - {match: a.x, name: a, ttl: 10m, help: one, observer_type: histogram, buckets: [1, 2]}
@@ -223,9 +223,12 @@ import Testing
         observer_type: histogram
         buckets: [1]
       - {match: a.u, name: a}
+      - {match: a.v, name: a, observer_type: histogram, buckets: [3], labels: {l: v, m: v}}
+      - {match: a.w, name: a, observer_type: histogram, buckets: [4], labels: {m: w, l: w}}
       - {match: b.x, name: b, quantiles: [{quantile: 0.5}]}
       - {match: b.y, name: b, summary_options: {max_age: 1m}}
       - {match: b.z, name: b, quantiles: [{quantile: 0.5}], match_metric_type: counter}
+      - {match: b.l, name: b, labels: {l: v}}
       """)
     let lost = { (what: String, name: String) in
       "\(what) of this mapping: lost, as \(name) has what its first one says"
@@ -234,13 +237,21 @@ import Testing
       notes
         == [
           "line 4, column 3: " + lost("the help", "a"),
-          "line 6, column 8: " + lost("the ttl", "a"),
-          "line 9, column 12: " + lost("the buckets", "a"),
-          "line 10, column 3: " + lost("the ttl", "a"),
+          "line 9, column 12: " + lost("the buckets", "a with these labels"),
           "line 10, column 3: " + lost("the observer type", "a"),
-          "line 12, column 3: " + lost("the quantiles", "b"),
-          "line 12, column 52: " + lost("the max_age", "b"),
+          "line 12, column 60: " + lost("the buckets", "a with these labels"),
+          "line 14, column 3: " + lost("the quantiles", "b with these labels"),
+          "line 14, column 52: " + lost("the max_age", "b with these labels"),
         ])
+    let entries = fixture.rules.families.filter { $0.name == "a" }
+    #expect(entries.map { $0.ttlSeconds } == [600, 600, 300, 0, 0, 0])
+    #expect(entries.map { $0.buckets } == [[1, 2], [1, 2], [1, 2], [1, 2], [3], [3]])
+    let summaries = fixture.rules.families.filter { $0.name == "b" }
+    #expect(
+      summaries.map { $0.options.quantiles } == [[0.5], [0.5], [0.5], [0.5, 0.9, 0.99]])
+    for name in ["x", "v", "w"] { fixture.apply("a.\(name)", "h", 2) }
+    #expect(fixture.value(#"a_bucket{le="2.0"}"#) == 1)
+    #expect(fixture.value(#"a_bucket{l="w",m="w",le="3.0"}"#) == 1)
   }
 
   @Test(arguments: [
