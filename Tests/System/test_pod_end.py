@@ -15,14 +15,13 @@ import os
 import random
 import resource
 import signal
-import socket
 import tempfile
 import threading
 import time
 from unittest import TestCase, main
 
 from support import setting
-from support.checks import check, wait_for
+from support.checks import check, free_port, wait_for
 from support.lingering import ENDS, SEEN
 from support.pair import Pair
 from support.prometheus import Prometheus
@@ -163,11 +162,7 @@ CASES = [
 
 def ports(count):
     """So many free ports, each once."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return iter([each.getsockname()[1] for each in sockets])
+    return iter([free_port() for _ in range(count)])
 
 
 def config(folder, cases):
