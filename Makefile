@@ -61,7 +61,7 @@ bench-scrape: dist-amd64 ## Compare large pages with peers: time, memory, limits
 
 verify-intake: dist-amd64 ## Every way in, on real sockets: bad input, limits, killed workers
 	swift build --package-path Examples --product count-jobs
-	Tests/System/run intake session_client supervised workers limits neighbours ready attacks drains worst
+	Tests/System/run intake session_client supervised workers limits neighbours ready attacks drains worst worst_beside
 
 verify-rules: dist-amd64 ## Reload rules under load, refuse bad ones, convert statsd_exporter's; RE2
 	Tests/System/run rules rule_tests regex

@@ -82,10 +82,11 @@ static int is_poison(const unsigned char *bytes, size_t count) {
     if (own->poison[i].count == count && own->poison[i].digest == digest(bytes, count)) return 1;
   return 0;
 }
-// Nothing is kept where no worker comes after this process; tests run many at once.
+// Nothing is kept where no worker comes after this process; tests run many at once. What is planned
+// happens there too.
 static int has_successor(void) {
 #ifdef CLINUX_FAULTS
-  if (getenv("CLINUX_HANG")) return 1;
+  if (getenv("CLINUX_CRASH") || getenv("CLINUX_HANG")) return 1;
 #endif
   return own != NULL;
 }

@@ -105,9 +105,11 @@ extension Sidecar: ClientMemoryHolder {
       }
     }
     guard let chosen else { return false }
-    // Events that it has sent meanwhile count.
-    for _ in 0..<64 where isOpen(chosen) && read(chosen, now, until: .max) > 0 {}
-    guard isOpen(chosen) else { return true }
+    // With something that is not read yet, it is not silent.
+    if Socket.readableByteCount(chosen.socket.raw) ?? 0 > 0 { return false }
+    // It may have gone.
+    _ = read(chosen, now, until: turn.endsAt)
+    guard isOpen(chosen), turn.half == .nothing else { return !isOpen(chosen) }
     processor.counts.closed.evicted += 1
     finish(chosen)
     return true

@@ -5,18 +5,16 @@ the end; while it is read, probes are answered.
     Tests/System/run drains [CLIENTS=400]
 """
 import json
-import signal
 import threading
-from contextlib import contextmanager
 from unittest import TestCase, main
 
 from support import setting
 from support.checks import check, wait_for
+from support.full_sockets import LINE, fill, standing
 from support.sidecar import Sidecar
 from support.stall import Stall
 
 CLIENTS = setting("CLIENTS", 400)
-LINE = b"kkk:1|c\n"
 DATAGRAMS = 8000
 MOST = 100  # Milliseconds of CPU.
 
@@ -24,33 +22,6 @@ MOST = 100  # Milliseconds of CPU.
 def rules(family):
     return json.dumps({"families": [
         {"name": family, "type": "counter", "events": [{"event": "kkk"}]}]})
-
-
-@contextmanager
-def standing(sidecar):
-    """The sidecar reads nothing meanwhile."""
-    sidecar.process.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        sidecar.process.send_signal(signal.SIGCONT)
-
-
-def fill(sidecar):
-    """Clients of events.sock that have sent as much as the kernel takes: them, and their lines."""
-    clients, count = [], 0
-    for _ in range(CLIENTS):
-        client = sidecar.unix("events.sock", 1)
-        client.setblocking(False)
-        clients.append(client)
-        try:
-            while True:
-                sent = client.send(LINE * 512)
-                check(sent % len(LINE) == 0, "half a line was sent:", sent)
-                count += sent // len(LINE)
-        except BlockingIOError:
-            pass
-    return clients, count
 
 
 def dropped(port):
@@ -72,7 +43,7 @@ class Drains(TestCase):
                 target=lambda: answers.append(sidecar.get("/-/reload", "POST")))
             with Stall(sidecar.metrics, sidecar.process.pid) as stall:
                 with standing(sidecar):
-                    clients, count = fill(sidecar)
+                    clients, count = fill(sidecar, CLIENTS)
                     with open(sidecar.path("rules.json"), "w", encoding="utf-8") as file:
                         file.write(rules("after_total"))
                     post.start()
@@ -87,7 +58,7 @@ class Drains(TestCase):
         with Sidecar("--linger", "60s") as sidecar:
             with Stall(sidecar.metrics, sidecar.process.pid) as stall:
                 with standing(sidecar):
-                    clients, count = fill(sidecar)
+                    clients, count = fill(sidecar, CLIENTS)
                     sidecar.process.terminate()
                 wait_for(lambda: "Told to stop" in sidecar.output(), "the wait", 60)
                 sidecar.expect({"kkk_total": count})
@@ -101,7 +72,7 @@ class Drains(TestCase):
         with Sidecar() as sidecar:
             with Stall(sidecar.metrics, sidecar.process.pid) as stall:
                 with standing(sidecar):
-                    _, count = fill(sidecar)
+                    _, count = fill(sidecar, CLIENTS)
                     sidecar.process.terminate()
                 check(sidecar.process.wait(60) == 0, sidecar.output())
             self.stalled(stall, f"SIGTERM beside {count} lines")

@@ -83,6 +83,21 @@ class WorkerFaults(TestCase):
             # takes along.
             sidecar.expect({"good_total": 1, "hang_total": None})
 
+    def test_crash_alone(self):
+        """Without a parent, a sidecar that dies of its input is gone by that signal; another one
+        goes on with what was committed."""
+        for number in FAULTS:
+            class Alone(Sidecar):
+                popen = {"env": dict(os.environ, CLINUX_CRASH=f"{int(number)}:bad:1")}
+            with Alone(programs=DEBUG_PROGRAMS) as sidecar:
+                sidecar.send("good:1|c")
+                sidecar.expect({"good_total": 1})
+                Wire(sidecar).send(frame("good:1|c", "bad:1|c"))
+                check(sidecar.process.wait(40) == -number, sidecar.process.returncode)
+                sidecar.popen = {}
+                sidecar.start()
+                sidecar.expect({"good_total": 1, "bad_total": None})
+
     def test_hung_alone(self):
         """Without a parent, a sidecar that hangs ends 15 s after SIGTERM."""
         class Alone(Sidecar):

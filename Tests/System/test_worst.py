@@ -10,19 +10,15 @@ import os
 import signal
 import socket
 import time
-from unittest import TestCase, main
+from unittest import main
 
-from support import setting
 from support.checks import check, free_port, wait_for
 from support.dear_rules import DEAR, MANY, dear, name
 from support.otlp_worst import requests
 from support.push_bodies import PROTOBUF, TEXT, double, family, field, label, varint
 from support.sidecar import Session, Sidecar, Wire, frame
-from support.stall import Stall
+from support.worst import WorstCase
 
-TRIES = setting("TRIES", 3)
-ONLY = setting("ONLY", "")
-MOST = 100  # Milliseconds of CPU.
 MIB = 1 << 20
 OM = "application/openmetrics-text; version=1.0.0; escaping=underscores"
 PB = PROTOBUF + "; escaping=underscores"
@@ -249,40 +245,11 @@ PUSHES = {
     "long labels": pushed(lambda: text(lambda n: f"p{{k=\"{n:080}\"}} 1")),
     "a long path": pushed(b"a 1\n", "/metrics/job/" + "/".join(
         f"l{n}/{'v' * 200}" for n in range(30))),
-    "wipe": pushed(b"", "/api/v1/admin/wipe", "PUT"),
+    "wipe": pushed(b"", "/api/v1/admin/wipe", "PUT", most=300),
 }
 
 
-class Worst(TestCase):
-    def setUp(self):
-        self.rows = []
-
-    def tearDown(self):
-        for name, milliseconds in self.rows:
-            print(f"  {milliseconds:8.1f} ms  {name}")
-
-    def measure(self, name, act, *flags, before=None, rules=None):
-        """One row, of a sidecar made for it; where another program may have had a part in it, the
-        least of the tries."""
-        if ONLY and ONLY not in name:
-            return
-        least = 1e9
-        for _ in range(TRIES):
-            with Sidecar(*flags, rules=rules) as sidecar:
-                if before:
-                    before(sidecar)
-                with Stall(sidecar.metrics, sidecar.process.pid) as stall:
-                    act(sidecar)
-                check(sidecar.process.poll() is None, "the sidecar ended: " + sidecar.output())
-            least = min(least, stall.milliseconds)
-            if least < MOST * 0.6:
-                break
-        self.rows.append((name, least))
-
-    def judge(self):
-        slow = [(name, round(took, 1)) for name, took in self.rows if took >= MOST]
-        check(not slow, "these hold the loop for 100 ms of CPU or more:", slow)
-
+class Worst(WorstCase):
     def test_frames(self):
         """A frame of 1 MiB of whatever, into an empty sidecar and into one that is full."""
         for name, line in FRAMES.items():
@@ -291,7 +258,7 @@ class Worst(TestCase):
             self.measure(f"frame into a full one: {name}", sent(filled(line)), before=full)
         for name, line in RULED.items():
             self.measure(f"frame: {name}", sent(filled(line), filled(line)), rules=RULES)
-        self.judge()
+        self.judge("Frames")
 
     def test_a_frame_of_many_turns_is_whole(self):
         """A frame that takes several turns shows whole or not at all, and a worker killed amidst
@@ -338,7 +305,7 @@ class Worst(TestCase):
             for client in clients:
                 client.close()
         self.measure("datagrams of 60 KB, new series", act)
-        self.judge()
+        self.judge("Datagrams of 60 KB")
 
     def test_rules(self):
         """Names of 250 bytes that nobody has seen, with the dearest rules there can be."""
@@ -348,7 +315,7 @@ class Worst(TestCase):
         self.measure("datagrams of a name each, 60,000 globs", datagrams_of_names, rules=MANY)
         for kind in ("frame", "frames", "lines"):
             self.measure(f"new names in {kind}", names(kind), rules=dear(DEAR[0]))
-        self.judge()
+        self.judge("Dear rules")
 
     def test_reads(self):
         """Each path, of a sidecar with 10,000 long series and 9,000 pushed ones."""
@@ -357,11 +324,11 @@ class Worst(TestCase):
             PUSHES["long labels"](sidecar)
         for name, act in READS.items():
             self.measure(f"read: {name}", act, "--push", before=before)
-        self.judge()
+        self.judge("Requests")
 
     def test_pushes(self):
         """Each push of 1 MiB: into an empty store, and into one that has 8,191 groups."""
-        flags = "--push", "--push-aggregate"
+        flags = "--push", "--push-aggregate", "--push-admin"
         for name, act in PUSHES.items():
             before = PUSHES["one family"] if name in ("replacing", "deleting", "wipe") else None
             self.measure(f"push: {name}", act, *flags, before=before)
@@ -370,29 +337,14 @@ class Worst(TestCase):
         beside["5,000 series with all 13 names"] = pushed(with_all_names)
         for name, act in beside.items():
             self.measure(f"push beside them: {name}", act, *flags, before=subsets)
-        self.judge()
+        self.judge("Pushes")
 
     def test_otlp(self):
         """Each request of OTLP that is as long as it may be."""
         port = free_port()
         for name, act in requests(port):
             self.measure(f"OTLP: {name}", act, "--otlp", f"127.0.0.1:{port}")
-        self.judge()
-
-    def test_reload(self):
-        """A changed file of 1,000 rules, with 10,000 series made by the one before."""
-        def rules(salt):
-            return json.dumps({"families": [
-                {"name": f"r{n}", "type": "counter", "help": salt,
-                 "constants": {"k": "$1"}, "events": [{"event": f"f{n}.*"}]} for n in range(1000)]})
-
-        def act(sidecar):
-            with open(sidecar.path("rules.json"), "w", encoding="utf-8") as f:
-                f.write(rules("changed"))
-            got("/-/reload", "POST")(sidecar)
-        self.measure("a changed file of 1,000 rules", act, rules=rules("a"), before=lambda sidecar:
-                     full(sidecar, lambda n: f"f{n % 1000}.{n}:1|c"))
-        self.judge()
+        self.judge("Requests of OTLP")
 
 
 if __name__ == "__main__":

@@ -5,13 +5,14 @@ import SidecarRules
 /// and gets them as text for its terminal.
 ///
 /// What must stay true: without viewers this object does not exist, and a frame or datagram costs
-/// one check for it. A viewer keeps `lineLimit` lines between two requests and counts the rest, so
-/// neither memory nor work grows with a flood that it does not read. A viewer that has not asked
-/// for `leaseNanoseconds` is dropped.
+/// one check for it. A viewer keeps `lineLimit` lines between two requests and counts the rest, and
+/// comparing names takes a fifth of the time at most, so neither memory nor work grows with a flood
+/// that it does not read. A viewer that has not asked for `leaseNanoseconds` is dropped.
 final class Tap {
   final class Viewer {
     let id: UInt64
-    let name: Pattern
+    /// The names it looks at; `nil` for all.
+    let name: Pattern?
     let isOfRefusals: Bool
     /// Its terminal's columns; 0 for text without colours.
     var columns = 0
@@ -22,7 +23,7 @@ final class Tap {
     /// Reasons whose meaning it has already shown.
     fileprivate var told: [StaticString] = []
 
-    init(id: UInt64, name: Pattern, isOfRefusals: Bool) {
+    init(id: UInt64, name: Pattern?, isOfRefusals: Bool) {
       self.id = id
       self.name = name
       self.isOfRefusals = isOfRefusals
@@ -35,11 +36,22 @@ final class Tap {
 
   private(set) var viewers: [Viewer] = []
   private let refusals: Refusals
+  /// The steps that names may be compared for, and since when this is so. A step takes up to 5 ns.
+  private var credit = creditLimit
+  private var creditedAt: UInt64 = 0
+
+  private static let creditLimit = 1_000_000
+  private static let creditNanoseconds: UInt64 = 25
+  /// Of a comparison, beside those of the pattern.
+  private static let comparisonSteps = 64
 
   init(_ refusals: Refusals) { self.refusals = refusals }
 
   /// Whether a viewer is left: reads the clock once per frame.
   func isWatched(now: UInt64) -> Bool {
+    let more = (now &- min(now, creditedAt)) / Self.creditNanoseconds
+    credit = min(Self.creditLimit, credit + Int(min(more, UInt64(Self.creditLimit))))
+    creditedAt = now
     while let index = viewers.firstIndex(where: { $0.until < now }) { viewers.remove(at: index) }
     return !viewers.isEmpty
   }
@@ -55,7 +67,8 @@ final class Tap {
       return viewer
     }
     guard viewers.count < Self.viewerLimit else { return nil }
-    let viewer = Viewer(id: id, name: Pattern(name), isOfRefusals: isOfRefusals)
+    let viewer = Viewer(
+      id: id, name: name == "*" ? nil : Pattern(name), isOfRefusals: isOfRefusals)
     viewer.until = now + Self.leaseNanoseconds
     viewer.columns = columns
     viewers.append(viewer)
@@ -86,7 +99,10 @@ final class Tap {
     _ line: RawSpan, _ socket: StaticString, _ reason: StaticString, _ time: UInt64,
     to viewer: Viewer
   ) {
-    guard Self.matches(line, viewer.name, socket) else { return }
+    if let name = viewer.name {
+      guard credit > 0 else { return viewer.leftOut &+= 1 }
+      guard matches(line, name, socket) else { return }
+    }
     guard viewer.count < Self.lineLimit else { return viewer.leftOut &+= 1 }
     viewer.count += 1
     let isRefused = reason.utf8CodeUnitCount > 2
@@ -119,18 +135,19 @@ final class Tap {
 
   /// Whether the line's event has a matching name: the text before the colon, with or without its
   /// tags.
-  private static func matches(_ line: RawSpan, _ name: Pattern, _ socket: StaticString) -> Bool {
-    if name == Pattern("*") { return true }
+  private func matches(_ line: RawSpan, _ name: Pattern, _ socket: StaticString) -> Bool {
+    var work = Self.comparisonSteps
+    defer { credit -= work }
     var start = 0
     // In spectator's lines the name follows the type.
     if Refusals.isSame(socket, "spectator") { start = line.index(of: ":", from: 0) + 1 }
     guard start <= line.byteCount else { return false }
     let text = SeriesKey.array(line.extracting(start..<line.index(of: ":", from: start)))
-    if name.matches(text[...]) { return true }
+    if name.captures(text[...], &work) != nil { return true }
     for (index, byte) in text.enumerated() {
       switch byte {
       case UInt8(ascii: ","), UInt8(ascii: "#"), UInt8(ascii: "["), UInt8(ascii: ";"):
-        return name.matches(text[..<index])
+        return name.captures(text[..<index], &work) != nil
       default: break
       }
     }
@@ -188,7 +205,7 @@ extension LineProcessor {
       // Of those that nobody looks at.
       if stop < line.byteCount { return end - line.byteCount + stop }
       if line.byteCount > 0, refusals.count == before { tap?.show(line, source.name) }
-      if hasEnded { break }
+      if hasEnded || isOver(sliceEnd) { break }
     }
     return min(start, bytes.byteCount)
   }
