@@ -51,7 +51,7 @@ extension Sidecar {
       else {
         if draining.rules != nil { return .waits }
         succeeded()
-        settings.log.info("Reloaded the rules: they are those in force")
+        tell(.info, "Reloaded the rules: they are those in force")
         return .isInForce
       }
       // Events sent under the old rules count by them.
@@ -61,7 +61,7 @@ extension Sidecar {
     } catch {
       selfMetrics.reloads.failureCount += 1
       selfMetrics.reloads.hasLastSucceeded = false
-      settings.log.error(joined("The rules stay as they were: ", error.message))
+      tell(.error, joined("The rules stay as they were: ", error.message))
       return .refused(error.lines)
     }
   }
@@ -71,8 +71,7 @@ extension Sidecar {
     Phase.reload.enter()
     processor.registry.reload(rules)
     succeeded()
-    settings.log.info(
-      joined("Reloaded the rules: ", rules.families.count.description, " families"))
+    tell(.info, joined("Reloaded the rules: ", rules.families.count.description, " families"))
     let tickets = draining.tickets
     draining.tickets = []
     for ticket in tickets {

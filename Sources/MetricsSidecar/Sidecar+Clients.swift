@@ -64,14 +64,22 @@ extension Sidecar: ClientMemoryHolder {
   /// Logs that a client connects or disconnects.
   @inline(never)
   private func tell(_ connection: EventConnection, _ what: StaticString) {
-    guard settings.log.minimum == .debug,
-      let left = connectionLines.takes(now: Clock.monotonicNanoseconds)
-    else { return }
-    let others = left > 0 ? joined(" (", left.description, " such lines were left out)") : ""
-    settings.log.debug(
+    tell(
+      .debug,
       joined(
         connection.socketName, ": ", what.description, ", ", selfMetrics.connections.description,
-        " are here", others))
+        " are here"))
+  }
+
+  /// Logs what clients can cause as often as they like: twenty lines a second.
+  @inline(never)
+  func tell(_ level: Log.Level, _ message: @autoclosure () -> String) {
+    guard level >= settings.log.minimum else { return }
+    let now = Clock.monotonicNanoseconds
+    let left = level == .debug ? connectionLines.takes(now: now) : clientLines.takes(now: now)
+    guard let left else { return }
+    let others = left > 0 ? joined(" (", left.description, " such lines were left out)") : ""
+    settings.log.write(level, message() + others)
   }
 
   private func count(_ source: IntakeCounts.Source, _ change: Int) {
@@ -188,7 +196,8 @@ extension Sidecar: ClientMemoryHolder {
   func closeHeaviest(now: UInt64) {
     guard let connection = heaviest(now)?.connection else { return }
     processor.counts.closed.memory += 1
-    settings.log.warning(
+    tell(
+      .warning,
       "\(connection.socketName): closed a client: of all that clients hold, beyond "
         + "--max-client-memory, half a frame of it has been here longest")
     finish(connection)

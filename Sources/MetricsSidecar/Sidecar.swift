@@ -49,6 +49,7 @@ final class Sidecar: Responder {
   /// What impairs intake, according to the last check; empty: nothing.
   var trouble = ""
   var connectionLines = LogRate()
+  var clientLines = LogRate()
   let history: History
   /// The rest of the input that a scrape must include.
   var draining = Drain()
@@ -312,7 +313,7 @@ final class Sidecar: Responder {
     case .nothing: settle(connection, now)
     case .closed: close(connection)
     case .broken(let reason):
-      settings.log.warning(joined(connection.socketName, ": closed a client: ", reason.description))
+      tell(.warning, joined(connection.socketName, ": closed a client: ", reason.description))
       finish(connection)
     }
   }

@@ -109,6 +109,29 @@ class Neighbours(TestCase):
             values = sidecar.expect({"GET__jobs_total": 1, "GET___HTTP_1_1_took_total": 2})
             check("jobs_total" not in values, "a line of a request counts")
 
+    def test_a_log_that_stays_short(self):
+        """What clients do a thousand times is told twenty times a second, and how often it was left
+        out."""
+        with Sidecar(rules='{"families": []}') as sidecar:
+            start = time.monotonic()
+            for _ in range(1000):
+                with sidecar.unix("events.sock", socket.SOCK_STREAM) as client:
+                    client.sendall(b"GET / HTTP/1.1\r\n")
+            sidecar.expect({CLOSED % "http_request": 1000})
+            for text in ('{"families": []}', "{"):
+                with open(sidecar.path("rules.json"), "w", encoding="ascii") as file:
+                    file.write(text)
+                with socket.create_connection(("127.0.0.1", sidecar.metrics)) as client:
+                    client.sendall(b"POST /-/reload HTTP/1.1\r\nHost: x\r\n\r\n" * 1000)
+                    answers = 0
+                    while answers < 1000:
+                        answers += client.recv(1 << 20).count(b"HTTP/1.1 ")
+            seconds = int(time.monotonic() - start) + 2
+            wait_for(lambda: sidecar.get("/-/reload", "POST") and
+                     "such lines were left out)" in sidecar.output(), "what was left out")
+            lines = len(sidecar.output().splitlines())
+            check(lines < 20 * (seconds + 2), lines, "lines in", seconds, "s")
+
     def test_a_minus(self):
         """`level:-5|g` is -5 on Unix datagrams and in frames, and a step elsewhere."""
         with Sidecar() as sidecar:

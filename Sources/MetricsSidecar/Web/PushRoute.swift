@@ -23,8 +23,8 @@ extension Sidecar {
       push.auth = try PushOpening.auth(text, settings.push.authFile, kept)
       // Those that wait ask again.
       answer(push.takeAsked(), Clock.monotonicNanoseconds)
-      settings.log.info("push: the passwords were read again")
-    } catch { settings.log.error(joined("push: the passwords stay as they were: ", error.message)) }
+      tell(.info, "push: the passwords were read again")
+    } catch { tell(.error, joined("push: the passwords stay as they were: ", error.message)) }
   }
 
   /// Continues changes of the groups that take more than one turn.

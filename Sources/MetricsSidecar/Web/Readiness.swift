@@ -57,9 +57,9 @@ extension Sidecar {
     guard found != trouble else { return }
     trouble = found
     if found.isEmpty {
-      settings.log.info("Ready again")
+      tell(.info, "Ready again")
     } else {
-      settings.log.error(joined("Not ready: ", found))
+      tell(.error, joined("Not ready: ", found))
     }
   }
 

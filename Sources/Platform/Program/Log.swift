@@ -65,7 +65,12 @@ public struct Log: Sendable {
 
   private func write(_ level: Level, _ message: () -> String) {
     guard level >= minimum else { return }
-    Process.write(line(level, message(), unixSeconds: Clock.unixSeconds, processID: Process.id))
+    write(level, message())
+  }
+
+  /// Writes a line whatever its level is.
+  public func write(_ level: Level, _ message: String) {
+    Process.write(line(level, message, unixSeconds: Clock.unixSeconds, processID: Process.id))
   }
 
   /// The line as it is written, with its newline.
