@@ -86,20 +86,15 @@ struct FamilyRule {
   /// What distinguishes its form from others of the name.
   var formText: [UInt8] {
     var text = ByteBuffer()
-    func append(_ number: Double) {
+    let numbers = [
+      Double(kind?.rawValue ?? 0), Double(timingKind.rawValue), Double(ttlSeconds ?? -1),
+      Double(options.windowMilliseconds), Double(options.maxBuckets), Double(options.schema),
+      options.zeroThreshold,
+    ]
+    for number in numbers + options.quantiles + [.infinity] + buckets {
       NumberFormat.append(number, to: &text)
       text.append(UInt8(ascii: ","))
     }
-    append(Double(kind?.rawValue ?? 0))
-    append(Double(timingKind.rawValue))
-    append(Double(ttlSeconds ?? -1))
-    append(Double(options.windowMilliseconds))
-    append(Double(options.maxBuckets))
-    append(Double(options.schema))
-    append(options.zeroThreshold)
-    for quantile in options.quantiles { append(quantile) }
-    append(.infinity)
-    for bound in buckets { append(bound) }
     return text.array
   }
 
