@@ -64,7 +64,7 @@ verify-intake: dist-amd64 ## Every way in, on real sockets: bad input, limits, k
 	Tests/System/run intake session_client supervised workers limits neighbours ready attacks drains worst worst_beside
 
 verify-rules: dist-amd64 ## Reload rules under load, refuse bad ones, convert statsd_exporter's; RE2
-	Tests/System/run rules rule_tests regex
+	Tests/System/run rules rule_tests regex mappings
 
 verify-exposition: dist-amd64 ## The page in each format, read by others' parsers
 	Tests/System/run exposition any_page

@@ -44,9 +44,11 @@ extension MappingFile {
   }
 
   /// A glob's template. In statsd_exporter, `$` takes all letters, digits, `_` and `$` after it, so
-  /// that `$1_$2` is one reference, to nothing; `${1}_${2}` is two.
+  /// that `$1_$2` is one reference, to nothing; `${1}_${2}` is two. A `$10` after a `$1` keeps its
+  /// 0.
   private func globTemplate(_ bytes: [UInt8], _ captures: Captures, _ json: JSON) -> String {
     var result: [UInt8] = []
+    var earlier: [ArraySlice<UInt8>] = []
     var index = 0
     while index < bytes.count {
       let start = index
@@ -67,8 +69,25 @@ extension MappingFile {
       let word = bytes[first..<index]
       if index < bytes.count, bytes[index] == UInt8(ascii: "}") { index += 1 }
       append(word, captures, to: &result, json)
+      guard captures.number(word) != nil else { continue }
+      let whole = bytes[start..<index]
+      if let known = earlier.first(where: { $0.count < whole.count && whole.starts(with: $0) }) {
+        result += whole.dropFirst(known.count)
+        noteKept(whole, whole.dropFirst(known.count), json)
+      }
+      earlier.append(whole)
     }
     return String(decoding: result, as: UTF8.self)
+  }
+
+  private func noteKept(_ whole: ArraySlice<UInt8>, _ rest: ArraySlice<UInt8>, _ json: JSON) {
+    let text = String(decoding: whole, as: UTF8.self)
+    note(
+      json,
+      joined(
+        text, " has ", String(decoding: rest, as: UTF8.self),
+        " behind what it stands for, as there, since a shorter one comes before it. Write ${",
+        String(text.dropFirst()), "}"), isLoss: false)
   }
 
   /// A regex's template, as Go's regexp expands it: `$1_total` is a group called `1_total`.

@@ -271,6 +271,15 @@ import Testing
     if let told { #expect(notes[0].hasPrefix("line 2, column 39: $\(told) stands for nothing")) }
   }
 
+  @Test func `a glob's $10 behind its $1 keeps the 0, as there`() throws {
+    let (fixture, notes) = try fixture(
+      "mappings:\n- {match: 'm.*.*.*.*.*.*.*.*.*.*', name: m, match_metric_type: counter,"
+        + " labels: {a: '$1.$10', b: '$10.$1', c: '${1}.$10', d: '$1.${10}'}}\n")
+    fixture.apply("m.a.b.c.d.e.f.g.h.i.j", "c")
+    #expect(fixture.value(#"m{a="a.j0",b="j.a",c="a.j",d="a.j"}"#) == 1, "\(fixture.page)")
+    #expect(notes.count == 1 && notes[0].hasSuffix("Write ${10}"), "\(notes)")
+  }
+
   @Test(
     arguments: [
       ("summary_options: {age_buckets: 5}", "age_buckets is left out"),
