@@ -82,8 +82,7 @@ public struct Connection: ~Copyable {
       }
     } else {
       // A body of known length gets exactly that much room.
-      let total = phase == .body ? request.headByteCount + request.contentLength : 0
-      input.append(bytes, within: total)
+      input.append(bytes, within: bodyEnd)
       resume(now: now, limits: limits, responder: responder, into: &response)
     }
   }
@@ -96,9 +95,22 @@ public struct Connection: ~Copyable {
   ) {
     let used = phase == .waiting ? 0 : process(bytes, now, limits, responder, &response)
     if used < bytes.byteCount, phase != .closing {
+      if bodyEnd > Self.spareByteLeast, bodyEnd <= response.spare.capacity {
+        swap(&input, &response.spare)
+      }
       input.append(bytes.extracting(used..<keptEnd(used, bytes.byteCount)))
     }
   }
+
+  /// The bytes up to the end of a body of known length; 0 without one.
+  private var bodyEnd: Int {
+    phase == .body ? request.headByteCount + request.contentLength : 0
+  }
+
+  /// One buffer for bodies of up to so many bytes is kept for the next one: memory that the kernel
+  /// provides anew, page by page, costs more than what most bodies say.
+  private static var spareByteLimit: Int { 256 << 10 }
+  private static var spareByteLeast: Int { 16 << 10 }
 
   /// Continues with what is already here.
   mutating func resume<R: Responder>(
@@ -114,6 +126,11 @@ public struct Connection: ~Copyable {
     }
     input.truncate(to: keptEnd(used, input.count))
     input.removeFirst(used)
+    if input.isEmpty, input.capacity > max(response.spare.capacity, Self.spareByteLeast),
+      input.capacity <= Self.spareByteLimit
+    {
+      swap(&input, &response.spare)
+    }
     if input.isEmpty || input.capacity > 4 * input.count + 1024 {
       input.shrink(to: max(input.count, 16))
     }

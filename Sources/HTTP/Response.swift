@@ -39,6 +39,8 @@ public struct ResponseWriter: ~Copyable {
   /// The status of the last answer.
   public private(set) var status = 0
   var date = HTTPDate()
+  /// For the next long body, of any connection.
+  var spare = ByteBuffer(capacity: 16)
   var isHead = false
   var isKeptAlive = true
   var isHTTP10 = false

@@ -11,7 +11,8 @@
 ///      8 MiB   10,000 series with their labels, the table of known lines, exemplars, sessions
 ///      6 MiB   a push: its body, that decompressed, what it says
 ///      4 MiB   datagrams on their way, kept where the next worker finds them
-///      3 MiB   a turn's answers, what a read takes, 1,280 connections at rest
+///      3 MiB   a turn's answers, what a read takes, a buffer for the next body, 1,280 connections
+///              at rest
 ///
 /// The state file and that of pushed groups are mapped from disk and not included: the kernel
 /// writes their pages back when it needs room. On a volume in memory, add their size to the 64 MiB.

@@ -68,6 +68,57 @@ struct LineKey {
     withKey(key, name: event.name, type: event.typeByte, tags: event.tags, body)
   }
 
+  /// The same for keys of a type that only this makes, with a name of two words: the words of
+  /// `tags` are hashed in two rows at once, which takes half the time.
+  @inline(__always)
+  @_optimize(speed)
+  static func withKey<Result>(
+    _ key: HashKey, name: borrowing (UInt64, UInt64), type: UInt8, longTags tags: RawSpan,
+    _ body: (LineKey) -> Result
+  ) -> Result {
+    unsafe withUnsafeBytes(of: name) { name in
+      unsafe tags.withUnsafeBytes { tags in
+        // Reads no byte of an empty part.
+        let start = unsafe tags.baseAddress ?? UnsafeRawPointer(bitPattern: 8)!
+        var even = unsafe key.fold(
+          key.fold(key.start, word(name.baseAddress!)), word(name.baseAddress! + 8))
+        var odd = key.start
+        var source = unsafe start
+        let end = unsafe start + (tags.count & ~7)
+        while unsafe end - source >= 16 {
+          even = unsafe key.fold(even, word(source))
+          odd = unsafe key.fold(odd, word(source + 8))
+          unsafe source += 16
+        }
+        if unsafe source < end { even = unsafe key.fold(even, word(source)) }
+        let last = unsafe lastWord(end, tags.count)
+        odd = key.fold(odd, last)
+        // Of equal rows, too, every bit depends on the secret.
+        let hash = LineHash(key, state: key.fold(key.fold(even, 0), odd))
+        return unsafe body(
+          LineKey(
+            name: name.baseAddress!, 16, 0, type: type, tags: start, tags.count, last, hash: hash))
+      }
+    }
+  }
+
+  /// The bytes at `end`, after the whole words of as many bytes.
+  @inline(__always)
+  @_optimize(speed)
+  private static func lastWord(_ end: UnsafeRawPointer, _ byteCount: Int) -> UInt64 {
+    let rest = byteCount & 7
+    if rest == 0 { return 0 }
+    if byteCount > 8 {
+      // The last eight bytes, without those of the word before.
+      return unsafe word(end - 8 + rest) >> UInt64(truncatingIfNeeded: 64 - 8 * rest)
+    }
+    var last: UInt64 = 0
+    for index in 0..<rest {
+      last |= unsafe UInt64((end + index).load(as: UInt8.self)) << UInt64(8 * index)
+    }
+    return last
+  }
+
   /// Hashes all words of `bytes`; returns the last one.
   private static func takeIn(_ bytes: UnsafeRawBufferPointer, _ hash: inout LineHash) -> UInt64 {
     var index = 0
@@ -157,6 +208,14 @@ struct LineHash {
   init(_ key: HashKey) {
     self.key = key
     state = key.start
+  }
+
+  /// Continues with a state.
+  @inline(__always)
+  @_optimize(speed)
+  init(_ key: HashKey, state: UInt64) {
+    self.key = key
+    self.state = state
   }
 
   @inline(__always)

@@ -273,6 +273,13 @@ final class Streams {
     case shared
   }
 
+  /// Whether nothing about the stream is to be written but the point itself.
+  @inline(__always)
+  func isRegular(_ cell: Int, now: UInt64) -> Bool {
+    let word = file.value(cell + Self.state)
+    return word & Self.isBelow == 0 && word >> 8 <= now && word >> 8 &+ 30 >= now
+  }
+
   /// Records a point; `isAbove` says whether all its numbers are at or above the last point's. The
   /// caller stores these.
   @inline(__always)

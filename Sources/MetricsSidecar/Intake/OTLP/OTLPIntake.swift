@@ -304,21 +304,16 @@ final class OTLPIntake {
     }
     metric.context = registry.lines.key.fold(metric.context, UInt64(metric.kind.rawValue))
     metrics.append(metric)
-    var points = data
-    while points.next() {
-      guard points.number == 1 else { continue }
-      try need(points, WireCursor.bytes)
-      try readPoint(points.inside, metric)
-    }
-    if points.isMalformed { throw .malformed }
+    try readPoints(data, metric)
     if self.points.last?.metric != metrics.count - 1 { metrics.removeLast() }
   }
 
+  @_optimize(speed)
   private func kind(_ type: Int, _ data: WireCursor) throws(ReadFailure) -> OTLPKind {
     var temporality: UInt64 = 0
     var isMonotonic = false
     var cursor = data
-    while cursor.next() {
+    while cursor.advance() {
       guard cursor.number == 2 || cursor.number == 3, type != 5, type != 11 else { continue }
       try need(cursor, WireCursor.varint)
       if cursor.number == 2 { temporality = cursor.bits } else { isMonotonic = cursor.bits != 0 }
