@@ -242,9 +242,7 @@ extension MappingFile {
         output.append(byte)
       case 0..<32:
         output.append("\\u00")
-        output.append(byte < 16 ? UInt8(ascii: "0") : UInt8(ascii: "1"))
-        let low = byte & 15
-        output.append(low < 10 ? 48 + low : 87 + low)
+        output.appendHex(byte)
       default: output.append(byte)
       }
     }

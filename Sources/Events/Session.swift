@@ -71,10 +71,8 @@ package enum SessionLine {
     let start = Frame.begin(&buffer)
     buffer.append("_session|")
     for half in [id.high, id.low] {
-      for step in 0..<16 {
-        let shift = UInt64(60 - step * 4)
-        let digit = UInt8(truncatingIfNeeded: half >> shift & 15)
-        buffer.append(digit < 10 ? 48 + digit : 87 + digit)
+      for step in 0..<8 {
+        buffer.appendHex(UInt8(truncatingIfNeeded: half >> UInt64(56 - step * 8)))
       }
     }
     Frame.end(start, &buffer)

@@ -229,7 +229,7 @@ enum VisibleText {
       if used >= columns, index + 1 < bytes.count { return buffer.append("…") }
       if isControl {
         buffer.append("\\x")
-        for digit in [byte >> 4, byte & 15] { buffer.append(digit < 10 ? 48 + digit : 87 + digit) }
+        buffer.appendHex(byte)
       } else {
         buffer.append(byte)
       }

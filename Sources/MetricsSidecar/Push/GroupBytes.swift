@@ -128,13 +128,7 @@ extension RawSpan {
 
 extension ByteBuffer {
   @inline(__always)
-  mutating func append(_ number: Double) {
-    let bits = number.bitPattern.littleEndian
-    unsafe appendUnsafe(capacity: 8) { memory in
-      unsafe memory.storeBytes(of: bits, as: UInt64.self)
-      return 8
-    }
-  }
+  mutating func append(_ number: Double) { append64(number.bitPattern) }
 
   @inline(__always)
   mutating func append32(_ count: Int) {

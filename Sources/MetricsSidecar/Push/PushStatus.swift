@@ -90,7 +90,7 @@ enum JSONText {
     case 9: page.append("\\t")
     case 0..<32:
       page.append("\\u00")
-      for digit in [byte >> 4, byte & 15] { page.append(digit < 10 ? 48 + digit : 87 + digit) }
+      page.appendHex(byte)
     // Characters that a page could interpret as markup, as in Go's encoder.
     case UInt8(ascii: "<"): page.append("\\u003c")
     case UInt8(ascii: ">"): page.append("\\u003e")

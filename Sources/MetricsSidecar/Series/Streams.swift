@@ -202,8 +202,8 @@ final class Streams {
     _ identity: Identity, shape: UInt32, cellCount: Int, first: [Double]
   ) throws(Errno) -> Record {
     var key = ByteBuffer(capacity: 24 + first.count * 8)
-    for word in [identity.high, identity.low, identity.group] { Self.append(word, &key) }
-    for number in first { Self.append(number.bitPattern, &key) }
+    for word in [identity.high, identity.low, identity.group] { key.append64(word) }
+    for number in first { key.append64(number.bitPattern) }
     let record = try file.allocate(
       kind: .stream, key: key.bytes, nameByteCount: 0, shape: shape, cellCount: cellCount)
     index.insert(Self.short(identity.high), record.unit)
@@ -213,12 +213,6 @@ final class Streams {
 
   /// A digest's word as the tables have it.
   private static func short(_ word: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: word >> 32) }
-
-  private static func append(_ word: UInt64, _ key: inout ByteBuffer) {
-    for shift in stride(from: UInt64(0), to: 64, by: 8) {
-      key.append(UInt8(truncatingIfNeeded: word >> shift))
-    }
-  }
 
   /// Replaces a stream's record by one with more cells; the caller handles the old one, which is
   /// out of the tables.

@@ -115,11 +115,7 @@ extension OTLPIntake {
           if exemplar.content.isEmpty || exemplar.content.count > 16 { continue }
           if !labels.isEmpty { labels.append(UInt8(ascii: ",")) }
           labels.append(exemplar.number == 4 ? "span_id:" : "trace_id:")
-          for byte in exemplar.array(exemplar.content) {
-            for digit in [byte >> 4, byte & 15] {
-              labels.append(digit < 10 ? 48 + digit : 87 + digit)
-            }
-          }
+          for byte in exemplar.array(exemplar.content) { labels.appendHex(byte) }
         default: break
         }
       }

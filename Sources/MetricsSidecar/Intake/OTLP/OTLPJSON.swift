@@ -116,14 +116,8 @@ struct OTLPJSON: ~Escapable {
     case .zigzag:
       let number = try integer()
       ProtobufFields.varint(UInt64(bitPattern: number << 1 ^ number >> 63), to: &output)
-    case .fixed, .signedFixed: Self.fixed(UInt64(bitPattern: try integer()), &output)
-    case .double: Self.fixed(try double().bitPattern, &output)
-    }
-  }
-
-  private static func fixed(_ number: UInt64, _ output: inout ByteBuffer) {
-    for shift in stride(from: UInt64(0), to: 64, by: 8) {
-      output.append(UInt8(truncatingIfNeeded: number >> shift))
+    case .fixed, .signedFixed: output.append64(UInt64(bitPattern: try integer()))
+    case .double: output.append64(try double().bitPattern)
     }
   }
 

@@ -67,14 +67,9 @@ enum OTLPNames {
   }
 
   private static func moveToEnd(_ text: StaticString, _ words: inout [[UInt8]]) {
-    let word = bytes(text)
+    let word = text.bytes
     words.removeAll { $0 == word }
     words.append(word)
-  }
-
-  private static func bytes(_ text: StaticString) -> [UInt8] {
-    // Sound: a static string's bytes live as long as the program.
-    unsafe [UInt8](UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
   }
 
   // MARK: Units
@@ -89,7 +84,7 @@ enum OTLPNames {
   /// A unit's word, or the unit itself if there is none; nothing for a unit in braces.
   private static func word(for unit: ArraySlice<UInt8>, _ table: StaticString) -> [UInt8] {
     if unit.contains(UInt8(ascii: "{")) || unit.contains(UInt8(ascii: "}")) { return [] }
-    for entry in bytes(table).split(separator: 32) {
+    for entry in table.bytes.split(separator: 32) {
       if let mark = entry.firstIndex(of: UInt8(ascii: "=")), entry[..<mark] == unit {
         return Array(entry[(mark + 1)...])
       }

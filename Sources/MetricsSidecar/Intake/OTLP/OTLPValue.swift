@@ -111,9 +111,7 @@ enum OTLPText {
         text.append(UInt8(ascii: "\\"))
       } else if byte < 32 {
         text.append("\\u00")
-        text.append(byte < 16 ? UInt8(ascii: "0") : UInt8(ascii: "1"))
-        let digit = byte & 15
-        text.append(digit < 10 ? 48 + digit : 87 + digit)
+        text.appendHex(byte)
         continue
       }
       text.append(byte)
