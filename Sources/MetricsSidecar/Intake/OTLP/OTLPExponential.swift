@@ -49,6 +49,8 @@ struct OTLPExponential {
   var count: UInt64 = 0
   var sum = Double.nan
   var zeros: UInt64 = 0
+  /// Up to which magnitude samples are among `zeros`.
+  private var zeroThreshold = 0.0
   /// The buckets of values above 0, then of those below.
   private var sides = [Side(), Side()]
 
@@ -65,15 +67,19 @@ struct OTLPExponential {
       case 5: sum = Double(bitPattern: cursor.bits)
       case 6: scale = Int(clamping: cursor.bits.unzigzagged)
       case 7: zeros = cursor.bits
+      case 14: zeroThreshold = Double(bitPattern: cursor.bits)
       case 8, 9: if !Self.read(cursor.inside, into: &sides[cursor.number - 8]) { return false }
       default: break
       }
     }
-    guard scale >= ExponentialScale.schemas.lowerBound, scale <= 64, count < 1 << 53 else {
+    guard scale >= ExponentialScale.schemas.lowerBound, scale <= 64, count < 1 << 53,
+      zeroThreshold >= 0, zeroThreshold.isFinite
+    else {
       return false
     }
     while scale > ExponentialScale.schemas.upperBound || bucketCount > Self.limit { halve() }
     // Buckets lie where numbers are.
+    absorb(below: zeroThreshold)
     let end = scale >= 0 ? 1080 << scale : 1080 >> -scale + 1
     var total = Double(zeros)
     for side in sides {
@@ -107,6 +113,20 @@ struct OTLPExponential {
     return true
   }
 
+  /// Adds the buckets that lie within the zero bucket to it.
+  private mutating func absorb(below threshold: Double) {
+    if threshold == 0 { return }
+    for side in sides.indices {
+      for index in sides[side].counts.indices {
+        let bound = ExponentialScale.upperBound(of: sides[side].offset + index + 1, schema: scale)
+        if bound > threshold { break }
+        zeros &+= sides[side].counts[index]
+        sides[side].counts[index] = 0
+      }
+      sides[side].trim()
+    }
+  }
+
   private var bucketCount: Int { max(sides[0].counts.count, sides[1].counts.count) }
 
   mutating func halve() {
@@ -122,6 +142,8 @@ struct OTLPExponential {
     var other = other
     while other.scale > scale { other.halve() }
     while scale > other.scale { halve() }
+    // The zero bucket may have become wider since.
+    other.absorb(below: zeroThreshold)
     guard zeros >= other.zeros, count >= other.count else { return false }
     var rest = sides
     for index in rest.indices where !rest[index].subtract(other.sides[index]) { return false }

@@ -227,6 +227,7 @@ extension OTLPIntake {
   func applied(_ metric: OTLPMetric, _ request: WireCursor) {
     processor.counts.accept(.otlp, metric.kind.letter)
     if processor.tap != nil { show(metric, request) }
+    if registry.loss != nil { noteLoss(metric, request) }
   }
 
   /// Applies one point; returns whether it counts, and no rule drops it.

@@ -58,6 +58,10 @@ extension OTLPIntake {
     }
     var targets = outcome.targets
     if targets.isEmpty { throw outcome.refusal ?? .dropped }
+    if let suspicion = outcome.suspicion {
+      let name = request.array(metric.name)
+      unsafe processor.suspect(suspicion, name.span.bytes, .otlp)
+    }
     for index in targets.indices where targets[index].kind == .clientGauge {
       targets[index].client = UInt32(truncatingIfNeeded: identity.low)
     }
@@ -240,7 +244,7 @@ extension OTLPIntake {
     for word in [
       names.resourceDigest.0, names.resourceDigest.1, point.start,
       UInt64(shape) << 8 | UInt64(metric.kind.rawValue),
-    ] { Self.append(word, to: &text) }
+    ] { text.append64(word) }
     for range in [metric.scope, metric.name, metric.unit] {
       Self.append(request.span(range), to: &text)
     }
@@ -261,14 +265,8 @@ extension OTLPIntake {
 
   /// With its length, so that different lists of parts never give the same text.
   private static func append(_ part: RawSpan, to text: inout ByteBuffer) {
-    append(UInt64(part.byteCount), to: &text)
+    text.append64(UInt64(part.byteCount))
     text.append(part)
-  }
-
-  private static func append(_ word: UInt64, to text: inout ByteBuffer) {
-    for shift in stride(from: UInt64(0), to: 64, by: 8) {
-      text.append(UInt8(truncatingIfNeeded: word >> shift))
-    }
   }
 
   // MARK: Streams

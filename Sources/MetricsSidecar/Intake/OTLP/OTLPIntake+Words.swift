@@ -39,6 +39,13 @@ extension OTLPIntake {
     unsafe processor.tap?.show(name.span.bytes, "otlp")
   }
 
+  /// Keeps the name of a metric whose point counts, and has lost a part of what it says.
+  @inline(never)
+  func noteLoss(_ metric: OTLPMetric, _ request: WireCursor) {
+    let name = request.array(metric.name)
+    unsafe processor.noteLoss(name.span.bytes, .otlp)
+  }
+
   /// Counts a refused point; the answer has the reason of the first one.
   func refuse(_ error: Registry.Rejection, _ metric: OTLPMetric, _ request: WireCursor) {
     processor.counts.reject(error)

@@ -131,6 +131,7 @@ final class OTLPIntake {
     nowSeconds = registry.now / 1000
     refusedCount = 0
     refusal = ""
+    registry.loss = nil
     if hasUnknown, registry.state.retryGrowth() != nil { return noRoom() }
     do throws(Errno) {
       try streams.begin()
