@@ -81,13 +81,13 @@ extension MappingFile {
   }
 
   private func noteKept(_ whole: ArraySlice<UInt8>, _ rest: ArraySlice<UInt8>, _ json: JSON) {
-    let text = String(decoding: whole, as: UTF8.self)
+    func text(_ bytes: ArraySlice<UInt8>) -> String { String(decoding: bytes, as: UTF8.self) }
     note(
       json,
       joined(
-        text, " has ", String(decoding: rest, as: UTF8.self),
+        text(whole), " has ", text(rest),
         " behind what it stands for, as there, since a shorter one comes before it. Write ${",
-        String(text.dropFirst()), "}"), isLoss: false)
+        text(whole.dropFirst()), "}"), isLoss: false)
   }
 
   /// A regex's template, as Go's regexp expands it: `$1_total` is a group called `1_total`.
