@@ -183,8 +183,17 @@ def past(browser, pair):
     wait_for(lambda: page.evaluate("store.before(store.families.get('reservoir')).length") >= 3,
              "earlier values")
     box = page.locator("#detail canvas").bounding_box()
-    page.mouse.move(box["x"] + 60, box["y"] + 60)
-    page.wait_for_selector("#detail canvas[title^='0, ']")
+
+    def words():
+        """What it says under the pointer, from left to right."""
+        for x in range(30, int(box["width"]), 15):
+            page.mouse.move(box["x"] + x, box["y"] + 60)
+            page.wait_for_timeout(20)
+            yield page.locator("#detail canvas").get_attribute("title") or ""
+
+    # The first may come too soon after a scrape of another page to be kept.
+    wait_for(lambda: len({"0", "1", "2", "3"} & {each.split(",")[0] for each in words()}) >= 3,
+             "the values under the pointer")
     browser.quiet("a plot of earlier values")
     page.close()
     print("  a plot begins with values of earlier scrapes")
