@@ -26,6 +26,11 @@ extension Connection {
     guard isDecoded(bytes, &index, responder, &response) else {
       return phase == .closing ? bytes.byteCount : nil
     }
+    if response.postponesBodies {
+      input.append(bytes.extracting(0..<request.headByteCount))
+      keepDecoded()
+      return index
+    }
     answerChunked(bytes, now, limits, responder, &response)
     return index
   }
@@ -79,6 +84,10 @@ extension Connection {
   ) -> Int? {
     let end = request.headByteCount + request.contentLength
     guard !request.isChunked, bytes.byteCount >= end else { return nil }
+    if response.postponesBodies {
+      hasMore = true
+      return nil
+    }
     answer(bytes, bytes.extracting(request.headByteCount..<end), responder, &response)
     if phase == .body { phase = .head }
     rest(now, limits)
@@ -92,11 +101,25 @@ extension Connection {
   ) -> Int {
     var index = 0
     guard isDecoded(bytes, &index, responder, &response) else { return bytes.byteCount }
+    if response.postponesBodies {
+      keepDecoded()
+      return index
+    }
     var head = ByteBuffer(capacity: 16)
     swap(&head, &input)
     answerChunked(head.bytes, now, limits, responder, &response)
     if phase == .closing, index < bytes.byteCount { mustLinger = true }
     return index
+  }
+
+  /// The request waits for its turn as one of known length; its head is the input so far.
+  private mutating func keepDecoded() {
+    var body = ByteBuffer(capacity: 16)
+    swap(&body, &decoded)
+    input.append(body.bytes)
+    request.isChunked = false
+    request.contentLength = body.count
+    hasMore = true
   }
 
   /// Decodes from `index` on; returns whether the body is complete. Refuses what is malformed.

@@ -76,7 +76,9 @@ public struct Connection: ~Copyable {
       take(bytes, now, limits, responder, &response)
     } else if phase == .body, request.isChunked {
       let used = chunkedBody(bytes, now, limits, responder, &response)
-      if used < bytes.byteCount, phase != .closing {
+      if hasMore {
+        input.append(bytes.extracting(used..<bytes.byteCount))
+      } else if used < bytes.byteCount, phase != .closing {
         arrivedAt = now
         take(bytes.extracting(used..<bytes.byteCount), now, limits, responder, &response)
       }
@@ -124,6 +126,10 @@ public struct Connection: ~Copyable {
     if phase == .closing {
       return
     }
+    // A chunked body that waits for its turn is there already.
+    if !self.input.isEmpty {
+      return self.input.append(input.bytes.extracting(used..<input.count))
+    }
     input.truncate(to: keptEnd(used, input.count))
     input.removeFirst(used)
     if input.isEmpty, input.capacity > max(response.spare.capacity, Self.spareByteLeast),
@@ -163,7 +169,7 @@ public struct Connection: ~Copyable {
       let rest = bytes.extracting(start..<bytes.byteCount)
       guard let used = one(rest, now, limits, responder, &response) else { return start }
       start += used
-      if phase == .waiting { return start }
+      if phase == .waiting || hasMore { return start }
       if phase == .closing {
         if start < bytes.byteCount { mustLinger = true }
         return start

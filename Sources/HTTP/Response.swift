@@ -47,6 +47,8 @@ public struct ResponseWriter: ~Copyable {
   /// The connection being answered.
   public internal(set) var ticket = Ticket(slot: -1, generation: 0)
   var isPostponed = false
+  /// Whether a request with a body waits, since others without one come first.
+  var postponesBodies = false
   /// When this connection's share of the turn ends, in monotonic nanoseconds.
   var visitEnd = UInt64.max
   /// Prepared answers since the clock was last read; reading it costs as much as several of them.

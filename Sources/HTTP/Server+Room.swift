@@ -47,9 +47,8 @@ extension Server {
 
   /// Whether a request of the client has begun, or may have, and is not complete.
   func isUnfinished(_ client: Client) -> Bool {
-    (client.connection.phase == .head && !client.connection.hasMore
-      || client.connection.phase == .body)
-      && client.isSent && !client.isAnswered && !client.isLingering
+    (client.connection.phase == .head || client.connection.phase == .body)
+      && !client.connection.hasMore && client.isSent && !client.isAnswered && !client.isLingering
   }
 
   /// Closes the oldest of the candidates; returns whether there was one. Reads what it has sent

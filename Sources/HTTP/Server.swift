@@ -225,7 +225,9 @@ public final class Server<R: Responder> {
   }
 
   /// Serves connections from a queue for about this long, and at least one; returns how many. Each
-  /// has its share of the time; one with more to do then goes to the end of its queue.
+  /// has its share of the time; one with more to do then goes to the end of its queue. So does one
+  /// with a body, which may take milliseconds to decompress: a probe does not wait for a pile of
+  /// those.
   @_optimize(speed)
   private func serve(
     isGoingOn: Bool, _ lineCount: Int, _ now: UInt64, _ nanoseconds: UInt64
@@ -234,6 +236,8 @@ public final class Server<R: Responder> {
     var count = 0
     var time = Clock.monotonicNanoseconds
     let end = time + nanoseconds
+    response.postponesBodies = !isGoingOn
+    defer { response.postponesBodies = false }
     repeat {
       response.visitEnd = time + limits.visitNanoseconds
       resume(isGoingOn ? pending[count] : readable[count], now)

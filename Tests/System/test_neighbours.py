@@ -9,6 +9,7 @@ import socket
 import time
 from unittest import TestCase, main
 
+from support import dice
 from support.checks import check, wait_for
 from support.pair import resident
 from support.sidecar import Sidecar, Wire, frame
@@ -108,6 +109,45 @@ class Neighbours(TestCase):
             sidecar.send_tcp(b"GET /jobs:1|c\nGET / HTTP/1.1 took:2|c\n")
             values = sidecar.expect({"GET__jobs_total": 1, "GET___HTTP_1_1_took_total": 2})
             check("jobs_total" not in values, "a line of a request counts")
+
+    def test_bodies_cut_anywhere(self):
+        """Requests with bodies wait for those without one, and are answered whole and in their
+        order wherever they are cut."""
+        chance = dice()
+        with Sidecar("--push") as sidecar:
+            for number in range(150):
+                requests, statuses = b"", []
+                for each in range(chance.randint(1, 6)):
+                    body = b"n%d %d\n" % (each, number) * chance.choice((1, 1, 500))
+                    refused = len(body) > 100
+                    kind = chance.randrange(3)
+                    head = b"PUT /metrics/job/j%d HTTP/1.1\r\nHost: x\r\n" % each
+                    if kind == 0:
+                        requests += b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n"
+                    elif kind == 1:
+                        requests += head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+                    else:
+                        at = chance.randrange(1, len(body))
+                        requests += head + b"Transfer-Encoding: chunked\r\n\r\n" + b"".join(
+                            b"%x\r\n%s\r\n" % (len(part), part)
+                            for part in (body[:at], body[at:])) + b"0\r\n\r\n"
+                    statuses.append(400 if kind and refused else 200)
+                with socket.create_connection(("127.0.0.1", sidecar.metrics), timeout=20) as client:
+                    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    answers = client.makefile("rb")
+                    while requests:
+                        cut = chance.choice((1, 20, 200, 9000))
+                        client.sendall(requests[:cut])
+                        requests = requests[cut:]
+                    told = []
+                    for _ in statuses:
+                        told.append(int(answers.readline().split()[1]))
+                        length = 0
+                        while (line := answers.readline()) not in (b"\r\n", b""):
+                            if line.lower().startswith(b"content-length:"):
+                                length = int(line.split(b":")[1])
+                        answers.read(length)
+                    check(told == statuses, number, told, statuses)
 
     def test_a_log_that_stays_short(self):
         """What clients do a thousand times is told twenty times a second, and how often it was left

@@ -16,7 +16,8 @@ import time
 from unittest import main
 
 from support import PROGRAMS
-from support.checks import check, wait_for
+from support.attacks import attacked
+from support.checks import check, free_port, wait_for
 from support.full_sockets import fill, standing
 from support.sidecar import Wire, frame
 from support.worst import WorstCase
@@ -198,6 +199,19 @@ def unread(sidecar):
     return clients
 
 
+def bodies(count, body, port="metrics", kind="text/plain", path="/metrics/job/j", chunked=False):
+    """Clients that send such bodies for four seconds, and read no answer."""
+    length = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {len(body)}"
+    sent = b"%x\r\n" % len(body) + body + b"\r\n0\r\n\r\n" if chunked else body
+    whole = request(f"POST {path}", f"Content-Type: {kind}", "Content-Encoding: gzip",
+                    length) + sent
+
+    def act(sidecar):
+        with attacked(sidecar.metrics if port == "metrics" else port, [(count, b"", whole)]):
+            time.sleep(4)
+    return act
+
+
 def viewers(name):
     """`tail` of eight viewers, who read nothing further."""
     def before(sidecar):
@@ -303,6 +317,16 @@ class WorstBeside(WorstCase):
         self.measure("5,000 sessions, 1,000 of them at once", sessions)
         self.measure("half frames beyond all memory", half_frames)
         self.measure("250 readers of long pages that read nothing", unread, before=full)
+        zeros = gzip.compress(bytes(MIB - 10))
+        self.measure("200 clients that push a MiB of zeros by gzip", bodies(200, zeros), "--push")
+        self.measure("200 that push it in chunks", bodies(200, zeros, chunked=True), "--push")
+        port = free_port()
+        for name, kind, body in (("zeros", "x-protobuf", bytes(4 * MIB - 10)),
+                                 ("JSON", "json", b'{"resourceMetrics":[' + b"[" * 4 * MIB)):
+            self.measure(
+                f"100 clients of OTLP with 4 MiB of {name} by gzip",
+                bodies(100, gzip.compress(body[:4 * MIB - 10]), port, f"application/{kind}",
+                       "/v1/metrics"), "--otlp", f"127.0.0.1:{port}")
         known, long = (filled(lambda n: f"a{n % 100}:1|c"),
                        filled(lambda n: f"{'a' * 4000}{n}:1|c|#k:v"))
         for name in ("*", "*b*c*", "**" + "a*" * 1500 + "b"):
