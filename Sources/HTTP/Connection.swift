@@ -97,9 +97,7 @@ public struct Connection: ~Copyable {
   ) {
     let used = phase == .waiting ? 0 : process(bytes, now, limits, responder, &response)
     if used < bytes.byteCount, phase != .closing {
-      if bodyEnd > Self.spareByteLeast, bodyEnd <= response.spare.capacity {
-        swap(&input, &response.spare)
-      }
+      takeSpare(&response)
       input.append(bytes.extracting(used..<keptEnd(used, bytes.byteCount)))
     }
   }
@@ -107,6 +105,22 @@ public struct Connection: ~Copyable {
   /// The bytes up to the end of a body of known length; 0 without one.
   private var bodyEnd: Int {
     phase == .body ? request.headByteCount + request.contentLength : 0
+  }
+
+  @inline(never)
+  private mutating func takeSpare(_ response: inout ResponseWriter) {
+    if bodyEnd > Self.spareByteLeast, bodyEnd <= response.spare.capacity {
+      swap(&input, &response.spare)
+    }
+  }
+
+  @inline(never)
+  private static func keepSpare(_ input: inout ByteBuffer, _ response: inout ResponseWriter) {
+    if input.isEmpty, input.capacity > max(response.spare.capacity, spareByteLeast),
+      input.capacity <= spareByteLimit
+    {
+      swap(&input, &response.spare)
+    }
   }
 
   /// One buffer for bodies of up to so many bytes is kept for the next one: memory that the kernel
@@ -132,11 +146,7 @@ public struct Connection: ~Copyable {
     }
     input.truncate(to: keptEnd(used, input.count))
     input.removeFirst(used)
-    if input.isEmpty, input.capacity > max(response.spare.capacity, Self.spareByteLeast),
-      input.capacity <= Self.spareByteLimit
-    {
-      swap(&input, &response.spare)
-    }
+    Self.keepSpare(&input, &response)
     if input.isEmpty || input.capacity > 4 * input.count + 1024 {
       input.shrink(to: max(input.count, 16))
     }

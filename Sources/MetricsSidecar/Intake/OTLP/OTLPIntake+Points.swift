@@ -52,7 +52,7 @@ extension OTLPIntake {
     let isNumber = kind.point == .numberPoint
     var cursor = message
     var attributeEnd = -1
-    while cursor.advance() {
+    while cursor.next() {
       switch cursor.number {
       case 2:
         if cursor.type != WireCursor.fixed { throw .malformed }
@@ -162,7 +162,7 @@ extension OTLPIntake {
       if registry.lineGeneration != generation { points[index].targets = nil }
       let point = points[index]
       if point.metric != place {
-        processor.counts.accept(.otlp, metric.kind.letter, known)
+        counted(known, metric.kind)
         known = 0
         place = point.metric
         metric = metrics[place]
@@ -173,7 +173,12 @@ extension OTLPIntake {
         applyOther(point, metric, request, &resource)
       }
     }
-    processor.counts.accept(.otlp, metric.kind.letter, known)
+    counted(known, metric.kind)
+  }
+
+  @inline(never)
+  private func counted(_ count: UInt64, _ kind: OTLPKind) {
+    processor.counts.accept(.otlp, kind.letter, count)
   }
 
   @inline(never)
@@ -225,7 +230,7 @@ extension OTLPIntake {
   }
 
   func applied(_ metric: OTLPMetric, _ request: WireCursor) {
-    processor.counts.accept(.otlp, metric.kind.letter)
+    counted(1, metric.kind)
     if processor.tap != nil { show(metric, request) }
     if registry.loss != nil { noteLoss(metric, request) }
   }
@@ -297,7 +302,6 @@ extension OTLPIntake {
   }
 
   @inline(never)
-  @_optimize(speed)
   private func applyNumber(
     _ point: OTLPPoint, _ metric: OTLPMetric, _ feed: Feed, _ request: WireCursor
   ) throws(Registry.Rejection) {
@@ -333,7 +337,6 @@ extension OTLPIntake {
 
   /// What a point means to its stream: `.above`, `.reset` or `.nothing`.
   @inline(never)
-  @_optimize(speed)
   func step(
     _ stream: Int, _ value: Double, isAbove: Bool, _ point: OTLPPoint, _ metric: OTLPMetric,
     _ request: WireCursor
@@ -346,7 +349,7 @@ extension OTLPIntake {
   }
 
   /// The families have had a point.
-  @inline(__always)
+  @inline(never)
   func seen(_ feed: Feed) {
     for index in feed.first..<feed.count {
       let family = Int(feed[index].family)

@@ -14,35 +14,25 @@ extension OTLPIntake {
     if seenResources.contains(hash) { return }
     if seenResources.count >= 4096 { seenResources = [] }
     guard let attributes = OTLPAttributes(request.over(metric.resource), field: 1) else { return }
-    var tags: [(name: ArraySlice<UInt8>, value: ArraySlice<UInt8>)] = []
-    for attribute in attributes.list where !Self.isOmitted(attribute.key) {
-      if attribute.value.count > registry.limits.labelValueByteCount { continue }
-      tags.append((attribute.key[...], attribute.value[...]))
-    }
-    guard let service = attributes.value(of: "service.name"), !service.isEmpty,
-      tags.count <= registry.limits.labels
-    else {
-      seenResources.insert(hash)
-      return
-    }
     var labels: [Registry.Label] = []
-    for tag in tags {
-      let name = OTLPNames.label(Array(tag.name))
-      if !name.isEmpty, !labels.contains(where: { $0.name == name }) {
-        labels.append((name, tag.value))
+    for attribute in attributes.list where !Self.isOmitted(attribute.key) {
+      let name = OTLPNames.label(attribute.key)
+      if attribute.value.count <= registry.limits.labelValueByteCount, !name.isEmpty,
+        !labels.contains(where: { $0.name == name })
+      {
+        labels.append((name, attribute.value[...]))
       }
     }
-    if show(labels, of: service) { seenResources.insert(hash) }
+    let service = attributes.value(of: "service.name") ?? []
+    if service.isEmpty || labels.count > registry.limits.labels || show(labels, of: service) {
+      seenResources.insert(hash)
+    }
   }
 
   private static func isOmitted(_ key: [UInt8]) -> Bool {
     for name in omitted {
-      let text = name.description.utf8
-      if name.description.utf8.last == UInt8(ascii: ".") {
-        if key.starts(with: text) { return true }
-      } else if key.elementsEqual(text) {
-        return true
-      }
+      let text = name.bytes
+      if text.last == UInt8(ascii: ".") ? key.starts(with: text) : key == text { return true }
     }
     return false
   }

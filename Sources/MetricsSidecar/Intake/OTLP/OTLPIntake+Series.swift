@@ -18,7 +18,6 @@ extension OTLPIntake {
   typealias Target = LineTable.Target
 
   @inline(never)
-  @_optimize(speed)
   func feed(
     _ point: OTLPPoint, _ metric: OTLPMetric, _ request: WireCursor, shape: UInt32
   ) throws(Registry.Rejection) -> Feed {

@@ -364,11 +364,16 @@ struct OTLPSettings: Sendable {
   init(_ options: Options, _ limits: inout Limits) throws(Options.Mistake) {
     byteCount = try options.byteCount("max-otlp-size", in: 1024...(64 << 20))
     hasScopeLabels = try options.flag("otlp-scope-labels")
-    let list = Array(options.text("otlp-resource-labels").utf8)
-    for name in list.split(separator: UInt8(ascii: ",")) {
-      let words = name.split(separator: UInt8(ascii: " "))
-      if let word = words.first { resourceLabels.append(Array(word)) }
+    var name: [UInt8] = []
+    for byte in options.text("otlp-resource-labels").utf8 where byte != UInt8(ascii: " ") {
+      if byte != UInt8(ascii: ",") {
+        name.append(byte)
+      } else if !name.isEmpty {
+        resourceLabels.append(name)
+        name = []
+      }
     }
+    if !name.isEmpty { resourceLabels.append(name) }
     limits.otlpStreams = try options.number("max-otlp-streams", in: 1...1_000_000)
     if options.text("otlp").isEmpty { return }
     guard byteCount * 2 <= limits.clientMemoryByteCount else {
