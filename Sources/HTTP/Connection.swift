@@ -124,7 +124,7 @@ public struct Connection: ~Copyable {
   }
 
   /// One buffer for bodies of up to so many bytes is kept for the next one: memory that the kernel
-  /// provides anew, page by page, costs more than what most bodies say.
+  /// provides page by page, costs more than what most bodies say.
   private static var spareByteLimit: Int { 256 << 10 }
   private static var spareByteLeast: Int { 16 << 10 }
 

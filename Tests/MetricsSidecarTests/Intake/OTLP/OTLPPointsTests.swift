@@ -3,7 +3,7 @@ import Testing
 
 @testable import MetricsSidecar
 
-/// Points that are read in short, and what is told of points that count in part.
+/// Points that are read in short, and the report of points that count in part.
 @Suite struct OTLPPointsTests {
   private let series = #"jobs_total{queue="mail"}"#
 
