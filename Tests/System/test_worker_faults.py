@@ -86,7 +86,7 @@ class WorkerFaults(TestCase):
     def test_crash_alone(self):
         """Without a parent, a sidecar that dies of its input is gone by that signal; another one
         goes on with what was committed."""
-        for number in FAULTS:
+        for number in (signal.SIGBUS, signal.SIGKILL):
             class Alone(Sidecar):
                 popen = {"env": dict(os.environ, CLINUX_CRASH=f"{int(number)}:bad:1")}
             with Alone(programs=DEBUG_PROGRAMS) as sidecar:
