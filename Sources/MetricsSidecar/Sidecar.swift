@@ -24,8 +24,8 @@ final class Sidecar: Responder {
   /// Whether a client of events.sock was refused since there was last room.
   var hasRefused = false
   /// Connections that a timer checks, instead of the kernel waking us at each write.
-  private var polled: [UInt32] = []
-  private var nextLook = UInt64.max
+  var polled: [UInt32] = []
+  var nextLook = UInt64.max
   var selfMetrics: SelfMetrics
   /// Expositions that are being written between the turns of the loop.
   var scrapes = ScrapeQueue()
@@ -59,7 +59,7 @@ final class Sidecar: Responder {
   var touched: [UInt32] = []
 
   /// The time between two checks of a busy client: long enough that its writes wake nobody.
-  private static let lookNanoseconds: UInt64 = 2_000_000
+  static let lookNanoseconds: UInt64 = 2_000_000
 
   static let eventsToken: UInt32 = 0
   private static let statsdToken: UInt32 = 1
@@ -273,78 +273,5 @@ final class Sidecar: Responder {
     }
     // Pending reloads count as one.
     if isReload { _ = reload() }
-  }
-
-  // MARK: Connections
-
-  private func readConnection(_ token: UInt32, _ now: UInt64) {
-    guard let connection = connection(token) else { return }
-    // It may have room again for acknowledgements.
-    if connection.isBlocked { touched.append(token) }
-    guard read(connection, now, until: turn.endsAt) > 0, !connection.isPolled,
-      !connection.isFlooding
-    else { return }
-    connection.isPolled = true
-    setInterest(connection)
-    polled.append(token)
-    nextLook = min(nextLook, now + Self.lookNanoseconds)
-  }
-
-  /// Reads once; returns how many bytes arrived. Applies a long frame as far as there is time until
-  /// `end`.
-  func read(_ connection: EventConnection, _ now: UInt64, until end: UInt64) -> Int {
-    let outcome = connection.receive(processor, now, until: end)
-    if connection.isHalfApplied { turn.half = .frame(token: connection.token) }
-    guard case .read(let byteCount) = outcome else {
-      ended(outcome, of: connection, now)
-      return 0
-    }
-    turn.byteCount += byteCount
-    connection.note(byteCount, now, windowNanoseconds: Self.lookNanoseconds)
-    touched.append(connection.token)
-    if turn.half == .nothing { settle(connection, now) }
-    return byteCount
-  }
-
-  /// A client's complete frames are applied, or it has gone.
-  func ended(_ outcome: EventConnection.Outcome, of connection: EventConnection, _ now: UInt64) {
-    switch outcome {
-    case .read: return
-    case .nothing: settle(connection, now)
-    case .closed: close(connection)
-    case .broken(let reason):
-      tell(.warning, joined(connection.socketName, ": closed a client: ", reason.description))
-      finish(connection)
-    }
-  }
-
-  private func setInterest(_ connection: EventConnection) {
-    var interest: Poller.Interest = connection.isPolled ? [] : .readable
-    if connection.isBlocked { interest.insert(.writable) }
-    do throws(Errno) {
-      try server?.change(connection.socket.raw, interest, token: connection.token)
-    } catch { close(connection) }
-  }
-
-  /// Writes the acknowledgements that the last commit allows, once per connection that was read.
-  func acknowledge() {
-    guard !touched.isEmpty else { return }
-    for token in touched {
-      guard let connection = connection(token) else { continue }
-      let wasBlocked = connection.isBlocked
-      connection.acknowledge(processor)
-      if connection.isBlocked != wasBlocked { setInterest(connection) }
-    }
-    touched.removeAll(keepingCapacity: true)
-  }
-
-  // MARK: Datagrams
-
-  func receiveDatagrams(_ raw: Int32, _ source: IntakeCounts.Source) {
-    guard raw >= 0 else { return }
-    if inbox.receive(from: raw, source, processor, until: turn.endsAt) {
-      turn.byteCount += IntakeTurn.smallByteCount + 1
-    }
-    if inbox.isHalfApplied { turn.half = .datagrams }
   }
 }
