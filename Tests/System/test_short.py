@@ -21,10 +21,22 @@ COUNT = "# TYPE n counter\nn 1\n"
 
 
 def kill_all(sidecar):
-    """SIGKILL of the parent and its worker."""
-    for process in sidecar.worker(), sidecar.process.pid:
+    """SIGKILL of the parent and its worker; both have ended then, and left their sockets."""
+    parent = sidecar.process.pid
+    os.kill(parent, signal.SIGSTOP)  # It starts no other meanwhile.
+    worker = sidecar.worker()
+    for process in filter(None, (worker, parent)):
         os.kill(process, signal.SIGKILL)
     sidecar.process.wait()
+    wait_for(lambda: not worker or has_ended(worker), "the worker's end")
+
+
+def has_ended(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] in "ZX"
+    except FileNotFoundError:
+        return True
 
 
 def emit(sidecar, *arguments, **how):
