@@ -48,7 +48,11 @@ final class KindNeighbours {
     case 0: come(registry, &dice)
     case 1: go(registry, &dice)
     case 2: send(junk(&dice), registry, processor, &dice)
-    case 3: send(Array(frame(lines(&dice)).dropLast(1 + dice.below(8))), registry, processor, &dice)
+    case 3:
+      // The next frame completes the last line: it must be none that would count, as `done:1|` and
+      // a length of 99, which is a `c`, do.
+      let half = frame(lines(&dice) + ["half of a line"])
+      send(Array(half.dropLast(1 + dice.below(8))), registry, processor, &dice)
     case 4: send(frame(lines(&dice)), registry, processor, &dice)
     case 5:
       number += 1
