@@ -12,6 +12,8 @@ TRIES = setting("TRIES", 3)
 ONLY = setting("ONLY", "")
 WRITE = setting("WRITE", 0)
 MOST = setting("MOST", 100)  # Milliseconds of CPU; a slow machine is given more.
+# In proportion to what somebody who may write the rules puts into them.
+UNBOUNDED = ["a changed file of 5,000 rules, with 10,000 series"]
 TABLE = ROOT / "docs/worst.md"
 
 
@@ -51,8 +53,10 @@ class WorstCase(TestCase):
         self.rows.append((name, least))
 
     def judge(self, title):
-        """Each row is below the most, and the table in the documents has just these."""
-        slow = [(name, round(took, 1)) for name, took in self.rows if took >= MOST]
+        """Each row that is bounded is below the most, and the table in the documents has just
+        these."""
+        slow = [(name, round(took, 1)) for name, took in self.rows
+                if took >= MOST and name not in UNBOUNDED]
         check(not slow, "these hold the loop for 100 ms of CPU or more:", slow)
         if ONLY:
             return
