@@ -13,7 +13,6 @@ import random
 import re
 import re._parser as parser
 import shutil
-import socket
 import string
 import subprocess
 import tempfile
@@ -22,9 +21,9 @@ from unittest import TestCase, main
 import yaml
 
 from support import PROGRAMS, setting
-from support.checks import check, free_port, wait_for
+from support.checks import check
 from support.sidecar import Sidecar
-from test_rules import samples
+from support.statsd_exporter import samples, their_samples
 
 FOLDER = setting("MAPPINGS", "")
 EXPORTER = setting("STATSD_EXPORTER", shutil.which("statsd_exporter") or "")
@@ -119,39 +118,6 @@ class Draw(random.Random):
         return lines + ["no.such-name:2|c", "another.name:7|g", "a.time:250|ms"]
 
 
-def page(web):
-    try:
-        with socket.create_connection(("127.0.0.1", web), timeout=5) as s:
-            s.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
-            answer = b""
-            while chunk := s.recv(65536):
-                answer += chunk
-        return answer.decode().split("\r\n\r\n", 1)[1]
-    except (OSError, IndexError):
-        return ""
-
-
-def theirs(text, lines, folder):
-    mapping = os.path.join(folder, "theirs.yaml")
-    with open(mapping, "w") as file:
-        file.write(text.replace("timer_type:", "observer_type:"))
-    port, web = free_port(), free_port()
-    exporter = subprocess.Popen(
-        [EXPORTER, f"--statsd.mapping-config={mapping}", f"--statsd.listen-tcp=127.0.0.1:{port}",
-         "--statsd.listen-udp=", f"--web.listen-address=127.0.0.1:{web}"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_for(lambda: page(web), "statsd_exporter")
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as s:
-            s.sendall(("\n".join(lines) + "\nlast.line:1|c\n").encode())
-        wait_for(lambda: "\nlast_line 1\n" in page(web) or "error" in page(web)[:20], "its page")
-        check("error" not in page(web)[:20], page(web)[:300])
-        return samples(page(web))
-    finally:
-        exporter.terminate()
-        exporter.wait()
-
-
 class Mappings(TestCase):
     def test_mappings(self):
         """Each file is carried over, and gives what statsd_exporter gives."""
@@ -180,8 +146,9 @@ class Mappings(TestCase):
                 sidecar.send("last.line:1|c")
                 sidecar.expect({"last_line": 1})
                 ours = samples(sidecar.page())
-            with tempfile.TemporaryDirectory(prefix="mappings-") as folder:
-                want = theirs(text, lines, folder)
+            want = their_samples(
+                EXPORTER, text.replace("timer_type:", "observer_type:"),
+                "\n".join([*lines, "last.line:1|c", ""]), "\nlast_line 1\n")
             differ = {key: (value, ours.get(key)) for key, value in want.items()
                       if ours.get(key) != value}
             differ |= {key: (None, value) for key, value in ours.items() if key not in want}

@@ -6,7 +6,6 @@ library.
 """
 import json
 import os
-import re
 import shutil
 import signal
 import socket
@@ -17,9 +16,10 @@ import time
 from unittest import TestCase, main
 
 from support import PROGRAMS
-from support.checks import check, free_port, wait_for
+from support.checks import check, wait_for
 from support.pair import cpu
 from support.sidecar import Sidecar
+from support.statsd_exporter import samples, their_samples
 
 RELOADS = 60
 BAD = '{"families": [{"name": "x", "type": "counts"},\n {"nam": 1}]}'
@@ -135,47 +135,6 @@ other.h:0.7|d
 x.job_42s:2|c
 x.y_Jobs:3|c
 """
-
-
-def samples(text):
-    """Lines of a page as {(name, labels): value}, without those that a program says of itself."""
-    found = {}
-    for line in text.splitlines():
-        match = re.match(r'([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$', line)
-        if not match or re.match(r"(go|process|promhttp|statsd|metrics_sidecar)_", line):
-            continue
-        labels = re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', match.group(2) or "")
-        # How a window's quantiles are estimated differs; le is written in two ways.
-        if any(name == "quantile" for name, _ in labels):
-            continue
-        # An empty label is none.
-        key = tuple(sorted((n, str(float(v)) if n == "le" else v) for n, v in labels if v))
-        found[match.group(1), key] = float(match.group(3))
-    return found
-
-
-def compare(port, web):
-    def connect():
-        try:
-            return socket.create_connection(("127.0.0.1", port), timeout=5)
-        except OSError:
-            return None
-
-    def page():
-        try:
-            with socket.create_connection(("127.0.0.1", web), timeout=5) as s:
-                s.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
-                answer = b""
-                while chunk := s.recv(65536):
-                    answer += chunk
-            return answer.decode()
-        except OSError:
-            return ""
-    wait_for(lambda: page(), "statsd_exporter")
-    with connect() as s:
-        s.sendall(LINES.encode())
-    wait_for(lambda: "other_h_count 1" in page(), "statsd_exporter's page")
-    return samples(page().split("\r\n\r\n", 1)[1])
 
 
 class Rules(TestCase):
@@ -354,19 +313,7 @@ class Rules(TestCase):
             if not shutil.which("statsd_exporter"):
                 print("  NOT RUN beside statsd_exporter: it is not installed")
                 return
-            with open(mapping, "w") as f:
-                f.write(MAPPING)
-            port, web = free_port(), free_port()
-            exporter = subprocess.Popen(
-                ["statsd_exporter", f"--statsd.mapping-config={mapping}",
-                 f"--statsd.listen-tcp=:{port}",
-                 "--statsd.listen-udp=", f"--web.listen-address=127.0.0.1:{web}"],
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            try:
-                theirs = compare(port, web)
-            finally:
-                exporter.terminate()
-                exporter.wait()
+            theirs = their_samples("statsd_exporter", MAPPING, LINES, "other_h_count 1")
             missing = {key: value for key, value in theirs.items() if ours.get(key) != value}
             extra = {key: value for key, value in ours.items() if key not in theirs}
             check(not missing and not extra, f"missing or other: {missing}; more: {extra}")
