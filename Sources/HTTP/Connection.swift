@@ -109,7 +109,8 @@ public struct Connection: ~Copyable {
 
   @inline(never)
   private mutating func takeSpare(_ response: inout ResponseWriter) {
-    if bodyEnd > Self.spareByteLeast, bodyEnd <= response.spare.capacity {
+    // A chunked body that waits is in `input` already, and this is what follows it.
+    if input.isEmpty, bodyEnd > Self.spareByteLeast, bodyEnd <= response.spare.capacity {
       swap(&input, &response.spare)
     }
   }

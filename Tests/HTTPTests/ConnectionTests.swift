@@ -278,4 +278,21 @@ private let get = "GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
     #expect(silent.isFinished)
     #expect(silent.recorder.answers.isEmpty)
   }
+
+  @Test func `a chunked body that waits for its turn stays before what follows it`() {
+    let wire = Wire()
+    wire.response.spare = ByteBuffer(capacity: 64 << 10)
+    wire.response.postponesBodies = true
+    let body = String(repeating: "x", count: 0x5000)
+    var answer = wire.send(
+      "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5000\r\n\(body)\r\n"
+        + "0\r\n\r\n" + get)
+    let hasTaken = !wire.response.spare.isEmpty
+    #expect(!hasTaken)
+    wire.response.postponesBodies = false
+    while wire.isPaused { answer += wire.resume() }
+    answer += wire.resume()
+    #expect(wire.recorder.bodies.first == body)
+    #expect(answer.hasSuffix(#"{"health": "ok"}"#))
+  }
 }
