@@ -213,12 +213,13 @@ final class Sidecar: Responder {
   func deadlineReached(now: UInt64) {
     Phase.events.enter()
     guard continueIntake(now) else { return }
-    if draining.isAwaited { continueAwaited(now) }
+    // Nothing is half applied now: this, which says what is, comes first.
     if otlp?.isBusy == true {
       Phase.request.enter()
       continueOTLP(now, until: Clock.monotonicNanoseconds + IntakeTurn.nanoseconds / 2)
-      if turn.half != .nothing { return }
     }
+    if turn.half == .nothing, draining.isAwaited { continueAwaited(now) }
+    if turn.half != .nothing { return }
     if !scrapes.isIdle {
       Phase.page.enter()
       continueScrapes(now)
@@ -234,7 +235,8 @@ final class Sidecar: Responder {
     Phase.events.enter()
     if now >= nextLook { look(now) }
     if now >= lingerDue { lookAtLinger(now) }
-    guard now >= processor.registry.expiry.due, otlp?.current == nil else { return }
+    guard now >= processor.registry.expiry.due, turn.half == .nothing, otlp?.current == nil
+    else { return }
     Phase.expiry.enter()
     processor.registry.expire(now: now)
   }
