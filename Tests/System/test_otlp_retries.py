@@ -112,6 +112,49 @@ class Retries(TestCase):
             self.assertTrue(kills)
             print(f"  10 requests, killed amidst of {len(kills)}", flush=True)
 
+    def test_beside_reloads(self):
+        """Long requests beside reloads that drain long frames: each frame counts whole, and is
+        acknowledged, whichever is half applied when."""
+        rules = ['{"families": [{"name": "x%d_total", "type": "counter", "events": '
+                 '[{"event": "x"}]}]}' % number for number in range(2)]
+        flags = "--max-series", "1000000", "--max-otlp-streams", "300000", "--state-size", "1GiB"
+        with OTLP(*flags, rules=rules[0]) as sidecar:
+            ended, answered = threading.Event(), []
+
+            def post(number):
+                while not ended.is_set():
+                    answered.append(sidecar.post(many(f"jobs{number}", CUMULATIVE))[0])
+                    number += 3
+
+            def reload():
+                number = 0
+                while not ended.wait(0.004):
+                    number += 1
+                    with open(sidecar.path("next"), "w", encoding="utf-8") as file:
+                        file.write(rules[number % 2])
+                    os.replace(sidecar.path("next"), sidecar.path("rules.json"))
+                    sidecar.process.send_signal(signal.SIGHUP)
+
+            threads = [threading.Thread(target=post, args=(number,)) for number in range(3)]
+            threads.append(threading.Thread(target=reload))
+            for thread in threads:
+                thread.start()
+            try:
+                for number in range(5):
+                    session = Session(sidecar.path("events.sock"))
+                    session.put(*[f"w{number}:1|c|#k:{each % 4000}" for each in range(25_000)])
+                    session.connect()
+                    session.flush()
+                    session.close()
+            finally:
+                ended.set()
+                for thread in threads:
+                    thread.join()
+            counts = [sum(value for name, value in sidecar.values().items()
+                          if name.startswith(f"w{number}_total{{")) for number in range(5)]
+            self.assertEqual(counts, [25_000] * 5)
+            self.assertIn(200, answered)
+
 
 POINTS = 8000
 
